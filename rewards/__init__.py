@@ -1,0 +1,105 @@
+"""Label-free signals, one idea per file, and the names by which recipes call them.
+
+A reward is a callable `Group -> list[float | None]`: one number per rollout, in order, None for a
+rollout it cannot score. To add one, write `rewards/<idea>.py` and name it in `REWARDS`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from inspect import Parameter, isclass, signature
+from pathlib import Path
+from typing import Any
+
+from rewards.boxed_format import boxed_format
+from rewards.majority_vote import MajorityVote
+from rewards.random_reward import RandomReward
+from rl.errors import InputError, unknown_name
+from rl.types import Reward
+
+ENTRY_POINT_GROUP = "label_free_rl.rewards"
+
+REWARDS: dict[str, Callable[..., Any]] = {
+    "majority_vote": MajorityVote,
+    "boxed_format": boxed_format,
+    "random": RandomReward,
+}
+
+
+def get_reward(name: str, **settings: Any) -> Reward:
+    """Build the reward a recipe names.
+
+    Args:
+        name: A key of `REWARDS`, a name published through the entry-point group
+            `label_free_rl.rewards`, `package.module:attribute` or `path/to/file.py:attribute`. The
+            attribute is a class, which is called with the settings, or a function of a group, which
+            gets the settings as further keyword arguments.
+        settings: The reward's settings.
+
+    Returns:
+        A callable that scores a whole group.
+
+    Raises:
+        InputError: If the name is unknown, what it names cannot be loaded, or a setting is none of
+            the reward's.
+
+    Example:
+        >>> get_reward("majority_vote", tie="drop")
+        MajorityVote(preset='default', tie='drop')
+    """
+    target = _find(name)
+    _check_settings(name, target, settings)
+    if isclass(target):
+        return target(**settings)
+    return partial(target, **settings) if settings else target
+
+
+def _find(name: str) -> Callable[..., Any]:
+    if name in REWARDS:
+        return REWARDS[name]
+    published = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    if name in published:
+        return published[name].load()
+    if ":" in name:
+        return _load(name)
+    raise unknown_name("reward", name, [*REWARDS, *published])
+
+
+def _load(name: str) -> Callable[..., Any]:
+    location, _, attribute = name.rpartition(":")
+    if location.endswith(".py"):
+        path = Path(location)
+        if not path.is_file():
+            raise InputError(f"reward: got {name!r}, expected an existing file. Check the path.")
+        spec = spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+    else:
+        try:
+            module = import_module(location)
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"reward: got {name!r}, expected an importable module ({error}). Install it, or "
+                "name a file as path/to/file.py:attribute."
+            ) from error
+    if not callable(getattr(module, attribute, None)):
+        raise InputError(
+            f"reward: got {name!r}, expected a callable {attribute!r} in it. Check the name."
+        )
+    return getattr(module, attribute)
+
+
+def _check_settings(name: str, target: Callable[..., Any], settings: dict[str, Any]) -> None:
+    parameters = list(signature(target).parameters.values())
+    if not isclass(target):
+        parameters = parameters[1:]  # the group
+    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    known = [parameter.name for parameter in parameters]
+    for setting in settings:
+        if setting not in known:
+            raise unknown_name(f"setting of reward {name!r}", setting, [*known, "weight"])

@@ -1,0 +1,92 @@
+r"""Majority vote as a reward: pays for the answer that most rollouts of the prompt agree on.
+
+Source: TTRL: Test-Time Reinforcement Learning, arXiv 2504.16084, section 2.2 and appendix C.
+    Reference code: PRIME-RL/TTRL, verl/verl/utils/reward_score/ttrl/ttt_metrics.py (first version).
+Differs: votes are cast for classes of equal answers, not for strings; a rollout without an answer
+    abstains, and without a pseudo-label nothing is scored. `preset="paper"` compares the extracted strings
+    for vote and reward. `preset="reference_code"` counts normalised strings, lets "no answer" win as
+    the empty string, and pays every answer that is equal to the winning string; our normalisation
+    and equality stand in for the code's.
+Fails when: the majority is confidently wrong, or the policy learns to give one answer to every prompt.
+"""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+
+from rl.answers import clean_answer, cluster_answers, same_answer
+from rl.errors import unknown_name
+from rl.types import Group
+from rl.votes import TIE_RULES, count_votes
+
+PRESETS = ("default", "paper", "reference_code")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MajorityVote:
+    """Pay 1.0 for the group's most common answer and 0.0 for any other.
+
+    r_i = 1 if cluster_i = argmax_c |{j : cluster_j = c}| else 0
+
+    All rollouts vote and all are scored, trained or not.
+
+    Attributes:
+        preset: "default" votes over `Rollout.cluster`; "paper" and "reference_code" as described
+            in the module.
+        tie: "first": the class that appears first in the group wins a tie; "drop": a tie has no
+            pseudo-label.
+
+    Example:
+        >>> from rl.types import Rollout
+        >>> rollouts = [Rollout(completion="", answer=answer) for answer in ("2", "2.0", "3", None)]
+        >>> MajorityVote()(Group(prompt_id="p", prompt="1+1=", rollouts=tuple(rollouts)))
+        [1.0, 1.0, 0.0, 0.0]
+    """
+
+    preset: str = "default"
+    tie: str = "first"
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise unknown_name("majority_vote preset", self.preset, list(PRESETS))
+        if self.tie not in TIE_RULES:
+            raise unknown_name("majority_vote tie", self.tie, list(TIE_RULES))
+
+    def __call__(self, group: Group) -> list[float | None]:
+        """Score a group.
+
+        Args:
+            group: Rollouts of one prompt; reads `cluster` and `answer`. If no rollout has a cluster
+                but some have answers, the clusters are computed.
+
+        Returns:
+            One reward per rollout, in {0.0, 1.0}. All None if there is no pseudo-label: nobody
+            answered, or a tie was dropped.
+        """
+        answers = [rollout.answer for rollout in group.rollouts]
+        if self.preset == "reference_code":
+            return self._score_as_reference_code([clean_answer(answer or "") for answer in answers])
+        if self.preset == "paper":
+            return self._score(_number(answers))
+        clusters = [rollout.cluster for rollout in group.rollouts]
+        return self._score(
+            clusters if any(c is not None for c in clusters) else cluster_answers(answers)
+        )
+
+    def _score(self, clusters: list[int | None]) -> list[float | None]:
+        winner = count_votes(clusters, self.tie).winner
+        return [None if winner is None else float(cluster == winner) for cluster in clusters]
+
+    def _score_as_reference_code(self, answers: list[str]) -> list[float | None]:
+        strings = list(dict.fromkeys(answers))
+        winner = count_votes(_number(answers), self.tie).winner
+        if winner is None:
+            return [None] * len(answers)
+        label = strings[winner]
+        paid = {string for string in strings if string == label or same_answer(string, label)}
+        return [float(answer in paid) for answer in answers]
+
+
+def _number(values: Iterable[Hashable]) -> list[int | None]:
+    """Number distinct values from 0 in order of first appearance; None stays None."""
+    numbers: dict[Hashable, int] = {}
+    return [None if value is None else numbers.setdefault(value, len(numbers)) for value in values]

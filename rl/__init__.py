@@ -1,0 +1,1 @@
+"""The engine: groups, answers, rollouts, trainer, evaluation. It knows no concrete reward."""

@@ -1,0 +1,232 @@
+r"""Find the final answer in a completion.
+
+Methods are tried in a fixed, named order. By default the last balanced, non-empty `\boxed{}` is the
+answer, then what follows the last "the answer is" or "Answer:". The last number of the text is an
+answer only on request: in unfinished text it is any intermediate result.
+"""
+
+import re
+from collections import deque
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+from rl.errors import unknown_name
+
+BOX_ONLY = ("boxed",)
+DEFAULT_METHODS = ("boxed", "final_answer_phrase")
+METHODS = ("boxed", "final_answer_phrase", "last_number")
+
+CompletionState = Literal["answered", "no_answer", "truncated"]
+
+_MAX_PHRASE_CHARACTERS = 200
+_SPECIAL_TOKEN = re.compile(
+    r"<\|[A-Za-z0-9_ ./-]{1,40}\|>|<\uff5c[^<>\n]{1,40}\uff5c>"
+    r"|</?s>|<(?:pad|eos|bos|unk|end_of_turn)>|\[/?INST\]"
+)
+_BOX = re.compile(r"\\f?box(?:ed)?(?![A-Za-z])")
+_BOX_SCAN = re.compile(r"\\f?box(?:ed)?(?![A-Za-z])\s*(\{)?|\\.|[{}]", re.DOTALL)
+_EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{\s*\}")
+_OPEN_BRACE = re.compile(r"\s*\{")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_BARE_BOX = re.compile(r"[ \t]*([^\s{}$\\]{1,40})")
+_NOTHING = re.compile(
+    r"(?:\\(?:text|mathrm)\s*\{\s*\}|\\q?quad(?![A-Za-z])|[\s{}()[\]$\\,;:!.?_~-])*"
+)
+_ANSWER_IS = r"(?:\*\*)?\s*(?:(?:is|are)\b(?:\*\*)?\s*:?|:)(?:\*\*)?[ \t]*\n{0,2}"  # "answer is", "**Answer:**"
+_PHRASE = re.compile(r"\b(?:[Aa]nswer|ANSWER)" + _ANSWER_IS)
+_CHOICE_PHRASE = re.compile(r"\b(?:[Aa]nswer|ANSWER|[Oo]ption|[Cc]hoice)" + _ANSWER_IS)
+_MATH_SPAN = re.compile(
+    r"[ \t(*]*(?:\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\])(\s*\\?%)?", re.DOTALL
+)
+_SENTENCE_END = re.compile(r"\n|[.;!?](?=\s|\*|$)|,(?=\s*[A-Za-z]{2})|<")
+_PROSE_WORD = re.compile(r"\s(?!and\b|or\b|percent\b)[A-Za-z]{2,}\b")
+_NUMBER = re.compile(r"(?<![\w.])-?\$?(\d[\d,]*(?:\.\d+)?(?:/\d+)?|\.\d+)(\s?\\?%)?")
+_FONT = re.compile(r"\\(?:text|math)[a-z]*\s*(?=\{)")
+
+
+def extract_answer(
+    text: str,
+    *,
+    methods: Sequence[str] = DEFAULT_METHODS,
+    choices: Collection[str] | None = None,
+) -> str | None:
+    r"""Extract the final answer from a completion.
+
+    If the text holds `</think>`, only what follows the last one counts; a thought that was opened
+    and never closed holds no answer. Special tokens (`<|im_end|>`, `</s>`, ...) are dropped.
+
+    Args:
+        text: A completion; any characters.
+        methods: Names from `METHODS`, tried in this order. `BOX_ONLY` accepts boxes alone.
+        choices: Letters of a multiple-choice prompt, such as "ABCD". Then only one of them is an
+            answer: the letter a box starts with, or a stand-alone capital after an answer phrase
+            or on the last line. The article "a" and the letters of words are never read as a choice.
+
+    Returns:
+        The answer without surrounding whitespace, LaTeX left as it is; the letter in upper case if
+        `choices` is given. None if there is no answer; empty boxes are none.
+
+    Raises:
+        InputError: If a method is unknown.
+
+    Example:
+        >>> extract_answer(r"So \boxed{7}, or rather $\boxed{\frac{1}{2}}$.")
+        '\\frac{1}{2}'
+        >>> extract_answer("It is C because a proton moves.", choices="ABCD") is None
+        True
+    """
+    text = _after_thought(text)
+    for method in methods:
+        if method not in _FINDERS:
+            raise unknown_name("answer extraction method", method, list(METHODS))
+        if method == "final_answer_phrase" and choices is not None:
+            answer = _choice_in_prose(text, choices)
+        elif method == "last_number" and choices is not None:
+            answer = None
+        else:
+            answer = _FINDERS[method](text)
+            if choices is not None and answer is not None:
+                answer = _choice_in_box(answer, choices)
+        if answer is not None:
+            return answer
+    return None
+
+
+def completion_state(answer: str | None, truncated: bool) -> CompletionState:
+    """Tell why a completion has an answer or none.
+
+    Args:
+        answer: What `extract_answer` returned.
+        truncated: Whether sampling stopped at the length limit.
+
+    Returns:
+        "answered" if there is an answer, also in a truncated completion; else "truncated" or
+        "no_answer".
+    """
+    if answer is not None:
+        return "answered"
+    return "truncated" if truncated else "no_answer"
+
+
+def _after_thought(text: str) -> str:
+    _, closed, rest = text.rpartition("</think>")
+    return rest if closed or "<think>" not in text else text.partition("<think>")[0]
+
+
+def _clean(answer: str) -> str | None:
+    """Drop special tokens and whitespace; None if nothing but punctuation is left."""
+    answer = _SPECIAL_TOKEN.sub("", answer).strip()
+    return None if _NOTHING.fullmatch(answer) else answer
+
+
+def _find_boxed(text: str) -> str | None:
+    """Look at the last box, the common case, before reading the whole text once."""
+    start = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    if start < 0:
+        return None
+    box = _BOX.match(text, start)
+    if box:
+        opening = _OPEN_BRACE.match(text, box.end())
+        content = _balanced(text, opening.end()) if opening else _bare(text, box.end())
+        answer = _clean(content) if content else None
+        if answer is not None:
+            return answer
+    return _last_of_all_boxes(text)
+
+
+def _balanced(text: str, start: int) -> str | None:
+    depth = 1
+    for match in _BRACE.finditer(text, start):
+        token = match.group()
+        depth += (token == "{") - (token == "}")
+        if depth == 0:
+            return text[start : match.start()]
+    return None
+
+
+def _bare(text: str, start: int) -> str | None:
+    match = _BARE_BOX.match(text, start)
+    return match[1].rstrip(".,;:!?") if match else None
+
+
+def _last_of_all_boxes(text: str) -> str | None:
+    """Find the box that opens last among those that close and are not empty, in linear time."""
+    open_braces: list[int | None] = []  # where a box's content starts, None for other braces
+    best_start, best = -1, None
+    text = _EMPTY_BOX.sub("", text)  # collapsed policies repeat it hundreds of times
+    for match in _BOX_SCAN.finditer(text if "box" in text else ""):
+        token = match.group()
+        start, content = match.end(), None
+        if token == "}":
+            opened = open_braces.pop() if open_braces else None
+            if opened is not None and opened > best_start:
+                start, content = opened, text[opened : match.start()]
+        elif match[1]:
+            open_braces.append(match.end())
+        elif token == "{":
+            open_braces.append(None)
+        elif token.startswith(("\\box", "\\fbox")):
+            content = _bare(text, match.end())
+        answer = _clean(content) if content else None
+        if answer is not None:
+            best_start, best = start, answer
+    return best
+
+
+def _find_phrase(text: str) -> str | None:
+    if "nswer" not in text and "NSWER" not in text:  # much faster than the expression below
+        return None
+    last = _last_match(_PHRASE, text)
+    if last is None:
+        return None
+    rest = text[last.end() : last.end() + _MAX_PHRASE_CHARACTERS]
+    if span := _MATH_SPAN.match(rest):
+        return _clean((span[1] or span[2] or span[3]) + (span[4] or ""))
+    rest = _SPECIAL_TOKEN.sub("\n", rest).lstrip(" *:")
+    sentence = _SENTENCE_END.split(rest, maxsplit=1)[0].strip(" *`")
+    words = sentence.split()
+    if len(words) > 1 and re.fullmatch(r"[A-Za-z]{2,}|a", words[0]):  # prose, such as "found by"
+        return None
+    answer = _clean(_PROSE_WORD.split(sentence, maxsplit=1)[0])
+    return answer if answer and _balanced(answer + "}", 0) == answer else None
+
+
+def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    newest = deque(pattern.finditer(text), maxlen=1)
+    return newest[0] if newest else None
+
+
+def _find_last_number(text: str) -> str | None:
+    last = _last_match(_NUMBER, text)
+    return last.group().replace("$", "").rstrip(",") if last else None
+
+
+def _choice_in_box(content: str, choices: Collection[str]) -> str | None:
+    r"""Read `C`, `(C)`, `\text{C}`, `C. 12` or `\textbf{(C)}\ 12`; a lone letter in either case."""
+    plain = _FONT.sub("", content).replace("{", " ").replace("}", " ").strip(" $*")
+    match = re.match(r"\(?\s*([A-Za-z])(?![A-Za-z])\s*(?:[).:]|\s|\\ |$)", plain)
+    if match is None:
+        return None
+    is_alone = not re.search(r"[A-Za-z0-9]", plain[match.end(1) :])
+    letter = match[1].upper() if is_alone else match[1]
+    return letter if letter in choices else None
+
+
+def _choice_in_prose(text: str, choices: Collection[str]) -> str | None:
+    letters = "".join(re.escape(letter) for letter in choices if len(letter) == 1)
+    standing = rf"[\s*$]*(?:\\(?:text|math)[a-z]*\{{)?\(?([{letters}])(?![\w'\u2019-])"
+    # "A proton" and "I think" are prose; "A because" is not.
+    not_prose = r"(?!(?<=[AI])[ \t]+(?!because\b|since\b|as\b|and\b)[a-z])"
+    for phrase in reversed(list(_CHOICE_PHRASE.finditer(text))):
+        if match := re.match(standing + not_prose, text[phrase.end() : phrase.end() + 40]):
+            return match[1]
+    last_line = _SPECIAL_TOKEN.sub("", text.rstrip().rpartition("\n")[2])
+    match = re.fullmatch(rf"[\s*$]*\(?([{letters}])[).]?[\s*$.]*", last_line)
+    return match[1] if match else None
+
+
+_FINDERS = {
+    "boxed": _find_boxed,
+    "final_answer_phrase": _find_phrase,
+    "last_number": _find_last_number,
+}

@@ -1,0 +1,276 @@
+r"""A canonical, hashable key for one answer: equal keys are the same answer.
+
+Kinds of keys and what they hold:
+
+    number      Fraction; decimals are exact, so 0.333333 is not 1/3
+    value       values of a symbolic expression at fixed points, see `rl.answer_expressions`
+    percent     Fraction before the sign; see `alternatives`
+    based       digits and base of `1011_2`; see `alternatives`
+    infinity    sign
+    set         frozenset of keys: `\{1,2\}`, `1,2`, `1 \text{ or } 2`, `3\pm1`; order is free
+    ( )  ( ]    keys in order: tuples and intervals, named by their brackets; also `0<x\le1`
+    matrix      rows of keys
+    union       frozenset of keys
+    equation    values of left minus right side, up to a factor
+    word        text in lower case
+    raw         anything else, without whitespace: only Math-Verify can tell
+"""
+
+import re
+from collections.abc import Hashable
+from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
+
+from rl.answer_expressions import evaluate_expression, fingerprint
+from rl.answer_text import clean_answer, outer_brackets, split_top_level
+
+_MAX_CHARACTERS = 2_000
+_MAX_DEPTH = 4
+_MAX_ITEMS = 64
+
+
+class AnswerKey(NamedTuple):
+    """What an answer is, apart from how it is written; `kind` and `content` as in the module."""
+
+    kind: str
+    content: Hashable
+
+
+_INTEGER = re.compile(r"-?\d{1,30}")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
+_PERCENT = re.compile(r"(.+?)\s*(?:\\?%|\b[Pp]er\s?cent)")
+_BASED = re.compile(r"(\d+)_\{?\s*(\d+)\s*\}?")
+_INFINITY = re.compile(r"([-+]?)\s*(?:\\infty|\\?infinity|oo)")
+_CHOICE = re.compile(r"\(?([A-Z])[).]")
+_WORDS = re.compile(r"[^\W\d_]{2,}(?:[\s'-]+[^\W\d_]+)*|[^\W\d_](?:[\s'-]+[^\W\d_]+)+")
+_MATRIX = re.compile(r"\\begin\{([pb]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
+_CONNECTOR = re.compile(r"(?<![\\A-Za-z])(?:and|or)(?![A-Za-z])")
+_MEMBERSHIP = re.compile(r"[A-Za-z]\s*\\in(?![A-Za-z])\s*")
+_EMPTY_SET = re.compile(r"\\emptyset|\\varnothing|\\\{\s*\\\}")
+_EQUAL_SIGN = re.compile(r"(?<![<>!:])=(?!=)")
+_RELATION = re.compile(r"(<=|>=|<|>|\\leq?(?:slant)?(?![A-Za-z])|\\geq?(?:slant)?(?![A-Za-z]))")
+_SUBSCRIPT = re.compile(r"_(?:\{[^{}]*\}|[A-Za-z0-9])")
+_NAME = re.compile(r"[A-Za-z\\\s(){},'|]+|[A-Za-z](?:\s*\+\s*[A-Za-z])+")
+_SMALL_PRODUCT = re.compile(r"[a-z]{2,3}")
+_SINGLE_BRACES = re.compile(r"\{(\w)\}")
+
+
+@lru_cache(maxsize=65_536)
+def answer_key(answer: str) -> AnswerKey:
+    r"""Find the canonical key of an answer.
+
+    Args:
+        answer: An answer as extracted, LaTeX or plain; any characters, any length.
+
+    Returns:
+        Its key. Assignments to one name count as their value (`x=5` is 5). Text that is too long or
+        nested too deeply is `raw`.
+
+    Example:
+        >>> answer_key(r"\frac{1}{2}") == answer_key("0.50")
+        True
+        >>> answer_key("(1,2)") == answer_key("(2,1)")
+        False
+    """
+    if _INTEGER.fullmatch(answer):
+        return AnswerKey("number", Fraction(int(answer)))
+    if len(answer) > _MAX_CHARACTERS:
+        return AnswerKey("raw", answer)
+    text = clean_answer(answer)
+    key = _parse(text, 0)
+    if key is None:
+        packed = _SINGLE_BRACES.sub(r"\1", "".join(text.split()))
+        return AnswerKey("raw", packed or answer)
+    return key
+
+
+def alternatives(key: AnswerKey) -> tuple[AnswerKey, ...]:
+    r"""Other keys that this key stands for if they occur among the answers of the same prompt.
+
+    A percentage is a hundredth (`50\%` is 1/2), but a prompt that asks "what percent" is answered by 50
+    as well as by `50\%`; a number with a base, `1011_2`, is also written 1011. Which one is meant only the
+    other answers can tell, the first alternative first.
+
+    Example:
+        >>> [str(key.content) for key in alternatives(answer_key(r"50\%"))]
+        ['1/2', '50']
+    """
+    if key.kind == "percent" and isinstance(key.content, Fraction):
+        return (AnswerKey("number", key.content / 100), AnswerKey("number", key.content))
+    if key.kind == "based" and isinstance(key.content, tuple):
+        return (AnswerKey("number", Fraction(key.content[0])),)
+    return ()
+
+
+def approximate_value(key: AnswerKey) -> complex | None:
+    """Give the size of a constant `number` or `value`; None for other keys and above 1e300."""
+    if key.kind == "number" and isinstance(key.content, Fraction):
+        return complex(key.content) if abs(key.content) < 10**300 else None
+    if key.kind == "value" and isinstance(key.content, tuple) and len(key.content) == 1:
+        return complex(*map(float, str(key.content[0]).split()))
+    return None
+
+
+def _parse(text: str, depth: int) -> AnswerKey | None:
+    if depth > _MAX_DEPTH or not text:
+        return None
+    for rule in (_simple, _brackets, _matrix, _several, _relation, _equation, _signs):
+        key = rule(text, depth)
+        if key:
+            return key
+    return _expression(text)
+
+
+def _simple(text: str, depth: int) -> AnswerKey | None:
+    """Read what one regular expression recognizes."""
+    if _NUMBER.fullmatch(text):
+        return AnswerKey("number", Fraction(text))
+    if _WORDS.fullmatch(text) and text not in ("pi", "oo", "infinity"):
+        return AnswerKey("word", " ".join(text.casefold().split()))
+    if match := _CHOICE.fullmatch(text):
+        return _expression(match[1])
+    if match := _INFINITY.fullmatch(text):
+        return AnswerKey("infinity", match[1] or "+")
+    if match := _BASED.fullmatch(text):
+        return AnswerKey("based", (int(match[1]), int(match[2])))
+    if _EMPTY_SET.fullmatch(text):
+        return AnswerKey("set", frozenset())
+    if match := _PERCENT.fullmatch(text):
+        number = _parse(match[1], depth + 1)
+        return AnswerKey("percent", number.content) if number and number.kind == "number" else None
+    if match := _MEMBERSHIP.match(text):
+        return _parse(text[match.end() :], depth + 1)
+    return None
+
+
+def _brackets(text: str, depth: int) -> AnswerKey | None:
+    """Read tuples, intervals and sets; brackets around a single item only group it."""
+    brackets = outer_brackets(text)
+    if brackets is None:
+        return None
+    opening, inside, closing = brackets
+    parts = split_top_level(inside, ",;")
+    if len(parts) == 1:
+        return _parse(inside, depth + 1)
+    items = _parse_all(parts, depth + 1)
+    if items is None:
+        return None
+    if opening == "\\{" and closing == "\\}":
+        return AnswerKey("set", frozenset(items))
+    return AnswerKey(opening + closing, items)
+
+
+def _matrix(text: str, depth: int) -> AnswerKey | None:
+    match = _MATRIX.fullmatch(text)
+    if match is None or "\\begin" in match[2]:
+        return None
+    body = match[2].strip().removesuffix("\\\\")
+    rows = [_parse_all(row.split("&"), depth + 1) for row in body.split("\\\\")]
+    return None if None in rows else AnswerKey("matrix", tuple(rows))
+
+
+def _several(text: str, depth: int) -> AnswerKey | None:
+    """Read unions and lists; values given to different names become a tuple in order of names."""
+    parts = text.split("\\cup")
+    if len(parts) > 1:
+        items = _parse_all(parts, depth + 1)
+        return None if items is None else AnswerKey("union", frozenset(items))
+    parts = split_top_level(_CONNECTOR.sub(",", text), ",;")
+    parts = [part for part in parts if part]
+    if len(parts) < 2:
+        return None
+    sides = [_EQUAL_SIGN.split(part) for part in parts]
+    names = [side[0].strip() for side in sides if len(side) == 2 and _is_name(side[0])]
+    items = _parse_all(parts, depth + 1)
+    if items is None:
+        return None
+    if len(names) == len(parts) == len(set(names)):
+        ordered = sorted(zip(names, items, strict=True), key=lambda pair: pair[0])
+        return AnswerKey("()", tuple(item for _, item in ordered))
+    unique = frozenset(items)
+    return AnswerKey("set", unique) if len(unique) > 1 else items[0]
+
+
+def _relation(text: str, depth: int) -> AnswerKey | None:
+    r"""Read inequalities of one variable as intervals: `1 < x \le 2` is `(1,2]`."""
+    parts = [part.strip() for part in _RELATION.split(text)]
+    if len(parts) not in (3, 5):
+        return None
+    signs = [_relation_sign(part) for part in parts[1::2]]
+    if len({sign[0] for sign in signs}) > 1:
+        return None
+    sides = parts[0::2]
+    if signs[0][0] == ">":
+        sides, signs = sides[::-1], signs[::-1]
+    if len(sides) == 2:
+        if _is_variable(sides[0]):
+            sides, signs = ["-\\infty", *sides], [("<", ""), *signs]
+        else:
+            sides, signs = [*sides, "\\infty"], [*signs, ("<", "")]
+    low, middle, high = sides
+    ends = _parse_all([low, high], depth + 1)
+    if ends is None or not _is_variable(middle):
+        return None
+    return AnswerKey(("[" if signs[0][1] else "(") + ("]" if signs[1][1] else ")"), ends)
+
+
+def _relation_sign(token: str) -> tuple[str, str]:
+    """Split a relation into its direction and whether the end belongs to it."""
+    is_less = token[0] == "<" or token.startswith("\\l")
+    return ("<" if is_less else ">", "" if token in ("<", ">") else "=")
+
+
+def _equation(text: str, depth: int) -> AnswerKey | None:
+    """Read `x = 5` and chains as the value on the right, other equations up to a factor."""
+    sides = [side.strip() for side in _EQUAL_SIGN.split(text)]
+    if len(sides) < 2 or not all(sides):
+        return None
+    if _is_name(sides[0]) or len(sides) > 2:
+        return _parse(sides[-1], depth + 1)
+    if _is_variable(sides[1]):
+        return _parse(sides[0], depth + 1)
+    values = evaluate_expression(f"{sides[0]}-({sides[1]})")
+    if values is None:
+        return None
+    if len(values) == 1:  # no variables: the last step of a calculation
+        return _parse(sides[1], depth + 1)
+    if not all(values):
+        return None
+    ratios = tuple(complex(value) / complex(values[0]) for value in values[1:])
+    return AnswerKey("equation", fingerprint(ratios))
+
+
+def _signs(text: str, depth: int) -> AnswerKey | None:
+    if text.count("\\pm") != 1:
+        return None
+    items = _parse_all([text.replace("\\pm", sign) for sign in "+-"], depth + 1)
+    return None if items is None else AnswerKey("set", frozenset(items))
+
+
+def _expression(text: str) -> AnswerKey | None:
+    values = evaluate_expression(text)
+    if values is None:
+        return None
+    rounded = fingerprint(values)
+    if len(rounded) == 1 and isinstance(rounded[0], Fraction):
+        return AnswerKey("number", rounded[0])
+    return AnswerKey("value", rounded)
+
+
+def _parse_all(parts: list[str], depth: int) -> tuple[AnswerKey, ...] | None:
+    if len(parts) > _MAX_ITEMS:
+        return None
+    keys = [_parse(part.strip(), depth) for part in parts]
+    return tuple(key for key in keys if key) if all(keys) else None
+
+
+def _is_variable(text: str) -> bool:
+    return re.fullmatch(r"[A-Za-z]|\\[a-z]+", _SUBSCRIPT.sub("", text).strip()) is not None
+
+
+def _is_name(text: str) -> bool:
+    r"""Tell whether a left side only names the value: `x`, `f(x)`, `(x,y)`, `AB`, `m+n`."""
+    name = _SUBSCRIPT.sub("", text).strip()
+    is_name = _NAME.fullmatch(name) is not None and "\\frac" not in name and "\\sqrt" not in name
+    return is_name and _SMALL_PRODUCT.fullmatch(name) is None

@@ -1,0 +1,202 @@
+r"""One spelling for answers: LaTeX layout, units and Unicode signs removed or replaced.
+
+What is dropped cannot tell two answers of one prompt apart, or practically never does: spacing, sizes
+of brackets, dollar signs, `\text{}` around words, thousands separators, trailing units and degrees.
+"""
+
+import re
+import unicodedata
+from itertools import pairwise
+
+_UNICODE = str.maketrans(
+    {
+        "−": "-",
+        "–": "-",
+        "×": "\\times ",
+        "·": "\\cdot ",
+        "⋅": "\\cdot ",
+        "÷": "/",
+        "π": "\\pi ",
+        "∞": "\\infty ",
+        "√": "\\sqrt ",
+        "±": "\\pm ",
+        "≤": "\\le ",
+        "≥": "\\ge ",
+        "∪": "\\cup ",
+        "∈": "\\in ",
+        "∅": "\\emptyset ",
+        "°": "^\\circ",
+        "⁄": "/",
+        "½": "\\frac{1}{2}",
+        "¼": "\\frac{1}{4}",
+        "¾": "\\frac{3}{4}",
+        **{character: f"^{digit}" for digit, character in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
+    }
+)
+_LAYOUT = re.compile(
+    r"(?P<newline>\\\\)|(?P<comma>\{,\}|\\,(?=\d{3}))|\\\$|\$"
+    r"|(?P<space>\\[,;: ]|~|\\q?quad(?![A-Za-z]))"
+    r"|\\[!()\[\]]|\\(?:left|right|[Bb]igg?[lr]?|displaystyle|textstyle)(?![A-Za-z])\.?"
+)
+_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+_DEGREES = re.compile(r"\^\s*\{?\s*\\(?:circ|degree)(?![A-Za-z])\s*\}?|\\degree(?![A-Za-z])")
+_FONT = re.compile(
+    r"\\(?:text(?:bf|it|rm|sf|tt|normal|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox"
+    r"|operatorname\*?|boldsymbol|bm|boxed|fbox)\s*\{([^{}\\]*)\}"
+)
+_TEXT_UNIT = re.compile(
+    r"\\(?:text(?:rm|bf|it)?|mathrm|mbox)\s*\{([^{}\\]*)\}(?:\s*\^\s*\{?\s*[23]\s*\}?)?$"
+)
+_UNIT_WORD = re.compile(r"[A-Za-z]{2,}\.?(?:\s*\^\s*\{?\s*[23]\s*\}?)?$")
+_UNIT_RATIO = re.compile(r"[A-Za-z]+(?:\^\{?[23]\}?)?(?:/[A-Za-z]+(?:\^\{?[23]\}?)?)?$")
+# Words that carry meaning after a number: connectors, factors, directions, halves of the day.
+_NOT_A_UNIT = frozenset(
+    "and or am pm million billion trillion thousand hundred dozen mod if when for where is are to"
+    " north south east west pi sqrt sin cos tan log ln infinity infty percent".split()
+)
+_CURRENCY = re.compile(r"^([-+]?)\s*[€£¥]\s*")
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:([ ,])\d{3})(?:\1\d{3})*(?:\.\d+)?")
+
+
+def clean_answer(text: str) -> str:
+    r"""Remove what does not belong to an answer's value, keep its structure.
+
+    Args:
+        text: An answer as extracted; any characters.
+
+    Returns:
+        LaTeX without fonts, spacing commands, dollar signs and units; whitespace collapsed.
+
+    Example:
+        >>> clean_answer(r"$\left(\dfrac12,\,\text{ 3 cm}\right)$.")
+        '(\\frac12, 3 cm )'
+        >>> clean_answer(r"5\text{ cm}^2")
+        '5'
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text.translate(_UNICODE)).translate(_UNICODE)
+        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    text = "".join(c if c.isprintable() else " " for c in text)
+    text = _LAYOUT.sub(_replace_layout, text)
+    text = _DEGREES.sub(r"^\\circ", _FRACTION.sub(r"\\frac", text))
+    text = strip_units(_strip_ends(text))
+    for _ in range(4):  # fonts nest: \textbf{\text{(B)}}
+        text, count = _FONT.subn(r" \1 ", text)
+        if not count:
+            break
+    text = _strip_ends(" ".join(text.split()))
+    text = _CURRENCY.sub(r"\1", text)
+    if _THOUSANDS.fullmatch(text):
+        text = text.replace(",", "").replace(" ", "")
+    return text
+
+
+def _replace_layout(match: re.Match[str]) -> str:
+    if match["newline"]:
+        return match["newline"]
+    if match["comma"]:
+        return ","
+    return " " if match["space"] else ""
+
+
+def _strip_ends(text: str) -> str:
+    """Remove surrounding whitespace, Markdown emphasis and final punctuation."""
+    text = text.strip(" *`")
+    while text.endswith((".", ",", ";", ":")) and not text.endswith("\\"):
+        text = text[:-1].rstrip(" *`")
+    return text
+
+
+def strip_units(text: str) -> str:
+    r"""Remove a unit after a value: `5\text{ cm}^2`, `12 square feet`, `3 km/h`, `30^\circ`.
+
+    Words that carry meaning (`and`, `PM`, `million`, `north`, ...) stay, and so does text with no digit
+    before it.
+
+    Example:
+        >>> strip_units("12 square feet"), strip_units("3 PM"), strip_units(r"\text{cm}")
+        ('12', '3 PM', '\\text{cm}')
+    """
+    match = _TEXT_UNIT.search(text)
+    if match and _has_value(text[: match.start()]) and _is_unit(match[1]):
+        text = text[: match.start()].rstrip()
+    words = text.split(" ")
+    is_ratio = len(words) > 1 and "/" in words[-1] and _UNIT_RATIO.match(words[-1])
+    end = len(words) - 1 if is_ratio else len(words)
+    while end > 1 and _UNIT_WORD.match(words[end - 1]) and _is_unit(words[end - 1]):
+        end -= 1
+    value = " ".join(words[:end])
+    return value.rstrip() if end < len(words) and _has_value(value) else text
+
+
+def _has_value(text: str) -> bool:
+    """Tell whether text before a unit is a value, not the start of a sentence or of a list."""
+    words = re.findall(r"(?<!\\)\b[A-Za-z]{4,}", text)
+    return not words and any(character.isdigit() for character in text)
+
+
+def _is_unit(text: str) -> bool:
+    words = [word.casefold() for word in re.findall(r"[A-Za-z]+", text.replace(".", ""))]
+    return bool(words) and not _NOT_A_UNIT.intersection(words)
+
+
+def split_top_level(text: str, separators: str) -> list[str]:
+    r"""Split at separators that stand outside every bracket, brace and environment.
+
+    Args:
+        text: Cleaned LaTeX.
+        separators: Characters to split at, for example `",;"`.
+
+    Returns:
+        The parts, stripped; a single part if there is no separator. Unbalanced brackets simply
+        change what counts as outside.
+
+    Example:
+        >>> split_top_level("(1,2), 3", ",")
+        ['(1,2)', '3']
+    """
+    depth, cuts = 0, [-1]
+    for match in _BRACKET.finditer(text):
+        token = match.group()
+        if token in _OPENING or token.startswith("\\begin"):
+            depth += 1
+        elif token in _CLOSING or token.startswith("\\end"):
+            depth -= 1
+        elif depth == 0 and token in separators:
+            cuts.append(match.start())
+    cuts.append(len(text))
+    return [text[start + 1 : end].strip() for start, end in pairwise(cuts)]
+
+
+def outer_brackets(text: str) -> tuple[str, str, str] | None:
+    r"""Take off one pair of brackets around the whole text: `(`, `[`, `\{` or `{`.
+
+    Round and square brackets may close each other, as in the interval `(0,1]`.
+
+    Example:
+        >>> outer_brackets("(0,1]"), outer_brackets("(a)(b)")
+        (('(', '0,1', ']'), None)
+    """
+    depth = 0
+    opening = None
+    for match in _BRACKET.finditer(text):
+        token = match.group()
+        if token in _OPENING:
+            opening = opening or (match if match.start() == 0 else None)
+            depth += 1
+        elif token in _CLOSING:
+            depth -= 1
+            if depth == 0 and opening:
+                is_whole = match.end() == len(text)
+                inside = text[opening.end() : match.start()].strip()
+                return (opening.group(), inside, token) if is_whole else None
+        if opening is None:
+            return None
+    return None
+
+
+_OPENING = frozenset(("(", "[", "{", "\\{"))
+_CLOSING = frozenset((")", "]", "}", "\\}"))
+_BRACKET = re.compile(
+    r"\\(?:begin|end)\{[A-Za-z]*\*?\}|\\[{}]|\\[A-Za-z]+|\\.|[(){}\[\],;=]", re.DOTALL
+)

@@ -1,0 +1,184 @@
+r"""Answers of a prompt: extract them from completions and group those that mean the same.
+
+Two strings are the same answer if their canonical keys agree (`rl.answer_keys`), if one is a percentage
+or a number with a base that stands for the other, or if Math-Verify says so in either direction
+(`rl.answer_workers`). Keys decide almost every pair; Math-Verify sees only pairs that no rule
+covers, in a process that is killed at a deadline. Within a group the relation is closed: if a matches b
+and b matches c, all three are one class.
+
+No answer (None) is in no class.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+
+from rl.answer_extraction import (
+    BOX_ONLY,
+    DEFAULT_METHODS,
+    METHODS,
+    CompletionState,
+    completion_state,
+    extract_answer,
+)
+from rl.answer_keys import AnswerKey, alternatives, answer_key, approximate_value
+from rl.answer_text import clean_answer
+from rl.answer_workers import (
+    AnswerVerificationError,
+    PairVerifier,
+    VerificationCounters,
+    is_verifiable,
+)
+
+__all__ = [
+    "BOX_ONLY",
+    "DEFAULT_METHODS",
+    "METHODS",
+    "AnswerVerificationError",
+    "CompletionState",
+    "VerificationCounters",
+    "clean_answer",
+    "cluster_answers",
+    "cluster_groups",
+    "completion_state",
+    "extract_answer",
+    "same_answer",
+    "start_verifier",
+    "verification_counters",
+]
+
+# A group of all-different unusual answers must not hold up a step; common answers go first.
+_MAX_PAIRS_PER_GROUP = 128
+_MAX_FAILURES_PER_GROUP = 2
+_CLOSE = 1e-6
+
+_verifier = PairVerifier()
+
+
+def same_answer(a: str | None, b: str | None) -> bool:
+    r"""Tell whether two answers mean the same; symmetric.
+
+    `50\%` is the same as `0.5` and as `50`, depending on what the prompt asked for; apart from that, and
+    from answers only Math-Verify can compare, the relation is transitive.
+
+    Args:
+        a: An answer as extracted, LaTeX or plain, or None.
+        b: The same.
+
+    Returns:
+        True if both are in one class. False if either is None.
+
+    Example:
+        >>> same_answer("0.5", r"\frac12"), same_answer("(1,2)", "(2,1)"), same_answer(None, None)
+        (True, False, False)
+    """
+    return a is not None and b is not None and len(set(cluster_answers([a, b]))) == 1
+
+
+def cluster_answers(answers: Sequence[str | None]) -> list[int | None]:
+    r"""Number the classes of equal answers within one group.
+
+    Args:
+        answers: One answer per rollout, None where there is none.
+
+    Returns:
+        Class of each answer, counted from 0 in order of first appearance; None for no answer.
+
+    Example:
+        >>> cluster_answers(["7", r"\frac12", None, "0.5", "7.0"])
+        [0, 1, None, 1, 0]
+    """
+    keys = [None if answer is None else answer_key(answer) for answer in answers]
+    votes = Counter(key for key in keys if key is not None)
+    first_answers: dict[AnswerKey, str] = {}
+    for key, answer in zip(keys, answers, strict=True):
+        if key is not None and answer is not None:
+            first_answers.setdefault(key, answer)
+    classes = _Classes(votes)
+    _merge_alternatives(classes, votes)
+    _merge_verified(classes, votes, first_answers)
+    numbers: dict[AnswerKey, int] = {}
+    return [
+        None if key is None else numbers.setdefault(classes.find(key), len(numbers)) for key in keys
+    ]
+
+
+def cluster_groups(groups: Iterable[Sequence[str | None]]) -> list[list[int | None]]:
+    """Cluster the answers of many prompts, each group by itself.
+
+    Args:
+        groups: Answers of each prompt.
+
+    Returns:
+        What `cluster_answers` returns for each group. All groups share one worker and one cache.
+    """
+    return [cluster_answers(answers) for answers in groups]
+
+
+def start_verifier() -> None:
+    """Start this process's worker now (seconds) instead of at the first pair that needs it."""
+    _verifier.start()
+
+
+def verification_counters() -> VerificationCounters:
+    """Counts of this process's Math-Verify comparisons; the object is updated in place."""
+    return _verifier.counters
+
+
+class _Classes:
+    """Union-find over the distinct keys of a group."""
+
+    def __init__(self, keys: Iterable[AnswerKey]) -> None:
+        self.parents = {key: key for key in keys}
+
+    def find(self, key: AnswerKey) -> AnswerKey:
+        while self.parents[key] != key:
+            key = self.parents[key]
+        return key
+
+    def join(self, left: AnswerKey, right: AnswerKey) -> None:
+        self.parents[self.find(right)] = self.find(left)
+
+
+def _merge_alternatives(classes: _Classes, votes: Counter[AnswerKey]) -> None:
+    for key in votes:
+        meant = next((other for other in alternatives(key) if other in votes), None)
+        if meant is not None:
+            classes.join(meant, key)
+
+
+def _merge_verified(
+    classes: _Classes, votes: Counter[AnswerKey], first_answers: dict[AnswerKey, str]
+) -> None:
+    """Ask Math-Verify about the pairs that rules leave open, those with most votes first."""
+    if all(key.kind in ("number", "word") for key in votes):
+        return
+    pairs = [pair for pair in combinations(votes, 2) if _may_be_same(*pair)]
+    pairs.sort(key=lambda pair: -votes[pair[0]] - votes[pair[1]])
+    counters = _verifier.counters
+    num_pairs, num_failed = 0, counters.num_failed
+    for left, right in pairs:
+        sides = first_answers[left], first_answers[right]
+        if "equation" in (left.kind, right.kind) and not all("=" in side for side in sides):
+            continue
+        if classes.find(left) == classes.find(right) or not all(map(is_verifiable, sides)):
+            continue
+        num_pairs += 1
+        is_over = counters.num_failed - num_failed >= _MAX_FAILURES_PER_GROUP
+        if is_over or num_pairs > _MAX_PAIRS_PER_GROUP:
+            counters.num_skipped += 1
+        elif _verifier.is_same(*sides):
+            classes.join(left, right)
+
+
+def _may_be_same(left: AnswerKey, right: AnswerKey) -> bool:
+    """Tell whether the keys leave open that two different keys mean the same."""
+    kinds = {left.kind, right.kind}
+    if "word" in kinds:
+        return False
+    if "raw" in kinds:
+        return True
+    if kinds == {"value", "number"}:  # an irrational value and a decimal of six or more places
+        sizes = approximate_value(left), approximate_value(right)
+        return None not in sizes and abs(sizes[0] - sizes[1]) < _CLOSE
+    return kinds == {"equation", "value"}  # y=2x+3 and 2x-y+3=0

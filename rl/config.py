@@ -1,0 +1,243 @@
+"""Every setting of a training run: ours here, TRL's `GRPOConfig` beneath.
+
+All checks across settings happen in `__post_init__`, before a model is loaded.
+"""
+
+import os
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import torch
+from trl import GRPOConfig
+
+from rl.answer_extraction import DEFAULT_METHODS
+from rl.errors import InputError
+
+
+@dataclass
+class LabelFreeConfig(GRPOConfig):
+    """Settings of one label-free training run.
+
+    Each of our settings is described by its `help`; every other field is TRL's. The batch is given
+    in prompts, so that a recipe means the same on any number of devices: `num_prompts` prompts of
+    `num_generations` trained rollouts make one generation batch, which is used in `num_updates`
+    optimizer steps. TRL's `gradient_accumulation_steps` and `steps_per_generation` follow.
+
+    Raises:
+        InputError: If settings contradict each other; the message names the way out.
+    """
+
+    model: str | None = field(default=None, metadata={"help": "Model folder or hub id."})
+    lora: dict[str, Any] | None = field(
+        default=None,
+        metadata={
+            "help": "Settings of `peft.LoraConfig`, such as {r: 16}; none trains all weights."
+        },
+    )
+    dataset: str | None = field(
+        default=None,
+        metadata={"help": "Prompts: a .jsonl, .json, .csv or .parquet file, or a hub id."},
+    )
+    dataset_split: str = field(default="train", metadata={"help": "Split of a hub dataset."})
+    dataset_config_name: str | None = field(
+        default=None, metadata={"help": "Configuration of a hub dataset."}
+    )
+    prompt_column: str = field(
+        default="prompt", metadata={"help": "Column with the prompt: text or chat messages."}
+    )
+    label_column: str | None = field(
+        default=None,
+        metadata={"help": "Column with a label; it reaches audit/ metrics only, never a reward."},
+    )
+    system_prompt: str | None = field(
+        default=None, metadata={"help": "System message put before each prompt."}
+    )
+    prompt_suffix: str | None = field(
+        default=None, metadata={"help": "Text put after each prompt, exactly as written."}
+    )
+    rewards: dict[str, dict[str, Any] | None] = field(
+        default_factory=lambda: {"majority_vote": {}},
+        metadata={"help": "Reward name -> its settings; `weight` (default 1) is one of them."},
+    )
+    num_votes: int | None = field(
+        default=None,
+        metadata={"help": "Completions sampled per prompt, all of which vote (num_generations)."},
+    )
+    trained_subset: Literal["first", "random"] = field(
+        default="first",
+        metadata={"help": "Which num_generations of the num_votes rollouts are trained."},
+    )
+    num_prompts: int | None = field(
+        default=None, metadata={"help": "Prompts per generation batch, over all devices."}
+    )
+    num_updates: int = field(
+        default=1, metadata={"help": "Optimizer steps per pass over a generation batch."}
+    )
+    advantage: Literal["normalized", "centered", "leave_one_out"] = field(
+        default="normalized", metadata={"help": "How a group's rewards become advantages."}
+    )
+    answer_methods: list[str] = field(
+        default_factory=lambda: list(DEFAULT_METHODS),
+        metadata={"help": "Where an answer is looked for, in order (rl/answer_extraction.py)."},
+    )
+    answer_choices: str | None = field(
+        default=None,
+        metadata={"help": "Letters of a multiple-choice task, such as ABCD; none for maths."},
+    )
+    eval_benchmarks: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Files of labelled problems, evaluated before and after training."},
+    )
+    eval_num_samples: int = field(
+        default=16, metadata={"help": "Samples per problem of those evaluations."}
+    )
+    save_rollouts: bool = field(
+        default=True, metadata={"help": "Write every sampled rollout to rollouts/."}
+    )
+    vllm_weight_sync: Literal["folder", "nccl"] = field(
+        default="folder",
+        metadata={"help": "How a vLLM server takes new weights: a shared folder, or NCCL (GPUs)."},
+    )
+    vllm_sync_dir: str | None = field(
+        default=None,
+        metadata={"help": "That folder, seen by trainer and server (<output_dir>/vllm_weights)."},
+    )
+    vllm_launch_server: bool = field(
+        default=False, metadata={"help": "Start the vLLM server with the run and end it with it."}
+    )
+    max_sampling_logp_gap: float = field(
+        default=0.05,
+        metadata={"help": "Largest mean gap, in nats, between sampler and trainer at the start."},
+    )
+
+    logging_steps: float = field(default=1, metadata={"help": "Optimizer steps between two logs."})
+    report_to: str | list[str] = field(
+        default="none", metadata={"help": "Loggers: tensorboard, wandb, trackio, none."}
+    )
+
+    def __post_init__(self) -> None:
+        if self.bf16 is None:
+            self.bf16 = (
+                not self.fp16 and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+            )
+        self._check_groups()
+        self._check_sampling()
+        self._derive_batch_geometry()
+        super().__post_init__()
+
+    def _check_groups(self) -> None:
+        if self.num_generations < 2:
+            raise InputError(
+                f"num_generations: got {self.num_generations}, expected at least 2. A group of one "
+                "has nothing to be compared with; raise num_generations."
+            )
+        if self.num_votes is None:
+            self.num_votes = self.num_generations
+        if self.num_votes < self.num_generations:
+            raise InputError(
+                f"num_votes: got {self.num_votes}, expected at least num_generations "
+                f"({self.num_generations}). Raise num_votes or lower num_generations."
+            )
+        if not self.rewards:
+            raise InputError(
+                "rewards: got none, expected at least one. Add `rewards: {majority_vote: {}}`."
+            )
+        if self.scale_rewards != "group" or self.reward_weights is not None:
+            raise InputError(
+                "scale_rewards, reward_weights: got a value, expected neither. Set `advantage` "
+                "(normalized, centered, leave_one_out) and each reward's `weight` instead."
+            )
+
+    def _check_sampling(self) -> None:
+        if self.max_completion_length is None or self.max_completion_length < 1:
+            raise InputError(
+                f"max_completion_length: got {self.max_completion_length}, expected at least 1. "
+                "Set the most tokens a completion may have."
+            )
+        if self.temperature <= 0:
+            raise InputError(
+                f"temperature: got {self.temperature}, expected above 0. Training needs samples "
+                "that differ; 1.0 samples from the policy itself."
+            )
+        ignored = {
+            "generation_kwargs": self.generation_kwargs,
+            "cache_implementation": self.cache_implementation,
+            "use_transformers_continuous_batching": self.use_transformers_continuous_batching,
+            "vllm_enable_sleep_mode": self.vllm_enable_sleep_mode,
+            "vllm_structured_outputs_regex": self.vllm_structured_outputs_regex,
+        }
+        for name, value in ignored.items():
+            if value:
+                raise InputError(
+                    f"{name}: got {value!r}, expected it unset. The rollout engines do not use it; "
+                    "remove it."
+                )
+        if self.vllm_mode == "colocate" and self.vllm_tensor_parallel_size > 1:
+            raise InputError(
+                f"vllm_tensor_parallel_size: got {self.vllm_tensor_parallel_size} colocated, "
+                "expected 1. Set vllm_mode: server to split one copy over several devices."
+            )
+        if self.eval_strategy not in ("no", None):
+            raise InputError(
+                f"eval_strategy: got {self.eval_strategy!r}, expected 'no'. TRL's evaluation needs "
+                "a reward per row; name files in eval_benchmarks instead."
+            )
+
+    def _derive_batch_geometry(self) -> None:
+        """Turn prompts per batch and updates per batch into TRL's accumulation settings."""
+        for name in ("generation_batch_size", "steps_per_generation"):
+            if getattr(self, name) is not None:
+                raise InputError(
+                    f"{name}: got {getattr(self, name)}, expected it unset. Set num_prompts and "
+                    "num_updates, from which it follows."
+                )
+        if self.gradient_accumulation_steps != _default("gradient_accumulation_steps"):
+            raise InputError(
+                f"gradient_accumulation_steps: got {self.gradient_accumulation_steps}, expected it "
+                "unset. Set num_prompts and num_updates, from which it follows."
+            )
+        # TrainingArguments knows its world size only after the fields set here have been read.
+        num_processes = int(os.environ.get("WORLD_SIZE", "1"))
+        rows_per_forward = self.per_device_train_batch_size * num_processes
+        if self.num_prompts is None:
+            # The smallest number of whole groups that fills every device's micro-batch.
+            num_prompts = 1
+            while num_prompts * self.num_generations % (rows_per_forward * self.num_updates):
+                num_prompts += 1
+            self.num_prompts = num_prompts
+        rows = self.num_prompts * self.num_generations
+        if self.num_prompts < 1 or self.num_updates < 1 or rows % self.num_updates:
+            raise InputError(
+                f"num_updates: got {self.num_updates}, expected a divisor of num_prompts x "
+                f"num_generations ({self.num_prompts} x {self.num_generations}). Change one of them."
+            )
+        rows_per_update = rows // self.num_updates
+        if rows_per_update % rows_per_forward:
+            raise InputError(
+                f"per_device_train_batch_size: got {self.per_device_train_batch_size} on "
+                f"{num_processes} process(es), expected a size whose product with the processes "
+                f"divides the {rows_per_update} rows of one optimizer step (num_prompts x "
+                f"num_generations / num_updates). Lower it, or change num_prompts."
+            )
+        self.gradient_accumulation_steps = rows_per_update // rows_per_forward
+        self.steps_per_generation = self.gradient_accumulation_steps * self.num_updates
+
+    @property
+    def geometry(self) -> dict[str, int]:
+        """The sizes of one generation batch and of one optimizer step, for people to check."""
+        assert self.num_prompts is not None and self.num_votes is not None
+        return {
+            "processes": self.world_size,
+            "prompts per generation batch": self.num_prompts,
+            "completions sampled (votes)": self.num_prompts * self.num_votes,
+            "completions trained": self.num_prompts * self.num_generations,
+            "optimizer steps per generation batch": self.num_updates * self.num_iterations,
+            "rows per optimizer step": self.num_prompts * self.num_generations // self.num_updates,
+            "rows per device and forward pass": self.per_device_train_batch_size,
+            "gradient accumulation steps": self.gradient_accumulation_steps,
+            "max completion length": self.max_completion_length,
+        }
+
+
+def _default(name: str) -> Any:
+    return next(f.default for f in fields(GRPOConfig) if f.name == name)

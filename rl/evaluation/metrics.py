@@ -1,0 +1,156 @@
+"""Estimators over the samples of one problem, and the bootstrap over problems; numbers only."""
+
+from collections.abc import Collection, Sequence
+from math import comb, prod
+
+import numpy
+
+
+def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
+    """Estimate without bias the probability that at least one of k samples is correct.
+
+    pass@k = 1 - C(n - c, k) / C(n, k) = 1 - prod_{i=n-c+1..n} (1 - k / i)
+
+    Source: "Evaluating Large Language Models Trained on Code", arXiv 2107.03374, eq. 1.
+    Differs: refuses k > n, where there is no unbiased estimate.
+
+    Args:
+        num_samples: n, samples of the problem.
+        num_correct: c, the correct ones among them, in [0, n].
+        k: Size of the draw, in [1, n].
+
+    Returns:
+        A probability; 0.0 if c = 0, 1.0 if fewer than k samples are wrong.
+
+    Raises:
+        ValueError: If k or num_correct is out of range.
+
+    Example:
+        >>> pass_at_k(num_samples=4, num_correct=1, k=2)
+        0.5
+    """
+    _check_draw(num_samples, k)
+    avg_at_n(num_samples, num_correct)
+    num_wrong = num_samples - num_correct
+    if num_wrong < k:
+        return 1.0
+    return 1.0 - prod(1.0 - k / i for i in range(num_wrong + 1, num_samples + 1))
+
+
+def avg_at_n(num_samples: int, num_correct: int) -> float:
+    """Return the share of correct samples, c / n.
+
+    Raises:
+        ValueError: If num_samples < 1 or num_correct is not in [0, num_samples].
+    """
+    if not 0 <= num_correct <= num_samples or num_samples < 1:
+        raise ValueError(
+            f"num_correct: got {num_correct} of {num_samples} samples, expected between 0 and the "
+            "number of samples, which is at least 1. Count them again."
+        )
+    return num_correct / num_samples
+
+
+def maj_at_k(
+    class_counts: Sequence[int], correct_classes: Collection[int], num_abstained: int, k: int
+) -> float:
+    """Return the probability that the plurality answer of k samples is correct.
+
+    The k samples are drawn without replacement from the n given ones, so that
+
+    maj@k = sum over k-subsets S of [share of the correct classes among S's first places] / C(n, k)
+
+    A tie for first place is split evenly. "No answer" never wins: a subset without any answer
+    counts as wrong. Exact: with m draws of a correct class, the ways to fill the other k - m places
+    are counted by dynamic programming over the classes that have at least m samples; the rest,
+    abstentions included, cannot reach it and is one binomial.
+
+    Source: the vote is self-consistency, arXiv 2203.11171. Differs: the expectation over all
+    subsets replaces one draw, and ties do not depend on an order.
+
+    Args:
+        class_counts: Samples per answer class.
+        correct_classes: Positions of the correct classes in `class_counts`; may be empty.
+        num_abstained: Samples without an answer.
+        k: Size of the draw, in [1, n], n = sum(class_counts) + num_abstained.
+
+    Returns:
+        A probability; 0.0 if no class is correct.
+
+    Raises:
+        ValueError: If k is not in [1, n].
+
+    Example:
+        Of the three pairs from {A, A, B}, {A, A} is won by A, and {A, B}, twice, is a tie.
+        >>> round(maj_at_k([2, 1], correct_classes=[0], num_abstained=0, k=2), 4)
+        0.6667
+    """
+    num_samples = sum(class_counts) + num_abstained
+    _check_draw(num_samples, k)
+    return sum(
+        _win_probability(
+            class_counts[correct],
+            [count for i, count in enumerate(class_counts) if i != correct],
+            num_abstained,
+            k,
+        )
+        for correct in correct_classes
+    )
+
+
+def bootstrap_interval(
+    values: Sequence[float], *, num_resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95% percentile interval of a mean over problems.
+
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", chapter 13.
+
+    Args:
+        values: One value per problem, at least one.
+        num_resamples: Resamples of the problems, drawn with replacement.
+        seed: Makes the interval reproducible.
+
+    Returns:
+        The 2.5% and 97.5% percentiles of the resampled means; both are the mean itself where all
+        values are equal or there is one.
+    """
+    generator = numpy.random.default_rng(seed)
+    array = numpy.asarray(values, dtype=float)
+    means = [
+        array[generator.integers(len(array), size=len(array))].mean() for _ in range(num_resamples)
+    ]
+    low, high = numpy.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _win_probability(count: int, rivals: Sequence[int], num_abstained: int, k: int) -> float:
+    total = comb(count + sum(rivals) + num_abstained, k)
+    probability = 0.0
+    for draws in range(1, min(count, k) + 1):
+        able = [rival for rival in rivals if rival >= draws]
+        num_unable = num_abstained + sum(rivals) - sum(able)
+        for (drawn, num_ties), ways in _ways_below(able, draws, k - draws).items():
+            ways *= comb(count, draws) * comb(num_unable, k - draws - drawn)
+            probability += ways / (total * (num_ties + 1))
+    return probability
+
+
+def _ways_below(rivals: Sequence[int], limit: int, room: int) -> dict[tuple[int, int], int]:
+    """Count the draws of at most `limit` each: (drawn in all, rivals at the limit) -> ways."""
+    ways = {(0, 0): 1}
+    for rival in rivals:
+        extended: dict[tuple[int, int], int] = {}
+        for (drawn, num_ties), count in ways.items():
+            for more in range(min(limit, room - drawn) + 1):
+                key = (drawn + more, num_ties + (more == limit))
+                extended[key] = extended.get(key, 0) + count * comb(rival, more)
+        ways = extended
+    return ways
+
+
+def _check_draw(num_samples: int, k: int) -> None:
+    if not 1 <= k <= num_samples:
+        raise ValueError(
+            f"k: got {k}, expected between 1 and the number of samples ({num_samples}). Lower k or "
+            "sample more completions."
+        )

@@ -1,0 +1,122 @@
+"""What an evaluation writes: samples.jsonl, a line per problem and sample, and summary.json."""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rl.errors import InputError
+from rl.tables import short_repr
+
+SAMPLES_FILE = "samples.jsonl"
+SUMMARY_FILE = "summary.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleRecord:
+    """One sampled completion of one problem and its grade: a line of samples.jsonl.
+
+    Attributes:
+        problem_id: Names the problem within its benchmark.
+        sample: Position among the problem's samples, from 0.
+        seed: The problem's seed; sample i is a function of the prompt, this seed and i.
+        prompt_id: Hash of the rendered prompt.
+        completion: Sampled text, special tokens removed.
+        num_tokens: Sampled tokens, the end token included.
+        truncated: Whether sampling stopped at the length limit.
+        answer: Answer extracted from the completion, None if there is none.
+        cluster: The answer's equivalence class among the problem's samples, from 0 in order of
+            first appearance; None if there is no answer.
+        correct: Whether the answer's class equals the label; False if there is no answer.
+        label: The problem's label.
+    """
+
+    problem_id: str
+    sample: int
+    seed: int
+    prompt_id: str
+    completion: str
+    num_tokens: int
+    truncated: bool
+    answer: str | None = None
+    cluster: int | None = None
+    correct: bool = False
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A metric: its mean over problems and the 95% bootstrap interval.
+
+    Attributes:
+        value: Mean over the problems.
+        ci_low: Lower end of the interval.
+        ci_high: Upper end of the interval.
+        n: Number of problems.
+    """
+
+    value: float
+    ci_low: float
+    ci_high: float
+    n: int
+
+
+def read_samples(output_dir: Path) -> list[SampleRecord]:
+    """Read samples.jsonl and cut off a last line that a killed run left half-written.
+
+    Returns:
+        The records in the file's order; none if there is no file.
+
+    Raises:
+        InputError: If a complete line is not a record.
+    """
+    path = output_dir / SAMPLES_FILE
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    complete = content[: content.rfind(b"\n") + 1]
+    if complete != content:
+        os.truncate(path, len(complete))
+    return [
+        _record(line, f"{path}, line {number}")
+        for number, line in enumerate(complete.splitlines(), start=1)
+    ]
+
+
+def append_samples(output_dir: Path, records: Iterable[SampleRecord]) -> None:
+    """Append records to samples.jsonl."""
+    with open(output_dir / SAMPLES_FILE, "a", encoding="utf-8") as lines:
+        lines.writelines(_line(record) for record in records)
+
+
+def write_samples(output_dir: Path, records: Iterable[SampleRecord]) -> None:
+    """Replace samples.jsonl as a whole, so that a kill leaves the old file or the new one."""
+    replace_file(output_dir / SAMPLES_FILE, "".join(_line(record) for record in records))
+
+
+def write_summary(output_dir: Path, metrics: dict[str, Estimate]) -> None:
+    """Write summary.json: metric -> value, ci_low, ci_high, n."""
+    summary = {name: asdict(estimate) for name, estimate in metrics.items()}
+    replace_file(output_dir / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file as a whole: a kill leaves the old content or the new one."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _line(record: SampleRecord) -> str:
+    return json.dumps(asdict(record)) + "\n"
+
+
+def _record(line: bytes, where: str) -> SampleRecord:
+    try:
+        return SampleRecord(**json.loads(line))
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{where}: got {short_repr(line)}, expected a sample of an evaluation ({error}). "
+            "Remove the line or choose another output_dir."
+        ) from error

@@ -1,0 +1,174 @@
+"""Everything a run needs before a model is loaded: checked settings, tokenizer, prompts, files."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from accelerate import PartialState
+from datasets import Dataset
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+
+from rl.config import LabelFreeConfig
+from rl.data import load_prompts, prompt_id, render_prompt, tokenize_prompt
+from rl.errors import InputError
+from rl.evaluation.problems import Benchmark, load_benchmark
+from rl.rollouts.vllm_engine import require_vllm
+from rl.run_files import RunFiles
+from rl.types import Reward
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A checked run.
+
+    Attributes:
+        config: Its settings.
+        rewards: Reward name -> callable.
+        reward_weights: Reward name -> weight.
+        tokenizer: The policy's tokenizer.
+        prompts: Columns `prompt`, `row`, `prompt_id` and `rendered_prompt`.
+        labels: Row -> label, for audit/ metrics; None without a label column.
+        benchmarks: Name -> labelled problems, evaluated before and after training.
+        run_files: Where the run's files go.
+        checkpoint: Checkpoint to go on from; None for a new run.
+    """
+
+    config: LabelFreeConfig
+    rewards: dict[str, Reward]
+    reward_weights: dict[str, float]
+    tokenizer: PreTrainedTokenizerBase
+    prompts: Dataset
+    labels: dict[int, str] | None
+    benchmarks: dict[str, Benchmark]
+    run_files: RunFiles
+    checkpoint: Path | None
+
+
+def prepare_run(
+    config: LabelFreeConfig,
+    rewards: Mapping[str, tuple[Reward, float]],
+    dry_run: bool = False,
+) -> Run:
+    """Check a run's input and load all of it but the model.
+
+    Args:
+        config: Settings of the run.
+        rewards: Reward name -> callable and weight.
+        dry_run: Whether the run ends after this; then the output folder is not touched.
+
+    Raises:
+        InputError: For anything the user has to mend.
+    """
+    if config.model is None or config.dataset is None:
+        missing = "model" if config.model is None else "dataset"
+        raise InputError(f"{missing}: got none, expected a value. Set {missing} in the recipe.")
+    if config.use_vllm:
+        require_vllm()
+    run_files, checkpoint = RunFiles(config.output_dir), None
+    if config.resume_from_checkpoint:
+        checkpoint = run_files.find_checkpoint(config.resume_from_checkpoint)
+    elif not dry_run and PartialState().is_main_process:
+        run_files.check_free()
+    prompt_set = load_prompts(
+        config.dataset,
+        split=config.dataset_split,
+        config_name=config.dataset_config_name,
+        prompt_column=config.prompt_column,
+        label_column=config.label_column,
+        system_prompt=config.system_prompt,
+        prompt_suffix=config.prompt_suffix,
+    )
+    if len(prompt_set.dataset) < config.num_prompts:
+        raise InputError(
+            f"num_prompts: got {config.num_prompts}, expected at most the {len(prompt_set.dataset)} "
+            f"prompts in {config.dataset}. Lower num_prompts."
+        )
+    benchmarks = {
+        name: load_benchmark(
+            name, system_prompt=config.system_prompt, prompt_suffix=config.prompt_suffix
+        )
+        for name in config.eval_benchmarks
+    }
+    tokenizer = load_tokenizer(config)
+    prompts = add_prompt_ids(prompt_set.dataset, tokenizer)
+    check_context(config, prompts, tokenizer)
+    return Run(
+        config=config,
+        rewards={name: reward for name, (reward, _) in rewards.items()},
+        reward_weights={name: weight for name, (_, weight) in rewards.items()},
+        tokenizer=tokenizer,
+        prompts=prompts,
+        labels=prompt_set.labels,
+        benchmarks=benchmarks,
+        run_files=run_files,
+        checkpoint=checkpoint,
+    )
+
+
+def load_tokenizer(config: LabelFreeConfig) -> PreTrainedTokenizerBase:
+    """Load the policy's tokenizer, set up to pad on the left.
+
+    Raises:
+        InputError: If the model folder or hub id cannot be read.
+    """
+
+    def load() -> PreTrainedTokenizerBase:
+        return AutoTokenizer.from_pretrained(
+            config.model,
+            revision=(config.model_init_kwargs or {}).get("revision", "main"),
+            trust_remote_code=config.trust_remote_code,
+            padding_side="left",
+        )
+
+    tokenizer = _read_model_files(config, load)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _read_model_files(config: LabelFreeConfig, load: Callable):  # noqa: ANN202
+    try:
+        return load()
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"model: got {config.model}, expected a model folder or a hub id that can be reached "
+            f"({reason}). Check the path; without a network, name a folder."
+        ) from error
+
+
+def add_prompt_ids(dataset: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """Add the columns `rendered_prompt`, the text the policy continues, and its `prompt_id`."""
+    rendered = [render_prompt(prompt, tokenizer) for prompt in dataset["prompt"]]
+    with_text = dataset.add_column("rendered_prompt", rendered)
+    return with_text.add_column("prompt_id", [prompt_id(text) for text in rendered])
+
+
+def check_context(
+    config: LabelFreeConfig, prompts: Dataset, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Check that the longest prompt and the longest completion fit the model's context.
+
+    Raises:
+        InputError: If they do not; the message names the prompt's row.
+    """
+    model_config = _read_model_files(
+        config,
+        lambda: AutoConfig.from_pretrained(
+            config.model, trust_remote_code=config.trust_remote_code
+        ),
+    )
+    context = getattr(model_config.get_text_config(), "max_position_embeddings", None)
+    if config.use_vllm and config.vllm_max_model_length is not None:
+        context = config.vllm_max_model_length
+    if context is None:
+        return
+    lengths = [len(tokenize_prompt(prompt, tokenizer)) for prompt in prompts["prompt"]]
+    longest = max(range(len(lengths)), key=lengths.__getitem__)
+    room = context - config.max_completion_length
+    if lengths[longest] > room:
+        raise InputError(
+            f"prompt in row {longest}: got {lengths[longest]} tokens, expected at most {room} "
+            f"(context of {context} minus max_completion_length {config.max_completion_length}). "
+            "Shorten or remove the prompt, or lower max_completion_length."
+        )

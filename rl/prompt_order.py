@@ -1,0 +1,59 @@
+"""In which order prompts are visited: a function of seed and epoch alone, so a run can resume."""
+
+from collections.abc import Iterator, Sized
+
+import torch
+from torch.utils.data import Sampler
+
+
+class PromptSampler(Sampler[int]):
+    """Yield row numbers in the layout TRL's trainer expects, shuffled anew each epoch.
+
+    Each generation batch is `num_prompts` rows, each repeated `num_generations` times in a row;
+    the batch is repeated `num_repeats` times, once per forward pass that uses it. Rows that do not
+    fill a last batch are left out of that epoch.
+
+    Differs from TRL's `RepeatSampler`: the order of epoch e follows from (seed, e), not from how
+    often the sampler was iterated, so a resumed run sees the prompts an uninterrupted one would.
+
+    Example:
+        >>> list(PromptSampler("abc", 1, 2, num_repeats=2, shuffle=False, seed=0))
+        [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
+    """
+
+    def __init__(
+        self,
+        data_source: Sized,
+        num_prompts: int,
+        num_generations: int,
+        num_repeats: int,
+        shuffle: bool,
+        seed: int,
+    ) -> None:
+        self.num_rows = len(data_source)
+        self.num_prompts = num_prompts
+        self.num_generations = num_generations
+        self.num_repeats = num_repeats
+        self.shuffle = shuffle
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order the next iteration follows."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        order = list(range(self.num_rows))
+        if self.shuffle:
+            # A large odd stride keeps (seed, epoch) pairs of neighbouring runs apart.
+            generator = torch.Generator().manual_seed(self.seed + 1_000_003 * self.epoch)
+            order = torch.randperm(self.num_rows, generator=generator).tolist()
+        for start in range(0, self.num_rows - self.num_prompts + 1, self.num_prompts):
+            batch = order[start : start + self.num_prompts]
+            for _ in range(self.num_repeats):
+                for row in batch:
+                    yield from [row] * self.num_generations
+
+    def __len__(self) -> int:
+        num_batches = self.num_rows // self.num_prompts
+        return num_batches * self.num_prompts * self.num_generations * self.num_repeats

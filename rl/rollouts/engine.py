@@ -1,0 +1,84 @@
+"""The interface every rollout engine has; the trainer and the evaluator know nothing else of it."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingSettings:
+    """How completions are sampled; names and meanings are TRL's.
+
+    Attributes:
+        max_completion_length: Most tokens sampled per completion, the end token included.
+        temperature: Divides the logits; 0.0 is greedy decoding.
+        top_p: Smallest set of tokens with at least this probability is kept; 1.0 keeps all.
+        top_k: Number of most likely tokens kept; 0 keeps all.
+        min_p: Tokens below this share of the likeliest token's probability are dropped; 0.0 is off.
+        repetition_penalty: Above 1.0 makes tokens seen before less likely; 1.0 is off.
+    """
+
+    max_completion_length: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+
+    @property
+    def is_full_distribution(self) -> bool:
+        """Whether tokens come from the policy's whole (tempered) distribution, nothing cut off."""
+        return (self.top_p, self.top_k, self.min_p, self.repetition_penalty) == (1.0, 0, 0.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One sampled completion.
+
+    Attributes:
+        completion_ids: Sampled tokens, the end token included.
+        truncated: Whether sampling stopped at the length limit instead of at an end token.
+        sampling_per_token_logps: Log-probability of each token under the distribution it was drawn
+            from, in nats; None where the engine does not report it.
+    """
+
+    completion_ids: list[int]
+    truncated: bool
+    sampling_per_token_logps: list[float] | None = None
+
+
+class RolloutEngine(Protocol):
+    """Samples completions of tokenized prompts under the weights it holds."""
+
+    def generate(
+        self, prompt_ids: list[list[int]], num_samples: int, seeds: list[int]
+    ) -> list[list[Sample]]:
+        """Sample `num_samples` completions of each prompt.
+
+        Sample i of a prompt depends on the prompt, its seed and i alone, not on the other prompts
+        of the call, on their order or on `num_samples`, up to rounding: batches of another shape
+        may round a log-probability differently.
+
+        Args:
+            prompt_ids: P tokenized prompts.
+            num_samples: Samples per prompt, at least 1.
+            seeds: One seed per prompt, in [0, 2**63).
+
+        Returns:
+            For each prompt, in order, its samples, in order.
+        """
+        ...
+
+    def sync_weights(self) -> None:
+        """Take over the trained model's current weights. Every rank must call it."""
+        ...
+
+    def close(self) -> None:
+        """Free what the engine holds: processes, memory, temporary files."""
+        ...
+
+
+def derive_seed(*parts: object) -> int:
+    """Hash the parts (run seed, prompt id, visit, ...) to a seed in [0, 2**63)."""
+    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

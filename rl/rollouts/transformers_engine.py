@@ -1,0 +1,191 @@
+"""Sampling with `transformers`: no further dependency, any device, sharded models included."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from transformers import (
+    GenerationConfig,
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+from transformers.generation import LogitsProcessor
+
+from rl.rollouts.engine import Sample, SamplingSettings, derive_seed
+
+
+def uniform_noise(seeds: torch.Tensor, step: int, size: int) -> torch.Tensor:
+    """Draw uniform numbers in (0, 1) that are a pure function of (seed, step, column).
+
+    u[b, v] = ((splitmix64(splitmix64(splitmix64(seed[b]) + step) + v) >> 11) + 0.5) / 2**53
+
+    A row's numbers do not depend on the other rows, so neither does what is sampled with them.
+
+    Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014 (the
+    mixing function). Differs: used as a hash of a counter, not as a stream.
+
+    Args:
+        seeds: One seed per row, int64, shape (B,).
+        step: Position in the completion, from 0.
+        size: Number of columns, V.
+
+    Returns:
+        Uniform numbers, float64, shape (B, V), on the seeds' device.
+    """
+    row_keys = _splitmix64(_splitmix64(seeds) + step)
+    columns = torch.arange(size, device=seeds.device, dtype=torch.int64)
+    bits = _splitmix64(row_keys[:, None] + columns)
+    return ((bits >> 11 & (1 << 53) - 1).double() + 0.5) / 2**53
+
+
+def _splitmix64(x: torch.Tensor) -> torch.Tensor:
+    x = x + _as_int64(0x9E3779B97F4A7C15)
+    x = (x ^ _shift_right(x, 30)) * _as_int64(0xBF58476D1CE4E5B9)
+    x = (x ^ _shift_right(x, 27)) * _as_int64(0x94D049BB133111EB)
+    return x ^ _shift_right(x, 31)
+
+
+def _shift_right(x: torch.Tensor, bits: int) -> torch.Tensor:
+    # torch shifts int64 arithmetically; the mask makes it the logical shift of an unsigned number.
+    return x >> bits & (1 << 64 - bits) - 1
+
+
+def _as_int64(constant: int) -> int:
+    return constant - (1 << 64) if constant >= 1 << 63 else constant
+
+
+class SeededSampling(LogitsProcessor):
+    """Turn greedy decoding into sampling with one seed per row (the Gumbel-max trick).
+
+    argmax_v (logit[v] - log(-log u[v])) with uniform u is a draw from softmax(logit).
+    """
+
+    def __init__(self, seeds: torch.Tensor, prompt_length: int) -> None:
+        self.seeds = seeds
+        self.prompt_length = prompt_length
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.Tensor:
+        """Add each row's own noise to the (B, V) scores of the next token."""
+        step = input_ids.shape[1] - self.prompt_length
+        uniform = uniform_noise(self.seeds, step, scores.shape[1])
+        return scores - torch.log(-torch.log(uniform)).to(scores.dtype)
+
+
+class TransformersEngine:
+    """Samples with the trained model itself, so there are no weights to sync.
+
+    Args:
+        model: The model to sample from.
+        tokenizer: Its tokenizer; gives the padding and end tokens.
+        settings: How completions are sampled.
+        batch_size: Completions sampled at a time; bounds memory.
+        generation_context: Makes the model ready to generate and undoes it (gathers sharded
+            parameters, switches gradient checkpointing off); yields the model to call.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        settings: SamplingSettings,
+        batch_size: int = 256,
+        generation_context: Callable[[], AbstractContextManager] | None = None,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self.batch_size = batch_size
+        self.generation_context = generation_context or (lambda: nullcontext(model))
+        self.eos_token_ids = end_token_ids(model, tokenizer)
+
+    def generate(
+        self, prompt_ids: list[list[int]], num_samples: int, seeds: list[int]
+    ) -> list[list[Sample]]:
+        """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`)."""
+        requests = [
+            (ids, derive_seed(seed, sample))
+            for ids, seed in zip(prompt_ids, seeds, strict=True)
+            for sample in range(num_samples)
+        ]
+        # Prompts of similar length share a batch, which keeps padding low.
+        order = sorted(range(len(requests)), key=lambda i: len(requests[i][0]))
+        samples: dict[int, Sample] = {}
+        with self.generation_context() as model, torch.no_grad():
+            was_training = model.training
+            model.eval()
+            for start in range(0, len(order), self.batch_size):
+                rows = order[start : start + self.batch_size]
+                batch = self._sample_batch(model, [requests[i] for i in rows])
+                samples.update(zip(rows, batch, strict=True))
+            model.train(was_training)
+        flat = [samples[i] for i in range(len(requests))]
+        return [flat[i : i + num_samples] for i in range(0, len(flat), num_samples)]
+
+    def _sample_batch(
+        self, model: PreTrainedModel, requests: list[tuple[list[int], int]]
+    ) -> list[Sample]:
+        pad_token_id = self.tokenizer.pad_token_id
+        prompt_length = max(len(ids) for ids, _ in requests)
+        input_ids = torch.tensor(
+            [[pad_token_id] * (prompt_length - len(ids)) + ids for ids, _ in requests]
+        )
+        attention_mask = torch.tensor(
+            [[0] * (prompt_length - len(ids)) + [1] * len(ids) for ids, _ in requests]
+        )
+        seeds = torch.tensor([seed for _, seed in requests], device=model.device)
+        output = model.generate(
+            input_ids=input_ids.to(model.device),
+            attention_mask=attention_mask.to(model.device),
+            generation_config=GenerationConfig(
+                max_new_tokens=self.settings.max_completion_length,
+                do_sample=False,
+                pad_token_id=pad_token_id,
+                eos_token_id=self.eos_token_ids,
+                disable_compile=True,
+            ),
+            logits_processor=self._logits_processors(seeds, prompt_length),
+        )
+        return [self._to_sample(row) for row in output[:, prompt_length:].tolist()]
+
+    def _logits_processors(self, seeds: torch.Tensor, prompt_length: int) -> LogitsProcessorList:
+        settings = self.settings
+        processors = LogitsProcessorList()
+        if settings.repetition_penalty != 1.0:
+            processors.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
+        if settings.temperature == 0.0:
+            return processors
+        if settings.temperature != 1.0:
+            processors.append(TemperatureLogitsWarper(settings.temperature))
+        if settings.top_k > 0:
+            processors.append(TopKLogitsWarper(settings.top_k))
+        if settings.top_p < 1.0:
+            processors.append(TopPLogitsWarper(settings.top_p))
+        if settings.min_p > 0.0:
+            processors.append(MinPLogitsWarper(settings.min_p))
+        processors.append(SeededSampling(seeds, prompt_length))
+        return processors
+
+    def _to_sample(self, tokens: list[int]) -> Sample:
+        for position, token in enumerate(tokens):
+            if token in self.eos_token_ids:
+                return Sample(completion_ids=tokens[: position + 1], truncated=False)
+        return Sample(completion_ids=tokens, truncated=True)
+
+    def sync_weights(self) -> None:
+        """Do nothing: the engine samples with the trained model itself."""
+
+    def close(self) -> None:
+        """Do nothing: the engine holds nothing of its own."""
+
+
+def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return every token that ends a completion: the tokenizer's and those the model declares."""
+    declared = model.generation_config.eos_token_id
+    declared = [] if declared is None else declared if isinstance(declared, list) else [declared]
+    return list(dict.fromkeys([tokenizer.eos_token_id, *declared]))

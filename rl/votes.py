@@ -1,0 +1,70 @@
+"""Count the votes of one group: pure numbers in, pure numbers out."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rl.errors import unknown_name
+
+TIE_RULES = ("first", "drop")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vote:
+    """The outcome of one group's vote.
+
+    Attributes:
+        winner: Cluster with most votes; None if nobody voted or a tie was dropped.
+        majority_ratio: Votes of the largest cluster / num_votes, in [0, 1]; 0.0 if nobody voted.
+        num_votes: All completions of the group, those without an answer among them.
+        num_abstained: Completions without an answer.
+        counts: Votes per cluster, in the clusters' order of first appearance.
+        is_tie: Whether several clusters share the largest number of votes.
+    """
+
+    winner: int | None
+    majority_ratio: float
+    num_votes: int
+    num_abstained: int
+    counts: dict[int, int]
+    is_tie: bool
+
+
+def count_votes(clusters: Sequence[int | None], tie: str = "first") -> Vote:
+    """Count one vote per completion.
+
+    majority_ratio = max_c |{i : clusters_i = c}| / len(clusters)
+
+    Source: TTRL, arXiv 2504.16084, section 2.2; as there, completions without an answer stay in the
+    denominator. Differs: no answer abstains and cannot win.
+
+    Args:
+        clusters: Class of each completion's answer, None for no answer, see `cluster_answers`.
+        tie: "first": of several largest clusters, the one that appears first wins, as in TTRL's
+            code; "drop": none wins.
+
+    Returns:
+        The vote. An empty group has no winner and a ratio of 0.0.
+
+    Raises:
+        InputError: If the tie rule is unknown.
+
+    Example:
+        >>> vote = count_votes([0, 1, 1, None])
+        >>> vote.winner, vote.majority_ratio, vote.counts
+        (1, 0.5, {0: 1, 1: 2})
+    """
+    if tie not in TIE_RULES:
+        raise unknown_name("tie rule", tie, list(TIE_RULES))
+    counts = Counter(cluster for cluster in clusters if cluster is not None)
+    most = max(counts.values(), default=0)
+    leaders = [cluster for cluster, count in counts.items() if count == most]
+    is_tie = len(leaders) > 1
+    return Vote(
+        winner=None if not leaders or (is_tie and tie == "drop") else leaders[0],
+        majority_ratio=most / len(clusters) if clusters else 0.0,
+        num_votes=len(clusters),
+        num_abstained=len(clusters) - counts.total(),
+        counts=dict(counts),
+        is_tie=is_tie,
+    )

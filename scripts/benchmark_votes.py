@@ -1,0 +1,113 @@
+"""Measure how fast completions become votes on one core, and how often the vote is right."""
+
+import argparse
+import gzip
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from rl.answer_workers import PairVerifier, is_verifiable
+from rl.answers import (
+    cluster_answers,
+    extract_answer,
+    start_verifier,
+    verification_counters,
+)
+from rl.errors import InputError, exit_on_bad_input
+from rl.votes import count_votes
+
+EPILOG = """\
+input lines: {"completions": [strings]}, and "gold": string for --referee
+
+How it is counted: this process and the worker that runs Math-Verify are tied to one core. The clock
+runs from the completion's text to the vote (extract, cluster, count) over all groups, wall-clock,
+with all caches empty at the start. Reading the file is not counted; starting the worker, which a run
+does once, is reported on its own line.
+
+The referee compares each pseudo-label with "gold" by Math-Verify, in a killable worker of its own. It
+counts a prompt without a pseudo-label as wrong.
+
+example:
+  python scripts/benchmark_votes.py completions.jsonl.gz --referee
+"""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", type=Path, help="JSON lines, plain or .gz")
+    parser.add_argument("--referee", action="store_true", help='measure accuracy against "gold"')
+    return parser.parse_args()
+
+
+def read_rows(path: Path, keys: list[str]) -> list[dict[str, Any]]:
+    if not path.is_file():
+        raise InputError(f"file: got {path}, expected an existing file. Check the path.")
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    missing = [key for key in keys if not all(key in row for row in rows)]
+    if missing or not rows:
+        raise InputError(f"{path}: got lines without {missing}, expected {keys} in every line.")
+    return rows
+
+
+def measure_votes(groups: list[list[str]]) -> list[str | None]:
+    """Time every group from text to vote, print the figures and return the pseudo-labels."""
+    pseudo_labels: list[str | None] = []
+    seconds: list[float] = []
+    num_abstained = 0
+    for completions in groups:
+        started = time.perf_counter()
+        answers = [extract_answer(text) for text in completions]
+        clusters = cluster_answers(answers)
+        vote = count_votes(clusters)
+        label = None if vote.winner is None else answers[clusters.index(vote.winner)]
+        seconds.append(time.perf_counter() - started)
+        pseudo_labels.append(label)
+        num_abstained += vote.num_abstained
+    num_completions = sum(map(len, groups))
+    counters = verification_counters()
+    print(f"completions       {num_completions} in {len(groups)} groups, {num_abstained} abstained")
+    print(
+        f"text to vote      {sum(seconds):.3f} s, {num_completions / sum(seconds):,.0f} per second"
+    )
+    print(f"worst group       {max(seconds):.4f} s")
+    print(f"Math-Verify       {counters.num_pairs} pairs, {counters.num_timeouts} timeouts")
+    return pseudo_labels
+
+
+def measure_accuracy(pseudo_labels: list[str | None], golds: list[str]) -> None:
+    """Compare with the gold answers; they are read after the votes are cast."""
+    referee = PairVerifier(deadline_seconds=10.0)
+    num_right = 0
+    pairs = zip(pseudo_labels, golds, strict=True)
+    for label, gold in tqdm(pairs, total=len(golds), desc="referee", leave=False):
+        if label is not None and is_verifiable(label):
+            num_right += referee.is_same(gold, label)
+    print(f"vote accuracy     {num_right / len(golds):.4f} ({num_right} of {len(golds)})")
+    referee.close()
+
+
+@exit_on_bad_input()
+def main() -> None:
+    """Read the file, start the worker on one core, vote, and ask the referee if wanted."""
+    arguments = parse_arguments()
+    rows = read_rows(
+        arguments.file, ["completions", "gold"] if arguments.referee else ["completions"]
+    )
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    started = time.perf_counter()
+    start_verifier()
+    print(f"worker start      {time.perf_counter() - started:.2f} s")
+    pseudo_labels = measure_votes([row["completions"] for row in rows])
+    if arguments.referee:
+        measure_accuracy(pseudo_labels, [row["gold"] for row in rows])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Train a policy with label-free rewards, as a recipe says."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from rl.errors import InputError, exit_on_bad_input
+
+EPILOG = """
+Any field of the recipe can be set on the command line, as `--field value`; values are read as YAML:
+  accelerate launch scripts/train.py recipes/demo.yaml --learning_rate 5e-5
+  accelerate launch scripts/train.py recipes/demo.yaml --dataset questions.jsonl --model Qwen/Qwen3-0.6B
+  accelerate launch scripts/train.py recipes/demo.yaml --rewards '{"majority_vote": {"tie": "drop"}}'
+  accelerate launch scripts/train.py recipes/demo.yaml --resume_from_checkpoint true
+  accelerate launch --config_file recipes/accelerate/zero3.yaml scripts/train.py recipes/...
+  torchrun --nproc_per_node 2 scripts/train.py recipes/demo.yaml            (two CPU ranks)
+  python scripts/train.py recipes/demo.yaml --dry_run                       (load no model)
+
+The fields are those of rl/config.py, listed here, and of trl.GRPOConfig:
+"""
+
+
+def main() -> None:
+    """Read the recipe, check everything that can be checked, then train."""
+    arguments, overrides = parse_arguments()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+    from rl.recipe import load_recipe, make_config, parse_overrides
+
+    settings = {**load_recipe(arguments.recipe), **parse_overrides(overrides)}
+    settings.setdefault("output_dir", str(Path("runs") / Path(arguments.recipe).stem))
+    config = make_config(settings)
+
+    from rl.preparation import prepare_run
+
+    run = prepare_run(config, load_rewards(config.rewards), dry_run=arguments.dry_run)
+    if arguments.dry_run:
+        print_geometry(config, run)
+        return
+
+    from rl.training import train
+
+    train(run)
+
+
+def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
+    """Split the command line into our arguments and the recipe's fields."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    parser.add_argument("recipe", help="YAML file of settings; see recipes/")
+    parser.add_argument("--dry_run", action="store_true", help="check everything, print the batch")
+    parser.add_argument("-h", "--help", action="store_true", help="show this text and end")
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        parser.epilog = EPILOG + describe_fields()
+        parser.print_help()
+        raise SystemExit(0)
+    return parser.parse_known_args()
+
+
+def describe_fields() -> str:
+    """List our own settings with their defaults and meaning."""
+    from dataclasses import MISSING, fields
+
+    from trl import GRPOConfig
+
+    from rl.config import LabelFreeConfig
+
+    inherited = {f.name for f in fields(GRPOConfig)}
+    lines = []
+    for field in fields(LabelFreeConfig):
+        if field.name in inherited:
+            continue
+        default = field.default if field.default is not MISSING else field.default_factory()
+        lines.append(f"  --{field.name} ({default})\n      {field.metadata['help']}")
+    return "\n".join(lines)
+
+
+def load_rewards(named: dict[str, dict[str, Any] | None]) -> dict[str, tuple[Any, float]]:
+    """Build each reward the recipe names, with its weight."""
+    from rewards import get_reward
+
+    rewards = {}
+    for name, given in named.items():
+        settings = dict(given or {})
+        weight = settings.pop("weight", 1.0)
+        if isinstance(weight, bool) or not isinstance(weight, int | float):
+            raise InputError(
+                f"rewards.{name}.weight: got {weight!r}, expected a number. Change the value."
+            )
+        rewards[name] = (get_reward(name, **settings), float(weight))
+    return rewards
+
+
+def print_geometry(config: Any, run: Any) -> None:
+    """Show what one generation batch and one optimizer step would hold."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{config.model} on {config.dataset}", show_header=False)
+    for name, value in {**config.geometry, "prompts in the dataset": len(run.prompts)}.items():
+        table.add_row(name, str(value))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    with exit_on_bad_input():
+        main()

@@ -1,0 +1,176 @@
+"""Majority vote over saved completions: one pseudo-label per prompt, no model and no labels."""
+
+import argparse
+import gzip
+import json
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from tqdm import tqdm
+
+from rl.answers import (
+    DEFAULT_METHODS,
+    METHODS,
+    cluster_answers,
+    extract_answer,
+    verification_counters,
+)
+from rl.errors import InputError, exit_on_bad_input
+from rl.votes import TIE_RULES, count_votes
+
+EPILOG = """\
+input lines:   {"id": "p1", "completions": ["... \\\\boxed{0.5}", "... \\\\boxed{1/2}", "no idea"]}
+output lines:  {"id": "p1", "pseudo_label": "0.5", "majority_ratio": 0.667, "num_votes": 3,
+                "num_abstained": 1, "clusters": [{"answer": "0.5", "count": 2}]}
+
+Equal answers count as one (0.5 = 1/2), a completion without an answer abstains, and
+majority_ratio is a share of all completions. pseudo_label is null if nobody answered.
+
+examples:
+  python scripts/vote.py completions.jsonl --output votes.jsonl
+  python scripts/vote.py completions.jsonl.gz --output votes.jsonl.gz --tie drop
+  python scripts/vote.py gpqa.jsonl --output votes.jsonl --choices ABCD
+"""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("input", type=Path, help="JSON lines, plain or .gz")
+    parser.add_argument("--output", type=Path, required=True, help="JSON lines, plain or .gz")
+    parser.add_argument(
+        "--tie", choices=TIE_RULES, default="first", help="first answer wins, or no pseudo-label"
+    )
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=METHODS,
+        default=DEFAULT_METHODS,
+        help="where to look for an answer, in this order (default: %(default)s)",
+    )
+    parser.add_argument("--choices", help="letters of multiple-choice prompts, such as ABCD")
+    return parser.parse_args()
+
+
+def read_prompts(file: BinaryIO, path: Path) -> Iterator[tuple[Any, list[str]]]:
+    """Yield each line's id and completions; a bad line is an error that names its number."""
+    lines = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.suffix == ".gz" else file
+    number = 0
+    try:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            row = json.loads(line)
+            if (
+                not isinstance(row, dict)
+                or "id" not in row
+                or not _is_texts(row.get("completions"))
+            ):
+                raise InputError(
+                    f"{path} line {number}: got {line[:60].decode(errors='replace').strip()!r},"
+                    ' expected {"id": ..., "completions": [strings]}. Correct or remove the line.'
+                )
+            yield row["id"], row["completions"]
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(
+            f"{path} line {number}: got {error}, expected one JSON object in UTF-8."
+            " Correct or remove the line."
+        ) from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{path} after line {number}: got {error}, expected a complete gzip file."
+            " Compress the file again or give it another suffix than .gz."
+        ) from error
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def vote_on(completions: list[str], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Extract, cluster and count; a class is shown by the first answer in it."""
+    answers = [
+        extract_answer(text, methods=arguments.methods, choices=arguments.choices)
+        for text in completions
+    ]
+    clusters = cluster_answers(answers)
+    vote = count_votes(clusters, arguments.tie)
+    shown = {cluster: answers[clusters.index(cluster)] for cluster in vote.counts}
+    ranked = sorted(vote.counts.items(), key=lambda item: -item[1])
+    return {
+        "pseudo_label": None if vote.winner is None else shown[vote.winner],
+        "majority_ratio": vote.majority_ratio,
+        "num_votes": vote.num_votes,
+        "num_abstained": vote.num_abstained,
+        "clusters": [{"answer": shown[cluster], "count": count} for cluster, count in ranked],
+    }
+
+
+def write_votes(arguments: argparse.Namespace, partial: Path) -> list[dict[str, Any]]:
+    """Vote on every prompt, one line at a time, and return the outcomes without their clusters."""
+    is_compressed = arguments.output.suffix == ".gz"
+    votes: list[dict[str, Any]] = []
+    with (
+        arguments.input.open("rb") as file,
+        (gzip.open if is_compressed else open)(partial, "wt", encoding="ascii") as output,
+        tqdm(total=arguments.input.stat().st_size, unit="B", unit_scale=True) as progress,
+    ):
+        for prompt_id, completions in read_prompts(file, arguments.input):
+            vote = vote_on(completions, arguments)
+            output.write(json.dumps({"id": prompt_id, **vote}) + "\n")
+            votes.append({key: value for key, value in vote.items() if key != "clusters"})
+            progress.update(file.tell() - progress.n)
+    return votes
+
+
+def print_summary(votes: list[dict[str, Any]], seconds: float) -> None:
+    num_votes = sum(vote["num_votes"] for vote in votes)
+    num_abstained = sum(vote["num_abstained"] for vote in votes)
+    num_labelled = sum(vote["pseudo_label"] is not None for vote in votes)
+    mean_ratio = sum(vote["majority_ratio"] for vote in votes) / max(1, len(votes))
+    counters = verification_counters()
+    print(f"prompts              {len(votes)} ({num_labelled} with a pseudo-label)")
+    print(f"mean majority ratio  {mean_ratio:.3f}")
+    print(
+        f"abstained            {num_abstained / max(1, num_votes):.3f} of {num_votes} completions"
+    )
+    print(f"time                 {seconds:.1f} s ({num_votes / seconds:,.0f} completions/s)")
+    print(f"Math-Verify          {counters.num_pairs} pairs, {counters.num_timeouts} timeouts,")
+    print(f"                     {counters.num_errors} errors, {counters.num_skipped} skipped")
+
+
+@exit_on_bad_input()
+def main() -> None:
+    """Check the paths, vote into a temporary file, and give it the final name when complete."""
+    arguments = parse_arguments()
+    if not arguments.input.is_file():
+        raise InputError(
+            f"input: got {arguments.input}, expected an existing file. Check the path."
+        )
+    if not arguments.output.parent.is_dir():
+        raise InputError(
+            f"--output: got {arguments.output}, expected a file in an existing directory."
+            f" Create {arguments.output.parent} first."
+        )
+    if arguments.output.is_dir() or arguments.output.resolve() == arguments.input.resolve():
+        raise InputError(
+            f"--output: got {arguments.output}, expected a file other than the input."
+            " Choose another name."
+        )
+    partial = arguments.output.with_name(f".{arguments.output.name}.{os.getpid()}.partial")
+    started = time.perf_counter()
+    try:
+        votes = write_votes(arguments, partial)
+        partial.replace(arguments.output)
+    finally:
+        partial.unlink(missing_ok=True)
+    print_summary(votes, time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main()
