@@ -3,11 +3,11 @@ r"""Majority vote as a reward: pays for the answer that most rollouts of the pro
 Source: TTRL: Test-Time Reinforcement Learning, arXiv 2504.16084, section 2.2 and appendix C.
     Reference code: PRIME-RL/TTRL, verl/verl/utils/reward_score/ttrl/ttt_metrics.py (first version).
 Differs: votes are cast for classes of equal answers, not for strings; a rollout without an answer
-    abstains, and without a pseudo-label nothing is scored. `preset="paper"` compares the extracted strings
-    for vote and reward. `preset="reference_code"` counts normalised strings, lets "no answer" win as
-    the empty string, and pays every answer that is equal to the winning string; our normalisation
-    and equality stand in for the code's.
-Fails when: the majority is confidently wrong, or the policy learns to give one answer to every prompt.
+    abstains, and without a pseudo-label nothing is scored. `preset="paper"` compares the extracted
+    strings for vote and reward. `preset="reference_code"` counts normalised strings, lets "no
+    answer" win as the empty string, and pays every answer that is equal to the winning string; our
+    normalisation and equality stand in for the code's.
+Fails when: the majority is confidently wrong, or the policy gives one answer to every prompt.
 """
 
 from collections.abc import Hashable, Iterable

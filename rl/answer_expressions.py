@@ -1,8 +1,8 @@
 r"""Values of LaTeX or plain expressions: exact fractions, or samples at fixed points.
 
-Two answers such as `2\sqrt{3}` and `\frac{6}{\sqrt{3}}`, or `(x+1)^2` and `x^2+2x+1`, are compared by
-their values: expressions without irrational parts become a `Fraction`, all others are evaluated in
-floating point, with each variable set to a fixed pseudo-random positive number. Two different
+Two answers such as `2\sqrt{3}` and `\frac{6}{\sqrt{3}}`, or `(x+1)^2` and `x^2+2x+1`, are compared
+by their values: expressions without irrational parts become a `Fraction`, all others are evaluated
+in floating point, with each variable set to a fixed pseudo-random positive number. Two different
 expressions that agree to ten digits at both points are possible but need to be constructed.
 
 Nothing here executes the text: a tokenizer, a recursive-descent parser with a depth limit and an
@@ -35,9 +35,9 @@ _TOKEN = re.compile(
     r"|(?P<symbol>[-+*/^_(){}\[\]!|])|(?P<space>\s+)|(?P<other>.)",
     re.DOTALL,
 )
-_GREEK = frozenset(
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho"
-    " sigma tau phi varphi chi psi omega Gamma Delta Theta Lambda Sigma Phi Psi Omega ell".split()
+_GREEK = re.compile(
+    "alpha|beta|gamma|delta|epsilon|varepsilon|zeta|eta|theta|vartheta|kappa|lambda|mu|nu|xi|rho"
+    "|sigma|tau|phi|varphi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Sigma|Phi|Psi|Omega|ell"
 )
 _CONSTANTS: dict[str, Value] = {"pi": math.pi, "e": math.e, "i": 1j}
 _FUNCTIONS: dict[str, Callable[[complex], complex]] = {
@@ -83,8 +83,8 @@ def evaluate_expression(text: str) -> tuple[Value, ...] | None:
     Returns:
         One value if the expression is constant, else its values at the fixed points. A constant
         within 1e-13 (relative) of a fraction with a denominator of at most 1,000 is that fraction,
-        so `\sqrt{4}` and `\log_2 4` are 2. None if the text is not covered, too long, too deep or too
-        large, or undefined at a point.
+        so `\sqrt{4}` and `\log_2 4` are 2. None if the text is not covered, too long, too deep or
+        too large, or undefined at a point.
 
     Example:
         >>> evaluate_expression(r"\frac12 + .5")
@@ -244,7 +244,7 @@ class _Parser:
         return ("neg", node) if negative else node
 
     def fraction_part(self) -> Node:
-        """Read a group or, as TeX does, one character: `\\frac12` is one half."""
+        r"""Read a group or, as TeX does, one character: `\frac12` is one half."""
         token = self.peek()
         if not token[:1].isdigit():
             return self.script()
@@ -274,12 +274,12 @@ class _Parser:
             return self.function(name)
         if name in _CONSTANTS and self.peek() != "_":
             return ("constant", name)
-        if name in _GREEK or (len(token) == 1 and token.isalpha()):
+        if _GREEK.fullmatch(name) or (len(token) == 1 and token.isalpha()):
             return self.variable(name)
         raise _UnparsableError
 
     def decimal(self, token: str) -> Node:
-        """Read a number, with the repeating part of `0.1\\overline{6}`."""
+        r"""Read a number, with the repeating part of `0.1\overline{6}`."""
         if "." not in token or self.tokens[self.position :][:2] != ["\\overline", "{"]:
             return Fraction(token)
         digits = self.tokens[self.position + 2] if len(self.tokens) > self.position + 2 else ""

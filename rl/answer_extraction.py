@@ -18,6 +18,7 @@ METHODS = ("boxed", "final_answer_phrase", "last_number")
 
 CompletionState = Literal["answered", "no_answer", "truncated"]
 
+_MAX_BOX_CHARACTERS = 10_000
 _MAX_PHRASE_CHARACTERS = 200
 _SPECIAL_TOKEN = re.compile(
     r"<\|[A-Za-z0-9_ ./-]{1,40}\|>|<\uff5c[^<>\n]{1,40}\uff5c>"
@@ -32,7 +33,8 @@ _BARE_BOX = re.compile(r"[ \t]*([^\s{}$\\]{1,40})")
 _NOTHING = re.compile(
     r"(?:\\(?:text|mathrm)\s*\{\s*\}|\\q?quad(?![A-Za-z])|[\s{}()[\]$\\,;:!.?_~-])*"
 )
-_ANSWER_IS = r"(?:\*\*)?\s*(?:(?:is|are)\b(?:\*\*)?\s*:?|:)(?:\*\*)?[ \t]*\n{0,2}"  # "answer is", "**Answer:**"
+# After "answer" in "the answer is", "**Answer:**", "Answer**:".
+_ANSWER_IS = r"(?:\*\*)?\s*(?:(?:is|are)\b(?:\*\*)?\s*:?|:)(?:\*\*)?[ \t]*\n{0,2}"
 _PHRASE = re.compile(r"\b(?:[Aa]nswer|ANSWER)" + _ANSWER_IS)
 _CHOICE_PHRASE = re.compile(r"\b(?:[Aa]nswer|ANSWER|[Oo]ption|[Cc]hoice)" + _ANSWER_IS)
 _MATH_SPAN = re.compile(
@@ -60,7 +62,7 @@ def extract_answer(
         methods: Names from `METHODS`, tried in this order. `BOX_ONLY` accepts boxes alone.
         choices: Letters of a multiple-choice prompt, such as "ABCD". Then only one of them is an
             answer: the letter a box starts with, or a stand-alone capital after an answer phrase
-            or on the last line. The article "a" and the letters of words are never read as a choice.
+            or on the last line. The article "a" and the letters of words are never a choice.
 
     Returns:
         The answer without surrounding whitespace, LaTeX left as it is; the letter in upper case if
@@ -136,7 +138,7 @@ def _find_boxed(text: str) -> str | None:
 
 def _balanced(text: str, start: int) -> str | None:
     depth = 1
-    for match in _BRACE.finditer(text, start):
+    for match in _BRACE.finditer(text, start, start + _MAX_BOX_CHARACTERS):
         token = match.group()
         depth += (token == "{") - (token == "}")
         if depth == 0:
@@ -159,7 +161,8 @@ def _last_of_all_boxes(text: str) -> str | None:
         start, content = match.end(), None
         if token == "}":
             opened = open_braces.pop() if open_braces else None
-            if opened is not None and opened > best_start:
+            is_short = opened is not None and match.start() - opened < _MAX_BOX_CHARACTERS
+            if opened is not None and is_short and opened > best_start:
                 start, content = opened, text[opened : match.start()]
         elif match[1]:
             open_braces.append(match.end())

@@ -43,7 +43,11 @@ _PERCENT = re.compile(r"(.+?)\s*(?:\\?%|\b[Pp]er\s?cent)")
 _BASED = re.compile(r"(\d+)_\{?\s*(\d+)\s*\}?")
 _INFINITY = re.compile(r"([-+]?)\s*(?:\\infty|\\?infinity|oo)")
 _CHOICE = re.compile(r"\(?([A-Z])[).]")
-_WORDS = re.compile(r"[^\W\d_]{2,}(?:[\s'-]+[^\W\d_]+)*|[^\W\d_](?:[\s'-]+[^\W\d_]+)+")
+# A word has two letters in a row; next to a minus sign, four: "x-intercept", but not "ab-c".
+_WORDS = re.compile(r"(?=.*[^\W\d_]{4}|[^-]*[^\W\d_]{2}[^-]*$)[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*")
+_PRODUCT = re.compile(r"[b-df-hj-np-tv-z]{2,3}|pi|oo|infinity")  # "xy" is no word, "odd" is
+_SCALED = re.compile(r"(.+?)\s*(thousand|million|billion|trillion)")
+_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _MATRIX = re.compile(r"\\begin\{([pb]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
 _CONNECTOR = re.compile(r"(?<![\\A-Za-z])(?:and|or)(?![A-Za-z])")
 _MEMBERSHIP = re.compile(r"[A-Za-z]\s*\\in(?![A-Za-z])\s*")
@@ -88,9 +92,9 @@ def answer_key(answer: str) -> AnswerKey:
 def alternatives(key: AnswerKey) -> tuple[AnswerKey, ...]:
     r"""Other keys that this key stands for if they occur among the answers of the same prompt.
 
-    A percentage is a hundredth (`50\%` is 1/2), but a prompt that asks "what percent" is answered by 50
-    as well as by `50\%`; a number with a base, `1011_2`, is also written 1011. Which one is meant only the
-    other answers can tell, the first alternative first.
+    A percentage is a hundredth (`50\%` is 1/2), but a prompt that asks "what percent" is answered
+    by 50 as well as by `50\%`; a number with a base, `1011_2`, is also written 1011. Which one is
+    meant only the other answers can tell, the first alternative first.
 
     Example:
         >>> [str(key.content) for key in alternatives(answer_key(r"50\%"))]
@@ -126,8 +130,10 @@ def _simple(text: str, depth: int) -> AnswerKey | None:
     """Read what one regular expression recognizes."""
     if _NUMBER.fullmatch(text):
         return AnswerKey("number", Fraction(text))
-    if _WORDS.fullmatch(text) and text not in ("pi", "oo", "infinity"):
+    if _is_words(text):
         return AnswerKey("word", " ".join(text.casefold().split()))
+    if match := _SCALED.fullmatch(text):
+        return _expression(f"({match[1]})*{_SCALES[match[2]]}")
     if match := _CHOICE.fullmatch(text):
         return _expression(match[1])
     if match := _INFINITY.fullmatch(text):
@@ -263,6 +269,11 @@ def _parse_all(parts: list[str], depth: int) -> tuple[AnswerKey, ...] | None:
         return None
     keys = [_parse(part.strip(), depth) for part in parts]
     return tuple(key for key in keys if key) if all(keys) else None
+
+
+def _is_words(text: str) -> bool:
+    is_list = _CONNECTOR.search(text) is not None
+    return not is_list and not _PRODUCT.fullmatch(text) and _WORDS.fullmatch(text) is not None
 
 
 def _is_variable(text: str) -> bool:

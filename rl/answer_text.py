@@ -1,7 +1,7 @@
 r"""One spelling for answers: LaTeX layout, units and Unicode signs removed or replaced.
 
-What is dropped cannot tell two answers of one prompt apart, or practically never does: spacing, sizes
-of brackets, dollar signs, `\text{}` around words, thousands separators, trailing units and degrees.
+What is dropped cannot tell two answers of one prompt apart, or practically never does: spacing,
+sizes of brackets, dollar signs, fonts, thousands separators, and the unit after a value.
 """
 
 import re
@@ -10,9 +10,9 @@ from itertools import pairwise
 
 _UNICODE = str.maketrans(
     {
-        "−": "-",
-        "–": "-",
-        "×": "\\times ",
+        "\u2212": "-",
+        "\u2013": "-",
+        "\u00d7": "\\times ",
         "·": "\\cdot ",
         "⋅": "\\cdot ",
         "÷": "/",
@@ -22,11 +22,11 @@ _UNICODE = str.maketrans(
         "±": "\\pm ",
         "≤": "\\le ",
         "≥": "\\ge ",
-        "∪": "\\cup ",
+        "\u222a": "\\cup ",
         "∈": "\\in ",
         "∅": "\\emptyset ",
         "°": "^\\circ",
-        "⁄": "/",
+        "\u2044": "/",
         "½": "\\frac{1}{2}",
         "¼": "\\frac{1}{4}",
         "¾": "\\frac{3}{4}",
@@ -50,10 +50,15 @@ _TEXT_UNIT = re.compile(
 _UNIT_WORD = re.compile(r"[A-Za-z]{2,}\.?(?:\s*\^\s*\{?\s*[23]\s*\}?)?$")
 _UNIT_RATIO = re.compile(r"[A-Za-z]+(?:\^\{?[23]\}?)?(?:/[A-Za-z]+(?:\^\{?[23]\}?)?)?$")
 # Words that carry meaning after a number: connectors, factors, directions, halves of the day.
-_NOT_A_UNIT = frozenset(
-    "and or am pm million billion trillion thousand hundred dozen mod if when for where is are to"
-    " north south east west pi sqrt sin cos tan log ln infinity infty percent".split()
+_NOT_A_UNIT = re.compile(
+    "and|or|am|pm|million|billion|trillion|thousand|hundred|dozen|mod|if|when|for|where|is|are|to"
+    "|north|south|east|west|pi|sqrt|sin|cos|tan|log|ln|infinity|infty|percent|i|e"
 )
+_LONG_WORD = re.compile(r"[A-Za-z]{4}")
+_SHORT_UNIT = re.compile(
+    r"(?:[cmkdn]m|[km]g|m[lL]|ft|in|yd|mi|lb|lbs|oz|hr|hrs|min|sec|day|mph|kph|deg|rad|sq|per)\b"
+)
+_PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])(?!pi\b|sqrt\b)[A-Za-z]{2,}")
 _CURRENCY = re.compile(r"^([-+]?)\s*[€£¥]\s*")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:([ ,])\d{3})(?:\1\d{3})*(?:\.\d+)?")
 
@@ -110,8 +115,8 @@ def _strip_ends(text: str) -> str:
 def strip_units(text: str) -> str:
     r"""Remove a unit after a value: `5\text{ cm}^2`, `12 square feet`, `3 km/h`, `30^\circ`.
 
-    Words that carry meaning (`and`, `PM`, `million`, `north`, ...) stay, and so does text with no digit
-    before it.
+    Words that carry meaning (`and`, `PM`, `million`, `north`, ...) stay, and so does text with no
+    digit before it.
 
     Example:
         >>> strip_units("12 square feet"), strip_units("3 PM"), strip_units(r"\text{cm}")
@@ -123,21 +128,26 @@ def strip_units(text: str) -> str:
     words = text.split(" ")
     is_ratio = len(words) > 1 and "/" in words[-1] and _UNIT_RATIO.match(words[-1])
     end = len(words) - 1 if is_ratio else len(words)
-    while end > 1 and _UNIT_WORD.match(words[end - 1]) and _is_unit(words[end - 1]):
+    while end > 1 and _is_plain_unit(words[end - 1]):
         end -= 1
     value = " ".join(words[:end])
     return value.rstrip() if end < len(words) and _has_value(value) else text
 
 
 def _has_value(text: str) -> bool:
-    """Tell whether text before a unit is a value, not the start of a sentence or of a list."""
-    words = re.findall(r"(?<!\\)\b[A-Za-z]{4,}", text)
-    return not words and any(character.isdigit() for character in text)
+    """Tell whether text before a unit is a value, not the start of a sentence."""
+    return not _PLAIN_WORD.search(text) and re.search(r"\d|\\[A-Za-z]", text) is not None
 
 
 def _is_unit(text: str) -> bool:
     words = [word.casefold() for word in re.findall(r"[A-Za-z]+", text.replace(".", ""))]
-    return bool(words) and not _NOT_A_UNIT.intersection(words)
+    return bool(words) and not any(_NOT_A_UNIT.fullmatch(word) for word in words)
+
+
+def _is_plain_unit(text: str) -> bool:
+    """Tell whether an unmarked word is a unit; "4 xy" is a product."""
+    is_word = _UNIT_WORD.match(text) and (_SHORT_UNIT.match(text) or _LONG_WORD.match(text))
+    return bool(is_word) and _is_unit(text)
 
 
 def split_top_level(text: str, separators: str) -> list[str]:

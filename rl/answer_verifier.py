@@ -1,7 +1,7 @@
 """What runs inside a worker process: Math-Verify on one pair of answers.
 
-Only worker processes import this module, see `rl.answer_workers`: Math-Verify needs seconds to load,
-can hang, and evaluates text a model wrote. It must not import torch or trl.
+Only worker processes import this module, see `rl.answer_workers`: Math-Verify needs seconds to
+load, can hang, and evaluates text a model wrote. It must not import torch or trl.
 """
 
 import logging

@@ -116,6 +116,10 @@ class LabelFreeConfig(GRPOConfig):
     )
 
     def __post_init__(self) -> None:
+        if not torch.accelerator.is_available():
+            # Only with this does a launcher's second process on a CPU become a second rank.
+            self.use_cpu = True
+            self.dataloader_pin_memory = False
         if self.bf16 is None:
             self.bf16 = (
                 not self.fp16 and torch.cuda.is_available() and torch.cuda.is_bf16_supported()

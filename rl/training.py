@@ -7,12 +7,20 @@ from typing import Any
 
 from accelerate.utils import gather_object
 from peft import LoraConfig
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from trl.trainer.utils import create_model_from_path
 
 from rl.evaluation.evaluate import default_ks, evaluate_problems, summarize
 from rl.evaluation.problems import Problem
 from rl.preparation import Run
+from rl.progress import TrainingProgress
 from rl.run_files import MetricsFile
 from rl.trainer import LabelFreeGRPOTrainer
 
@@ -38,6 +46,11 @@ def train(run: Run) -> dict[str, Any]:
         callbacks=[MetricsFile(run.run_files)],
     )
     try:
+        # Printing some fifty numbers a step hides them; they are in metrics.jsonl.
+        trainer.remove_callback(ProgressCallback)
+        trainer.remove_callback(PrinterCallback)
+        if not config.disable_tqdm:
+            trainer.add_callback(TrainingProgress())
         evaluation = BeforeAndAfter(trainer, run)
         trainer.add_callback(evaluation)
         if trainer.accelerator.is_main_process:

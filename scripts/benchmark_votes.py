@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rl.answer_workers import PairVerifier, is_verifiable
+from rl.answer_workers import PairVerifier
 from rl.answers import (
     cluster_answers,
     extract_answer,
@@ -23,13 +23,13 @@ from rl.votes import count_votes
 EPILOG = """\
 input lines: {"completions": [strings]}, and "gold": string for --referee
 
-How it is counted: this process and the worker that runs Math-Verify are tied to one core. The clock
-runs from the completion's text to the vote (extract, cluster, count) over all groups, wall-clock,
-with all caches empty at the start. Reading the file is not counted; starting the worker, which a run
-does once, is reported on its own line.
+How it is counted: this process and the worker that runs Math-Verify are tied to one core. The
+clock runs from the completion's text to the vote (extract, cluster, count) over all groups, wall
+time, with all caches empty at the start. Reading the file is not counted; starting the worker,
+which a run does once, is reported on its own line.
 
-The referee compares each pseudo-label with "gold" by Math-Verify, in a killable worker of its own. It
-counts a prompt without a pseudo-label as wrong.
+The referee compares each pseudo-label with "gold" by Math-Verify, either one as its gold answer, in
+a killable worker of its own. A prompt without a pseudo-label counts as wrong.
 
 example:
   python scripts/benchmark_votes.py completions.jsonl.gz --referee
@@ -37,6 +37,7 @@ example:
 
 
 def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -46,6 +47,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def read_rows(path: Path, keys: list[str]) -> list[dict[str, Any]]:
+    """Read the whole file; every line must have the keys."""
     if not path.is_file():
         raise InputError(f"file: got {path}, expected an existing file. Check the path.")
     with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
@@ -87,8 +89,7 @@ def measure_accuracy(pseudo_labels: list[str | None], golds: list[str]) -> None:
     num_right = 0
     pairs = zip(pseudo_labels, golds, strict=True)
     for label, gold in tqdm(pairs, total=len(golds), desc="referee", leave=False):
-        if label is not None and is_verifiable(label):
-            num_right += referee.is_same(gold, label)
+        num_right += label is not None and referee.is_same(gold, label)
     print(f"vote accuracy     {num_right / len(golds):.4f} ({num_right} of {len(golds)})")
     referee.close()
 

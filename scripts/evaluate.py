@@ -48,7 +48,7 @@ The same command continues a killed evaluation, and a larger --num_samples exten
 
 files in --output_dir:
   samples.jsonl   one line per problem and sample: text, answer, class of the answer, grade
-  summary.json    metric -> value, ci_low, ci_high, n (95%% bootstrap interval over n problems)
+  summary.json    metric -> value, ci_low, ci_high, n (95% bootstrap interval over n problems)
   manifest.json   model, benchmark, sampling settings, seed, library versions
 """
 
@@ -181,6 +181,7 @@ def evaluate(args: argparse.Namespace, console: Console) -> EvaluationResult:
         f"{benchmark.label_column!r}), {args.num_samples} samples each, temperature "
         f"{settings.temperature}, top_p {settings.top_p}, at most "
         f"{settings.max_completion_length} tokens",
+        soft_wrap=True,
         markup=False,
         highlight=False,
     )

@@ -38,6 +38,7 @@ examples:
 
 
 def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -129,6 +130,7 @@ def write_votes(arguments: argparse.Namespace, partial: Path) -> list[dict[str, 
 
 
 def print_summary(votes: list[dict[str, Any]], seconds: float) -> None:
+    """Print what was voted on, how sure the votes are, and what it took."""
     num_votes = sum(vote["num_votes"] for vote in votes)
     num_abstained = sum(vote["num_abstained"] for vote in votes)
     num_labelled = sum(vote["pseudo_label"] is not None for vote in votes)

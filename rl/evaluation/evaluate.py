@@ -12,7 +12,7 @@ from rl.answers import cluster_answers, extract_answer, same_answer
 from rl.data import prompt_id, render_prompt, tokenize_prompt
 from rl.errors import InputError
 from rl.evaluation.manifest import read_manifest
-from rl.evaluation.metrics import avg_at_n, bootstrap_interval, maj_at_k, pass_at_k
+from rl.evaluation.metrics import avg_at_n, bootstrap_intervals, maj_at_k, pass_at_k
 from rl.evaluation.problems import Problem
 from rl.evaluation.records import (
     Estimate,
@@ -219,14 +219,13 @@ def summarize(samples: Iterable[SampleRecord], ks: Sequence[int]) -> dict[str, E
             "number. Finish sampling or leave unfinished problems out."
         )
     rows = [problem_metrics(group, ks) for group in groups]
-    estimates = {}
-    for name in rows[0]:
-        values = [row[name] for row in rows]
-        low, high = bootstrap_interval(values)
-        estimates[name] = Estimate(
-            value=sum(values) / len(values), ci_low=low, ci_high=high, n=len(values)
+    intervals = bootstrap_intervals([list(row.values()) for row in rows])
+    return {
+        name: Estimate(
+            value=sum(row[name] for row in rows) / len(rows), ci_low=low, ci_high=high, n=len(rows)
         )
-    return estimates
+        for name, (low, high) in zip(rows[0], intervals, strict=True)
+    }
 
 
 def problem_metrics(samples: Sequence[SampleRecord], ks: Sequence[int]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Estimators over the samples of one problem, and the bootstrap over problems; numbers only."""
 
 from collections.abc import Collection, Sequence
-from math import comb, prod
+from math import comb, fsum
 
 import numpy
 
@@ -9,10 +9,11 @@ import numpy
 def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
     """Estimate without bias the probability that at least one of k samples is correct.
 
-    pass@k = 1 - C(n - c, k) / C(n, k) = 1 - prod_{i=n-c+1..n} (1 - k / i)
+    pass@k = 1 - C(n - c, k) / C(n, k)
 
     Source: "Evaluating Large Language Models Trained on Code", arXiv 2107.03374, eq. 1.
-    Differs: refuses k > n, where there is no unbiased estimate.
+    Differs: in whole numbers instead of a product of floats, so that pass@1 is c / n to the last
+    digit; refuses k > n, where there is no unbiased estimate.
 
     Args:
         num_samples: n, samples of the problem.
@@ -31,10 +32,8 @@ def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
     """
     _check_draw(num_samples, k)
     avg_at_n(num_samples, num_correct)
-    num_wrong = num_samples - num_correct
-    if num_wrong < k:
-        return 1.0
-    return 1.0 - prod(1.0 - k / i for i in range(num_wrong + 1, num_samples + 1))
+    num_draws = comb(num_samples, k)
+    return (num_draws - comb(num_samples - num_correct, k)) / num_draws
 
 
 def avg_at_n(num_samples: int, num_correct: int) -> float:
@@ -87,7 +86,7 @@ def maj_at_k(
     """
     num_samples = sum(class_counts) + num_abstained
     _check_draw(num_samples, k)
-    return sum(
+    return fsum(
         _win_probability(
             class_counts[correct],
             [count for i, count in enumerate(class_counts) if i != correct],
@@ -98,29 +97,31 @@ def maj_at_k(
     )
 
 
-def bootstrap_interval(
-    values: Sequence[float], *, num_resamples: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """Return the 95% percentile interval of a mean over problems.
+def bootstrap_intervals(
+    rows: Sequence[Sequence[float]], *, num_resamples: int = 2000, seed: int = 0
+) -> list[tuple[float, float]]:
+    """Return the 95% percentile interval of each metric's mean over problems.
 
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", chapter 13.
 
     Args:
-        values: One value per problem, at least one.
-        num_resamples: Resamples of the problems, drawn with replacement.
-        seed: Makes the interval reproducible.
+        rows: M metrics of each of P problems, P at least 1. Whole rows are resampled, with
+            replacement.
+        num_resamples: Number of resamples.
+        seed: Makes the intervals reproducible.
 
     Returns:
-        The 2.5% and 97.5% percentiles of the resampled means; both are the mean itself where all
-        values are equal or there is one.
+        For each metric the 2.5% and 97.5% percentiles of its resampled means; both are the mean
+        itself where all problems have the same value or there is one.
     """
     generator = numpy.random.default_rng(seed)
-    array = numpy.asarray(values, dtype=float)
+    array = numpy.asarray(rows, dtype=float)  # (P, M)
     means = [
-        array[generator.integers(len(array), size=len(array))].mean() for _ in range(num_resamples)
+        array[generator.integers(len(array), size=len(array))].mean(axis=0)
+        for _ in range(num_resamples)
     ]
-    low, high = numpy.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+    low, high = numpy.percentile(means, [2.5, 97.5], axis=0)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def _win_probability(count: int, rivals: Sequence[int], num_abstained: int, k: int) -> float:

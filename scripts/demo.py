@@ -1,0 +1,110 @@
+"""The main job on a laptop: grow a tiny base model, train it on prompts without answers, compare.
+
+Runs scripts/build_testbed.py and scripts/train.py recipes/demo.yaml, then prints one table.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from rl.errors import InputError, exit_on_bad_input
+
+TESTBED = Path("runs/testbed")
+RECIPE = "recipes/demo.yaml"
+EPILOG = """
+examples:
+  make demo
+  python scripts/demo.py --seed 1 --output_dir runs/demo-1
+  python scripts/demo.py --max_steps 20          (further arguments are fields of the recipe)
+"""
+ROWS = {
+    "pass@1": "one sample is right",
+    "maj@16": "the majority of 16 is right",
+    "pass@16": "any of 16 is right",
+    "mean_length": "tokens per completion",
+    "no_answer_frac": "share without an answer",
+}
+
+
+def main() -> None:
+    """Build, train, show."""
+    arguments, overrides = parse_arguments()
+    start = time.monotonic()
+    run("scripts/build_testbed.py", "--output_dir", str(TESTBED))
+    clear_previous_demo(arguments.output_dir)
+    run(
+        "scripts/train.py",
+        RECIPE,
+        *("--output_dir", str(arguments.output_dir)),
+        *("--seed", str(arguments.seed)),
+        *overrides,
+    )
+    summary = json.loads((arguments.output_dir / "summary.json").read_text())
+    print_table(summary, arguments.seed)
+    print(f"Testbed:  {TESTBED} (base model, unlabelled train prompts, labelled held-out problems)")
+    print(f"Run:      {arguments.output_dir} (trained model, metrics.jsonl, rollouts/, summary.json)")
+    print(f"Time:     {time.monotonic() - start:.0f} s")
+
+
+def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
+    """Read the command line; what is not ours goes to the training script."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the run (default 0)")
+    parser.add_argument(
+        "--output_dir",
+        type=Path,
+        default=Path("runs/demo"),
+        help="folder of the run; an earlier demo there is replaced (default runs/demo)",
+    )
+    return parser.parse_known_args()
+
+
+def run(*command: str) -> None:
+    """Run one of the project's scripts; if it fails, end with its exit status."""
+    print(f"$ python {' '.join(command)}", flush=True)
+    status = subprocess.run([sys.executable, *command], check=False).returncode
+    if status:
+        raise SystemExit(status)
+
+
+def clear_previous_demo(output_dir: Path) -> None:
+    """Remove the folder if an earlier demo wrote it.
+
+    Raises:
+        InputError: If it holds something else.
+    """
+    if not output_dir.exists() or not any(output_dir.iterdir()):
+        return
+    config = output_dir / "config.yaml"
+    if not config.is_file() or str(TESTBED) not in config.read_text():
+        raise InputError(
+            f"output_dir: got {output_dir}, expected a new folder or an earlier demo's. "
+            "Name another folder."
+        )
+    shutil.rmtree(output_dir)
+
+
+def print_table(summary: dict, seed: int) -> None:
+    """Show the held-out metrics before and after training."""
+    table = Table(title=f"Held-out problems, no label used in training (seed {seed})")
+    for column, justify in (("metric", "left"), ("before", "right"), ("after", "right")):
+        table.add_column(column, justify=justify)
+    table.add_column("meaning")
+    for name, meaning in ROWS.items():
+        values = [f"{summary[when][name]:.3f}" for when in ("before", "after")]
+        table.add_row(name, *values, meaning)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    with exit_on_bad_input():
+        main()

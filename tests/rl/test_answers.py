@@ -1,0 +1,237 @@
+"""The table of equal answers, the classes of a group, and hostile text through the whole chain."""
+
+import time
+from itertools import combinations
+
+import pytest
+
+from rl.answers import (
+    cluster_answers,
+    cluster_groups,
+    extract_answer,
+    same_answer,
+    verification_counters,
+)
+
+# Each row is one class: any two of its answers are the same, answers of different rows never are.
+# Percentages stand in test_percent_*, because 50% may mean 1/2 and 50.
+CLASSES = [
+    ["0.5", "1/2", r"\frac12", r"\frac{1}{2}", ".5", "0.50", r"\dfrac{1}{2}", r"\tfrac 12", "½"],
+    ["-0.5", r"-\frac{1}{2}", r"\frac{-1}{2}", r"-\dfrac12", "−1/2"],  # noqa: RUF001
+    ["1,000", "1000", "1{,}000", r"1\,000", "1000.0", "10^3", "1 000", r"\$1,000", "1000."],
+    ["10^4", "10000", r"10^{4}", "10,000"],
+    ["(1,2)", "(1, 2)", r"\left(1,2\right)", "(1.0, 4/2)", "(x,y)=(1,2)", "x=1, y=2", "y=2, x=1"],
+    ["(2,1)", r"\left( 2 , 1 \right)"],
+    [
+        r"\{1,2\}",
+        r"\{2,1\}",
+        "1,2",
+        "2, 1",
+        r"1 \text{ and } 2",
+        "x=1 or x=2",
+        r"\left\{1, 2\right\}",
+    ],
+    ["(0,1]", r"\left(0, 1\right]", r"0 < x \le 1", r"x \in (0,1]", r"1 \geq x > 0"],
+    ["[0,1)", r"[0, 1.0)"],
+    ["[0,1]", r"0\leq x\leq 1"],
+    [r"(-\infty, 2)", "x<2", r"2 > x"],
+    [r"(-\infty,0)\cup(2,\infty)", r"(2,\infty) \cup (-\infty,0)"],
+    [r"2\pi", "2 \\cdot \\pi", r"\pi\cdot 2", "2π", "2pi", r"\frac{4\pi}{2}"],
+    [r"\sqrt{2}/2", r"\frac{1}{\sqrt2}", r"\frac{\sqrt{2}}{2}", r"2^{-1/2}"],
+    [r"\sqrt{2}", r"\sqrt2", "2^{1/2}", "√2"],
+    ["3", "x=3", "x = 3", "3.0", r"\boxed{3}", r"3\text{ cm}", "3 hours", r"\log_2 8", r"\sqrt{9}"],
+    [r"\text{east}", "east", "East", r"\mathrm{east}", r"\textbf{east}."],
+    [r"\text{west}", "west"],
+    [r"90^\circ", "90", "90°", "90 degrees", r"90^{\circ}", r"90\text{ degrees}"],
+    ["142.0", "142", "142."],
+    ["025", "25", r"25\text{ km/h}", "25 square feet", r"25\text{ cm}^2"],
+    ["(C)", "C", r"\text{C}", r"\textbf{(C)}", "C.", "$C$", "**C**"],
+    ["A", "(A)"],
+    [r"\frac{11+9a}{20}", r"\frac{9a+11}{20}", "(9a+11)/20", r"0.05(9a + 11)"],
+    ["(x+1)^2", "x^2+2x+1", r"x^{2} + 2 x + 1"],
+    ["2x+3y=6", "4x+6y=12", "6 - 3y = 2x"],
+    ["6+9i", "9i + 6", "6 + 9 i"],
+    [r"3\pm\sqrt{5}", r"3+\sqrt5, 3-\sqrt5", r"\{3-\sqrt{5}, 3+\sqrt{5}\}"],
+    [r"7\frac{1}{3}", "22/3"],
+    [r"0.\overline{3}", "1/3"],
+    ["0.333333"],
+    [
+        r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}",
+        r"\begin{bmatrix}1&2\\3&\frac82\end{bmatrix}",
+    ],
+    [r"\begin{pmatrix} 1 & 3 \\ 2 & 4 \end{pmatrix}"],
+    [r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}"],
+    [r"\emptyset", r"\{\}", r"\varnothing"],
+    [r"\infty", "infinity", r"+\infty"],
+    [r"-\infty"],
+    ["4343_6", "4343_{6}"],
+    ["yes"],
+    ["no"],
+    ["no solution", r"\text{no solution}"],
+    ["Evelyn", r"\text{Evelyn}"],
+    ["Alice and Bob", r"\text{Bob and Alice}", "Alice, Bob"],
+    ["3 PM", r"3\text{ PM}"],
+    ["3 AM"],
+    ["5 million", r"\$5\text{ million}", "5,000,000"],
+    ["5", r"5\text{ m}", "5 cm^2", r"5\,\mathrm{kg}", "5 square feet", "5 miles per hour"],
+    ["4xy", "4 xy", "4yx", r"4 x \cdot y"],
+    ["4"],
+    ["xy", "x y", "yx"],
+    ["x-y", "x - y", "-y+x"],
+    ["x-intercept"],
+    [r"3+2\mathrm{i}", "3+2i", "2i+3"],
+    [r"\pi", r"\pi\text{ radians}"],
+    ["0"],
+    ["𝟕", "7", "７"],  # noqa: RUF001 (NFKC)
+]
+TABLE = [(answer, number) for number, answers in enumerate(CLASSES) for answer in answers]
+
+
+def test_table_of_equal_answers_is_an_equivalence_relation():
+    # One group with all answers: the classes must be exactly the rows.
+    clusters = cluster_answers([answer for answer, _ in TABLE])
+    rows: dict[int | None, set[int]] = {}
+    for (answer, number), cluster in zip(TABLE, clusters, strict=True):
+        assert cluster is not None, answer
+        rows.setdefault(cluster, set()).add(number)
+    assert [numbers for numbers in rows.values() if len(numbers) > 1] == []
+    assert len(rows) == len(CLASSES)
+
+
+def test_same_answer_agrees_with_the_table_in_both_directions():
+    # Every pair, so symmetry and transitivity hold over the whole table.
+    for (left, row), (right, other_row) in combinations(TABLE, 2):
+        expected = row == other_row
+        assert same_answer(left, right) is expected, (left, right)
+        assert same_answer(right, left) is expected, (right, left)
+
+
+@pytest.mark.parametrize("percent", [r"50\%", "50%", "50 percent", r"50 \%", r"50\text{ percent}"])
+def test_percent_means_a_hundredth_or_the_bare_number(percent):
+    assert same_answer(percent, "0.5")
+    assert same_answer("50", percent)
+    assert not same_answer(percent, "5")
+    # Never both at once: with 1/2 in the group, 50% is not 50.
+    assert cluster_answers(["50", percent, r"\frac12", "50"]) == [0, 1, 1, 0]
+
+
+def test_based_number_joins_its_digits():
+    assert cluster_answers(["1011_2", "1011", "11"]) == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("3:2", r"\frac{3}{2}"),
+        ("|-3|", "3"),
+        (r"\lfloor 2.5 \rfloor", "2"),
+        ("y=2x+3", "2x-y+3=0"),
+        (r"\frac{\sqrt{5}-1}{8}", "0.154508497"),
+    ],
+)
+def test_math_verify_decides_what_keys_cannot(left, right):
+    assert same_answer(left, right)
+    assert same_answer(right, left)
+    assert not same_answer(left, "17.25")
+
+
+@pytest.mark.parametrize("left", ["3 PM", "1.2.3", r"\frac{1}{0}", "1, 2, 3; 4 and so on", "?"])
+def test_text_no_rule_covers_equals_itself_only(left):
+    assert same_answer(left, left + " ")
+    assert not same_answer(left, "4")
+    assert not same_answer(left, "1.2")
+
+
+def test_plain_numbers_and_words_never_reach_math_verify():
+    before = verification_counters().num_pairs
+    answers = [str(number) for number in range(64)] + ["east", "west", "0.333333", "1/3"]
+    assert cluster_answers(answers) == list(range(68))
+    assert verification_counters().num_pairs == before
+
+
+def test_group_degenerate_cases():
+    assert cluster_answers([]) == []
+    assert cluster_answers([None]) == [None]
+    assert cluster_answers([None, None]) == [None, None]
+    assert cluster_answers(["5"]) == [0]
+    assert cluster_answers([None, "2", "2.0", None, "3"]) == [None, 0, 0, None, 1]
+    assert not same_answer(None, None)
+    assert not same_answer(None, "1")
+
+
+def test_clusters_count_from_zero_in_order_of_first_appearance():
+    assert cluster_answers(["7", r"\frac12", "0.5", "east", "7.0", "1/2"]) == [0, 1, 1, 2, 0, 1]
+
+
+def test_merging_through_a_third_answer_is_transitive():
+    # 1.414214 and 1.41421356 are different numbers; both are sqrt(2) to six places.
+    assert not same_answer("1.414214", "1.41421356")
+    assert cluster_answers(["1.414214", "1.41421356", r"\sqrt{2}"]) == [0, 0, 0]
+
+
+def test_groups_are_clustered_independently():
+    groups = [["1", "2"], [], ["2", None, "2.0"]]
+    assert cluster_groups(groups) == [[0, 1], [], [0, None, 0]]
+
+
+DEEP_FRACTION = r"\frac{1}{" * 200 + "2" + "}" * 200
+HOSTILE = {
+    "power tower": "9^{9^{9}}",
+    "tower of tens": "10^{10^{10}}",
+    "plain tower": "9**9**9**9",
+    "fractional exponent": "2^{1000000000/3}",
+    "factorial": "100000000!",
+    "factorial of factorial": "((9!)!)!",
+    "binomial": r"\binom{100000000}{50000000}",
+    "import": "__import__('os').system('touch {path}')",
+    "exec": "exec(open('{path}','w').write('x'))",
+    "braces": "{" * 1_000_000,
+    "closed braces": "{" * 500_000 + "}" * 500_000,
+    "nested fractions": DEEP_FRACTION,
+    "nested parentheses": "(" * 5_000 + "1" + ")" * 5_000,
+    "operators": "-" * 5_000 + "1",
+    "long sum": "1" + "+1" * 50_000,
+    "long number": "7" * 100_000,
+    "many commas": "," * 100_000,
+    "many boxes": r"\boxed{" * 100_000,
+    "many empty boxes": r"\boxed{}. " * 100_000,
+    "text commands": r"\text{" * 50_000,
+    "spaces": "5" + " " * 1_000_000 + "x",
+    "answer phrases": "the answer is " * 50_000,
+    "relations": "x<" * 50_000,
+    "signs": r"\pm" * 300 + "1",
+    "equal signs": "x=" * 1_000 + "1",
+    "subscripts": "x" + "_a" * 1_000 + "=1",
+    "percents": "50" + r"\%" * 1_000,
+    "nul": "5\x00",
+    "lone surrogate": "\ud800",
+    "right to left": "\u202e12\u202c",
+    "matrix": r"\begin{pmatrix}" * 2_000,
+    "sum": r"\sum_{n=1}^{\infty} \frac{1}{n^{n}}",
+    "integral": r"\int_0^{10^9} x^{x^x} dx",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_text_neither_hangs_nor_runs_nor_crashes(name, tmp_path):
+    path = tmp_path / "executed"
+    answer = HOSTILE[name].replace("{path}", str(path))
+    started = time.perf_counter()
+    for text in (answer, rf"\boxed{{{answer}}}", f"The answer is {answer}", rf"\boxed{{{answer}"):
+        extracted = extract_answer(text, methods=("boxed", "final_answer_phrase", "last_number"))
+        extract_answer(text, choices="ABCD")
+        clusters = cluster_answers([answer, extracted, "2x", "3", "|y|", answer])
+        assert clusters[0] == clusters[-1] == 0
+    assert not path.exists()
+    # Generous for a loaded machine: none should take more than a killed pair or two.
+    assert time.perf_counter() - started < 20
+
+
+def test_hostile_classes_stay_apart():
+    assert cluster_answers(["9^{9^{9}}", "10^{10^{10}}", "9^{9^{9}}"]) == [0, 1, 0]
+    assert cluster_answers(["100000000!", "2x", "100000001!"]) == [0, 1, 2]
+
+
+def test_invisible_direction_marks_do_not_split_a_class():
+    assert same_answer("\u202e12\u202c", "12")
+    assert same_answer("5\x00", "5")

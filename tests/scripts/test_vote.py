@@ -1,0 +1,167 @@
+"""The command as a user runs it: files in, files out, one line for bad input."""
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_vote(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, ROOT / "scripts" / "vote.py", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+
+
+def write_lines(path: Path, rows: list[object]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def boxes(*answers: str) -> list[str]:
+    return [rf"so \boxed{{{answer}}}" for answer in answers]
+
+
+ROWS = [
+    {"id": "halves", "completions": [*boxes("7", "0.5", r"\frac12", "7.0", ".5"), "no idea"]},
+    {"id": 2, "completions": ["no idea", ""]},
+    {"id": "empty", "completions": []},
+]
+# Classes {7, 7.0} with 2 and {0.5, 1/2, .5} with 3 of 6 completions; the first answer shows a class.
+VOTES = [
+    {
+        "id": "halves",
+        "pseudo_label": "0.5",
+        "majority_ratio": 0.5,
+        "num_votes": 6,
+        "num_abstained": 1,
+        "clusters": [{"answer": "0.5", "count": 3}, {"answer": "7", "count": 2}],
+    },
+    {
+        "id": 2,
+        "pseudo_label": None,
+        "majority_ratio": 0.0,
+        "num_votes": 2,
+        "num_abstained": 2,
+        "clusters": [],
+    },
+    {
+        "id": "empty",
+        "pseudo_label": None,
+        "majority_ratio": 0.0,
+        "num_votes": 0,
+        "num_abstained": 0,
+        "clusters": [],
+    },
+]
+
+
+def test_votes_of_plain_and_compressed_files(tmp_path):
+    plain = write_lines(tmp_path / "in.jsonl", ROWS)
+    output = tmp_path / "out.jsonl"
+    finished = run_vote(plain, "--output", output)
+    assert finished.returncode == 0, finished.stderr
+    assert [json.loads(line) for line in output.read_text().splitlines()] == VOTES
+    # 3 prompts, 1 labelled; ratios 0.5, 0, 0; 3 of 8 completions have no answer.
+    assert "3 (1 with a pseudo-label)" in finished.stdout
+    assert "0.167" in finished.stdout
+    assert "0.375 of 8 completions" in finished.stdout
+
+    compressed = tmp_path / "in.jsonl.gz"
+    compressed.write_bytes(gzip.compress(plain.read_bytes()))
+    finished = run_vote(compressed, "--output", tmp_path / "out.jsonl.gz")
+    assert finished.returncode == 0, finished.stderr
+    with gzip.open(tmp_path / "out.jsonl.gz", "rt") as file:
+        assert [json.loads(line) for line in file] == VOTES
+
+
+def test_ties_choices_and_methods(tmp_path):
+    rows = [{"id": 1, "completions": ["The answer is B.", r"\boxed{A}", "C because a proton"]}]
+    path = write_lines(tmp_path / "in.jsonl", rows)
+    labels = []
+    for options in ([], ["--tie", "drop"], ["--methods", "boxed"]):
+        output = tmp_path / "out.jsonl"
+        assert run_vote(path, "--output", output, "--choices", "ABCD", *options).returncode == 0
+        labels.append(json.loads(output.read_text())["pseudo_label"])
+    assert labels == ["B", None, "A"]
+
+
+def test_hostile_completions_survive_the_whole_command(tmp_path):
+    answers = [
+        "9^{9^{9}}",
+        "100000000!",
+        f"__import__('os').system('touch {tmp_path}/executed')",
+        "5\u0000",
+        "\ud800",
+        "\u202e12",
+        r"\frac{1}{" * 100 + "2" + "}" * 100,
+    ]
+    completions = [*boxes(*answers), "{" * 1_000_000, r"\boxed{" * 1_000, r"\boxed{5}"]
+    path = write_lines(tmp_path / "in.jsonl", [{"id": "\udfff", "completions": completions}])
+    output = tmp_path / "out.jsonl"
+    finished = run_vote(path, "--output", output)
+    assert finished.returncode == 0, finished.stderr
+    vote = json.loads(output.read_text())
+    assert vote["id"] == "\udfff"
+    assert vote["pseudo_label"] == "5\u0000"  # the same class as 5, first seen with a NUL
+    assert vote["num_abstained"] == 2
+    assert {"answer": "\ud800", "count": 1} in vote["clusters"]
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"id": 1, "completions": []}\n{"id": 2,\n', "line 2: got"),
+        (b'{"id": 1, "completions": "text"}\n', "line 1: got"),
+        (b'{"completions": ["text"]}\n', "line 1: got"),
+        (b'{"id": 1, "completions": [null]}\n', "line 1: got"),
+        (b"[1]\n", "line 1: got"),
+        (b'{"id": 1, "completions": ["\xff"]}\n', "line 1: got"),
+        (b"[" * 100_000 + b"\n", "line 1: got"),
+    ],
+)
+def test_bad_line_is_named_and_leaves_no_output(tmp_path, content, message):
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(content)
+    finished = run_vote(path, "--output", tmp_path / "out.jsonl")
+    assert finished.returncode == 2
+    errors = [line for line in finished.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert "Traceback" not in finished.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_broken_compression(tmp_path):
+    whole = gzip.compress(json.dumps(ROWS[0]).encode() * 100)
+    for content in (b"plain text", whole[: len(whole) // 2]):
+        path = tmp_path / "in.jsonl.gz"
+        path.write_bytes(content)
+        finished = run_vote(path, "--output", tmp_path / "out.jsonl")
+        assert finished.returncode == 2
+        assert "expected a complete gzip file" in finished.stderr
+
+
+def test_paths_are_checked_first(tmp_path):
+    path = write_lines(tmp_path / "in.jsonl", ROWS)
+    for source, output, message in (
+        (tmp_path / "none.jsonl", tmp_path / "out.jsonl", "expected an existing file"),
+        (path, tmp_path / "none" / "out.jsonl", "expected a file in an existing directory"),
+        (path, path, "expected a file other than the input"),
+        (path, tmp_path, "expected a file other than the input"),
+    ):
+        finished = run_vote(source, "--output", output)
+        assert finished.returncode == 2
+        assert message in finished.stderr
+    assert len(path.read_text().splitlines()) == len(ROWS)
+
+
+def test_help_shows_both_line_formats():
+    finished = run_vote("--help")
+    assert finished.returncode == 0
+    assert '"completions"' in finished.stdout
+    assert '"pseudo_label"' in finished.stdout
