@@ -2,7 +2,8 @@ r"""A canonical, hashable key for one answer: equal keys are the same answer.
 
 Kinds of keys and what they hold:
 
-    number      Fraction; decimals are exact, so 0.333333 is not 1/3
+    number      Fraction; decimals are exact, so 0.333333 is not 1/3, except that decimals of 13 and
+                more digits are a program's floats, compared like symbolic expressions
     value       values of a symbolic expression at fixed points, see `rl.answer_expressions`
     percent     Fraction before the sign; see `alternatives`
     based       digits and base of `1011_2`; see `alternatives`
@@ -23,6 +24,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from rl.answer_expressions import evaluate_expression, fingerprint
+from rl.answer_grammar import is_float_printout
 from rl.answer_text import clean_answer, outer_brackets, split_top_level
 
 _MAX_CHARACTERS = 2_000
@@ -128,7 +130,7 @@ def _parse(text: str, depth: int) -> AnswerKey | None:
 
 def _simple(text: str, depth: int) -> AnswerKey | None:
     """Read what one regular expression recognizes."""
-    if _NUMBER.fullmatch(text):
+    if _NUMBER.fullmatch(text) and not is_float_printout(text):
         return AnswerKey("number", Fraction(text))
     if _is_words(text):
         return AnswerKey("word", " ".join(text.casefold().split()))

@@ -27,8 +27,10 @@ def limit_process() -> None:
     """
     logging.getLogger("math_verify").setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
+    for kind, limit in ((resource.RLIMIT_AS, _MEMORY_BYTES), (resource.RLIMIT_CPU, _CPU_SECONDS)):
+        _, highest = resource.getrlimit(kind)
+        allowed = limit if highest == resource.RLIM_INFINITY else min(limit, highest)
+        resource.setrlimit(kind, (allowed, highest))
 
 
 def is_same(left: str, right: str) -> bool:

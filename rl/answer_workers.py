@@ -168,6 +168,7 @@ class PairVerifier:
         except BrokenProcessPool:  # the worker died before it took the pair
             self.counters.num_errors += 1
             self.close()
+            self.start()  # raises if no worker can start on this machine at all
         return False
 
     def _started_pool(self) -> ProcessPool:

@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 # A group of all-different unusual answers must not hold up a step; common answers go first.
-_MAX_PAIRS_PER_GROUP = 128
+_MAX_PAIRS_PER_GROUP = 32
 _MAX_FAILURES_PER_GROUP = 2
 _CLOSE = 1e-6
 

@@ -110,6 +110,10 @@ class LabelFreeConfig(GRPOConfig):
         metadata={"help": "Largest mean gap, in nats, between sampler and trainer at the start."},
     )
 
+    resume_from_checkpoint: bool | str | None = field(
+        default=None,
+        metadata={"help": "Go on from a checkpoint folder; true: from the run's newest whole one."},
+    )
     logging_steps: float = field(default=1, metadata={"help": "Optimizer steps between two logs."})
     report_to: str | list[str] = field(
         default="none", metadata={"help": "Loggers: tensorboard, wandb, trackio, none."}
@@ -158,7 +162,7 @@ class LabelFreeConfig(GRPOConfig):
                 f"max_completion_length: got {self.max_completion_length}, expected at least 1. "
                 "Set the most tokens a completion may have."
             )
-        if self.temperature <= 0:
+        if not self.temperature > 0:  # NaN is not above 0 either
             raise InputError(
                 f"temperature: got {self.temperature}, expected above 0. Training needs samples "
                 "that differ; 1.0 samples from the policy itself."

@@ -84,7 +84,7 @@ def make_config(settings: Mapping[str, Any]) -> LabelFreeConfig:
 
 def _unknown_setting(name: str, known: list[str]) -> InputError:
     # All of the over 200 fields would bury the message, so only the nearest one is named.
-    matches = get_close_matches(name, known, n=1)
+    matches = get_close_matches(str(name), known, n=1)
     advice = f"Did you mean {matches[0]!r}?" if matches else "Remove it."
     return InputError(
         f"recipe key: got {name!r}, expected a field of LabelFreeConfig or trl.GRPOConfig. {advice}"

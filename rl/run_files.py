@@ -68,7 +68,9 @@ class RunFiles:
                 )
             return Path(str(requested))
         steps = sorted(
-            (int(p.name.rpartition("-")[2]), p) for p in self.output_dir.glob("checkpoint-[0-9]*")
+            (int(p.name.rpartition("-")[2]), p)
+            for p in self.output_dir.glob("checkpoint-*")
+            if p.name.removeprefix("checkpoint-").isdecimal()
         )
         problems = []
         for _, path in reversed(steps):
@@ -94,7 +96,9 @@ class RunFiles:
     def write_config(self, config: Any) -> None:
         """Write every setting as resolved, with library versions and the git commit."""
         settings = {
-            field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)
+            field.name: _plain(getattr(config, field.name))
+            for field in dataclasses.fields(config)
+            if field.name != "hub_token"  # people share this file
         }
         document = {
             "settings": settings,

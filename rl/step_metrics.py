@@ -53,9 +53,10 @@ def audit_metrics(
 
     Args:
         scored_groups: All groups of a generation batch, at least one.
-        labels: Row of the training set -> label.
+        labels: Row of the training set -> label; groups of rows without one are left out.
 
     Returns:
+        Nothing if no group has a label, otherwise:
         audit/accuracy: share of rollouts whose answer equals the label.
         audit/label_accuracy: share of groups whose pseudo-label equals the label.
         audit/reward_accuracy: share of rollouts on which vote and label agree whether the rollout
@@ -63,7 +64,9 @@ def audit_metrics(
     """
     right, label_right, verdicts_agree = [], [], []
     for scored in scored_groups:
-        label = labels[scored.row]
+        label = labels.get(scored.row)
+        if label is None:
+            continue
         clusters = [rollout.cluster for rollout in scored.group.rollouts]
         # One comparison per class: its first answer stands for all.
         answers = {r.cluster: r.answer for r in reversed(scored.group.rollouts) if r.answer}
@@ -72,6 +75,8 @@ def audit_metrics(
         right += [cluster in correct for cluster in clusters]
         label_right.append(winner in correct)
         verdicts_agree += [(c is not None and c == winner) == (c in correct) for c in clusters]
+    if not label_right:
+        return {}
     return {
         "audit/accuracy": fmean(right),
         "audit/label_accuracy": fmean(label_right),

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from dataclasses import replace
 from typing import Any
 
 from accelerate.utils import gather_object
@@ -15,10 +16,12 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.utils.logging import disable_progress_bar
 from trl.trainer.utils import create_model_from_path
 
 from rl.evaluation.evaluate import default_ks, evaluate_problems, summarize
 from rl.evaluation.problems import Problem
+from rl.grouping import shard
 from rl.preparation import Run
 from rl.progress import TrainingProgress
 from rl.run_files import MetricsFile
@@ -45,6 +48,7 @@ def train(run: Run) -> dict[str, Any]:
         peft_config=LoraConfig(**config.lora) if config.lora is not None else None,
         callbacks=[MetricsFile(run.run_files)],
     )
+    disable_progress_bar()  # a bar for each saved checkpoint would break up the training bar
     try:
         # Printing some fifty numbers a step hides them; they are in metrics.jsonl.
         trainer.remove_callback(ProgressCallback)
@@ -130,19 +134,21 @@ def evaluate_policy(
     trainer.sync_engine()
     accelerator = trainer.accelerator
     rank, num_ranks = accelerator.process_index, accelerator.num_processes
-    # Sampling from a sharded model is collective, so each rank takes as many problems as the
-    # others; the last share is filled up with copies, which are left out of the result.
-    share_size = math.ceil(len(problems) / num_ranks)
-    share = [problems[(rank + i * num_ranks) % len(problems)] for i in range(share_size)]
-    unique = list({problem.id: problem for problem in share}.values())
+    # Sampling from a sharded model is collective, so each rank samples as many problems as the
+    # others; a share that falls short is filled up with copies, which are left out of the result.
+    share = shard(problems, rank, num_ranks)
+    copies = [
+        replace(problems[0], id=f"copy {i}")
+        for i in range(math.ceil(len(problems) / num_ranks) - len(share))
+    ]
     result = evaluate_problems(
         trainer.engine,
         trainer.processing_class,
-        unique,
+        [*share, *copies],
         num_samples=num_samples,
         seed=trainer.config.seed,
         show_progress=accelerator.is_main_process and not trainer.config.disable_tqdm,
     )
-    samples = {(s.problem_id, s.sample): s for s in gather_object(result.samples)}
-    metrics = summarize(samples.values(), default_ks(num_samples))
+    mine = result.samples[: len(share) * num_samples]
+    metrics = summarize(gather_object(mine), default_ks(num_samples))
     return {name: estimate.value for name, estimate in metrics.items()}

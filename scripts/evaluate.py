@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "answers by Math-Verify timed out or crashed; they count as not the same."
         )
     for name in (SAMPLES_FILE, SUMMARY_FILE, MANIFEST_FILE):
-        console.print(f"wrote {output_dir / name}", soft_wrap=True, markup=False, highlight=False)
+        console.print(output_dir / name, soft_wrap=True, markup=False, highlight=False)
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:

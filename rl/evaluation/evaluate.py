@@ -71,25 +71,20 @@ def evaluate_problems(
         extract: Finds the answer in a completion.
         batch_size: Completions asked of the engine at a time, rounded down to whole problems.
         output_dir: Where samples.jsonl grows with every batch and summary.json is written; samples
-            that are there already are kept (`open_evaluation` checks that they fit). None writes
-            nothing.
+            there are kept (`open_evaluation` checks that they fit). None writes nothing.
         show_progress: Whether to show a bar.
 
     Raises:
-        InputError: If a k is out of range or there are no problems.
+        InputError: If a k is out of range.
+        ValueError: If there are no problems.
     """
     ks = check_ks(default_ks(num_samples) if ks is None else ks, num_samples)
-    saved = {
-        name: grade(group, extract)
-        for name, group in group_by_problem(read_samples(output_dir) if output_dir else []).items()
-    }
+    saved = _saved_groups(output_dir, extract) if output_dir else {}
     missing = [p for p in problems if len(saved.get(p.id, [])) < num_samples]
     num_problems = max(1, batch_size // num_samples)
-    num_samples_total = len(problems) * num_samples
     with tqdm(
-        total=num_samples_total,
-        initial=num_samples_total - len(missing) * num_samples,
         desc="evaluating",
+        total=len(missing) * num_samples,
         unit="sample",
         disable=not show_progress,
     ) as bar:
@@ -110,6 +105,11 @@ def evaluate_problems(
     return EvaluationResult(metrics=metrics, samples=samples)
 
 
+def _saved_groups(output_dir: Path, extract: Extract) -> dict[str, list[SampleRecord]]:
+    groups = group_by_problem(read_samples(output_dir))
+    return {name: grade(group, extract) for name, group in groups.items()}
+
+
 def rescore(
     output_dir: Path, *, extract: Extract = extract_answer, show_progress: bool = False
 ) -> EvaluationResult:
@@ -128,10 +128,8 @@ def rescore(
     """
     manifest = read_manifest(output_dir)
     groups = group_by_problem(read_samples(output_dir)).values()
-    graded = [
-        grade(group, extract)
-        for group in tqdm(groups, "grading", unit="problem", disable=not show_progress)
-    ]
+    bar = tqdm(groups, "grading", unit="problem", disable=not show_progress)
+    graded = [grade(group, extract) for group in bar]
     finished = [s for group in graded if len(group) == manifest["num_samples"] for s in group]
     if not finished:
         raise InputError(

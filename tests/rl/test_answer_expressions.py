@@ -5,7 +5,9 @@ from fractions import Fraction
 
 import pytest
 
+from rl import answer_expressions
 from rl.answer_expressions import evaluate_expression, fingerprint
+from rl.answer_grammar import CONSTANTS, FUNCTIONS
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,17 @@ def test_constant_with_a_simple_value_is_exact(text, value):
     values = evaluate_expression(text)
     assert values is not None
     assert fingerprint(values) == (Fraction(value),)
+
+
+def test_every_name_of_the_grammar_has_a_value():
+    assert set(answer_expressions._FUNCTIONS) == FUNCTIONS
+    assert set(answer_expressions._CONSTANTS) == CONSTANTS
+
+
+def test_printed_floats_are_what_they_round():
+    # 0.1 + 0.2 in floating point; 1e-16 away from 3/10.
+    assert evaluate_expression("0.30000000000000004") == (Fraction(3, 10),)
+    assert evaluate_expression("0.33333333") == (Fraction(33333333, 10**8),)
 
 
 def test_irrational_constants_stay_apart_from_their_decimals():

@@ -55,6 +55,8 @@ CLASSES = [
     [r"7\frac{1}{3}", "22/3"],
     [r"0.\overline{3}", "1/3"],
     ["0.333333"],
+    ["0.3", "0.30000000000000004", "3/10"],
+    [r"\sqrt{5}", "2.23606797749979", "2.2360679774997898"],
     [
         r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}",
         r"\begin{bmatrix}1&2\\3&\frac82\end{bmatrix}",
@@ -147,6 +149,15 @@ def test_plain_numbers_and_words_never_reach_math_verify():
     answers = [str(number) for number in range(64)] + ["east", "west", "0.333333", "1/3"]
     assert cluster_answers(answers) == list(range(68))
     assert verification_counters().num_pairs == before
+
+
+def test_pairs_per_group_are_limited():
+    # Nine answers no rule covers make 36 pairs; 32 are sent, the rest stay apart unasked.
+    counters = verification_counters()
+    num_pairs, num_skipped = counters.num_pairs, counters.num_skipped
+    assert cluster_answers([f"|x-{number}|" for number in range(41, 50)]) == list(range(9))
+    assert counters.num_pairs - num_pairs == 32
+    assert counters.num_skipped - num_skipped == 4
 
 
 def test_group_degenerate_cases():

@@ -100,7 +100,7 @@ def test_an_evaluation_leaves_samples_a_summary_and_a_manifest(
     printed = capsys.readouterr().out
     assert "prompts from column 'question', labels from 'answer'" in printed
     assert f"{num_correct / 16:.3f}" in printed
-    assert f"wrote {out / 'summary.json'}" in printed
+    assert f"{out / 'summary.json'}\n" in printed
 
 
 def test_more_samples_begin_with_the_same_ones(evaluate, arguments, tmp_path):

@@ -30,7 +30,7 @@ ROWS = [
     {"id": 2, "completions": ["no idea", ""]},
     {"id": "empty", "completions": []},
 ]
-# Classes {7, 7.0} with 2 and {0.5, 1/2, .5} with 3 of 6 completions; the first answer shows a class.
+# Of 6 completions 2 are in the class {7, 7.0} and 3 in {0.5, 1/2, .5}, shown by its first answer.
 VOTES = [
     {
         "id": "halves",

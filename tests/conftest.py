@@ -1,0 +1,95 @@
+"""Fixtures shared by all tests: groups with counted votes, and a tiny random model on disk."""
+
+import pytest
+
+from rl.answers import cluster_answers
+from rl.types import Group, Rollout
+
+CHARACTERS = "0123456789+-=;\\boxed{}"
+
+
+@pytest.fixture(scope="session")
+def make_group():
+    """Build a group from its rollouts' answers; the completion is the answer in a box."""
+
+    def make(answers, *, trained=None, completions=None, prompt_id="p", visit="0-0"):
+        texts = completions or ["" if a is None else rf"\boxed{{{a}}}" for a in answers]
+        return Group(
+            prompt_id=prompt_id,
+            prompt="1+1=",
+            visit=visit,
+            rollouts=tuple(
+                Rollout(
+                    completion=text,
+                    answer=answer,
+                    cluster=cluster,
+                    num_tokens=len(text) + 1,
+                    trained=trained is None or i in trained,
+                )
+                for i, (text, answer, cluster) in enumerate(
+                    zip(texts, answers, cluster_answers(answers), strict=True)
+                )
+            ),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer():
+    """One token per character of chain arithmetic; <pad> is 0, <eos> is 1."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    tokens = dict.fromkeys(["<pad>", "<eos>", *CHARACTERS])
+    vocabulary = {token: i for i, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(""), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>")
+
+
+@pytest.fixture(scope="session")
+def make_tiny_model(tiny_tokenizer):
+    """Build a Qwen3 of random weights; head_dim 32 is the least that vLLM's CPU backend takes."""
+
+    def make(tied=True, seed=0):
+        import torch
+        from transformers import Qwen3Config, Qwen3ForCausalLM
+
+        torch.manual_seed(seed)
+        config = Qwen3Config(
+            vocab_size=len(tiny_tokenizer),
+            hidden_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=32,
+            intermediate_size=128,
+            max_position_embeddings=128,
+            eos_token_id=tiny_tokenizer.eos_token_id,
+            pad_token_id=tiny_tokenizer.pad_token_id,
+            tie_word_embeddings=tied,
+        )
+        return Qwen3ForCausalLM(config).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def save_tiny_model(tmp_path_factory, make_tiny_model, tiny_tokenizer):
+    """Save a tiny model and its tokenizer to a new folder; return the folder as text."""
+
+    def save(tied=True, seed=0):
+        folder = tmp_path_factory.mktemp("tiny_model")
+        make_tiny_model(tied, seed).save_pretrained(folder)
+        tiny_tokenizer.save_pretrained(folder)
+        return str(folder)
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(save_tiny_model):
+    """A tiny model with tied embeddings; read it, never write into it."""
+    return save_tiny_model()

@@ -1,0 +1,143 @@
+"""All that is checked and loaded before the model, with a real model folder and real files."""
+
+import json
+
+import pytest
+
+from rl.errors import InputError
+from rl.preparation import load_tokenizer, prepare_run
+from rl.recipe import make_config
+
+ROWS = [{"prompt": f"{i}+1=", "label": str(i + 1)} for i in range(5)]
+CONTEXT = 128  # max_position_embeddings of the tiny model
+REWARDS = {"a": (len, 1.0), "b": (max, 0.5)}
+
+
+def write_rows(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.fixture
+def settings(tmp_path, tiny_model_folder):
+    return {
+        "model": tiny_model_folder,
+        "dataset": write_rows(tmp_path / "train.jsonl", ROWS),
+        "output_dir": str(tmp_path / "run"),
+        "max_completion_length": 16,
+        "num_generations": 4,
+        "num_prompts": 2,
+    }
+
+
+def prepare(settings, **changes):
+    dry_run = changes.pop("dry_run", False)
+    return prepare_run(make_config({**settings, **changes}), REWARDS, dry_run=dry_run)
+
+
+@pytest.mark.parametrize("name", ["model", "dataset"])
+def test_model_and_dataset_are_needed(settings, name):
+    with pytest.raises(InputError, match=f"{name}: got none, expected a value"):
+        prepare(settings, **{name: None})
+
+
+def test_what_a_run_holds(settings):
+    run = prepare(settings)
+    assert run.rewards == {"a": len, "b": max}
+    assert run.reward_weights == {"a": 1.0, "b": 0.5}
+    assert run.prompts["prompt"][:2] == ["0+1=", "1+1="]
+    assert run.prompts["rendered_prompt"][:] == run.prompts["prompt"][:]
+    assert run.tokenizer.padding_side == "left"
+    assert run.checkpoint is None
+    assert run.benchmarks == {}
+    assert run.run_files.output_dir.is_dir()
+
+
+def test_labels_are_split_off(settings):
+    assert prepare(settings).labels is None
+    run = prepare(settings, label_column="label", dry_run=True)
+    assert run.labels == {row: str(row + 1) for row in range(5)}
+    assert set(run.prompts.column_names) == {"prompt", "row", "prompt_id", "rendered_prompt"}
+
+
+def test_the_same_prompt_has_the_same_id(settings, tmp_path):
+    rows = [{"prompt": "1+1="}, {"prompt": "2+1="}, {"prompt": "1+1="}]
+    ids = prepare(settings, dataset=write_rows(tmp_path / "twice.jsonl", rows)).prompts["prompt_id"]
+    assert ids[0] == ids[2] != ids[1]
+
+
+def test_a_dry_run_touches_nothing(settings, tmp_path):
+    prepare(settings, dry_run=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_run_is_not_written_over(settings, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.jsonl").write_text("")
+    with pytest.raises(InputError, match=r"output_dir: got .*, which holds another run"):
+        prepare(settings)
+    with pytest.raises(InputError, match="resume_from_checkpoint: got no checkpoint-N folder"):
+        prepare(settings, resume_from_checkpoint="true")
+
+
+def test_too_few_prompts(settings):
+    with pytest.raises(InputError, match="num_prompts: got 6, expected at most the 5 prompts"):
+        prepare(settings, num_prompts=6)
+
+
+def test_the_longest_prompt_must_leave_room_for_a_completion(settings, tmp_path):
+    room = CONTEXT - settings["max_completion_length"]
+    fits = write_rows(tmp_path / "fits.jsonl", [{"prompt": "1+1="}, {"prompt": "1" * room}])
+    assert len(prepare(settings, dataset=fits, dry_run=True).prompts) == 2
+    rows = [{"prompt": "1+1="}, {"prompt": "1" * (room + 1)}, {"prompt": "2="}]
+    long = write_rows(tmp_path / "long.jsonl", rows)
+    with pytest.raises(InputError, match="prompt in row 1: got 113 tokens, expected at most 112"):
+        prepare(settings, dataset=long)
+
+
+def test_benchmarks_are_loaded_under_their_names(settings, tmp_path):
+    problems = [{"prompt": "1+1=", "answer": "2"}, {"prompt": "1+2=", "answer": "3"}]
+    path = write_rows(tmp_path / "heldout.jsonl", problems)
+    run = prepare(settings, eval_benchmarks=[path], dry_run=True)
+    assert run.benchmarks.keys() == {path}
+    assert len(run.benchmarks[path].problems) == 2
+
+
+def test_bad_files_are_one_line(settings, tmp_path):
+    cases = {
+        "model": (
+            str(tmp_path / "no" / "such" / "model"),
+            "model: got .*, expected a model folder",
+        ),
+        "dataset": (str(tmp_path / "none.jsonl"), "none.jsonl"),
+        "prompt_column": ("promt", "Did you mean 'prompt'"),
+        "label_column": ("gold", "label_column: got 'gold', expected one of label, prompt"),
+        "eval_benchmarks": ([str(tmp_path / "none.json")], "none.json"),
+    }
+    for name, (value, message) in cases.items():
+        with pytest.raises(InputError, match=message) as raised:
+            prepare(settings, **{name: value}, dry_run=True)
+        assert "\n" not in str(raised.value)
+
+
+def test_a_folder_without_a_model(settings, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"model: got .*empty, expected a model folder"):
+        prepare(settings, model=str(tmp_path / "empty"))
+
+
+def test_chat_prompts_need_a_chat_template(settings):
+    with pytest.raises(InputError, match="chat template: got none in the model's tokenizer"):
+        prepare(settings, system_prompt="Be brief.")
+
+
+def test_a_tokenizer_without_padding_pads_with_its_end_token(
+    settings, tmp_path, tiny_tokenizer, tiny_model_folder
+):
+    folder = tmp_path / "no_padding"
+    type(tiny_tokenizer)(
+        tokenizer_object=tiny_tokenizer.backend_tokenizer, eos_token="<eos>"
+    ).save_pretrained(folder)
+    padded = load_tokenizer(make_config({**settings, "model": tiny_model_folder}))
+    assert padded.pad_token == "<pad>"
+    assert load_tokenizer(make_config({**settings, "model": str(folder)})).pad_token == "<eos>"
