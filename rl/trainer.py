@@ -17,6 +17,7 @@ from trl import GRPOTrainer
 from trl.models.utils import unwrap_model_for_generation
 
 from rl.advantages import ADVANTAGES
+from rl.answers import verification_counters
 from rl.config import LabelFreeConfig
 from rl.errors import InputError
 from rl.grouping import VisitKey, choose_trained, find_visits, shard
@@ -207,6 +208,7 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
             self.config.answer_methods,
             self.config.answer_choices,
         )
+        verification_counters().check()
         scored = [
             score_group(group, row, self.rewards, self.weights)
             for group, (_, row) in zip(groups, self._groups, strict=True)
@@ -301,6 +303,7 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
             rollout.num_tokens for scored in self._scored for rollout in scored.group.rollouts
         )
         self._cost["num_sampled_completions"] += sum(len(s.group.rollouts) for s in self._scored)
+        self._cost["num_failed_comparisons"] = verification_counters().num_failed
         for name, value in self._cost.items():
             metrics[f"cost/{name}"] = value
             self.total_cost[name] += value

@@ -80,8 +80,9 @@ def configured():
     requests = [(recipe, 1, []) for recipe in TESTBED]
     requests += [(recipe, n, []) for recipe in LARGE for n in NUM_PROCESSES]
     requests += [(TTRL[0], 8, overrides) for overrides in ONE_LINE_CHANGES.values()]
+    # Without -P, tests/rl and tests/rewards would be found before the packages they test.
     process = subprocess.run(
-        [sys.executable, __file__],
+        [sys.executable, "-P", __file__],
         input=json.dumps(requests),
         capture_output=True,
         text=True,

@@ -22,10 +22,10 @@ def test_sums_by_hand():
 
 
 def test_weights_are_rounded_as_the_sampler_holds_them():
-    # bfloat16 has steps of 2^-7 at 1: 1 + 2^-9 becomes 1, 1 + 3 * 2^-9 becomes 1 + 2^-7.
-    parameters = [torch.tensor([1 + 2**-9, 1 + 3 * 2**-9])]
-    assert weight_fingerprint(parameters, torch.bfloat16)[0] == 2 + 2**-7
-    assert weight_fingerprint(parameters, FLOAT)[0] == 2 + 2**-7 == 2 + 4 * 2**-9
+    # bfloat16 has steps of 2^-7 at 1, so 1 + 2^-9 becomes 1.
+    parameters = [torch.tensor([1 + 2**-9, -4.0])]
+    assert weight_fingerprint(parameters, FLOAT) == (-3 + 2**-9, 5 + 2**-9)
+    assert weight_fingerprint(parameters, torch.bfloat16) == (-3.0, 5.0)
 
 
 def test_layout_does_not_matter():

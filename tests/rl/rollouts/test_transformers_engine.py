@@ -18,6 +18,15 @@ PROMPTS = [[3, 4, 5], [6, 7, 8, 9, 10], [11]]
 SEEDS = [11, 12, 2**63 - 1]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    # Threads cost more than they bring where a layer is 64 wide.
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
+
+
 @pytest.fixture(scope="module")
 def model(make_tiny_model):
     # Random weights give nearly equal logits; larger ones tell tokens apart.
@@ -74,7 +83,7 @@ def test_noise_is_a_function_of_seed_step_and_column():
 
 def test_noise_is_uniform():
     noise = uniform_noise(torch.arange(1000), step=0, size=100)
-    assert 0 < noise.min()
+    assert noise.min() > 0
     assert noise.max() < 1
     # 100,000 draws, 10,000 in each tenth, standard deviation 95.
     counts = torch.histc(noise, bins=10, min=0, max=1)
@@ -137,7 +146,8 @@ def test_the_end_token_ends_a_completion_and_belongs_to_it(make_engine, tiny_tok
     for sample in samples:
         assert sample.truncated == (end not in sample.completion_ids)
         assert end not in sample.completion_ids[:-1]
-        assert len(sample.completion_ids) == 12 if sample.truncated else sample.completion_ids
+        assert 1 <= len(sample.completion_ids) <= 12
+        assert len(sample.completion_ids) == 12 or not sample.truncated
 
 
 def test_every_declared_end_token_counts(model, tiny_tokenizer):

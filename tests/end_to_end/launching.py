@@ -1,0 +1,60 @@
+"""Launch real training runs as a user does: one process, several ranks, or under Accelerate."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+def launch(launcher, recipe, output_dir, **settings):
+    """Run scripts/train.py to its end; fail with its output if it does not succeed."""
+    arguments = [f"--{name}={json.dumps(value)}" for name, value in settings.items()]
+    command = [*launcher, "scripts/train.py", str(recipe), f"--output_dir={output_dir}", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500, check=False
+    )
+    assert result.returncode == 0, (result.stdout + result.stderr)[-4000:]
+    return output_dir
+
+
+def one_process():
+    return [sys.executable]
+
+
+def ranks(number):
+    return [str(BIN / "torchrun"), "--standalone", f"--nproc_per_node={number}"]
+
+
+def zero(stage):
+    """Two CPU ranks under DeepSpeed, with the launch config users get."""
+    config = f"recipes/accelerate/zero{stage}.yaml"
+    return [
+        *(str(BIN / "accelerate"), "launch", "--config_file", config),
+        *("--cpu", "--num_processes", "2", "--mixed_precision", "no"),
+    ]
+
+
+def read_metrics(output_dir):
+    return [json.loads(line) for line in (output_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def read_rollouts(output_dir):
+    """All rollout lines of a run, in an order that does not depend on the ranks."""
+    lines = []
+    for path in sorted((output_dir / "rollouts").glob("step_*.jsonl.gz")):
+        with gzip.open(path, "rt") as file:
+            lines += [json.loads(line) for line in file]
+    return sorted(lines, key=lambda line: (line["step"], line["visit"], line["rollout"]))
+
+
+def load_policy(output_dir):
+    """The trained model, from the folder the run saved it to."""
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(output_dir)

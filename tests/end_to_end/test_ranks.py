@@ -1,0 +1,58 @@
+"""Groups stay whole on any rank layout: real processes, the same prompts, the same rewards."""
+
+import pytest
+from launching import launch, one_process, ranks, read_rollouts
+
+# G = 16, three prompts: 48 rows on one rank; 2 x 24 cuts the second group in half; 3 x 16 does not.
+LAYOUTS = {1: 48, 2: 24, 3: 16}
+
+
+@pytest.fixture(scope="module")
+def rollouts(recipe, tmp_path_factory):
+    """Layout -> rollouts of one step; shuffling is off, so rows 0 and 1, one text, share a batch."""
+    found = {}
+    for num_ranks, rows in LAYOUTS.items():
+        launcher = one_process() if num_ranks == 1 else ranks(num_ranks)
+        output_dir = tmp_path_factory.mktemp("ranks") / str(num_ranks)
+        launch(
+            launcher,
+            recipe,
+            output_dir,
+            num_prompts=3,
+            num_generations=16,
+            num_votes=16,
+            num_updates=1,
+            per_device_train_batch_size=rows,
+            shuffle_dataset=False,
+            max_steps=1,
+        )
+        found[num_ranks] = read_rollouts(output_dir)
+    return found
+
+
+def test_each_group_is_whole_and_scored_once(rollouts):
+    for lines in rollouts.values():
+        assert len(lines) == 48
+        visits = {line["visit"] for line in lines}
+        assert visits == {"0-0", "0-1", "0-2"}
+        for visit in visits:
+            numbers = [line["rollout"] for line in lines if line["visit"] == visit]
+            assert numbers == list(range(16))
+
+
+def test_same_prompt_text_makes_two_groups(rollouts):
+    first, second = (
+        [line["completion"] for line in rollouts[1] if line["visit"] == visit]
+        for visit in ("0-0", "0-1")
+    )
+    ids = {line["prompt_id"] for line in rollouts[1] if line["visit"] in ("0-0", "0-1")}
+    assert len(ids) == 1
+    assert first != second
+
+
+@pytest.mark.parametrize("num_ranks", [2, 3])
+def test_rewards_and_advantages_do_not_depend_on_ranks(rollouts, num_ranks):
+    expected = rollouts[1]
+    assert len({line["reward"] for line in expected}) > 3  # the reward tells rollouts apart
+    assert any(line["advantage"] for line in expected)
+    assert rollouts[num_ranks] == expected

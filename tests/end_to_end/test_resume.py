@@ -1,0 +1,46 @@
+"""A run that is killed and resumed takes the same steps on the same prompts as one that is not."""
+
+import os
+import signal
+import subprocess
+import time
+
+from launching import ROOT, launch, one_process, read_metrics, read_rollouts
+
+# 14 prompts, 2 a batch, 2 updates a batch: an epoch is 14 steps, so 20 steps cross into the second.
+SETTINGS = {"max_steps": 20, "save_steps": 3}
+NOT_REPEATABLE = ("seconds", "time", "per_second", "train_loss")
+
+
+def comparable(metrics):
+    return [
+        {k: v for k, v in line.items() if not any(word in k for word in NOT_REPEATABLE)}
+        for line in metrics
+    ]
+
+
+def test_killed_run_resumes_where_it_stopped(recipe, tmp_path):
+    whole = launch(one_process(), recipe, tmp_path / "whole", **SETTINGS)
+    killed = tmp_path / "killed"
+    arguments = [f"--{name}={value}" for name, value in SETTINGS.items()]
+    process = subprocess.Popen(
+        [*one_process(), "scripts/train.py", str(recipe), f"--output_dir={killed}", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 200
+    # Checkpoint 9 is between the two updates of one batch: its rollouts must come back too.
+    while not (killed / "checkpoint-9" / "trainer_state.json").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+    launch(one_process(), recipe, killed, resume_from_checkpoint=True, **SETTINGS)
+
+    assert comparable(read_metrics(killed)) == comparable(read_metrics(whole))
+    assert read_rollouts(killed) == read_rollouts(whole)
+    first_epoch = {line["visit"].split("-")[1] for line in read_rollouts(whole)[:168]}
+    assert len(first_epoch) == 14  # seven batches of two prompts and twelve votes: every row once

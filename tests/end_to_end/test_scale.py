@@ -1,0 +1,70 @@
+"""Every way to sample and to shard that a CPU can run, for real, and what each saves."""
+
+import pytest
+import torch
+from launching import launch, load_policy, one_process, ranks, read_metrics, zero
+
+LORA = {"r": 4, "target_modules": "all-linear"}
+
+
+def assert_trained(output_dir, start_folder):
+    """Four steps were logged with finite losses, and the saved weights differ from the start's."""
+    metrics = read_metrics(output_dir)
+    assert [line["step"] for line in metrics if "loss" in line] == [1, 2, 3, 4]
+    assert all(torch.tensor(line["grad_norm"]).isfinite() for line in metrics if "loss" in line)
+    assert any(line["grad_norm"] > 0 for line in metrics if "loss" in line)
+    start, trained = load_policy(start_folder), load_policy(output_dir)
+    assert any(
+        not torch.equal(a, b)
+        for a, b in zip(start.parameters(), trained.parameters(), strict=True)
+    )
+    return metrics
+
+
+def assert_samplers_agree(metrics):
+    """vLLM and trainer agree on the untouched model and, after a sync, on the updated one."""
+    gaps = [line["sampling/sampling_logp_difference/max"] for line in metrics if "reward" in line]
+    assert len(gaps) == 2
+    assert max(gaps) < 1e-4
+    assert metrics[0]["signal/start_sampling_logp_gap"] < 1e-4
+
+
+def test_vllm_colocated_on_two_ranks(recipe, tmp_path, tiny_model_folder):
+    launch(ranks(2), recipe, tmp_path / "run", use_vllm=True)
+    assert_samplers_agree(assert_trained(tmp_path / "run", tiny_model_folder))
+
+
+def test_vllm_server_with_folder_sync(recipe, tmp_path, tiny_model_folder, free_port):
+    launch(
+        one_process(),
+        recipe,
+        tmp_path / "run",
+        use_vllm=True,
+        vllm_mode="server",
+        vllm_launch_server=True,
+        vllm_server_port=free_port,
+    )
+    assert_samplers_agree(assert_trained(tmp_path / "run", tiny_model_folder))
+    assert list((tmp_path / "run" / "vllm_weights").iterdir()) == []
+
+
+def test_zero2_on_two_ranks(recipe, tmp_path, tiny_model_folder):
+    launch(zero(2), recipe, tmp_path / "run")
+    assert_trained(tmp_path / "run", tiny_model_folder)
+
+
+@pytest.mark.parametrize("use_vllm", [False, True])
+def test_zero3_on_two_ranks(recipe, tmp_path, tiny_model_folder, use_vllm):
+    launch(zero(3), recipe, tmp_path / "run", use_vllm=use_vllm)
+    metrics = assert_trained(tmp_path / "run", tiny_model_folder)
+    if use_vllm:
+        assert_samplers_agree(metrics)
+
+
+@pytest.mark.parametrize("use_vllm", [False, True])
+def test_lora(recipe, tmp_path, tiny_model_folder, use_vllm):
+    launch(one_process(), recipe, tmp_path / "run", lora=LORA, use_vllm=use_vllm)
+    assert (tmp_path / "run" / "adapter_model.safetensors").is_file()
+    metrics = assert_trained(tmp_path / "run", tiny_model_folder)
+    if use_vllm:
+        assert_samplers_agree(metrics)

@@ -1,0 +1,120 @@
+"""A real vLLM engine on a tiny model: samples, log-probabilities and weights are the trainer's."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from rl.errors import InputError
+from rl.rollouts.engine import SamplingSettings
+from rl.rollouts.vllm_engine import check_fingerprint, request_settings, require_vllm
+
+SESSION = Path(__file__).with_name("vllm_session.py")
+# Rounding of the logits apart, vLLM and transformers compute the same.
+EXACT = 1e-5
+
+needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["tied", "untied"])
+def session(request, save_tiny_model):
+    """What one engine did; in its own process, which vLLM's global state makes necessary."""
+    result = subprocess.run(
+        [sys.executable, SESSION, save_tiny_model(tied=request.param)],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+        env={**os.environ, "VLLM_LOGGING_LEVEL": "ERROR"},
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+@needs_vllm
+def test_samples_depend_on_prompt_seed_and_number_alone(session):
+    sampling = session["sampling"]
+    together = sampling["together"]
+    assert [len(group) for group in together] == [8, 8, 8]
+    assert sampling["again"] == together
+    assert sampling["fewer"] == [group[:3] for group in together]
+    assert sampling["reversed"] == together[::-1]
+    assert sampling["alone"] == together
+    assert sampling["other_seeds"] != together
+    assert len({tuple(ids) for group in together for ids in group}) > 12
+    assert sampling["no_prompts"] == []
+
+
+@needs_vllm
+def test_the_end_token_ends_a_completion_and_belongs_to_it(session):
+    samples = [ids for group in session["sampling"]["together"] for ids in group]
+    truncated = [flag for group in session["sampling"]["truncated"] for flag in group]
+    assert set(truncated) == {True, False}
+    for ids, is_truncated in zip(samples, truncated, strict=True):
+        assert is_truncated == (1 not in ids)
+        assert 1 not in ids[:-1]
+        assert 1 <= len(ids) <= 24
+        assert len(ids) == 24 or not is_truncated
+
+
+@needs_vllm
+def test_sampling_logps_are_those_of_the_sampled_distribution(session):
+    # Under the temperature and the cut, where there are any.
+    assert session["gaps"].keys() == {"loaded", "temperature", "top_k"}
+    assert max(session["gaps"].values()) < EXACT
+
+
+@needs_vllm
+def test_a_sync_brings_the_new_weights(session):
+    gaps = session["synced"]["gaps"]
+    assert gaps["synced_unchanged"] < EXACT
+    # The check has teeth: stale weights are far off.
+    assert gaps["changed_not_synced"] > 0.05
+    assert gaps["changed_and_synced"] < EXACT
+
+
+@needs_vllm
+def test_a_sync_that_leaves_out_a_parameter_stops_the_run(session):
+    raised = session["synced"]["raised"]
+    assert len(raised) == 3
+    assert all(message and "weights held by vLLM: got" in message for message in raised.values())
+    # After that a whole sync works again.
+    assert session["synced"]["gaps"]["mended"] < EXACT
+
+
+@needs_vllm
+def test_an_engine_without_parameters_keeps_its_weights(session):
+    assert session["synced"]["gaps"]["nothing_to_sync"] > 0.05
+
+
+# Without an engine.
+
+
+def test_no_vllm_is_one_clear_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm", None)  # as Python marks a module that is not there
+    with pytest.raises(InputError, match=r"vllm: got no installation, .* sample with transformers"):
+        require_vllm()
+
+
+def test_settings_under_the_names_of_vllm():
+    settings = SamplingSettings(max_completion_length=7, temperature=0.5, top_k=3, min_p=0.1)
+    assert request_settings(settings) == {
+        "max_tokens": 7,
+        "temperature": 0.5,
+        "top_p": 1.0,
+        "top_k": 3,
+        "min_p": 0.1,
+        "repetition_penalty": 1.0,
+    }
+
+
+def test_fingerprints_must_agree_where_they_are_comparable():
+    check_fingerprint([1.0, 100.0], {"sums": [1.0 + 1e-9, 100.0], "num_shards": 1})
+    with pytest.raises(RuntimeError, match=r"weights held by vLLM: got the sums \[1.1, 100.0\]"):
+        check_fingerprint([1.0, 100.0], {"sums": [1.1, 100.0], "num_shards": 1})
+    # A shard's sums are those of a part of the model.
+    check_fingerprint([1.0, 100.0], {"sums": [0.3, 50.0], "num_shards": 2})

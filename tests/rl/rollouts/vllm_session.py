@@ -1,0 +1,129 @@
+"""Everything one vLLM engine is asked in test_vllm_engine.py, in a process of its own.
+
+Usage: python vllm_session.py MODEL_FOLDER; the last line it prints is what was seen, as JSON.
+"""
+
+import json
+import sys
+
+PROMPTS = [[3, 4, 5], [6, 7, 8, 9, 10], [11]]
+SEEDS = [11, 12, 2**63 - 1]
+LENGTH = 24
+
+
+def main(folder):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from rl.rollouts.engine import SamplingSettings
+    from rl.rollouts.vllm_engine import VLLMEngine
+
+    torch.set_num_threads(1)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    engine = VLLMEngine.from_pretrained(
+        folder,
+        SamplingSettings(max_completion_length=LENGTH),
+        max_model_length=64,
+        parameters=model.named_parameters,
+        dtype="float32",
+    )
+    try:
+        seen = {
+            "sampling": sample_in_layouts(engine),
+            "gaps": {"loaded": largest_gap(engine, model)},
+        }
+        for name, settings in {
+            "temperature": {"temperature": 0.5},
+            "top_k": {"temperature": 0.7, "top_k": 4},
+        }.items():
+            engine.settings = SamplingSettings(max_completion_length=LENGTH, **settings)
+            seen["gaps"][name] = largest_gap(engine, model, **settings)
+        engine.settings = SamplingSettings(max_completion_length=LENGTH)
+        seen |= sync_changed_weights(engine, model)
+    finally:
+        engine.close()
+    print(json.dumps(seen))
+
+
+def sample_in_layouts(engine):
+    def ids(samples):
+        return [[sample.completion_ids for sample in group] for group in samples]
+
+    samples = engine.generate(PROMPTS, 8, SEEDS)
+    return {
+        "together": ids(samples),
+        "truncated": [[sample.truncated for sample in group] for group in samples],
+        "again": ids(engine.generate(PROMPTS, 8, SEEDS)),
+        "fewer": ids(engine.generate(PROMPTS, 3, SEEDS)),
+        "reversed": ids(engine.generate(PROMPTS[::-1], 8, SEEDS[::-1])),
+        "alone": [
+            ids(engine.generate([prompt], 8, [seed]))[0]
+            for prompt, seed in zip(PROMPTS, SEEDS, strict=True)
+        ],
+        "other_seeds": ids(engine.generate(PROMPTS, 8, [1, 2, 3])),
+        "no_prompts": engine.generate([], 8, []),
+    }
+
+
+def largest_gap(engine, model, temperature=1.0, top_k=None):
+    """Largest difference of a token's log-probability between vLLM and the model, in nats."""
+    import torch
+
+    gap = 0.0
+    samples = engine.generate(PROMPTS, 8, SEEDS)
+    for prompt, group in zip(PROMPTS, samples, strict=True):
+        for sample in group:
+            tokens = torch.tensor([prompt + sample.completion_ids])
+            with torch.no_grad():
+                logits = model(tokens).logits[0, len(prompt) - 1 : -1] / temperature
+            if top_k is not None:
+                least = logits.topk(top_k).values[:, -1:]
+                logits = logits.masked_fill(logits < least, -torch.inf)
+            logps = logits.log_softmax(-1).gather(1, tokens[0, len(prompt) :, None])[:, 0]
+            gaps = logps - torch.tensor(sample.sampling_per_token_logps)
+            gap = max(gap, gaps.abs().max().item())
+    return gap
+
+
+def sync_changed_weights(engine, model):
+    """Sync unchanged, changed and incomplete weights; report gaps and what was raised."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+
+    def change():
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+
+    engine.sync_weights()
+    gaps = {"synced_unchanged": largest_gap(engine, model)}
+    change()
+    gaps["changed_not_synced"] = largest_gap(engine, model)
+    engine.sync_weights()
+    gaps["changed_and_synced"] = largest_gap(engine, model)
+    raised = {}
+    every = list(model.named_parameters())
+    for left_out, _ in (every[0], every[len(every) // 2], every[-1]):
+        change()
+        engine.parameters = lambda left_out=left_out: (
+            (name, parameter) for name, parameter in every if name != left_out
+        )
+        try:
+            engine.sync_weights()
+        except RuntimeError as error:
+            raised[left_out] = str(error)
+        else:
+            raised[left_out] = None
+    engine.parameters = model.named_parameters
+    engine.sync_weights()
+    gaps["mended"] = largest_gap(engine, model)
+    engine.parameters = None
+    change()
+    engine.sync_weights()
+    gaps["nothing_to_sync"] = largest_gap(engine, model)
+    return {"synced": {"gaps": gaps, "raised": raised}}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

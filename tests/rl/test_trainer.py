@@ -1,0 +1,154 @@
+"""The trainer's own arithmetic, on a tiny real model with scripted completions."""
+
+import pytest
+import torch
+
+from rl.config import LabelFreeConfig
+from rl.errors import InputError
+from rl.preparation import add_prompt_ids
+from rl.rollouts.engine import Sample, SamplingSettings
+from rl.trainer import LabelFreeGRPOTrainer
+
+COMPLETIONS = [r"\boxed{1}", r"\boxed{2}", r"1+1\boxed{1}", "", r"\boxed{1}", "=;="]
+# Rewards of the six rollouts above for the first prompt, and for the second.
+SCORES = {"1+1=": [1.0, 0.0, 0.5, None, 1.0, None], "2+2=": [None] * 6}
+
+
+class ScriptedEngine:
+    """Gives every prompt the same completions, with the log-probabilities it was made with."""
+
+    settings = SamplingSettings(max_completion_length=16)
+
+    def __init__(self, tokenizer, logp=None):
+        self.tokenizer = tokenizer
+        self.logp = logp
+
+    def generate(self, prompt_ids, num_samples, seeds):
+        tokens = [[*self.tokenizer(text)["input_ids"], 1] for text in COMPLETIONS[:num_samples]]
+        logps = [None if self.logp is None else [self.logp] * len(ids) for ids in tokens]
+        samples = [
+            Sample(completion_ids=ids, truncated=False, sampling_per_token_logps=row)
+            for ids, row in zip(tokens, logps, strict=True)
+        ]
+        return [samples for _ in prompt_ids]
+
+    def sync_weights(self):
+        pass
+
+    def close(self):
+        pass
+
+
+def scripted_reward(group):
+    return SCORES[group.prompt][: len(group.rollouts)]
+
+
+@pytest.fixture
+def make_trainer(tiny_model_folder, tiny_tokenizer, tmp_path):
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM
+
+    def make(prompts=("1+1=", "2+2="), logp=None, **settings):
+        # Two prompts x six rollouts, in one forward pass unless a test says otherwise.
+        geometry = {"num_prompts": len(prompts), "num_generations": 6}
+        config = LabelFreeConfig(
+            output_dir=str(tmp_path),
+            model=tiny_model_folder,
+            gradient_checkpointing=False,
+            max_completion_length=16,
+            **{**geometry, "per_device_train_batch_size": 6 * len(prompts), **settings},
+        )
+        dataset = Dataset.from_dict({"prompt": list(prompts), "row": list(range(len(prompts)))})
+        return LabelFreeGRPOTrainer(
+            model=AutoModelForCausalLM.from_pretrained(tiny_model_folder),
+            config=config,
+            rewards={"scripted": scripted_reward},
+            train_dataset=add_prompt_ids(dataset, tiny_tokenizer),
+            tokenizer=tiny_tokenizer,
+            engine=ScriptedEngine(tiny_tokenizer, logp),
+        )
+
+    return make
+
+
+def rows_of(trainer):
+    return [row for row in trainer.train_dataset for _ in range(6)]
+
+
+def gradient(trainer, inputs):
+    trainer.model.zero_grad()
+    trainer.current_gradient_accumulation_steps = 1
+    trainer._compute_loss(trainer.model, inputs).backward()
+    return torch.cat([p.grad.flatten() for p in trainer.model.parameters()])
+
+
+def without_unscorable(output, advantages):
+    """The batch as if the unscorable rows had never been sampled."""
+    keep = torch.tensor([0, 1, 2, 4])
+    kept = {name: value[keep] for name, value in output.items() if value.dim() > 0}
+    kept["advantages"] = advantages
+    kept["row_scale"] = torch.ones(4)
+    kept["num_items_in_batch"] = kept["completion_mask"].sum()
+    return kept
+
+
+@pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dapo", "sapo"])
+@pytest.mark.parametrize("beta", [0.0, 0.1])
+def test_unscorable_rows_leave_no_trace_in_the_gradient(make_trainer, loss_type, beta):
+    trainer = make_trainer(loss_type=loss_type, beta=beta, advantage="centered", entropy_coef=0.01)
+    with torch.no_grad():  # away from the reference model, so that the KL term has a gradient
+        for parameter in trainer.model.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    output = trainer._generate_and_score_completions(rows_of(trainer))
+
+    # Scorable rewards of the first group: 1, 0, 0.5, 1, mean 0.625; the second group has none.
+    advantages = torch.tensor([0.375, -0.625, -0.125, 0.375])
+    expected = gradient(trainer, without_unscorable(output, advantages))
+    found = gradient(trainer, output)
+
+    assert expected.norm() > 0
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-6 * expected.norm().item())
+
+
+def test_advantages_follow_the_groups_not_the_rows_order(make_trainer):
+    trainer = make_trainer(advantage="centered", loss_type="bnpo")
+    rows = rows_of(trainer)
+    mixed = [rows[i] for i in (0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11)]
+    output = trainer._generate_and_score_completions(mixed)
+    expected = [0.375, -0.625, -0.125, 0.0, 0.375, 0.0]
+    assert output["advantages"][0::2].tolist() == pytest.approx(expected)
+    assert output["advantages"][1::2].tolist() == [0.0] * 6
+
+
+def test_votes_that_are_not_trained_still_reach_the_reward(make_trainer):
+    trainer = make_trainer(
+        prompts=("1+1=",), num_generations=3, num_votes=6, per_device_train_batch_size=3
+    )
+    row = trainer.train_dataset[0]
+    output = trainer._generate_and_score_completions([row] * 3)
+    [scored] = trainer._scored
+    assert [r.trained for r in scored.group.rollouts] == [True] * 3 + [False] * 3
+    assert scored.reward == SCORES["1+1="]
+    # Trained rewards 1, 0, 0.5: mean 0.5, sample deviation 0.5.
+    assert output["advantages"].tolist() == pytest.approx([1.0, -1.0, 0.0], abs=1e-5)
+
+
+def test_a_sampler_with_another_model_is_refused(make_trainer):
+    # A random model over 21 tokens gives each about log(1/21) = -3; the engine claims -0.01.
+    trainer = make_trainer(logp=-0.01, use_vllm=True)
+    with pytest.raises(InputError, match="max_sampling_logp_gap: got a mean gap of"):
+        trainer._generate_and_score_completions(rows_of(trainer))
+
+
+def test_metrics_of_a_step_are_logged(make_trainer):
+    trainer = make_trainer()
+    trainer._generate_and_score_completions(rows_of(trainer))
+    logged = {name: values[-1] for name, values in trainer._metrics["train"].items()}
+    # Answers 1, 2, 1, none, 1, none in both groups: 3 of 6 votes for the leader.
+    assert logged["vote/majority_ratio"] == pytest.approx(0.5)
+    assert logged["vote/num_clusters"] == 2
+    assert logged["vote/abstained_frac"] == pytest.approx(1 / 3)
+    assert logged["reward/unscorable_frac"] == pytest.approx(8 / 12)
+    assert logged["reward/scripted/seconds"] >= 0
+    assert logged["cost/num_sampled_completions"] == 12
+    assert not any(name.startswith("audit/") for name in logged)

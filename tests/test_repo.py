@@ -1,0 +1,157 @@
+"""Rules of the house that no linter knows: sizes, names, who imports whom, what README lists."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from rewards import REWARDS
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("rl", "rewards", "scripts", "tests")
+FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+# What a reward may know of the engine: pure helpers.
+OPEN_TO_REWARDS = {"rl.types", "rl.answers", "rl.votes", "rl.errors"}
+ENGINES = {"trl", "vllm", "transformers", "accelerate", "deepspeed", "peft"}
+
+
+def name_of(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def files_of(folder):
+    return [path for path in FILES if path.is_relative_to(ROOT / folder)]
+
+
+def imported_modules(path):
+    """Every module a file imports, wherever in the file, as dotted names."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)}: relative import in line {node.lineno}"
+            # `from rl import answers` names a module as `import rl.answers` does.
+            is_package = (ROOT / node.module.replace(".", "/")).is_dir()
+            names |= {f"{node.module}.{a.name}" if is_package else node.module for a in node.names}
+    return names
+
+
+def test_there_is_something_to_check():
+    assert {path.relative_to(ROOT).parts[0] for path in FILES} == set(FOLDERS)
+    assert "rl.types" in imported_modules(ROOT / "rewards" / "majority_vote.py")
+    assert "rl.evaluation.evaluate" in imported_modules(ROOT / "rl" / "training.py")
+
+
+# Sizes and names.
+
+
+def test_files_have_one_subject_each():
+    lengths = {name_of(path): len(path.read_text().splitlines()) for path in FILES}
+    assert {name: n for name, n in lengths.items() if n > MAX_FILE_LINES} == {}
+
+
+def test_functions_fit_a_screen():
+    long = {}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                num_lines = node.end_lineno - node.lineno + 1
+                if num_lines > MAX_FUNCTION_LINES:
+                    long[f"{name_of(path)}:{node.name}"] = num_lines
+    assert long == {}
+
+
+@pytest.mark.parametrize("stem", ["util", "utils", "common", "helper", "helpers", "misc", "core"])
+def test_no_file_or_folder_without_a_subject(stem):
+    named = [p for folder in FOLDERS for p in (ROOT / folder).rglob(stem + "*") if p.stem == stem]
+    assert named == []
+
+
+# Who imports whom.
+
+
+def test_the_engine_knows_no_concrete_reward_and_no_script():
+    found = {
+        (name_of(path), name)
+        for path in files_of("rl")
+        for name in imported_modules(path)
+        if name.split(".")[0] in {"rewards", "scripts", "tests"}
+    }
+    assert found == set()
+
+
+def test_rewards_know_pure_helpers_only():
+    found = {
+        (name_of(path), name)
+        for path in files_of("rewards")
+        for name in imported_modules(path)
+        if (name.split(".")[0] == "rl" and name not in OPEN_TO_REWARDS)
+        or name.split(".")[0] in ENGINES | {"scripts", "tests"}
+    }
+    assert found == set()
+
+
+def test_importing_rewards_loads_no_engine():
+    code = "import sys, rewards; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = set(result.stdout.split())
+    assert "rewards" in loaded
+    assert not loaded & (ENGINES | {"torch"})
+
+
+def test_every_file_of_rewards_can_be_reached_from_the_registry():
+    reached, waiting = set(), {reward.__module__ for reward in REWARDS.values()}
+    while waiting:
+        module = waiting.pop()
+        reached.add(module)
+        path = ROOT / (module.replace(".", "/") + ".py")
+        waiting |= {n for n in imported_modules(path) if n.startswith("rewards.")} - reached
+    modules = {f"rewards.{path.stem}" for path in files_of("rewards") if path.stem != "__init__"}
+    assert modules == reached
+
+
+def test_scripts_do_nothing_when_imported():
+    for path in files_of("scripts"):
+        *body, last = ast.parse(path.read_text()).body
+        assert isinstance(last, ast.If), f"{name_of(path)}: no `if __name__` at the end"
+        assert ast.unparse(last.test) == "__name__ == '__main__'", name_of(path)
+        kinds = ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | ast.FunctionDef
+        kinds |= ast.ClassDef | ast.AsyncFunctionDef
+        docstring, *rest = body
+        assert isinstance(docstring, ast.Expr), f"{name_of(path)}: no docstring"
+        assert all(isinstance(node, kinds) for node in rest), name_of(path)
+
+
+# What is shipped and listed.
+
+
+def test_every_package_is_installed():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = {
+        path.parent.relative_to(ROOT).as_posix().replace("/", ".")
+        for folder in ("rl", "rewards")
+        for path in files_of(folder)
+    }
+    assert set(settings["tool"]["setuptools"]["packages"]) == packages
+
+
+def test_recipes_are_yaml():
+    files = [path for path in (ROOT / "recipes").rglob("*") if path.is_file()]
+    assert [path for path in files if path.suffix == ".yaml"]
+    others = [name_of(p) for p in files if p.suffix != ".yaml" and p.name != "README.md"]
+    assert others == []
+
+
+def test_the_readme_lists_every_file():
+    names = set(re.findall(r"[\w./-]+", (ROOT / "README.md").read_text()))
+    listed = {name.rsplit("/", 1)[-1] for name in names}
+    files = [p for folder in ("rl", "scripts") for p in files_of(folder) if p.stem != "__init__"]
+    assert [name_of(path) for path in files if path.name not in listed] == []
