@@ -49,14 +49,15 @@ def get_reward(name: str, **settings: Any) -> Reward:
         >>> get_reward("majority_vote", tie="drop")
         MajorityVote(preset='default', tie='drop')
     """
-    target = _find(name)
+    target: Any = _find(name)
     _check_settings(name, target, settings)
-    if isclass(target):
-        return target(**settings)
-    return partial(target, **settings) if settings else target
+    if not isclass(target):
+        return partial(target, **settings) if settings else target
+    reward: Any = target(**settings)
+    return reward
 
 
-def _find(name: str) -> Callable[..., Any]:
+def _find(name: str) -> Any:
     if name in REWARDS:
         return REWARDS[name]
     published = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
@@ -67,7 +68,7 @@ def _find(name: str) -> Callable[..., Any]:
     raise unknown_name("reward", name, [*REWARDS, *published])
 
 
-def _load(name: str) -> Callable[..., Any]:
+def _load(name: str) -> Any:
     location, _, attribute = name.rpartition(":")
     if location.endswith(".py"):
         path = Path(location)

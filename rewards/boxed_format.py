@@ -1,8 +1,8 @@
 """A format-only reward: the control that pays for an answer being there, not for what it says.
 
-Source: "Format-Only" in arXiv 2505.19439, section 3.1; format reward of arXiv 2506.10947, section 3.
-Differs: pays 1.0 (the code of 2505.19439 pays 0.5; the scale cancels in normalized advantages), and
-    takes any extracted answer as well-formed.
+Source: "Format-Only" in arXiv 2505.19439, section 3.1; of arXiv 2506.10947, section 3.
+Differs: pays 1.0 (the code of 2505.19439 pays 0.5; the scale cancels in normalized advantages),
+    and takes any extracted answer as well-formed.
 Fails when: every completion has an answer; then all rewards are equal and nothing is taught.
 """
 

@@ -17,7 +17,9 @@ from rl.types import Group
 class RandomReward:
     """Pay 1.0 with a given probability, whatever the completion says.
 
-    r_i = 1 if uniform hash of (seed, prompt id, visit, completion, copy number) < probability else 0
+    r_i = 1 if hash(seed, prompt id, visit, completion, copy number) < probability else 0
+
+    The hash lies in [0, 1).
 
     The number of a completion among its equals in the group enters the hash, so copies of one
     completion are drawn independently.

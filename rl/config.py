@@ -3,15 +3,16 @@
 All checks across settings happen in `__post_init__`, before a model is loaded.
 """
 
+import math
 import os
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import torch
-from trl import GRPOConfig
+from trl.trainer.grpo_config import GRPOConfig
 
-from rl.answer_extraction import DEFAULT_METHODS
-from rl.errors import InputError
+from rl.answer_extraction import DEFAULT_METHODS, METHODS
+from rl.errors import InputError, unknown_name
 
 
 @dataclass
@@ -27,15 +28,15 @@ class LabelFreeConfig(GRPOConfig):
         InputError: If settings contradict each other; the message names the way out.
     """
 
-    model: str | None = field(default=None, metadata={"help": "Model folder or hub id."})
+    model: str = field(default="", metadata={"help": "Model folder or hub id."})
     lora: dict[str, Any] | None = field(
         default=None,
         metadata={
             "help": "Settings of `peft.LoraConfig`, such as {r: 16}; none trains all weights."
         },
     )
-    dataset: str | None = field(
-        default=None,
+    dataset: str = field(
+        default="",
         metadata={"help": "Prompts: a .jsonl, .json, .csv or .parquet file, or a hub id."},
     )
     dataset_split: str = field(default="train", metadata={"help": "Split of a hub dataset."})
@@ -59,16 +60,17 @@ class LabelFreeConfig(GRPOConfig):
         default_factory=lambda: {"majority_vote": {}},
         metadata={"help": "Reward name -> its settings; `weight` (default 1) is one of them."},
     )
-    num_votes: int | None = field(
-        default=None,
-        metadata={"help": "Completions sampled per prompt, all of which vote (num_generations)."},
+    num_votes: int = field(
+        default=0,
+        metadata={"help": "Completions sampled per prompt, which all vote; 0: num_generations."},
     )
     trained_subset: Literal["first", "random"] = field(
         default="first",
         metadata={"help": "Which num_generations of the num_votes rollouts are trained."},
     )
-    num_prompts: int | None = field(
-        default=None, metadata={"help": "Prompts per generation batch, over all devices."}
+    num_prompts: int = field(
+        default=0,
+        metadata={"help": "Prompts per generation batch, over all devices; 0: as few as fit."},
     )
     num_updates: int = field(
         default=1, metadata={"help": "Optimizer steps per pass over a generation batch."}
@@ -94,6 +96,9 @@ class LabelFreeConfig(GRPOConfig):
     save_rollouts: bool = field(
         default=True, metadata={"help": "Write every sampled rollout to rollouts/."}
     )
+    steps_per_generation: int = field(
+        default=0, metadata={"help": "Follows from num_prompts and num_updates; leave it unset."}
+    )
     vllm_weight_sync: Literal["folder", "nccl"] = field(
         default="folder",
         metadata={"help": "How a vLLM server takes new weights: a shared folder, or NCCL (GPUs)."},
@@ -110,6 +115,26 @@ class LabelFreeConfig(GRPOConfig):
         metadata={"help": "Largest mean gap, in nats, between sampler and trainer at the start."},
     )
 
+    # TRL allows None for these and then fails later; here they always have a value.
+    output_dir: str = field(default="runs/run", metadata={"help": "Where the run's files go."})
+    num_generations: int = field(
+        default=8, metadata={"help": "Completions of a prompt that are trained: the group size."}
+    )
+    max_completion_length: int = field(
+        default=256, metadata={"help": "Most tokens per completion."}
+    )
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"] = (
+        field(default="dapo", metadata={"help": "Form and normaliser of the policy loss."})
+    )
+    vllm_mode: Literal["colocate", "server"] = field(
+        default="colocate", metadata={"help": "vLLM in each training process, or a server."}
+    )
+    shuffle_dataset: bool = field(
+        default=True, metadata={"help": "Whether prompts are visited in another order each epoch."}
+    )
+    model_init_kwargs: dict[str, Any] | None = field(
+        default=None, metadata={"help": "Further arguments of `from_pretrained`."}
+    )
     resume_from_checkpoint: bool | str | None = field(
         default=None,
         metadata={"help": "Go on from a checkpoint folder; true: from the run's newest whole one."},
@@ -139,8 +164,7 @@ class LabelFreeConfig(GRPOConfig):
                 f"num_generations: got {self.num_generations}, expected at least 2. A group of one "
                 "has nothing to be compared with; raise num_generations."
             )
-        if self.num_votes is None:
-            self.num_votes = self.num_generations
+        self.num_votes = self.num_votes or self.num_generations
         if self.num_votes < self.num_generations:
             raise InputError(
                 f"num_votes: got {self.num_votes}, expected at least num_generations "
@@ -150,6 +174,15 @@ class LabelFreeConfig(GRPOConfig):
             raise InputError(
                 "rewards: got none, expected at least one. Add `rewards: {majority_vote: {}}`."
             )
+        if not self.answer_methods or self.eval_num_samples < 1:
+            name = "eval_num_samples" if self.answer_methods else "answer_methods"
+            raise InputError(
+                f"{name}: got {getattr(self, name)}, expected at least 1. Raise or fill it, or "
+                "leave it out."
+            )
+        for method in self.answer_methods:
+            if method not in METHODS:
+                raise unknown_name("answer_methods", method, list(METHODS))
         if self.scale_rewards != "group" or self.reward_weights is not None:
             raise InputError(
                 "scale_rewards, reward_weights: got a value, expected neither. Set `advantage` "
@@ -157,7 +190,7 @@ class LabelFreeConfig(GRPOConfig):
             )
 
     def _check_sampling(self) -> None:
-        if self.max_completion_length is None or self.max_completion_length < 1:
+        if self.max_completion_length < 1:
             raise InputError(
                 f"max_completion_length: got {self.max_completion_length}, expected at least 1. "
                 "Set the most tokens a completion may have."
@@ -194,7 +227,7 @@ class LabelFreeConfig(GRPOConfig):
     def _derive_batch_geometry(self) -> None:
         """Turn prompts per batch and updates per batch into TRL's accumulation settings."""
         for name in ("generation_batch_size", "steps_per_generation"):
-            if getattr(self, name) is not None:
+            if getattr(self, name):
                 raise InputError(
                     f"{name}: got {getattr(self, name)}, expected it unset. Set num_prompts and "
                     "num_updates, from which it follows."
@@ -207,17 +240,25 @@ class LabelFreeConfig(GRPOConfig):
         # TrainingArguments knows its world size only after the fields set here have been read.
         num_processes = int(os.environ.get("WORLD_SIZE", "1"))
         rows_per_forward = self.per_device_train_batch_size * num_processes
-        if self.num_prompts is None:
-            # The smallest number of whole groups that fills every device's micro-batch.
-            num_prompts = 1
-            while num_prompts * self.num_generations % (rows_per_forward * self.num_updates):
-                num_prompts += 1
-            self.num_prompts = num_prompts
+        if rows_per_forward < 1:
+            raise InputError(
+                f"per_device_train_batch_size: got {self.per_device_train_batch_size}, expected "
+                "at least 1. Raise it."
+            )
+        for name, least in (("num_prompts", 0), ("num_updates", 1)):
+            if getattr(self, name) < least:
+                raise InputError(
+                    f"{name}: got {getattr(self, name)}, expected at least {least}. Raise it."
+                )
+        if not self.num_prompts:
+            # The smallest number of whole groups that fills every device's micro-batches.
+            rows = math.lcm(self.num_generations, rows_per_forward * self.num_updates)
+            self.num_prompts = rows // self.num_generations
         rows = self.num_prompts * self.num_generations
-        if self.num_prompts < 1 or self.num_updates < 1 or rows % self.num_updates:
+        if rows % self.num_updates:
             raise InputError(
                 f"num_updates: got {self.num_updates}, expected a divisor of num_prompts x "
-                f"num_generations ({self.num_prompts} x {self.num_generations}). Change one of them."
+                f"num_generations ({self.num_prompts} x {self.num_generations}). Change one."
             )
         rows_per_update = rows // self.num_updates
         if rows_per_update % rows_per_forward:
@@ -233,7 +274,6 @@ class LabelFreeConfig(GRPOConfig):
     @property
     def geometry(self) -> dict[str, int]:
         """The sizes of one generation batch and of one optimizer step, for people to check."""
-        assert self.num_prompts is not None and self.num_votes is not None
         return {
             "processes": self.world_size,
             "prompts per generation batch": self.num_prompts,

@@ -7,7 +7,10 @@ from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """The user's input breaks a rule: `<what>: got <value>, expected <rule>. <What to do>.`"""
+    """The user's input breaks a rule.
+
+    Its message is `<what>: got <value>, expected <rule>. <What to do>.`
+    """
 
 
 def unknown_name(what: str, name: str, known: list[str]) -> InputError:

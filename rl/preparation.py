@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from accelerate import PartialState
 from datasets import Dataset
@@ -15,6 +16,8 @@ from rl.evaluation.problems import Benchmark, load_benchmark
 from rl.rollouts.vllm_engine import require_vllm
 from rl.run_files import RunFiles
 from rl.types import Reward
+
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +62,8 @@ def prepare_run(
     Raises:
         InputError: For anything the user has to mend.
     """
-    if config.model is None or config.dataset is None:
-        missing = "model" if config.model is None else "dataset"
+    if not config.model or not config.dataset:
+        missing = "dataset" if config.model else "model"
         raise InputError(f"{missing}: got none, expected a value. Set {missing} in the recipe.")
     if config.use_vllm:
         require_vllm()
@@ -80,8 +83,8 @@ def prepare_run(
     )
     if len(prompt_set.dataset) < config.num_prompts:
         raise InputError(
-            f"num_prompts: got {config.num_prompts}, expected at most the {len(prompt_set.dataset)} "
-            f"prompts in {config.dataset}. Lower num_prompts."
+            f"num_prompts: got {config.num_prompts}, expected at most the "
+            f"{len(prompt_set.dataset)} prompts in {config.dataset}. Lower num_prompts."
         )
     benchmarks = {
         name: load_benchmark(
@@ -126,7 +129,7 @@ def load_tokenizer(config: LabelFreeConfig) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _read_model_files(config: LabelFreeConfig, load: Callable):  # noqa: ANN202
+def _read_model_files(config: LabelFreeConfig, load: Callable[[], Loaded]) -> Loaded:
     try:
         return load()
     except (OSError, ValueError) as error:

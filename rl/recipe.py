@@ -38,7 +38,7 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
     Values are read as YAML, so numbers, lists and JSON objects mean what they mean in a recipe.
 
     Example:
-        >>> parse_overrides(["--learning_rate", "1e-4", "--use_vllm", "--rewards", '{"random": {}}'])
+        >>> parse_overrides(["--learning_rate", "1e-4", "--use_vllm", "--rewards={random: {}}"])
         {'learning_rate': '1e-4', 'use_vllm': True, 'rewards': {'random': {}}}
     """
     settings: dict[str, Any] = {}

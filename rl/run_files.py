@@ -1,4 +1,4 @@
-"""The files a run leaves: settings, metrics, rollouts, checkpoints, summary (design: a contract)."""
+"""The files a run leaves: settings, metrics, rollouts, checkpoints, summary."""
 
 import dataclasses
 import gzip

@@ -17,8 +17,9 @@ Source: "Diagnostic Models for Procedural Bugs in Basic Mathematical Skills" (Br
 
 import random
 import re
+from itertools import accumulate
 
-MAX_FIRST_NUMBER = 20
+MAX_TOTAL = 20
 SLIP_PROB = 0.2
 SLIP_OFFSETS = (-2, -1, 1, 2)
 BORROW_ERROR_PROB = 0.8
@@ -87,17 +88,29 @@ def is_hard(prompt: str) -> bool:
 
 
 def make_prompt(rng: random.Random, num_steps: int) -> str:
-    """Draw a prompt of `num_steps` >= 1 signed digits whose running totals are never negative."""
+    """Draw a prompt of `num_steps` >= 1 signed digits with running totals in 0..MAX_TOTAL."""
     while True:
-        terms = [rng.randint(1, MAX_FIRST_NUMBER)]
+        terms = [rng.randint(1, MAX_TOTAL)]
         for _ in range(num_steps):
             terms.append(rng.choice((-1, 1)) * rng.randint(1, 9))
-        if all(sum(terms[:end]) >= 0 for end in range(2, len(terms) + 1)):
+        if all(0 <= total <= MAX_TOTAL for total in accumulate(terms)):
             return str(terms[0]) + "".join(f"{term:+d}" for term in terms[1:]) + "="
 
 
-def write_solution(prompt: str, rng: random.Random) -> str:
+def write_solution(
+    prompt: str,
+    rng: random.Random,
+    *,
+    slip_prob: float = SLIP_PROB,
+    borrow_error_prob: float = BORROW_ERROR_PROB,
+) -> str:
     r"""Write a solution as the teacher does; an error is carried into the steps after it.
+
+    Args:
+        prompt: A chain such as `4+1+6=`.
+        rng: Source of the errors.
+        slip_prob: Share of steps that are off by one of `SLIP_OFFSETS`, each equally likely.
+        borrow_error_prob: Share of borrows that are misunderstood; a slip may come on top.
 
     Example:
         >>> write_solution("4+1+6=", random.Random(0))
@@ -106,9 +119,9 @@ def write_solution(prompt: str, rng: random.Random) -> str:
     total, *terms = parse_prompt(prompt)
     steps = []
     for term in terms:
-        misunderstands = rng.random() < BORROW_ERROR_PROB
+        misunderstands = rng.random() < borrow_error_prob
         result = add_with_borrow_error(total, term) if misunderstands else total + term
-        if rng.random() < SLIP_PROB:
+        if rng.random() < slip_prob:
             result += rng.choice(SLIP_OFFSETS)
         steps.append(f"{total}{term:+d}={result}")
         total = result

@@ -3,18 +3,18 @@
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
-from trl import GRPOTrainer
 from trl.models.utils import unwrap_model_for_generation
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from rl.advantages import ADVANTAGES
 from rl.answers import verification_counters
@@ -61,6 +61,11 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
         callbacks: Further callbacks.
     """
 
+    accelerator: Accelerator
+    args: LabelFreeConfig
+    model: PreTrainedModel
+    processing_class: PreTrainedTokenizerBase
+
     def __init__(
         self,
         model: PreTrainedModel,
@@ -87,7 +92,6 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
             callbacks=callbacks,
         )
         config.use_vllm = use_vllm
-        self.config = config
         self.rewards = dict(rewards)
         self.reward_func_names = list(rewards)
         self.weights = {name: (reward_weights or {}).get(name, 1.0) for name in rewards}
@@ -104,9 +108,10 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
         self._cost: dict[str, float] = defaultdict(float)
         self.total_cost: dict[str, float] = defaultdict(float)
 
-    def generation_context(self) -> AbstractContextManager[PreTrainedModel]:
+    def generation_context(self) -> AbstractContextManager:
         """Unwrap the policy, with sharded parameters gathered, to sample from it."""
-        return unwrap_model_for_generation(self.model_wrapped, self.accelerator)
+        model: Any = self.model_wrapped
+        return unwrap_model_for_generation(model, self.accelerator)
 
     # Sampling: votes on the rank that owns the visit, trained rollouts on the rank of the row.
 
@@ -143,8 +148,8 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
         mine = shard(list(self._visits), rank, num_ranks)
         samples = self.engine.generate(
             [known[key][0] for key in mine],
-            self.config.num_votes,
-            [derive_seed(self.config.seed, *key) for key in mine],
+            self.args.num_votes,
+            [derive_seed(self.args.seed, *key) for key in mine],
         )
         self._groups = [
             (self._to_group(key, known[key][1]["rendered_prompt"], votes), known[key][1]["row"])
@@ -168,8 +173,10 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
         return self._step // (self.args.steps_per_generation * self.num_iterations)
 
     def _to_group(self, key: VisitKey, prompt: str, votes: list[Sample]) -> Group:
-        seed = derive_seed(self.config.seed, "trained", *key)
-        trained = choose_trained(len(votes), self.num_generations, self.config.trained_subset, seed)
+        seed = derive_seed(self.args.seed, "trained", *key)
+        trained = choose_trained(
+            len(votes), self.args.num_generations, self.args.trained_subset, seed
+        )
         texts = self.processing_class.batch_decode(
             [sample.completion_ids for sample in votes], skip_special_tokens=True
         )
@@ -205,8 +212,8 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
         start = time.perf_counter()
         groups = answer_groups(
             [group for group, _ in self._groups],
-            self.config.answer_methods,
-            self.config.answer_choices,
+            self.args.answer_methods,
+            self.args.answer_choices,
         )
         verification_counters().check()
         scored = [
@@ -228,7 +235,7 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
                     rewards_per_func[position, f] = _to_float(scores.rewards[name][g])
         self._advantages_of_rows = torch.empty(num_rows)
         positions = torch.tensor(list(self._visits.values()))  # (P, G)
-        advantages = ADVANTAGES[self.config.advantage](self._rewards_of_rows[positions])
+        advantages = ADVANTAGES[self.args.advantage](self._rewards_of_rows[positions])
         self._advantages_of_rows[positions] = advantages
         return rewards_per_func.to(self.accelerator.device)
 
@@ -241,7 +248,7 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
         keep = scorable[local].to(device)
         output["completion_mask"] = output["completion_mask"] * keep[:, None]
         num_items = output["completion_mask"].sum()
-        output["num_items_in_batch"] = self.accelerator.gather(num_items).sum()
+        output["num_items_in_batch"] = torch.sum(_tensor(self.accelerator.gather(num_items)))
         # Row-mean losses divide by all rows; this factor makes it the scorable ones.
         row_scale = 1.0
         if self.loss_type in ROW_MEAN_LOSSES and scorable.any():
@@ -280,15 +287,14 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
                 )
         mask = output["completion_mask"].bool()
         gaps = (logps - sampled).abs()[mask].nan_to_num(0.0)
-        total, count = self.accelerator.reduce(
-            torch.tensor([gaps.sum(), gaps.numel()], device=gaps.device)
-        ).tolist()
+        sums = torch.tensor([gaps.sum(), gaps.numel()], device=gaps.device)
+        total, count = _tensor(self.accelerator.reduce(sums)).tolist()
         gap = total / max(count, 1.0)
         self._metrics["train"]["signal/start_sampling_logp_gap"].append(gap)
-        if gap > self.config.max_sampling_logp_gap:
+        if gap > self.args.max_sampling_logp_gap:
             raise InputError(
                 f"max_sampling_logp_gap: got a mean gap of {gap:.4f} nats per token between "
-                f"sampler and trainer, expected at most {self.config.max_sampling_logp_gap}. Check "
+                f"sampler and trainer, expected at most {self.args.max_sampling_logp_gap}. Check "
                 "that both hold the same model in the same precision, or raise the limit."
             )
 
@@ -310,7 +316,7 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
         self._cost.clear()
         for name, value in metrics.items():
             self._metrics["train"][name].append(value)
-        if self.run_files and self.config.save_rollouts and self.accelerator.is_main_process:
+        if self.run_files and self.args.save_rollouts and self.accelerator.is_main_process:
             by_key = {
                 key: advantages[torch.tensor(positions)].tolist()
                 for key, positions in self._visits.items()
@@ -320,14 +326,15 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
 
     # Resume: prompt order depends on seed and epoch alone; a half-used batch is in the checkpoint.
 
-    def _get_train_sampler(self, dataset: Dataset | None = None) -> PromptSampler:
+    def _get_train_sampler(self, dataset: Any = None) -> PromptSampler:
+        rows: Any = self.train_dataset if dataset is None else dataset
         return PromptSampler(
-            dataset if dataset is not None else self.train_dataset,
-            num_prompts=self.config.num_prompts,
-            num_generations=self.num_generations,
+            rows,
+            num_prompts=self.args.num_prompts,
+            num_generations=self.args.num_generations,
             num_repeats=self.num_iterations * self.args.steps_per_generation,
-            shuffle=self.config.shuffle_dataset,
-            seed=self.config.seed,
+            shuffle=self.args.shuffle_dataset,
+            seed=self.args.seed,
         )
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
@@ -340,9 +347,10 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
             self._step = self.state.global_step * self.args.gradient_accumulation_steps
             path = self._resumed_from / BUFFER_FILE.format(rank=self.accelerator.process_index)
             if path.is_file():
-                self._buffered_inputs = torch.load(
-                    path, map_location=self.accelerator.device, weights_only=True
-                )
+                buffered = torch.load(path, map_location=self.accelerator.device, weights_only=True)
+                # On another number of ranks the rows do not fit; then they are sampled again.
+                if len(buffered) == self.args.steps_per_generation:
+                    self._buffered_inputs = buffered
             self._resumed_from = None
         return super()._prepare_inputs(generation_batch)
 
@@ -352,6 +360,12 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
             folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
             name = BUFFER_FILE.format(rank=self.accelerator.process_index)
             torch.save(self._buffered_inputs, folder / name)
+
+
+def _tensor(gathered: Any) -> Tensor:
+    """Narrow the type of what Accelerate returns for a tensor."""
+    assert isinstance(gathered, Tensor)
+    return gathered
 
 
 def _to_float(score: float | None) -> float:

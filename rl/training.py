@@ -146,8 +146,8 @@ def evaluate_policy(
         trainer.processing_class,
         [*share, *copies],
         num_samples=num_samples,
-        seed=trainer.config.seed,
-        show_progress=accelerator.is_main_process and not trainer.config.disable_tqdm,
+        seed=trainer.args.seed,
+        show_progress=accelerator.is_main_process and not trainer.args.disable_tqdm,
     )
     mine = result.samples[: len(share) * num_samples]
     metrics = summarize(gather_object(mine), default_ks(num_samples))

@@ -49,7 +49,9 @@ def main() -> None:
     summary = json.loads((arguments.output_dir / "summary.json").read_text())
     print_table(summary, arguments.seed)
     print(f"Testbed:  {TESTBED} (base model, unlabelled train prompts, labelled held-out problems)")
-    print(f"Run:      {arguments.output_dir} (trained model, metrics.jsonl, rollouts/, summary.json)")
+    print(
+        f"Run:      {arguments.output_dir} (trained model, metrics.jsonl, rollouts/, summary.json)"
+    )
     print(f"Time:     {time.monotonic() - start:.0f} s")
 
 
@@ -96,8 +98,9 @@ def clear_previous_demo(output_dir: Path) -> None:
 def print_table(summary: dict, seed: int) -> None:
     """Show the held-out metrics before and after training."""
     table = Table(title=f"Held-out problems, no label used in training (seed {seed})")
-    for column, justify in (("metric", "left"), ("before", "right"), ("after", "right")):
-        table.add_column(column, justify=justify)
+    table.add_column("metric")
+    table.add_column("before", justify="right")
+    table.add_column("after", justify="right")
     table.add_column("meaning")
     for name, meaning in ROWS.items():
         values = [f"{summary[when][name]:.3f}" for when in ("before", "after")]

@@ -11,8 +11,9 @@ from rl.errors import InputError, exit_on_bad_input
 EPILOG = """
 Any field of the recipe can be set on the command line, as `--field value`; values are read as YAML:
   accelerate launch scripts/train.py recipes/demo.yaml --learning_rate 5e-5
-  accelerate launch scripts/train.py recipes/demo.yaml --dataset questions.jsonl --model Qwen/Qwen3-0.6B
-  accelerate launch scripts/train.py recipes/demo.yaml --rewards '{"majority_vote": {"tie": "drop"}}'
+  accelerate launch scripts/train.py recipes/demo.yaml --dataset questions.jsonl --model MODEL
+  accelerate launch scripts/train.py recipes/demo.yaml --rewards '{majority_vote: {tie: drop}}'
+  accelerate launch scripts/train.py recipes/demo.yaml --prompt_suffix '"\\nBox the answer."'
   accelerate launch scripts/train.py recipes/demo.yaml --resume_from_checkpoint true
   accelerate launch --config_file recipes/accelerate/zero3.yaml scripts/train.py recipes/...
   torchrun --nproc_per_node 2 scripts/train.py recipes/demo.yaml            (two CPU ranks)
@@ -68,7 +69,7 @@ def describe_fields() -> str:
     """List our own settings with their defaults and meaning."""
     from dataclasses import MISSING, fields
 
-    from trl import GRPOConfig
+    from trl.trainer.grpo_config import GRPOConfig
 
     from rl.config import LabelFreeConfig
 
@@ -77,7 +78,9 @@ def describe_fields() -> str:
     for field in fields(LabelFreeConfig):
         if field.name in inherited:
             continue
-        default = field.default if field.default is not MISSING else field.default_factory()
+        default = field.default
+        if field.default_factory is not MISSING:
+            default = field.default_factory()
         lines.append(f"  --{field.name} ({default})\n      {field.metadata['help']}")
     return "\n".join(lines)
 

@@ -48,7 +48,13 @@ class Sample:
 
 
 class RolloutEngine(Protocol):
-    """Samples completions of tokenized prompts under the weights it holds."""
+    """Samples completions of tokenized prompts under the weights it holds.
+
+    Attributes:
+        settings: How completions are sampled.
+    """
+
+    settings: SamplingSettings
 
     def generate(
         self, prompt_ids: list[list[int]], num_samples: int, seeds: list[int]

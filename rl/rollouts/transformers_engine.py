@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from transformers import (
@@ -15,7 +16,7 @@ from transformers import (
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
-from transformers.generation import LogitsProcessor
+from transformers.generation.logits_process import LogitsProcessor
 
 from rl.rollouts.engine import Sample, SamplingSettings, derive_seed
 
@@ -127,9 +128,7 @@ class TransformersEngine:
         flat = [samples[i] for i in range(len(requests))]
         return [flat[i : i + num_samples] for i in range(0, len(flat), num_samples)]
 
-    def _sample_batch(
-        self, model: PreTrainedModel, requests: list[tuple[list[int], int]]
-    ) -> list[Sample]:
+    def _sample_batch(self, model: Any, requests: list[tuple[list[int], int]]) -> list[Sample]:
         pad_token_id = self.tokenizer.pad_token_id
         prompt_length = max(len(ids) for ids, _ in requests)
         input_ids = torch.tensor(
@@ -188,4 +187,5 @@ def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
     """Return every token that ends a completion: the tokenizer's and those the model declares."""
     declared = model.generation_config.eos_token_id
     declared = [] if declared is None else declared if isinstance(declared, list) else [declared]
+    assert isinstance(tokenizer.eos_token_id, int)
     return list(dict.fromkeys([tokenizer.eos_token_id, *declared]))

@@ -14,6 +14,7 @@ from rl.rollouts.fingerprint import same_fingerprint, weight_fingerprint
 
 if TYPE_CHECKING:
     from vllm import LLM
+    from vllm.outputs import CompletionOutput
 
 WORKER_EXTENSION = "rl.rollouts.vllm_worker.TrainerExtension"
 
@@ -112,22 +113,7 @@ class VLLMEngine:
         outputs = self.llm.generate(
             [{"prompt_token_ids": ids} for ids in prompt_ids], requests, use_tqdm=False
         )
-        return [
-            [
-                Sample(
-                    completion_ids=list(completion.token_ids),
-                    truncated=completion.finish_reason == "length",
-                    sampling_per_token_logps=[
-                        position[token].logprob
-                        for position, token in zip(
-                            completion.logprobs, completion.token_ids, strict=True
-                        )
-                    ],
-                )
-                for completion in output.outputs
-            ]
-            for output in outputs
-        ]
+        return [[to_sample(completion) for completion in output.outputs] for output in outputs]
 
     def sync_weights(self) -> None:
         """Load the trained model's weights into the engine and prove that it holds them.
@@ -137,12 +123,13 @@ class VLLMEngine:
         """
         if self.parameters is None:
             return
+        parameters = self.parameters()
         [held] = self.llm.collective_rpc("weight_fingerprint")
         dtype = getattr(torch, held["dtype"])
         expected = [0.0, 0.0]
 
         def count_parameters() -> Iterator[tuple[str, Tensor]]:
-            for name, parameter in self.parameters():
+            for name, parameter in parameters:
                 for i, part in enumerate(weight_fingerprint([parameter], dtype)):
                     expected[i] += part
                 yield name, parameter
@@ -156,6 +143,19 @@ class VLLMEngine:
     def close(self) -> None:
         """Shut the engine down."""
         self.llm.llm_engine.engine_core.shutdown()
+
+
+def to_sample(completion: "CompletionOutput") -> Sample:
+    """Turn one of vLLM's completions, sampled with `logprobs=0`, into a sample."""
+    logprobs: Any = completion.logprobs
+    return Sample(
+        completion_ids=list(completion.token_ids),
+        truncated=completion.finish_reason == "length",
+        sampling_per_token_logps=[
+            position[token].logprob
+            for position, token in zip(logprobs, completion.token_ids, strict=True)
+        ],
+    )
 
 
 def request_settings(settings: SamplingSettings) -> dict[str, Any]:

@@ -135,6 +135,7 @@ def wait_until_up(base_url: str, timeout: float, process: ServerProcess | None =
             pass  # it is still loading
         time.sleep(1)
     raise InputError(
-        f"vLLM server: got no answer from {base_url} in {timeout:.0f} s, expected a running server. "
-        "Start it with `python scripts/serve_vllm.py RECIPE.yaml`, or set vllm_launch_server: true."
+        f"vLLM server: got no answer from {base_url} in {timeout:.0f} s, expected a running "
+        "server. Start it with `python scripts/serve_vllm.py RECIPE.yaml`, or set "
+        "vllm_launch_server: true."
     )

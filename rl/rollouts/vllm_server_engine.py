@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,12 +112,7 @@ class VLLMServerEngine:
     ) -> list[list[Sample]]:
         """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`)."""
         with ThreadPoolExecutor(MAX_CONCURRENT_REQUESTS) as pool:
-            return list(
-                pool.map(
-                    lambda request: self._complete(*request, num_samples),
-                    zip(prompt_ids, seeds, strict=True),
-                )
-            )
+            return list(pool.map(self._complete, prompt_ids, seeds, repeat(num_samples)))
 
     def _complete(self, prompt: list[int], seed: int, num_samples: int) -> list[Sample]:
         response = self._post(

@@ -1,6 +1,7 @@
 """What the trainer may ask of a vLLM worker beyond sampling; loaded by vLLM, not by the trainer."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -37,7 +38,7 @@ class TrainerExtension:
         }
 
 
-def held_weights(model: torch.nn.Module, dtype: torch.dtype) -> Iterator[torch.Tensor]:
+def held_weights(model: Any, dtype: torch.dtype) -> Iterator[torch.Tensor]:
     """Yield every weight the model computes with, each once.
 
     vLLM's CPU backend packs a linear layer's matrix into a kernel and mostly empties the parameter.

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
+from peft import PeftModel
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from trl.distributed import DistributedBackend
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def full_parameters(
-    model: "PreTrainedModel", accelerator: "Accelerator"
+    model: "PreTrainedModel | PeftModel", accelerator: "Accelerator"
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield each parameter in full under its checkpoint name, LoRA adapters merged in.
 
@@ -25,7 +27,7 @@ def full_parameters(
         accelerator: The trainer's accelerator, which knows how the model is sharded.
     """
     backend = DistributedBackend(accelerator)
-    if not hasattr(model, "merge_adapter"):
+    if not isinstance(model, PeftModel):
         for name, parameter in model.named_parameters():
             with backend.gather_params([parameter]):
                 yield _checkpoint_name(name), _materialize(parameter)
@@ -47,5 +49,4 @@ def _checkpoint_name(name: str) -> str:
 
 
 def _materialize(parameter: torch.nn.Parameter) -> Tensor:
-    data = parameter.data
-    return data.full_tensor() if hasattr(data, "full_tensor") else data
+    return parameter.full_tensor() if isinstance(parameter, DTensor) else parameter.data

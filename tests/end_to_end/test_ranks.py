@@ -9,7 +9,7 @@ LAYOUTS = {1: 48, 2: 24, 3: 16}
 
 @pytest.fixture(scope="module")
 def rollouts(recipe, tmp_path_factory):
-    """Layout -> rollouts of one step; shuffling is off, so rows 0 and 1, one text, share a batch."""
+    """Layout -> rollouts of a step; unshuffled, so rows 0 and 1, one text, share a batch."""
     found = {}
     for num_ranks, rows in LAYOUTS.items():
         launcher = one_process() if num_ranks == 1 else ranks(num_ranks)

@@ -15,8 +15,7 @@ def assert_trained(output_dir, start_folder):
     assert any(line["grad_norm"] > 0 for line in metrics if "loss" in line)
     start, trained = load_policy(start_folder), load_policy(output_dir)
     assert any(
-        not torch.equal(a, b)
-        for a, b in zip(start.parameters(), trained.parameters(), strict=True)
+        not torch.equal(a, b) for a, b in zip(start.parameters(), trained.parameters(), strict=True)
     )
     return metrics
 

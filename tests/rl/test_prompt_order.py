@@ -1,11 +1,14 @@
 """The order of prompts: TRL's layout, and a function of seed and epoch alone."""
 
 import pytest
+import torch
 from accelerate import Accelerator, skip_first_batches
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 from trl.trainer.utils import RepeatSampler
 
 from rl.prompt_order import PromptSampler
+
+ROWS = TensorDataset(torch.arange(12))
 
 
 def make_sampler(num_rows, num_prompts=2, num_generations=3, num_repeats=2, shuffle=True, seed=0):
@@ -64,10 +67,10 @@ def test_shuffling_visits_each_prompt_once():
 def test_a_resumed_loader_goes_on_where_an_uninterrupted_one_would():
     def make_loader():
         sampler = make_sampler(12, num_generations=1, num_repeats=1)
-        return Accelerator(cpu=True).prepare(DataLoader(range(12), batch_size=2, sampler=sampler))
+        return Accelerator(cpu=True).prepare(DataLoader(ROWS, batch_size=2, sampler=sampler))
 
     def rows(loader):
-        return [row for batch in loader for row in batch.tolist()]
+        return [row for [batch] in loader for row in batch.tolist()]
 
     loader = make_loader()
     loader.set_epoch(0)

@@ -84,7 +84,8 @@ def test_resume_can_be_asked_for_on_the_command_line(text, value):
 
 def test_every_default_is_of_its_type():
     for field in fields(LabelFreeConfig):
-        default = field.default_factory() if field.default is MISSING else field.default
+        make = field.default_factory
+        default = field.default if make is MISSING else make()
         assert check_setting(field.name, default) == default
 
 
@@ -95,7 +96,7 @@ def test_every_default_is_of_its_type():
         ("learning_rate", 1, 1.0),
         ("max_steps", "80", 80),
         ("rewards", {"random": None}, {"random": None}),
-        ("num_votes", None, None),
+        ("label_column", None, None),
         ("report_to", ["tensorboard"], ["tensorboard"]),
     ],
 )

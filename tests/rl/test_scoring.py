@@ -92,9 +92,9 @@ def test_several_rewards_by_hand():
 def test_a_reward_sees_the_whole_group_once():
     seen = []
 
-    def reward(group):
+    def reward(group) -> list[float | None]:
         seen.append(group)
-        return [0.0] * len(group.rollouts)
+        return [None] * len(group.rollouts)
 
     group = make_unanswered("x", "y")
     score_group(group, 0, {"a": reward}, {"a": 1.0})

@@ -17,7 +17,7 @@ LABELS = {0: "3", 1: "5", 2: "4", 3: "7"}
 
 
 def scored(make_group, answers, row=0, rewards=None, seconds=0.25):
-    values = rewards or [float(answer is not None) for answer in answers]
+    values: list[float | None] = rewards or [float(a is not None) for a in answers]
     return ScoredGroup(
         group=make_group(answers, visit=f"0-{row}"),
         row=row,

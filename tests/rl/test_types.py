@@ -27,14 +27,14 @@ def test_no_label_can_be_attached(part):
 
 def test_a_reward_cannot_change_what_it_sees():
     with pytest.raises(FrozenInstanceError):
-        ROLLOUT.answer = "3"
+        setattr(ROLLOUT, "answer", "3")  # noqa: B010
     with pytest.raises(FrozenInstanceError):
-        GROUP.rollouts = ()
+        setattr(GROUP, "rollouts", ())  # noqa: B010
 
 
 def test_rollouts_become_a_tuple():
     rollouts = [ROLLOUT, ROLLOUT]
-    group = Group(prompt_id="p", prompt="1+1=", rollouts=rollouts)
+    group = Group(prompt_id="p", prompt="1+1=", rollouts=rollouts)  # type: ignore[arg-type]
     rollouts.clear()
     assert group.rollouts == (ROLLOUT, ROLLOUT)
-    assert Group(prompt_id="p", prompt="1+1=", rollouts=[]).rollouts == ()
+    assert Group(prompt_id="p", prompt="1+1=", rollouts=[]).rollouts == ()  # type: ignore[arg-type]

@@ -1,0 +1,188 @@
+"""The testbed's base model: its tokenizer, its size, and pretraining on the noisy teacher's work.
+
+Pretraining has two halves. In the first the teacher never slips, so that the arithmetic itself is
+learned; in the second it slips as `rl.testbed_problems` says, so that its errors become sampling
+noise around a right majority instead of a lack of skill.
+"""
+
+import random
+import string
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm
+from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from rl.testbed_problems import (
+    BORROW_ERROR_PROB,
+    SLIP_PROB,
+    make_prompt,
+    write_solution,
+)
+
+BOXED = r"\boxed{"
+CONTEXT_TOKENS = 256
+BATCH_SIZE = 16
+PEAK_LEARNING_RATE = 3e-3
+NUM_WARMUP_STEPS = 50
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    r"""Make a tokenizer of printable ASCII, with one token each for `10`..`99` and `\boxed{`.
+
+    Decoding returns exactly the encoded text. Longer numbers are cut from the left into two
+    digits; any other character becomes `<unk>`. The chat template concatenates the messages'
+    contents, so a chat of one user message is the plain prompt.
+
+    Example:
+        >>> tokenizer = make_tokenizer()
+        >>> tokenizer.tokenize("5+6=11\\boxed{11}")
+        ['5', '+', '6', '=', '11', '\\boxed{', '11', '}']
+    """
+    tokens = ["<pad>", "<eos>", "<unk>", BOXED]
+    tokens += sorted(set(string.printable) - set("\t\r\v\f"))
+    tokens += [str(number) for number in range(10, 100)]
+    vocabulary = {token: token_id for token_id, token in enumerate(tokens)}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Split(
+        Regex(r"\\boxed\{|[0-9]{1,2}|[\s\S]"), behavior="isolated"
+    )
+    backend.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="<pad>",
+        eos_token="<eos>",
+        unk_token="<unk>",
+        padding_side="left",
+        model_max_length=CONTEXT_TOKENS,
+        clean_up_tokenization_spaces=False,
+        chat_template="{% for message in messages %}{{ message['content'] }}{% endfor %}",
+    )
+
+
+def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
+    """Make an untrained Qwen3 of about 0.45M float32 parameters from torch's current RNG state.
+
+    `head_dim` is 32 because vLLM's CPU backend refuses smaller ones. The weights start larger than
+    the library's default, which is meant for wide models and costs this one 100 steps.
+    """
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        head_dim=32,
+        max_position_embeddings=CONTEXT_TOKENS,
+        tie_word_embeddings=True,
+        initializer_range=0.06,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+        dtype="float32",
+    )
+    model = Qwen3ForCausalLM(config)
+    model.generation_config = GenerationConfig(
+        do_sample=True,
+        temperature=1.0,
+        top_k=0,
+        top_p=1.0,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return model
+
+
+def pretrain(
+    *,
+    seed: int,
+    num_steps: int,
+    chain_lengths: tuple[int, ...],
+    excluded_prompts: Container[str],
+    show_progress: bool = True,
+) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
+    """Train a fresh model on the teacher's solutions of random prompts.
+
+    The loss is the cross-entropy of the solution and the end token; prompts are not predicted.
+    The weights depend on the arguments alone: one thread does the work, and torch's global RNG
+    and thread count are as before afterwards.
+
+    Args:
+        seed: Fixes the initial weights and the corpus.
+        num_steps: Optimizer steps of `BATCH_SIZE` solutions, at least 1.
+        chain_lengths: Steps per chain, drawn with equal probability.
+        excluded_prompts: Prompts that must not appear in the corpus.
+        show_progress: Whether to show a progress bar with the loss.
+
+    Returns:
+        The model in evaluation mode, and its tokenizer.
+    """
+    tokenizer = make_tokenizer()
+    rng = random.Random(f"corpus {seed}")
+    with _seeded_single_thread(seed):
+        model = make_model(tokenizer)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.98), fused=True
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: min(1, (step + 1) / NUM_WARMUP_STEPS) * (1 - step / num_steps)
+        )
+        progress = tqdm(range(num_steps), "pretraining", unit="step", disable=not show_progress)
+        for step in progress:
+            is_first_half = step < num_steps // 2
+            examples = []
+            while len(examples) < BATCH_SIZE:
+                prompt = make_prompt(rng, rng.choice(chain_lengths))
+                if prompt not in excluded_prompts:
+                    solution = write_solution(
+                        prompt,
+                        rng,
+                        slip_prob=0.0 if is_first_half else SLIP_PROB,
+                        borrow_error_prob=1.0 if is_first_half else BORROW_ERROR_PROB,
+                    )
+                    examples.append((prompt, solution))
+            loss = _solution_loss(model, tokenizer, examples)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            if step % 20 == 0:
+                progress.set_postfix(loss=f"{loss.item():.3f}")
+    return model.eval(), tokenizer
+
+
+def _solution_loss(
+    model: Qwen3ForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    examples: list[tuple[str, str]],
+) -> torch.Tensor:
+    """Mean cross-entropy per solution token, end token included."""
+    input_ids, labels = [], []
+    for prompt, solution in examples:
+        prompt_ids = tokenizer.encode(prompt)
+        solution_ids = [*tokenizer.encode(solution), tokenizer.eos_token_id]
+        input_ids.append(torch.tensor(prompt_ids + solution_ids))
+        labels.append(torch.tensor([-100] * len(prompt_ids) + solution_ids))
+    # Padding is on the right here, where causal attention hides it from every scored token.
+    return model(
+        input_ids=pad_sequence(input_ids, batch_first=True, padding_value=tokenizer.pad_token_id),
+        labels=pad_sequence(labels, batch_first=True, padding_value=-100),
+    ).loss
+
+
+@contextmanager
+def _seeded_single_thread(seed: int) -> Iterator[None]:
+    # Sums depend on the thread count, and two threads gain nothing on matrices this small.
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(num_threads)

@@ -1,0 +1,64 @@
+"""Build the testbed: a tiny base model that can nearly calculate, and problems for it."""
+
+import argparse
+from pathlib import Path
+
+from rl.errors import exit_on_bad_input
+from rl.testbed import TIERS, build_testbed
+
+DESCRIPTION = """\
+Build the testbed: a tiny base model (Qwen3, under 1M parameters) and its problems, in about a
+minute on a CPU and without a network. The model has learned chain arithmetic from a teacher who
+makes mistakes, so that sampled answers are often wrong although their majority is right:
+
+    prompt      4+1+6=
+    completion  4+1=5;5+6=11\\boxed{11}
+
+The problems come in three tiers:
+    easy    the majority of the base model's answers is right
+    mixed   one prompt in five is a hard one
+    hard    the majority is confidently wrong: the teacher misunderstands borrowing
+"""
+
+EPILOG = """\
+files:
+    DIR/model/                 for AutoModelForCausalLM, AutoTokenizer and vLLM
+    DIR/<tier>/train.jsonl     {"prompt"}, no labels
+    DIR/<tier>/heldout.jsonl   {"prompt", "label"}
+    DIR/testbed.json           settings and library versions; written last
+
+The same seed gives the same files on the same machine. A DIR that holds the finished testbed is
+left as it is; a DIR that holds anything else is refused.
+
+example:
+    python scripts/build_testbed.py --output_dir runs/testbed
+"""
+
+
+@exit_on_bad_input()
+def main() -> None:
+    """Read the command line, build, and say where the files are."""
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--output_dir", type=Path, required=True, metavar="DIR", help="new or empty folder"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="decides the problems and the model (default: 0)"
+    )
+    arguments = parser.parse_args()
+
+    testbed = build_testbed(arguments.output_dir, seed=arguments.seed)
+
+    if testbed.reused:
+        print(f"{testbed.output_dir} already holds this testbed: nothing to do")
+    print(f"model     {testbed.model_dir}")
+    for tier in TIERS:
+        print(f"{tier:9} {testbed.train_file(tier)}  {testbed.heldout_file(tier)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""A server's command, environment and process, with real processes and a real HTTP server."""
+
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.util import find_spec
+from itertools import pairwise
+
+import pytest
+
+from rl.errors import InputError
+from rl.rollouts.vllm_engine import WORKER_EXTENSION
+from rl.rollouts.vllm_server import (
+    ServerProcess,
+    server_command,
+    server_environment,
+    wait_until_up,
+)
+
+needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+
+
+def options(command):
+    assert command[:3] == [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    return {name: value for name, value in pairwise(command) if name.startswith("--")}
+
+
+def test_the_command_holds_what_the_engine_needs():
+    found = options(server_command("folder", 8000))
+    assert (found["--model"], found["--port"], found["--dtype"]) == ("folder", "8000", "auto")
+    # Log-probabilities of the sampled distribution, and a worker that takes weights.
+    assert found["--logprobs-mode"] == "processed_logprobs"
+    assert found["--worker-extension-cls"] == WORKER_EXTENSION
+    assert not {"--tensor-parallel-size", "--data-parallel-size", "--max-model-len"} & set(found)
+
+
+def test_options_of_the_command():
+    command = server_command(
+        "m", 1, weight_sync="nccl", tensor_parallel_size=2, data_parallel_size=3, max_model_length=9
+    )
+    found = options(command)
+    assert found["--weight-transfer-config"] == '{"backend": "nccl"}'
+    assert found["--tensor-parallel-size"] == "2"
+    assert found["--data-parallel-size"] == "3"
+    assert found["--max-model-len"] == "9"
+
+
+def test_the_server_is_no_rank_of_the_trainer():
+    launcher = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_PORT": "29500"}
+    launcher |= {"TORCHELASTIC_RUN_ID": "x", "ACCELERATE_USE_DEEPSPEED": "true"}
+    kept = {"PATH": "/bin", "VLLM_CPU_KVCACHE_SPACE": "4"}
+    found = server_environment({**launcher, **kept})
+    assert found == {**kept, "VLLM_LOGGING_LEVEL": "WARNING", "VLLM_SERVER_DEV_MODE": "1"}
+
+
+# The process.
+
+
+@needs_vllm
+def test_a_process_ends_with_its_run(tmp_path):
+    log = tmp_path / "new" / "server.log"
+    command = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
+    with ServerProcess(command, log) as server:
+        server.check_alive()
+        deadline = time.monotonic() + 30
+        while not log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert log.read_text() == "up\n"
+    assert server.process.poll() is not None
+
+
+@needs_vllm
+def test_a_process_that_ended_is_reported_with_its_log(tmp_path):
+    log = tmp_path / "server.log"
+    server = ServerProcess([sys.executable, "-c", "raise SystemExit(3)"], log)
+    server.process.wait()
+    with pytest.raises(InputError, match=r"got exit status 3, .* Read .*server.log"):
+        wait_until_up("http://127.0.0.1:9", timeout=60, process=server)
+
+
+# Waiting.
+
+
+class Health(BaseHTTPRequestHandler):
+    requests = 0
+
+    def do_GET(self):
+        type(self).requests += 1
+        self.send_response(200 if self.path == "/health" and self.requests > 1 else 503)
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_waiting_ends_when_the_server_is_healthy():
+    with HTTPServer(("127.0.0.1", 0), Health) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        wait_until_up(f"http://127.0.0.1:{server.server_port}", timeout=60)
+        server.shutdown()
+        thread.join()
+    assert Health.requests == 2
+
+
+def test_waiting_ends_at_the_time_limit():
+    with HTTPServer(("127.0.0.1", 0), Health) as server:
+        free_port = server.server_port
+    with pytest.raises(InputError, match=r"got no answer from .* in 1 s, expected a running"):
+        wait_until_up(f"http://127.0.0.1:{free_port}", timeout=1)

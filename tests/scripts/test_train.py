@@ -1,0 +1,188 @@
+"""Bad input to the training script: one line, exit status 2, no model loaded, nothing lost."""
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+SCRIPT = str(Path(__file__).parents[2] / "scripts" / "train.py")
+
+
+@pytest.fixture
+def settings(tmp_path, tiny_model_folder):
+    train = tmp_path / "train.jsonl"
+    train.write_text("".join(json.dumps({"prompt": f"{a}+1=", "n": a}) + "\n" for a in range(8)))
+    return {
+        "model": tiny_model_folder,
+        "dataset": str(train),
+        "output_dir": str(tmp_path / "run"),
+        "num_prompts": 2,
+        "num_generations": 4,
+        "per_device_train_batch_size": 4,
+        "max_completion_length": 8,
+        "gradient_checkpointing": False,
+        "max_steps": 1,
+    }
+
+
+@pytest.fixture
+def refuse(tmp_path, monkeypatch, capsys):
+    """Run the script in this process; return its one line of error."""
+
+    def run(settings, *arguments):
+        recipe = tmp_path / "recipe.yaml"
+        text = settings if isinstance(settings, str) else yaml.safe_dump(settings)
+        recipe.write_text(text)
+        monkeypatch.setattr(sys, "argv", [SCRIPT, str(recipe), *arguments])
+        # Nothing bad may get as far as a model: loading one would be the bug.
+        monkeypatch.setattr("trl.trainer.utils.create_model_from_path", None)
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(SCRIPT, run_name="__main__")
+        assert ended.value.code == 2
+        lines = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
+        assert len(lines) == 1
+        return lines[0]
+
+    return run
+
+
+def test_missing_dataset(refuse, settings):
+    assert "no_such.jsonl" in refuse({**settings, "dataset": "no_such.jsonl"})
+
+
+def test_empty_dataset(refuse, settings, tmp_path):
+    (tmp_path / "empty.jsonl").touch()
+    assert "empty.jsonl" in refuse({**settings, "dataset": str(tmp_path / "empty.jsonl")})
+
+
+def test_wrong_column(refuse, settings):
+    error = refuse({**settings, "prompt_column": "promt"})
+    assert "got 'promt'" in error
+    assert "Did you mean 'prompt'?" in error
+
+
+def test_prompt_that_is_no_text(refuse, settings):
+    assert "row 0" in refuse({**settings, "prompt_column": "n"})
+
+
+def test_unknown_recipe_key(refuse, settings):
+    error = refuse({**settings, "num_generation": 4})
+    assert "got 'num_generation'" in error
+    assert "Did you mean 'num_generations'?" in error
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("num_generations", 8.5), ("learning_rate", "fast"), ("rewards", ["majority_vote"])],
+)
+def test_wrong_type(refuse, settings, key, value):
+    assert f"error: {key}" in refuse({**settings, key: value})
+
+
+def test_unknown_choice(refuse, settings):
+    assert "'normalized', 'centered' or 'leave_one_out'" in refuse(
+        {**settings, "advantage": "normalised"}
+    )
+
+
+def test_unknown_reward(refuse, settings):
+    error = refuse({**settings, "rewards": {"majorty_vote": {}}})
+    assert "Did you mean 'majority_vote'?" in error
+
+
+def test_unknown_reward_setting(refuse, settings):
+    assert "'tie'" in refuse({**settings, "rewards": {"majority_vote": {"ties": "first"}}})
+
+
+def test_fewer_votes_than_trained(refuse, settings):
+    assert "num_votes: got 2" in refuse({**settings, "num_votes": 2})
+
+
+def test_group_of_one(refuse, settings):
+    assert "num_generations: got 1" in refuse({**settings, "num_generations": 1})
+
+
+def test_batch_that_does_not_fit(refuse, settings):
+    assert "per_device_train_batch_size: got 3" in refuse(
+        {**settings, "per_device_train_batch_size": 3}
+    )
+
+
+def test_more_prompts_than_there_are(refuse, settings):
+    assert "num_prompts: got 9" in refuse({**settings, "num_prompts": 9})
+
+
+def test_prompt_longer_than_the_context(refuse, settings, tmp_path):
+    # The tiny model has 128 positions; 8 of them are for the completion.
+    long = tmp_path / "long.jsonl"
+    long.write_text('{"prompt": "1="}\n' + json.dumps({"prompt": "1+" * 61}) + "\n")
+    error = refuse({**settings, "dataset": str(long)})
+    assert "prompt in row 1: got 122 tokens, expected at most 120" in error
+
+
+def test_output_dir_of_another_run(refuse, settings, tmp_path):
+    (tmp_path / "run").mkdir()
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text("settings: {}\n")
+    assert "holds another run" in refuse(settings)
+    assert config.read_text() == "settings: {}\n"
+
+
+def test_output_dir_that_is_a_file(refuse, settings, tmp_path):
+    (tmp_path / "taken").write_text("mine")
+    assert "can be written" in refuse({**settings, "output_dir": str(tmp_path / "taken" / "run")})
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_missing_model(refuse, settings, tmp_path):
+    assert "model: got" in refuse({**settings, "model": str(tmp_path / "nowhere")})
+
+
+def test_vllm_that_is_not_installed(refuse, settings, monkeypatch):
+    monkeypatch.setattr("rl.rollouts.vllm_engine.find_spec", lambda name: None)
+    assert "vllm: got no installation" in refuse({**settings, "use_vllm": True})
+
+
+def test_resume_without_a_checkpoint(refuse, settings):
+    assert "no checkpoint-N folder" in refuse(settings, "--resume_from_checkpoint", "true")
+
+
+def test_corrupted_checkpoint(refuse, settings, tmp_path):
+    checkpoint = tmp_path / "run" / "checkpoint-1"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "trainer_state.json").write_text('{"global_step": 1}')
+    (checkpoint / "model.safetensors").write_bytes(b"half a fi")
+    error = refuse(settings, "--resume_from_checkpoint", str(checkpoint))
+    assert "model.safetensors is damaged" in error
+    error = refuse(settings, "--resume_from_checkpoint")
+    assert "checkpoint-1: whose model.safetensors is damaged" in error
+
+
+def test_recipe_that_is_no_yaml(refuse):
+    assert "invalid YAML" in refuse("model: [unclosed\n")
+
+
+def test_missing_recipe():
+    result = subprocess.run(
+        [sys.executable, SCRIPT, "no_such.yaml"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr.strip().splitlines()[-1] == (
+        "error: recipe: got no_such.yaml, expected a YAML file. Check the path."
+    )
+
+
+def test_dry_run_prints_the_geometry_and_writes_nothing(settings, tmp_path, monkeypatch, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(settings))
+    monkeypatch.setattr(sys, "argv", [SCRIPT, str(recipe), "--dry_run"])
+    runpy.run_path(SCRIPT, run_name="__main__")
+    printed = " ".join(capsys.readouterr().out.split())
+    # 2 prompts x 4 rollouts in one step, four rows at a time.
+    assert "completions trained │ 8" in printed
+    assert "gradient accumulation steps │ 2" in printed
+    assert not (tmp_path / "run").exists()
