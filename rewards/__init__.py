@@ -4,6 +4,7 @@ A reward is a callable `Group -> list[float | None]`: one number per rollout, in
 rollout it cannot score. To add one, write `rewards/<idea>.py` and name it in `REWARDS`.
 """
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -74,12 +75,18 @@ def _load(name: str) -> Any:
         path = Path(location)
         if not path.is_file():
             raise InputError(f"reward: got {name!r}, expected an existing file. Check the path.")
-        spec = spec_from_file_location(path.stem, path)
+        # dataclasses and pickle look a module up by its name, which must hide no library's.
+        spec = spec_from_file_location(f"reward_file_{path.stem}", path)
         assert spec is not None
         assert spec.loader is not None
-        module = module_from_spec(spec)
+        module = sys.modules[spec.name] = module_from_spec(spec)
         spec.loader.exec_module(module)
     else:
+        if not all(part.isidentifier() for part in location.split(".")):
+            raise InputError(
+                f"reward: got {name!r}, expected package.module:attribute or "
+                "path/to/file.py:attribute. Check the name."
+            )
         try:
             module = import_module(location)
         except ModuleNotFoundError as error:

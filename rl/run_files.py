@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import yaml
@@ -210,9 +211,12 @@ def library_versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the project's checkout; None outside of one."""
+    """Return the commit of the project's checkout; None outside of one or without git."""
+    git = which("git")
+    if git is None:
+        return None
     result = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+        [git, "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
         capture_output=True,
         text=True,
         check=False,

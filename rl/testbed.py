@@ -7,7 +7,7 @@
                                the testbed is finished
 
 The tiers are `easy` (the base model's majority is right), `hard` (its majority is confidently
-wrong) and `mixed` (one hard prompt in five); all of them are for the same model. No prompt occurs
+wrong) and `mixed` (one hard prompt in eight); all of them are for the same model. No prompt occurs
 twice, be it in one file, in two files or in the corpus of the model. `rl.testbed_problems` says
 what the problems are, `rl.testbed_model` how the model is trained on them.
 """
@@ -28,7 +28,7 @@ from rl.testbed_problems import is_hard, make_prompt, solve
 
 NUM_TRAIN_PROMPTS = 320
 NUM_HELDOUT_PROMPTS = 128
-DEFAULT_NUM_PRETRAINING_STEPS = 1300
+DEFAULT_NUM_PRETRAINING_STEPS = 1100
 _UNFINISHED_PREFIX = ".building-"
 
 
@@ -45,7 +45,7 @@ class Tier:
     chain_lengths: tuple[int, ...] = (2, 3)
 
 
-TIERS = {"easy": Tier(hard_frac=0.0), "mixed": Tier(hard_frac=0.2), "hard": Tier(hard_frac=1.0)}
+TIERS = {"easy": Tier(hard_frac=0.0), "mixed": Tier(hard_frac=0.125), "hard": Tier(hard_frac=1.0)}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import random
 import re
 from itertools import accumulate
 
-MAX_TOTAL = 20
+MAX_TOTAL = 15
 SLIP_PROB = 0.2
 SLIP_OFFSETS = (-2, -1, 1, 2)
 BORROW_ERROR_PROB = 0.8

@@ -16,7 +16,7 @@ makes mistakes, so that sampled answers are often wrong although their majority 
 
 The problems come in three tiers:
     easy    the majority of the base model's answers is right
-    mixed   one prompt in five is a hard one
+    mixed   one prompt in eight is a hard one
     hard    the majority is confidently wrong: the teacher misunderstands borrowing
 """
 
