@@ -1,8 +1,8 @@
 """The testbed's base model: its tokenizer, its size, and pretraining on the noisy teacher's work.
 
-Pretraining has two halves. In the first the teacher never slips, so that the arithmetic itself is
-learned; in the second it slips as `rl.testbed_problems` says, so that its errors become sampling
-noise around a right majority instead of a lack of skill.
+The teacher's errors have to become sampling noise around a right majority, not a lack of skill. So
+where a result is written the model learns the teacher's whole distribution, which is known, and not
+only the one result that was drawn: that takes a tenth of the solutions.
 """
 
 import random
@@ -16,16 +16,11 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from rl.testbed_problems import (
-    BORROW_ERROR_PROB,
-    SLIP_PROB,
-    make_prompt,
-    write_solution,
-)
+from rl.testbed_problems import make_prompt, step_distribution, write_steps
 
 BOXED = r"\boxed{"
 CONTEXT_TOKENS = 256
-BATCH_SIZE = 16
+BATCH_SIZE = 24
 PEAK_LEARNING_RATE = 3e-3
 NUM_WARMUP_STEPS = 50
 
@@ -72,7 +67,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
     config = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=128,
-        intermediate_size=512,
+        intermediate_size=384,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=4,
@@ -107,7 +102,8 @@ def pretrain(
 ) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
     """Train a fresh model on the teacher's solutions of random prompts.
 
-    The loss is the cross-entropy of the solution and the end token; prompts are not predicted.
+    The loss is the cross-entropy with the teacher's distribution of each token of the solution and
+    the end token; prompts are not predicted.
     The weights depend on the arguments alone: one thread does the work, and torch's global RNG
     and thread count are as before afterwards.
 
@@ -133,19 +129,12 @@ def pretrain(
         )
         progress = tqdm(range(num_steps), "pretraining", unit="step", disable=not show_progress)
         for step in progress:
-            is_first_half = step < num_steps // 2
             examples = []
             while len(examples) < BATCH_SIZE:
                 prompt = make_prompt(rng, rng.choice(chain_lengths))
                 if prompt not in excluded_prompts:
-                    solution = write_solution(
-                        prompt,
-                        rng,
-                        slip_prob=0.0 if is_first_half else SLIP_PROB,
-                        borrow_error_prob=1.0 if is_first_half else BORROW_ERROR_PROB,
-                    )
-                    examples.append((prompt, solution))
-            loss = _solution_loss(model, tokenizer, examples)
+                    examples.append(solution_targets(prompt, rng, tokenizer))
+            loss = _distribution_loss(model, examples)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -156,23 +145,53 @@ def pretrain(
     return model.eval(), tokenizer
 
 
-def _solution_loss(
-    model: Qwen3ForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    examples: list[tuple[str, str]],
+def solution_targets(
+    prompt: str, rng: random.Random, tokenizer: PreTrainedTokenizerFast
+) -> tuple[list[int], list[dict[int, float]]]:
+    """Tokenize a prompt with one solution, and say what the teacher may write at each position.
+
+    Returns:
+        Token ids; and for each of them the distribution it was drawn from, token id ->
+        probability, empty within the prompt.
+    """
+    input_ids = tokenizer.encode(prompt)
+    targets: list[dict[int, float]] = [{} for _ in input_ids]
+
+    def write(text: str) -> None:
+        token_ids = tokenizer.encode(text)
+        input_ids.extend(token_ids)
+        targets.extend({token_id: 1.0} for token_id in token_ids)
+
+    steps = write_steps(prompt, rng)
+    for i, (total, term, result) in enumerate(steps):
+        write(f"{';' if i else ''}{total}{term:+d}=")
+        results = step_distribution(total, term)
+        input_ids.append(_number_token(result, tokenizer))
+        targets.append({_number_token(r, tokenizer): prob for r, prob in results.items()})
+    write(f"{BOXED}{steps[-1][2]}}}{tokenizer.eos_token}")
+    return input_ids, targets
+
+
+def _number_token(number: int, tokenizer: PreTrainedTokenizerFast) -> int:
+    return tokenizer.convert_tokens_to_ids(str(number))
+
+
+def _distribution_loss(
+    model: Qwen3ForCausalLM, examples: list[tuple[list[int], list[dict[int, float]]]]
 ) -> torch.Tensor:
-    """Mean cross-entropy per solution token, end token included."""
-    input_ids, labels = [], []
-    for prompt, solution in examples:
-        prompt_ids = tokenizer.encode(prompt)
-        solution_ids = [*tokenizer.encode(solution), tokenizer.eos_token_id]
-        input_ids.append(torch.tensor(prompt_ids + solution_ids))
-        labels.append(torch.tensor([-100] * len(prompt_ids) + solution_ids))
+    """Mean cross-entropy per solution token with the distribution it was drawn from."""
     # Padding is on the right here, where causal attention hides it from every scored token.
-    return model(
-        input_ids=pad_sequence(input_ids, batch_first=True, padding_value=tokenizer.pad_token_id),
-        labels=pad_sequence(labels, batch_first=True, padding_value=-100),
-    ).loss
+    input_ids = pad_sequence([torch.tensor(ids) for ids, _ in examples], batch_first=True)
+    entries = [
+        (row, position - 1, token_id, prob)
+        for row, (_, targets) in enumerate(examples)
+        for position, target in enumerate(targets)
+        for token_id, prob in target.items()
+    ]
+    rows, positions, token_ids, probs = zip(*entries, strict=True)
+    logps = model(input_ids=input_ids).logits.log_softmax(-1)
+    weights = torch.tensor(probs)
+    return -(logps[rows, positions, token_ids] * weights).sum() / weights.sum()
 
 
 @contextmanager
