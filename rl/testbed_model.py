@@ -86,8 +86,8 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
         temperature=1.0,
         top_k=0,
         top_p=1.0,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=config.pad_token_id,
+        eos_token_id=config.eos_token_id,
     )
     return model
 
@@ -166,14 +166,24 @@ def solution_targets(
     for i, (total, term, result) in enumerate(steps):
         write(f"{';' if i else ''}{total}{term:+d}=")
         results = step_distribution(total, term)
-        input_ids.append(_number_token(result, tokenizer))
-        targets.append({_number_token(r, tokenizer): prob for r, prob in results.items()})
+        result_ids = tokenizer.encode(str(result))
+        input_ids.extend(result_ids)
+        targets.append(_first_token_distribution(results, tokenizer))
+        # A negative result is two tokens; given the sign, its digits stay as they were written.
+        targets.extend({token_id: 1.0} for token_id in result_ids[1:])
     write(f"{BOXED}{steps[-1][2]}}}{tokenizer.eos_token}")
     return input_ids, targets
 
 
-def _number_token(number: int, tokenizer: PreTrainedTokenizerFast) -> int:
-    return tokenizer.convert_tokens_to_ids(str(number))
+def _first_token_distribution(
+    results: dict[int, float], tokenizer: PreTrainedTokenizerFast
+) -> dict[int, float]:
+    """Distribution of the first token of a number; negative numbers share the sign's."""
+    distribution: dict[int, float] = {}
+    for result, prob in results.items():
+        token_id = tokenizer.encode(str(result))[0]
+        distribution[token_id] = distribution.get(token_id, 0.0) + prob
+    return distribution
 
 
 def _distribution_loss(

@@ -100,25 +100,28 @@ def make_prompt(rng: random.Random, num_steps: int) -> str:
 def step_distribution(total: int, term: int) -> dict[int, float]:
     """Return what the teacher may write as `total + term`, and with which probability.
 
-    P(r) = sum over meant m of P(m) * (1 - SLIP_PROB if r = m, else SLIP_PROB / n if m slips to r)
+    P(r) = (1 - SLIP_PROB) * P(meant = r) + SLIP_PROB * mean over o of P(meant = r - o)
 
-    where m is the misunderstood sum with probability `BORROW_ERROR_PROB` and the right one
-    otherwise, and n counts the slips of m that are not negative.
+    where meant is the misunderstood sum with probability `BORROW_ERROR_PROB` and the right one
+    otherwise, which are the same without a borrow, and o is one of `SLIP_OFFSETS`.
 
     Example:
         >>> step_distribution(4, 1)
         {5: 0.8, 3: 0.05, 4: 0.05, 6: 0.05, 7: 0.05}
     """
-    meant: dict[int, float] = {}
-    wrong, right = add_with_borrow_error(total, term), total + term
-    for result, prob in ((wrong, BORROW_ERROR_PROB), (right, 1 - BORROW_ERROR_PROB)):
-        meant[result] = meant.get(result, 0.0) + prob
+    right = total + term
+    meant = {right: 1.0}
+    if add_with_borrow_error(total, term) != right:
+        meant = {
+            add_with_borrow_error(total, term): BORROW_ERROR_PROB,
+            right: 1 - BORROW_ERROR_PROB,
+        }
     written: dict[int, float] = {}
     for result, prob in meant.items():
-        slips = [result + offset for offset in SLIP_OFFSETS if result + offset >= 0]
         written[result] = written.get(result, 0.0) + prob * (1 - SLIP_PROB)
-        for slip in slips:
-            written[slip] = written.get(slip, 0.0) + prob * SLIP_PROB / len(slips)
+        for offset in SLIP_OFFSETS:
+            slip = result + offset
+            written[slip] = written.get(slip, 0.0) + prob * SLIP_PROB / len(SLIP_OFFSETS)
     return written
 
 
@@ -137,50 +140,13 @@ def write_steps(prompt: str, rng: random.Random) -> list[tuple[int, int, int]]:
     return steps
 
 
-def step_distribution(total: int, term: int) -> dict[int, float]:
-    """Return the probability of each result the teacher may write for one step.
-
-    p(r) = (1 - SLIP_PROB) q(r) + SLIP_PROB * mean over o in SLIP_OFFSETS of q(r - o), where q puts
-    BORROW_ERROR_PROB on `add_with_borrow_error` and the rest on the right sum (the two may agree).
-
-    Example:
-        >>> {result: round(prob, 3) for result, prob in step_distribution(4, 1).items()}
-        {5: 0.8, 3: 0.05, 4: 0.05, 6: 0.05, 7: 0.05}
-    """
-    distribution: dict[int, float] = {}
-    intended = {total + term: 1 - BORROW_ERROR_PROB}
-    believed = add_with_borrow_error(total, term)
-    intended[believed] = intended.get(believed, 0.0) + BORROW_ERROR_PROB
-    for result, prob in intended.items():
-        distribution[result] = distribution.get(result, 0.0) + prob * (1 - SLIP_PROB)
-        for offset in SLIP_OFFSETS:
-            slip = result + offset
-            distribution[slip] = distribution.get(slip, 0.0) + prob * SLIP_PROB / len(SLIP_OFFSETS)
-    return distribution
-
-
 def write_solution(prompt: str, rng: random.Random) -> str:
-    r"""Write a solution as the teacher does; an error is carried into the steps after it.
+    r"""Write the text of a solution; here an error is carried into the next step.
 
     Example:
-        >>> write_solution("4+1+6=", random.Random(1))
-        '4+1=5;5+6=9\\boxed{9}'
+        >>> write_solution("4+1+6=", random.Random(0))
+        '4+1=3;3+6=9\\boxed{9}'
     """
-    total, *terms = parse_prompt(prompt)
-    steps = []
-    for term in terms:
-        distribution = step_distribution(total, term)
-        result = rng.choices(list(distribution), list(distribution.values()))[0]
-        steps.append(f"{total}{term:+d}={result}")
-        total = result
-    return ";".join(steps) + rf"\boxed{{{total}}}"
-
-
-def read_steps(solution: str) -> list[tuple[int, int]]:
-    r"""Read the total and the term of every step in a solution of `write_solution`.
-
-    Example:
-        >>> read_steps("4-5=-1;-1+6=5\\boxed{5}")
-        [(4, -5), (-1, 6)]
-    """
-    return [(int(total), int(term)) for total, term in re.findall(r"(-?\d+)([+-]\d)=", solution)]
+    steps = write_steps(prompt, rng)
+    written = ";".join(f"{total}{term:+d}={result}" for total, term, result in steps)
+    return rf"{written}\boxed{{{steps[-1][2]}}}"

@@ -5,6 +5,7 @@ Runs scripts/build_testbed.py and scripts/train.py recipes/demo.yaml, then print
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -73,7 +74,9 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
 def run(*command: str) -> None:
     """Run one of the project's scripts; if it fails, end with its exit status."""
     print(f"$ python {' '.join(command)}", flush=True)
-    status = subprocess.run([sys.executable, *command], check=False).returncode
+    # A model this small gains nothing from a second thread, and on a busy machine loses much.
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}
+    status = subprocess.run([sys.executable, *command], env=environment, check=False).returncode
     if status:
         raise SystemExit(status)
 
