@@ -2,7 +2,7 @@
 
 The teacher's errors have to become sampling noise around a right majority, not a lack of skill. So
 where a result is written the model learns the teacher's whole distribution, which is known, and not
-only the one result that was drawn: that takes a tenth of the solutions.
+only the one result that was drawn: fewer solutions teach it the same.
 """
 
 import random
@@ -64,6 +64,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
     `head_dim` is 32 because vLLM's CPU backend refuses smaller ones. The weights start larger than
     the library's default, which is meant for wide models and costs this one 100 steps.
     """
+    vocabulary = tokenizer.get_vocab()
     config = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -75,8 +76,8 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
         max_position_embeddings=CONTEXT_TOKENS,
         tie_word_embeddings=True,
         initializer_range=0.06,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=vocabulary["<pad>"],
+        eos_token_id=vocabulary["<eos>"],
         bos_token_id=None,
         dtype="float32",
     )
