@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import json
+import math
 import subprocess
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -111,9 +112,13 @@ class RunFiles:
         (self.output_dir / "config.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
 
     def write_metrics(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Append one line of logged metrics."""
+        """Append one line of logged metrics; what is not a number (a diverged loss) is null."""
+        finite = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in metrics.items()
+        }
         with self.metrics_path.open("a") as file:
-            file.write(json.dumps({"step": step, **metrics}) + "\n")
+            file.write(json.dumps({"step": step, **finite}) + "\n")
 
     def write_rollouts(
         self,

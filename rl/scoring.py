@@ -4,6 +4,8 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 from rl.answers import cluster_groups, extract_answer
 from rl.types import Group, Reward, Rollout
@@ -111,16 +113,17 @@ def weighted_sum(scores: Mapping[str, float | None], weights: Mapping[str, float
     return math.fsum(known) if known else None
 
 
-def _checked(name: str, scores: list[float | None], num_rollouts: int) -> list[float | None]:
-    if len(scores) != num_rollouts:
+def _checked(name: str, scores: Any, num_rollouts: int) -> list[float | None]:
+    if not isinstance(scores, list | tuple) or len(scores) != num_rollouts:
+        got = f"{len(scores)} values" if isinstance(scores, list | tuple) else repr(scores)
         raise ValueError(
-            f"reward {name!r}: got {len(scores)} values, expected one per rollout "
+            f"reward {name!r}: got {got}, expected a list with one value per rollout "
             f"({num_rollouts}). Return None for a rollout that cannot be scored."
         )
     for score in scores:
-        if score is not None and not math.isfinite(score):
+        if score is not None and not (isinstance(score, Real) and math.isfinite(score)):
             raise ValueError(
-                f"reward {name!r}: got {score}, expected a finite number or None. "
+                f"reward {name!r}: got {score!r}, expected a finite number or None. "
                 "Return None for a rollout that cannot be scored."
             )
     return [None if score is None else float(score) for score in scores]

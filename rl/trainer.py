@@ -121,8 +121,8 @@ class LabelFreeGRPOTrainer(GRPOTrainer):
         rank, num_rows = self.accelerator.process_index, len(inputs)
         local = slice(rank * num_rows, (rank + 1) * num_rows)
         rewards, advantages = self._rewards_of_rows, self._advantages_of_rows
-        self._mask_unscorable(output, ~rewards.isnan(), advantages, local)
         self._check_sampler_agrees(output)
+        self._mask_unscorable(output, ~rewards.isnan(), advantages, local)
         self._log_step(advantages)
         return output
 

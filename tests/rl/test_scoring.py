@@ -118,3 +118,9 @@ def test_a_reward_must_score_every_rollout(scores):
 def test_a_reward_must_be_finite_or_none(score):
     with pytest.raises(ValueError, match=rf"reward 'a': got {score}, expected a finite number"):
         score_group(make_unanswered("x", "y"), 0, {"a": constant(0.0, score)}, {"a": 1.0})
+
+
+@pytest.mark.parametrize("returned", [None, "ab", [1.0, "0.5"], 1.0])
+def test_a_reward_that_breaks_its_contract_is_named(make_group, returned):
+    with pytest.raises(ValueError, match="reward 'mine': got"):
+        score_group(make_group(["1", "2"]), 0, {"mine": lambda group: returned}, {"mine": 1.0})
