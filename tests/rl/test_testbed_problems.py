@@ -40,9 +40,10 @@ def test_step_without_a_borrow():
     assert step_distribution(4, 2) == pytest.approx(expected)
 
 
-def test_slips_below_zero_are_not_made():
-    # Right is 0: the slips -1 and -2 do not exist, so 1 and 2 get 0.2 / 2 each.
-    assert step_distribution(4, -4) == pytest.approx({0: 0.8, 1: 0.1, 2: 0.1})
+def test_slips_may_fall_below_zero():
+    # Right is 0: 0.8, and 0.2 / 4 on each of -2, -1, 1, 2.
+    expected = {0: 0.8, -2: 0.05, -1: 0.05, 1: 0.05, 2: 0.05}
+    assert step_distribution(4, -4) == pytest.approx(expected)
 
 
 def test_step_with_a_borrow():
