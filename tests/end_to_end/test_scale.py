@@ -42,6 +42,7 @@ def test_vllm_server_with_folder_sync(recipe, tmp_path, tiny_model_folder, free_
         vllm_mode="server",
         vllm_launch_server=True,
         vllm_server_port=free_port,
+        vllm_server_timeout=400,
     )
     assert_samplers_agree(assert_trained(tmp_path / "run", tiny_model_folder))
     assert list((tmp_path / "run" / "vllm_weights").iterdir()) == []
