@@ -69,6 +69,33 @@ def read_vote_budget(setting: int | Mapping[str, Any]) -> VoteBudget:
     return VoteBudget(**setting)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SavedVotes:
+    """What was not sampled, because the votes were decided.
+
+    Attributes:
+        num_completions: Completions.
+        num_tokens: Their tokens, had they been as long as the sampled ones of the same prompt.
+    """
+
+    num_completions: int
+    num_tokens: float
+
+
+def count_saved(lengths: Sequence[Sequence[int]], max_votes: int) -> SavedVotes:
+    """Count what was saved on `max_votes` completions of every prompt.
+
+    Args:
+        lengths: For each prompt the tokens of its sampled completions, at least one.
+        max_votes: Most votes of a prompt.
+    """
+    missing = [max_votes - len(row) for row in lengths]
+    return SavedVotes(
+        num_completions=sum(missing),
+        num_tokens=sum(n * sum(row) / len(row) for n, row in zip(missing, lengths, strict=True)),
+    )
+
+
 def sample_votes(
     engine: RolloutEngine,
     prompt_ids: Sequence[list[int]],

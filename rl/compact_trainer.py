@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rl.micro_batches import choose_rows, join, row_lengths, silent_rows, take
+from rl.micro_batches import choose_rows, join, pack_rows, row_lengths, silent_rows, take
 from rl.resumable_trainer import ResumableGRPOTrainer
 
 # Losses that average over rows rather than over tokens.
@@ -21,7 +21,8 @@ class CompactGRPOTrainer(ResumableGRPOTrainer):
     Within an optimizer step the rows that no loss term needs are left out, the others are sorted by
     length and shared out over the same number of micro-batches, and each of those is padded to its
     own longest row. The gradient of the step stays what it was, up to rounding. Every rank runs as
-    many rows as the one with most to run: ranks compute in step.
+    many rows as the one with most to run: ranks compute in step. With `max_tokens_per_micro_batch`
+    a micro-batch holds as many rows as fit in so many positions, instead of a number of rows.
 
     A term that averages over a micro-batch (the loss of bnpo, an entropy bonus) keeps the rows of
     each micro-batch together; one that acts on every row (KL to a reference model, an entropy
@@ -67,10 +68,8 @@ class CompactGRPOTrainer(ResumableGRPOTrainer):
         most = torch.as_tensor(self.accelerator.gather(counts)).amax(dim=0).tolist()
         compact, positions = [], 0
         for rows, keep, count in zip(windows, keeps, most, strict=True):
-            num_rows = math.ceil(max(count, size) / size) * size
-            chosen = choose_rows(row_lengths(rows), keep, num_rows)
-            for part in chosen.chunk(size):
-                batch = take(rows, part, keep, trim)
+            for part, runs in self._share_out(rows, keep, count, size):
+                batch = take(rows, part, runs, trim)
                 batch["loss_scale"] = self._loss_scale(rows, batch, len(keep) // size)
                 positions += batch["completion_ids"].numel() + batch["prompt_ids"].numel()
                 compact.append(batch)
@@ -80,6 +79,25 @@ class CompactGRPOTrainer(ResumableGRPOTrainer):
         self._metrics["train"]["cost/rows_skipped_frac"].append(skipped)
         self._metrics["train"]["cost/positions_run_frac"].append(positions / (num_rows * width))
         return compact
+
+    def _share_out(
+        self, rows: dict[str, Tensor], keep: Tensor, count: int, num_parts: int
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Share a step's rows out: the numbers of each micro-batch's rows, and which rows count."""
+        if not self.args.max_tokens_per_micro_batch:
+            num_rows = math.ceil(max(count, num_parts) / num_parts) * num_parts
+            chosen = choose_rows(row_lengths(rows), keep, num_rows)
+            return [(part, keep) for part in chosen.chunk(num_parts)]
+        kept = keep.nonzero().flatten()
+        prompts = rows["prompt_mask"].sum(dim=1)[kept].cpu()
+        completions = rows["completion_mask"].sum(dim=1)[kept].cpu()
+        parts = pack_rows(prompts, completions, num_parts, self.args.max_tokens_per_micro_batch)
+        # What is left over runs one row that counts nowhere: the ranks stay in step.
+        shortest = row_lengths(rows).argmin()[None]
+        return [
+            (kept[part.to(kept.device)], keep) if len(part) else (shortest, torch.zeros_like(keep))
+            for part in parts
+        ]
 
     def _rows_to_run(self, rows: dict[str, Tensor]) -> Tensor:
         scorable = rows["completion_mask"].any(dim=1)

@@ -127,6 +127,13 @@ class LabelFreeConfig(GRPOConfig):
         default=True,
         metadata={"help": "Put rows of one length together and pad them no further than needed."},
     )
+    max_tokens_per_micro_batch: int = field(
+        default=0,
+        metadata={
+            "help": "Most padded positions of a micro-batch, in place of "
+            "per_device_train_batch_size rows (set that to 1); 0: count rows."
+        },
+    )
     save_rollouts: bool = field(
         default=True, metadata={"help": "Write every sampled rollout to rollouts/."}
     )
@@ -189,6 +196,7 @@ class LabelFreeConfig(GRPOConfig):
             )
         self._check_groups()
         self._check_sampling()
+        self._check_micro_batches()
         self._check_token_selection()
         self._derive_batch_geometry()
         super().__post_init__()
@@ -259,6 +267,27 @@ class LabelFreeConfig(GRPOConfig):
                 f"eval_strategy: got {self.eval_strategy!r}, expected 'no'. TRL's evaluation needs "
                 "a reward per row; name files in eval_benchmarks instead."
             )
+
+    def _check_micro_batches(self) -> None:
+        if self.max_tokens_per_micro_batch < 0:
+            raise InputError(
+                f"max_tokens_per_micro_batch: got {self.max_tokens_per_micro_batch}, expected at "
+                "least 0. Raise it, or leave it out."
+            )
+        needed = {
+            "trim_micro_batches": (self.trim_micro_batches, True),
+            "entropy_coef": (self.entropy_coef, 0.0),
+            "use_adaptive_entropy": (self.use_adaptive_entropy, False),
+            "top_entropy_quantile": (self.top_entropy_quantile, 1.0),
+            "loss_type": (self.loss_type == "bnpo", False),
+        }
+        for name, (value, expected) in needed.items():
+            if self.max_tokens_per_micro_batch and value != expected:
+                raise InputError(
+                    f"max_tokens_per_micro_batch: got {self.max_tokens_per_micro_batch} beside "
+                    f"{name} {getattr(self, name)!r}, which fixes the rows of a micro-batch, "
+                    "expected 0. Remove one of the two."
+                )
 
     def _check_token_selection(self) -> None:
         if self.token_selector is None:

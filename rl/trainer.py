@@ -1,28 +1,22 @@
 """The trainer: TRL's GRPO with whole groups, label-free rewards and our advantages."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import gather_object, is_peft_model
 from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
-from trl.models.utils import unwrap_model_for_generation
 
-from rl.adaptive_votes import sample_votes
+from rl.adaptive_votes import count_saved, sample_votes
 from rl.advantages import get_advantage
 from rl.answers import verification_counters
-from rl.compact_trainer import ROW_MEAN_LOSSES, CompactGRPOTrainer
 from rl.config import LabelFreeConfig
-from rl.costs import CostMeter
 from rl.grouping import VisitKey, choose_trained, find_visits, shard
-from rl.rollouts.agreement import check_logp_gap, sum_logp_gaps
-from rl.rollouts.build import build_engine
+from rl.rollout_trainer import RolloutGRPOTrainer, as_tensor
 from rl.rollouts.engine import RolloutEngine, Sample, derive_seed
 from rl.run_files import RunFiles
 from rl.scoring import (
@@ -42,7 +36,7 @@ from rl.token_statistics import add_statistics, add_token_statistics
 from rl.types import Group, Reward
 
 
-class LabelFreeGRPOTrainer(CompactGRPOTrainer):
+class LabelFreeGRPOTrainer(RolloutGRPOTrainer):
     """Train a policy with rewards that see whole groups and no label.
 
     A step: each rank samples all votes of its share of the prompts, scores those groups once, and
@@ -50,11 +44,9 @@ class LabelFreeGRPOTrainer(CompactGRPOTrainer):
 
     All use of TRL's internals is in this class and its parents. Overridden, with TRL 1.16's
     signatures: `_generate_single_turn` (sample votes, keep the trained ones),
-    `_calculate_rewards` (score whole groups), `_generate_and_score_completions` (our advantages
-    and masks in its result),
-    `_compute_loss` (normaliser without unscorable rows, terms at selected tokens),
-    `_get_per_token_logps_and_entropies` (those of the loss are kept for these terms), and what
-    `ResumableGRPOTrainer` and `CompactGRPOTrainer` name. Read: `_step`, `_metrics`.
+    `_calculate_rewards` (score whole groups), `_generate_and_score_completions` (choice of tokens),
+    `_compute_loss` (terms at selected tokens), `_get_per_token_logps_and_entropies` (those of the
+    loss are kept for these terms), and what the parents name. Read: `_metrics`.
 
     Args:
         model: The policy.
@@ -71,11 +63,6 @@ class LabelFreeGRPOTrainer(CompactGRPOTrainer):
         callbacks: Further callbacks.
     """
 
-    accelerator: Accelerator
-    args: LabelFreeConfig
-    model: PreTrainedModel
-    processing_class: PreTrainedTokenizerBase
-
     def __init__(
         self,
         model: PreTrainedModel,
@@ -91,33 +78,22 @@ class LabelFreeGRPOTrainer(CompactGRPOTrainer):
         peft_config: Any = None,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
-        # The engine is ours, so TRL must not start one; its vLLM settings still rule the loss.
-        use_vllm, config.use_vllm = config.use_vllm, False
         super().__init__(
             model=model,
-            reward_funcs=list(rewards.values()),
-            args=config,
+            config=config,
+            reward_names=list(rewards),
+            reward_weights=reward_weights,
             train_dataset=train_dataset,
-            processing_class=tokenizer,
+            tokenizer=tokenizer,
+            engine=engine,
+            run_files=run_files,
             peft_config=peft_config,
             callbacks=callbacks,
         )
-        config.use_vllm = use_vllm
         self.rewards = dict(rewards)
-        self.reward_func_names = list(rewards)
-        self.weights = {name: (reward_weights or {}).get(name, 1.0) for name in rewards}
-        self.reward_weights = torch.tensor([self.weights[name] for name in rewards])
         self.labels = labels
-        self.run_files = run_files
-        self.engine = engine or build_engine(
-            config, self.model, tokenizer, self.accelerator, self.generation_context
-        )
-        self.use_vllm = use_vllm
         self.token_selector = token_selector
         self._prepare_policy(token_selector)
-        self._synced_step = -1
-        self._checked_sampler = False
-        self.costs = CostMeter()
 
     def _prepare_policy(self, token_selector: TokenSelector | None) -> None:
         """Let the policy tell what token rewards and the token selector need to know."""
@@ -136,26 +112,16 @@ class LabelFreeGRPOTrainer(CompactGRPOTrainer):
     @property
     def signals(self) -> dict[str, Any]:
         """Name -> what has a memory: rewards, the token selector, the count of costs."""
-        return {**self.rewards, "token selector": self.token_selector, "costs": self.costs}
-
-    def generation_context(self) -> AbstractContextManager:
-        """Unwrap the policy, with sharded parameters gathered, to sample from it."""
-        model: Any = self.model_wrapped
-        return unwrap_model_for_generation(model, self.accelerator)
+        return {**self.rewards, "token selector": self.token_selector, **super().signals}
 
     # Sampling: votes on the rank that owns the visit, trained rollouts on the rank of the row.
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._inputs = inputs
         output = super()._generate_and_score_completions(inputs)
-        first_row = self.accelerator.process_index * len(inputs)
-        local = slice(first_row, first_row + len(inputs))
-        advantages = self._advantages_of_rows
-        self._check_sampler_agrees(output)
-        self._mask_unscorable(output, ~self._rewards_of_rows.isnan(), advantages, local)
         if self.selected_tokens is not None:
-            self._select_tokens(output, advantages, local)
-        self._log_step(advantages)
+            self._select_tokens(output)
+        self._log_step()
         return output
 
     def _generate_single_turn(
@@ -168,7 +134,7 @@ class LabelFreeGRPOTrainer(CompactGRPOTrainer):
     ) -> tuple[list[list[int]], list[list[float]] | None]:
         self.sync_engine()
         rows = [
-            (VisitKey(example["prompt_id"], f"{self._generation_index}-{example['row']}"), i)
+            (VisitKey(example["prompt_id"], f"{self.generation_index}-{example['row']}"), i)
             for i, example in enumerate(self._inputs)
         ]
         prompts = {key: (prompt_ids[i], self._inputs[i]) for key, i in rows}
@@ -208,10 +174,6 @@ class LabelFreeGRPOTrainer(CompactGRPOTrainer):
         logps = [sample.sampling_per_token_logps for sample in chosen]
         return [s.completion_ids for s in chosen], None if None in logps else logps
 
-    @property
-    def _generation_index(self) -> int:
-        return self._step // (self.args.steps_per_generation * self.num_iterations)
-
     def _to_group(self, key: VisitKey, prompt: str, votes: list[Sample]) -> Group:
         trained = choose_trained(
             len(votes),
@@ -220,14 +182,6 @@ class LabelFreeGRPOTrainer(CompactGRPOTrainer):
             derive_seed(self.args.seed, "trained", *key),
         )
         return make_group(key, prompt, votes, trained, self.processing_class)
-
-    def sync_engine(self) -> None:
-        """Hand the policy's weights to the engine, unless it holds them already."""
-        if self._synced_step == self.state.global_step:
-            return
-        with self.costs.time("sync_seconds"):
-            self.engine.sync_weights()
-        self._synced_step = self.state.global_step
 
     # Scoring: each group once, on the rank that owns it; every rank then knows every score.
 
@@ -243,11 +197,11 @@ class LabelFreeGRPOTrainer(CompactGRPOTrainer):
         by_key = {scored.key: scored for scored in self._scored}
         groups = [by_key[key].group for key in self._visits]
         show_groups(self.rewards, groups)
-        self._rewards_of_rows, rewards_per_func = rewards_of_rows(by_key, self._visits)
+        self.rewards_of_rows, rewards_per_func = rewards_of_rows(by_key, self._visits)
         positions = torch.tensor(list(self._visits.values()))  # (P, G)
-        self._advantages_of_rows = torch.empty_like(self._rewards_of_rows)
-        self._advantages_of_rows[positions] = get_advantage(self.args.advantage)(
-            self._rewards_of_rows[positions], trained_votes(groups)
+        self.advantages_of_rows = torch.empty_like(self.rewards_of_rows)
+        self.advantages_of_rows[positions] = get_advantage(self.args.advantage)(
+            self.rewards_of_rows[positions], trained_votes(groups)
         )
         return rewards_per_func.to(self.accelerator.device)
 
@@ -277,33 +231,17 @@ class LabelFreeGRPOTrainer(CompactGRPOTrainer):
             for group, seen, (_, row) in zip(groups, seen_by_rewards, self._groups, strict=True)
         ]
 
-    # The loss: unscorable rows carry no gradient and are in no normaliser.
-
-    def _mask_unscorable(
-        self, output: dict[str, Any], scorable: Tensor, advantages: Tensor, local: slice
-    ) -> None:
-        device = output["completion_mask"].device
-        keep = scorable[local].to(device)
-        output["completion_mask"] = output["completion_mask"] * keep[:, None]
-        num_items = output["completion_mask"].sum()
-        output["num_items_in_batch"] = torch.sum(_tensor(self.accelerator.gather(num_items)))
-        # Row-mean losses divide by all rows; this factor makes it the scorable ones.
-        row_scale = 1.0
-        if self.loss_type in ROW_MEAN_LOSSES and scorable.any():
-            row_scale = len(scorable) / scorable.sum().item()
-        output["advantages"] = (advantages[local] * row_scale).to(device)
-        output["row_scale"] = torch.full((len(keep),), row_scale, device=device)
+    # The loss: with a token selector, terms at selected tokens only.
 
     def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> Tensor:
-        beta = self.beta
-        # With a token selector the KL term is ours, at selected tokens only.
-        self.beta = 0.0 if self.selected_tokens else beta * inputs["row_scale"][0].item()
+        if self.selected_tokens is None:
+            return super()._compute_loss(model, inputs)
+        # The KL term is ours then.
+        beta, self.beta = self.beta, 0.0
         try:
             loss = super()._compute_loss(model, inputs)
         finally:
             self.beta = beta
-        if self.selected_tokens is None:
-            return loss
         logps, entropies, _ = self._forward_of_loss
         num_ranks = self.accelerator.num_processes
         share_of_step = self.current_gradient_accumulation_steps / self.args.steps_per_generation
@@ -320,20 +258,23 @@ class LabelFreeGRPOTrainer(CompactGRPOTrainer):
             self._forward_of_loss = result
         return result
 
-    def _select_tokens(self, output: dict[str, Any], advantages: Tensor, local: slice) -> None:
+    def _select_tokens(self, output: dict[str, Any]) -> None:
         """Select tokens among the rows of all ranks, so that no rank layout changes the choice."""
         assert self.selected_tokens is not None
-        entropies = self._forward_without_gradient(output, compute_entropy=True)[1]
+        entropies = self.forward_without_gradient(output, compute_entropy=True)[1]
         mask = output["completion_mask"]
         all_rows = [
-            _tensor(self.accelerator.gather(self.accelerator.pad_across_processes(part, dim=1)))
+            as_tensor(self.accelerator.gather(self.accelerator.pad_across_processes(part, dim=1)))
             for part in (entropies.float() * mask, mask)
         ]
         selection = self.selected_tokens.select(
-            all_rows[0].cpu(), all_rows[1].cpu().bool(), advantages
+            all_rows[0].cpu(), all_rows[1].cpu().bool(), self.advantages_of_rows
         )
         frac = selection["num_selected_in_batch"].item() / max(1, all_rows[1].sum().item())
         self._metrics["train"]["signal/selected_frac"].append(frac)
+        num_rows = len(mask)
+        first_row = self.accelerator.process_index * num_rows
+        local = slice(first_row, first_row + num_rows)
         for name, value in selection.items():
             if value.dim():
                 value = value[local]
@@ -342,58 +283,23 @@ class LabelFreeGRPOTrainer(CompactGRPOTrainer):
             output[name] = value.to(mask.device)
         output["advantages"] = output["advantages"][:, None] * output["token_weights"]
 
-    def _forward_without_gradient(self, output: dict[str, Any], **kwargs: Any) -> Any:
-        """Run the generated rows through the policy as it is before the first update on them."""
-        with torch.no_grad():
-            return self._get_per_token_logps_and_entropies(
-                self.model,
-                torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1),
-                torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1),
-                output["completion_ids"].size(1),
-                batch_size=self.args.per_device_train_batch_size,
-                **kwargs,
-            )
-
-    # Trust: before the first update, sampler and trainer must agree on the untouched model.
-
-    def _check_sampler_agrees(self, output: dict[str, Any]) -> None:
-        sampled = output.get("sampling_per_token_logps")
-        if (
-            self._checked_sampler
-            or sampled is None
-            or not self.engine.settings.is_full_distribution
-        ):
-            return
-        self._checked_sampler = True
-        logps = output.get("old_per_token_logps")
-        if logps is None:
-            logps = self._forward_without_gradient(output)[0]
-        mask = output["completion_mask"].bool()
-        sums = _tensor(self.accelerator.reduce(sum_logp_gaps(logps, sampled, mask)))
-        gap = check_logp_gap(sums[0].item(), sums[1].item(), self.args.max_sampling_logp_gap)
-        self._metrics["train"]["signal/start_sampling_logp_gap"].append(gap)
-
-    def _log_step(self, advantages: Tensor) -> None:
+    def _log_step(self) -> None:
         rollouts = [rollout for scored in self._scored for rollout in scored.group.rollouts]
         self.costs.add("num_sampled_tokens", sum(rollout.num_tokens for rollout in rollouts))
         self.costs.add("num_sampled_completions", len(rollouts))
-        num_saved = self.args.vote_budget.max * len(self._scored) - len(rollouts)
-        self.costs.add("num_saved_completions", num_saved)
+        lengths = [[r.num_tokens for r in scored.group.rollouts] for scored in self._scored]
+        saved = count_saved(lengths, self.args.vote_budget.max)
+        self.costs.add("num_saved_completions", saved.num_completions)
+        self.costs.add("num_saved_tokens", saved.num_tokens)
         with self.costs.time("log_seconds"):
             metrics = group_metrics(self._scored)
             if self.labels is not None:
                 metrics |= audit_metrics(self._scored, self.labels)
             if self.run_files and self.args.save_rollouts and self.accelerator.is_main_process:
                 by_key = {
-                    key: advantages[torch.tensor(positions)].tolist()
+                    key: self.advantages_of_rows[torch.tensor(positions)].tolist()
                     for key, positions in self._visits.items()
                 }
                 self.run_files.write_rollouts(self.state.global_step + 1, self._scored, by_key)
         for name, value in {**metrics, **self.costs.finish_step()}.items():
             self._metrics["train"][name].append(value)
-
-
-def _tensor(gathered: Any) -> Tensor:
-    """Narrow the type of what Accelerate returns for a tensor."""
-    assert isinstance(gathered, Tensor)
-    return gathered

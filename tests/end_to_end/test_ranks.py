@@ -1,5 +1,6 @@
 """Groups stay whole on any rank layout: real processes, the same prompts, the same rewards."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,13 @@ def test_rewards_and_advantages_do_not_depend_on_ranks(rollouts, num_ranks):
 def test_the_gradient_does_not_depend_on_ranks_nor_on_the_rows_left_out(recipe, tmp_path):
     silent = f"{Path(__file__).parent / 'mostly_silent.py'}:mostly_silent"
     found = {}
-    for name, num_ranks, skip in (("one", 1, True), ("two", 2, True), ("full", 2, False)):
+    runs = {
+        "one": (1, True, 0),
+        "two": (2, True, 0),
+        "packed": (2, True, 80),
+        "full": (2, False, 0),
+    }
+    for name, (num_ranks, skip, budget) in runs.items():
         output_dir = launch(
             one_process() if num_ranks == 1 else ranks(num_ranks),
             recipe,
@@ -79,6 +86,7 @@ def test_the_gradient_does_not_depend_on_ranks_nor_on_the_rows_left_out(recipe, 
             per_device_train_batch_size=8,
             shuffle_dataset=False,
             skip_silent_rows=skip,
+            max_tokens_per_micro_batch=budget,
             max_steps=1,
         )
         [found[name]] = [line for line in read_metrics(output_dir) if "loss" in line]
@@ -87,8 +95,47 @@ def test_the_gradient_does_not_depend_on_ranks_nor_on_the_rows_left_out(recipe, 
     assert found["two"]["cost/rows_skipped_frac"] == pytest.approx(8 / 24)
     assert found["full"]["cost/rows_skipped_frac"] == 0.0
     assert found["full"]["grad_norm"] > 0
-    for name in ("one", "two"):
+    for name in ("one", "two", "packed"):
         assert found[name]["grad_norm"] == pytest.approx(found["full"]["grad_norm"], rel=1e-4)
+
+
+# Votes that stop once they are decided: the ranks need different numbers of them.
+
+ADAPTIVE = {
+    "num_votes": {"min": 8, "max": 24, "confidence": 0.8, "chunk": 4},
+    "answer_methods": ["last_number"],
+    "max_completion_length": 3,  # of random tokens, so that some prompts have a clear leader
+}
+
+
+@pytest.mark.parametrize("use_vllm", [False, True])
+def test_adaptive_votes_do_not_depend_on_ranks(recipe, tmp_path, use_vllm):
+    found, costs = {}, {}
+    for num_ranks in (1, 2):
+        output_dir = launch(
+            one_process() if num_ranks == 1 else ranks(num_ranks),
+            recipe,
+            tmp_path / str(num_ranks),
+            num_prompts=8,
+            num_generations=8,
+            num_updates=1,
+            per_device_train_batch_size=8,
+            max_steps=1,
+            use_vllm=use_vllm,
+            **ADAPTIVE,
+        )
+        found[num_ranks] = read_rollouts(output_dir)
+        [costs[num_ranks]] = [line for line in read_metrics(output_dir) if "loss" in line]
+    assert found[2] == found[1]
+    num_votes = Counter((line["prompt_id"], line["visit"]) for line in found[1])
+    assert min(num_votes.values()) < 24
+    assert len(set(num_votes.values())) > 1
+    assert {line["rollout"] for line in found[1] if line["trained"]} == set(range(8))
+    saved = 8 * 24 - len(found[1])
+    for cost in costs.values():
+        assert cost["cost/num_sampled_completions"] == len(found[1])
+        assert cost["cost/num_saved_completions"] == saved
+        assert 0 < cost["cost/num_saved_tokens"] <= 3 * saved
 
 
 # What is measured of tokens, and which of them are trained, on one and on two ranks.

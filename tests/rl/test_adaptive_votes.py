@@ -2,7 +2,7 @@
 
 import pytest
 
-from rl.adaptive_votes import VoteBudget, read_vote_budget, sample_votes
+from rl.adaptive_votes import VoteBudget, count_saved, read_vote_budget, sample_votes
 from rl.errors import InputError
 from rl.rollouts.engine import Sample, SamplingSettings
 from rl.votes import leader_certainty
@@ -128,3 +128,10 @@ def test_budgets_from_settings():
 def test_a_wrong_budget(setting, message):
     with pytest.raises(InputError, match=message):
         read_vote_budget(setting)
+
+
+def test_savings_are_counted_by_hand():
+    # 8 - 2 = 6 completions of 3 tokens on average, and none of the prompt with all eight.
+    saved = count_saved([[2, 4], [1] * 8], 8)
+    assert (saved.num_completions, saved.num_tokens) == (6, 18.0)
+    assert count_saved([], 8).num_completions == 0

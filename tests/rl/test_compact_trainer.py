@@ -158,6 +158,30 @@ def test_rows_of_one_length_share_a_micro_batch(make_trainer):
         assert widths[0] < widths[-1]
 
 
+@pytest.mark.parametrize("extra", [{}, {"beta": 0.1}, {"num_iterations": 2}])
+@pytest.mark.parametrize("loss_type", sorted({*LOSSES} - {"bnpo"}))
+def test_micro_batches_of_a_token_budget_keep_the_gradient(make_trainer, loss_type, extra):
+    budget = {"max_tokens_per_micro_batch": 60, "per_device_train_batch_size": 1}
+    full = make_trainer(skip_silent_rows=False, loss_type=loss_type, **extra)
+    compact = make_trainer(loss_type=loss_type, **budget, **extra)
+    batches = buffered(full), buffered(compact)
+    expected, found = gradients(full, batches[0]), gradients(compact, batches[1])
+    assert (found - expected).norm() <= 1e-5 * expected.norm()
+    sizes = [b["completion_ids"].numel() + b["prompt_ids"].numel() for b in batches[1]]
+    assert len(sizes) == 24
+    assert max(sizes) <= 60
+    assert max(len(batch["completion_ids"]) for batch in batches[1]) > 3
+
+
+def test_a_token_budget_with_nothing_to_run(make_trainer):
+    trainer = make_trainer(
+        scores={"1+1=": [1.0] * 6}, per_device_train_batch_size=3, max_tokens_per_micro_batch=50
+    )
+    batches = buffered(trainer)
+    assert all(batch["completion_ids"].shape == (1, 1) for batch in batches)
+    assert gradients(trainer, batches).norm() == 0
+
+
 def test_savings_are_logged_and_so_is_why_there_are_none(make_trainer, caplog):
     trainer = make_trainer(loss_type="dapo")
     batches = buffered(trainer)

@@ -11,9 +11,10 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 
 from rl.compact_trainer import CompactGRPOTrainer
 from rl.resumable_trainer import ResumableGRPOTrainer
+from rl.rollout_trainer import RolloutGRPOTrainer
 from rl.trainer import LabelFreeGRPOTrainer
 
-OURS = (LabelFreeGRPOTrainer, CompactGRPOTrainer, ResumableGRPOTrainer)
+OURS = (LabelFreeGRPOTrainer, RolloutGRPOTrainer, CompactGRPOTrainer, ResumableGRPOTrainer)
 DOCUMENTATION = "".join(inspect.getdoc(ours) or "" for ours in OURS)
 OVERRIDDEN = [
     "_generate_single_turn",
