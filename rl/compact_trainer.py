@@ -84,20 +84,21 @@ class CompactGRPOTrainer(ResumableGRPOTrainer):
         self, rows: dict[str, Tensor], keep: Tensor, count: int, num_parts: int
     ) -> list[tuple[Tensor, Tensor]]:
         """Share a step's rows out: the numbers of each micro-batch's rows, and which rows count."""
-        if not self.args.max_tokens_per_micro_batch:
+        budget = self.args.max_tokens_per_micro_batch
+        if not budget:
             num_rows = math.ceil(max(count, num_parts) / num_parts) * num_parts
             chosen = choose_rows(row_lengths(rows), keep, num_rows)
             return [(part, keep) for part in chosen.chunk(num_parts)]
-        kept = keep.nonzero().flatten()
-        prompts = rows["prompt_mask"].sum(dim=1)[kept].cpu()
-        completions = rows["completion_mask"].sum(dim=1)[kept].cpu()
-        parts = pack_rows(prompts, completions, num_parts, self.args.max_tokens_per_micro_batch)
-        # What is left over runs one row that counts nowhere: the ranks stay in step.
-        shortest = row_lengths(rows).argmin()[None]
-        return [
-            (kept[part.to(kept.device)], keep) if len(part) else (shortest, torch.zeros_like(keep))
-            for part in parts
-        ]
+        chosen = choose_rows(row_lengths(rows), keep, count)
+        prompts = rows["prompt_mask"].sum(dim=1)[chosen]
+        completions = (rows["completion_mask"].sum(dim=1) * keep)[chosen]
+        # TRL gathers a number per row, so micro-batches have as many rows on every rank.
+        sizes = self.accelerator.gather(torch.stack([prompts, completions])[None])
+        sizes = torch.as_tensor(sizes).amax(dim=0).cpu()
+        parts = pack_rows(sizes[0], sizes[1], num_parts, budget)
+        # What is left over runs one row that counts nowhere.
+        filling = row_lengths(rows).argmin()[None], torch.zeros_like(keep)
+        return [(chosen[part.start : part.stop], keep) if part else filling for part in parts]
 
     def _rows_to_run(self, rows: dict[str, Tensor]) -> Tensor:
         scorable = rows["completion_mask"].any(dim=1)

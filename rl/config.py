@@ -12,9 +12,9 @@ import torch
 from trl.trainer.grpo_config import GRPOConfig
 
 from rl.adaptive_votes import VoteBudget, read_vote_budget
-from rl.advantages import get_advantage
-from rl.answer_extraction import DEFAULT_METHODS, METHODS
-from rl.errors import InputError, unknown_name
+from rl.answer_extraction import DEFAULT_METHODS
+from rl.config_checks import check_settings
+from rl.errors import InputError
 
 
 @dataclass
@@ -119,6 +119,16 @@ class LabelFreeConfig(GRPOConfig):
     eval_num_samples: int = field(
         default=16, metadata={"help": "Samples per problem of those evaluations."}
     )
+    eval_every: int = field(
+        default=0, metadata={"help": "Optimizer steps between two evaluations; 0: none between."}
+    )
+    keep_best: str = field(
+        default="",
+        metadata={
+            "help": "Save the policy with the highest value of this metric in best/: "
+            "majority_ratio, which needs no label, or a labelled one such as pass@1."
+        },
+    )
     skip_silent_rows: bool = field(
         default=True,
         metadata={"help": "Leave rows with an advantage of zero out of the model's passes."},
@@ -194,123 +204,10 @@ class LabelFreeConfig(GRPOConfig):
             self.bf16 = (
                 not self.fp16 and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
             )
-        self._check_groups()
-        self._check_sampling()
-        self._check_micro_batches()
-        self._check_token_selection()
+        self.num_votes = self.num_votes or self.num_generations
+        check_settings(self)
         self._derive_batch_geometry()
         super().__post_init__()
-
-    def _check_groups(self) -> None:
-        if self.num_generations < 2:
-            raise InputError(
-                f"num_generations: got {self.num_generations}, expected at least 2. A group of one "
-                "has nothing to be compared with; raise num_generations."
-            )
-        self.num_votes = self.num_votes or self.num_generations
-        if self.vote_budget.min < self.num_generations:
-            raise InputError(
-                f"num_votes: got {self.vote_budget.min}, expected at least num_generations "
-                f"({self.num_generations}). Raise num_votes or lower num_generations."
-            )
-        if not self.rewards:
-            raise InputError(
-                "rewards: got none, expected at least one. Add `rewards: {majority_vote: {}}`."
-            )
-        if not self.answer_methods or self.eval_num_samples < 1:
-            name = "eval_num_samples" if self.answer_methods else "answer_methods"
-            raise InputError(
-                f"{name}: got {getattr(self, name)}, expected at least 1. Raise or fill it, or "
-                "leave it out."
-            )
-        get_advantage(self.advantage)
-        for method in self.answer_methods:
-            if method not in METHODS:
-                raise unknown_name("answer_methods", method, list(METHODS))
-        if self.scale_rewards != "group" or self.reward_weights is not None:
-            raise InputError(
-                "scale_rewards, reward_weights: got a value, expected neither. Set `advantage` "
-                "(normalized, centered, ...) and each reward's `weight` instead."
-            )
-
-    def _check_sampling(self) -> None:
-        if self.max_completion_length < 1:
-            raise InputError(
-                f"max_completion_length: got {self.max_completion_length}, expected at least 1. "
-                "Set the most tokens a completion may have."
-            )
-        if not self.temperature > 0:  # NaN is not above 0 either
-            raise InputError(
-                f"temperature: got {self.temperature}, expected above 0. Training needs samples "
-                "that differ; 1.0 samples from the policy itself."
-            )
-        ignored = {
-            "generation_kwargs": self.generation_kwargs,
-            "cache_implementation": self.cache_implementation,
-            "use_transformers_continuous_batching": self.use_transformers_continuous_batching,
-            "vllm_enable_sleep_mode": self.vllm_enable_sleep_mode,
-            "vllm_structured_outputs_regex": self.vllm_structured_outputs_regex,
-        }
-        for name, value in ignored.items():
-            if value:
-                raise InputError(
-                    f"{name}: got {value!r}, expected it unset. The rollout engines do not use it; "
-                    "remove it."
-                )
-        if self.vllm_mode == "colocate" and self.vllm_tensor_parallel_size > 1:
-            raise InputError(
-                f"vllm_tensor_parallel_size: got {self.vllm_tensor_parallel_size} colocated, "
-                "expected 1. Set vllm_mode: server to split one copy over several devices."
-            )
-        if self.eval_strategy not in ("no", None):
-            raise InputError(
-                f"eval_strategy: got {self.eval_strategy!r}, expected 'no'. TRL's evaluation needs "
-                "a reward per row; name files in eval_benchmarks instead."
-            )
-
-    def _check_micro_batches(self) -> None:
-        if self.max_tokens_per_micro_batch < 0:
-            raise InputError(
-                f"max_tokens_per_micro_batch: got {self.max_tokens_per_micro_batch}, expected at "
-                "least 0. Raise it, or leave it out."
-            )
-        needed = {
-            "trim_micro_batches": (self.trim_micro_batches, True),
-            "entropy_coef": (self.entropy_coef, 0.0),
-            "use_adaptive_entropy": (self.use_adaptive_entropy, False),
-            "top_entropy_quantile": (self.top_entropy_quantile, 1.0),
-            "loss_type": (self.loss_type == "bnpo", False),
-        }
-        for name, (value, expected) in needed.items():
-            if self.max_tokens_per_micro_batch and value != expected:
-                raise InputError(
-                    f"max_tokens_per_micro_batch: got {self.max_tokens_per_micro_batch} beside "
-                    f"{name} {getattr(self, name)!r}, which fixes the rows of a micro-batch, "
-                    "expected 0. Remove one of the two."
-                )
-
-    def _check_token_selection(self) -> None:
-        if self.token_selector is None:
-            return
-        if len(self.token_selector) != 1:
-            raise InputError(
-                f"token_selector: got {len(self.token_selector)} names, expected one. Write "
-                "`token_selector: {NAME: {setting: value}}`."
-            )
-        # The terms at selected tokens are sums over the tokens of an optimizer step, as dapo's is.
-        needed = {
-            "loss_type": (self.loss_type, "dapo"),
-            "importance_sampling_level": (self.importance_sampling_level, "token"),
-            "top_entropy_quantile": (self.top_entropy_quantile, 1.0),
-            "entropy_coef": (self.entropy_coef, 0.0),
-            "use_adaptive_entropy": (self.use_adaptive_entropy, False),
-        }
-        for name, (value, expected) in needed.items():
-            if value != expected:
-                raise InputError(
-                    f"{name}: got {value!r} beside token_selector, expected {expected!r}. Remove "
-                    "one of the two."
-                )
 
     def _derive_batch_geometry(self) -> None:
         """Turn prompts per batch and updates per batch into TRL's accumulation settings."""

@@ -6,6 +6,7 @@ exactly zero. Neither padding nor such rows change the gradient; leaving them ou
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -54,47 +55,45 @@ def choose_rows(lengths: Tensor, keep: Tensor, num_rows: int) -> Tensor:
     return chosen[lengths[chosen].argsort(stable=True)]
 
 
-def pack_rows(prompts: Tensor, completions: Tensor, num_parts: int, budget: int) -> list[Tensor]:
-    """Share rows of similar length out over micro-batches, by padded positions instead of rows.
+def pack_rows(prompts: Tensor, completions: Tensor, num_parts: int, budget: int) -> list[range]:
+    """Share rows out over micro-batches by padded positions instead of rows.
 
-    A micro-batch of r rows takes r * (longest prompt + longest completion) positions. Rows are
-    taken in ascending length; a micro-batch is closed when the next row would exceed the budget.
-    Where `num_parts` do not hold all rows that way, the budget is the least with which they do.
-    A row longer than the budget stands alone.
+    A micro-batch of r rows takes r * (longest prompt + longest completion) positions. It is closed
+    when the next row would exceed the budget. Where `num_parts` do not hold all rows that way, the
+    budget is the least with which they do. A row longer than the budget stands alone.
 
     Args:
-        prompts: Prompt tokens of each row, (R,).
+        prompts: Prompt tokens of each row, in the order the rows are packed in, (R,).
         completions: Completion tokens of each row, (R,).
         num_parts: Micro-batches there are, at least 1.
         budget: Most padded positions of one, at least 1.
 
     Returns:
-        Row numbers of each micro-batch, `num_parts` of them; those left over are empty.
+        The places of each micro-batch's rows, `num_parts` ranges; those left over are empty.
     """
-    order = (prompts + completions).argsort(stable=True).tolist()
-    sizes = [(int(prompts[row]), int(completions[row])) for row in order]
-    parts = _pack(sizes, budget)
-    if len(parts) > num_parts:
+    sizes = list(zip(prompts.tolist(), completions.tolist(), strict=True))
+    starts = _pack(sizes, budget)
+    if len(starts) > num_parts:
         whole = len(sizes) * (max(p for p, _ in sizes) + max(c for _, c in sizes))
         # A larger budget never needs more parts, so the least that suffices can be bisected.
         least = bisect_left(
             range(whole + 1), True, lo=budget, key=lambda b: len(_pack(sizes, b)) <= num_parts
         )
-        parts = _pack(sizes, least)
-    parts += [[] for _ in range(num_parts - len(parts))]
-    return [torch.tensor([order[i] for i in part], dtype=torch.long) for part in parts]
+        starts = _pack(sizes, least)
+    starts += [len(sizes)] * (num_parts + 1 - len(starts))
+    return [range(*ends) for ends in pairwise(starts)]
 
 
-def _pack(sizes: Sequence[tuple[int, int]], budget: int) -> list[list[int]]:
-    parts: list[list[int]] = []
+def _pack(sizes: Sequence[tuple[int, int]], budget: int) -> list[int]:
+    """Return where each micro-batch starts."""
+    starts: list[int] = []
     prompt = completion = 0
     for i, (p, c) in enumerate(sizes):
         prompt, completion = max(prompt, p), max(completion, c)
-        if not parts or (len(parts[-1]) + 1) * (prompt + completion) > budget:
-            parts.append([])
+        if not starts or (i - starts[-1] + 1) * (prompt + completion) > budget:
+            starts.append(i)
             prompt, completion = p, c
-        parts[-1].append(i)
-    return parts
+    return starts
 
 
 def take(

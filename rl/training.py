@@ -1,12 +1,8 @@
 """A run from loading the model to its summary."""
 
-import json
-import math
 import time
-from dataclasses import replace
 from typing import Any
 
-from accelerate.utils import gather_object
 from peft import LoraConfig
 from transformers import (
     PrinterCallback,
@@ -19,9 +15,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 from trl.trainer.utils import create_model_from_path
 
-from rl.evaluation.evaluate import default_ks, evaluate_problems, summarize
-from rl.evaluation.problems import Problem
-from rl.grouping import shard
+from rl.policy_evaluation import PolicyEvaluation
 from rl.preparation import Run
 from rl.progress import TrainingProgress
 from rl.run_files import MetricsFile
@@ -56,7 +50,7 @@ def train(run: Run) -> dict[str, Any]:
         trainer.remove_callback(PrinterCallback)
         if not config.disable_tqdm:
             trainer.add_callback(TrainingProgress())
-        evaluation = BeforeAndAfter(trainer, run)
+        evaluation = PolicyEvaluation(trainer, run)
         trainer.add_callback(evaluation)
         if config.max_sampled_tokens:
             trainer.add_callback(TokenBudget(trainer, config.max_sampled_tokens))
@@ -97,77 +91,3 @@ class TokenBudget(TrainerCallback):
         """Stop where the budget is spent; every rank knows the same count."""
         if self.trainer.costs.total["num_sampled_tokens"] >= self.max_sampled_tokens:
             control.should_training_stop = True
-
-
-class BeforeAndAfter(TrainerCallback):
-    """Evaluates the policy on the run's benchmarks before the first step and after the last."""
-
-    def __init__(self, trainer: LabelFreeGRPOTrainer, run: Run) -> None:
-        self.trainer = trainer
-        self.run = run
-        self.results: dict[str, dict[str, Any]] = {}
-
-    def on_train_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
-    ) -> None:
-        """Evaluate the untouched model; a resumed run reads what it found then."""
-        path = self.run.run_files.output_dir / "before.json"
-        if state.global_step == 0 and self.run.config.eval_base:
-            self._evaluate("before")
-            if state.is_world_process_zero and self.results:
-                path.write_text(json.dumps(self.results["before"]))
-        elif path.exists():
-            self.results["before"] = json.loads(path.read_text())
-
-    def on_train_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
-    ) -> None:
-        """Evaluate the trained model."""
-        self._evaluate("after")
-
-    def _evaluate(self, when: str) -> None:
-        for name, benchmark in self.run.benchmarks.items():
-            metrics = evaluate_policy(
-                self.trainer, benchmark.problems, self.run.config.eval_num_samples
-            )
-            found = metrics if len(self.run.benchmarks) == 1 else {name: metrics}
-            self.results.setdefault(when, {}).update(found)
-
-
-def evaluate_policy(
-    trainer: LabelFreeGRPOTrainer, problems: list[Problem], num_samples: int
-) -> dict[str, float]:
-    """Evaluate the policy as it is now with the run's own engine, each rank a share of problems.
-
-    Returns:
-        Metric -> mean over problems, the same on every rank.
-    """
-    trainer.sync_engine()
-    accelerator = trainer.accelerator
-    rank, num_ranks = accelerator.process_index, accelerator.num_processes
-    # Sampling from a sharded model is collective, so each rank samples as many problems as the
-    # others; a share that falls short is filled up with copies, which are left out of the result.
-    share = shard(problems, rank, num_ranks)
-    copies = [
-        replace(problems[0], id=f"copy {i}")
-        for i in range(math.ceil(len(problems) / num_ranks) - len(share))
-    ]
-    result = evaluate_problems(
-        trainer.engine,
-        trainer.processing_class,
-        [*share, *copies],
-        num_samples=num_samples,
-        seed=trainer.args.seed,
-        show_progress=accelerator.is_main_process and not trainer.args.disable_tqdm,
-    )
-    mine = result.samples[: len(share) * num_samples]
-    metrics = summarize(gather_object(mine), default_ks(num_samples))
-    return {name: estimate.value for name, estimate in metrics.items()}

@@ -47,7 +47,7 @@ def imported_modules(path):
 def test_there_is_something_to_check():
     assert {path.relative_to(ROOT).parts[0] for path in FILES} == set(FOLDERS)
     assert "rl.types" in imported_modules(ROOT / "rewards" / "majority_vote.py")
-    assert "rl.evaluation.evaluate" in imported_modules(ROOT / "rl" / "training.py")
+    assert "rl.evaluation.evaluate" in imported_modules(ROOT / "rl" / "policy_evaluation.py")
 
 
 # Sizes and names.

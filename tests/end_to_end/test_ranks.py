@@ -102,14 +102,13 @@ def test_the_gradient_does_not_depend_on_ranks_nor_on_the_rows_left_out(recipe, 
 # Votes that stop once they are decided: the ranks need different numbers of them.
 
 ADAPTIVE = {
-    "num_votes": {"min": 8, "max": 24, "confidence": 0.8, "chunk": 4},
+    "num_votes": {"min": 8, "max": 24, "confidence": 0.7, "chunk": 4},
     "answer_methods": ["last_number"],
     "max_completion_length": 3,  # of random tokens, so that some prompts have a clear leader
 }
 
 
-@pytest.mark.parametrize("use_vllm", [False, True])
-def test_adaptive_votes_do_not_depend_on_ranks(recipe, tmp_path, use_vllm):
+def test_adaptive_votes_do_not_depend_on_ranks(recipe, tmp_path):
     found, costs = {}, {}
     for num_ranks in (1, 2):
         output_dir = launch(
@@ -121,7 +120,6 @@ def test_adaptive_votes_do_not_depend_on_ranks(recipe, tmp_path, use_vllm):
             num_updates=1,
             per_device_train_batch_size=8,
             max_steps=1,
-            use_vllm=use_vllm,
             **ADAPTIVE,
         )
         found[num_ranks] = read_rollouts(output_dir)

@@ -1,8 +1,19 @@
 """Every way to sample and to shard that a CPU can run, for real, and what each saves."""
 
+from collections import Counter
+
 import pytest
 import torch
-from launching import REWARD, launch, load_policy, one_process, ranks, read_metrics, zero
+from launching import (
+    REWARD,
+    launch,
+    load_policy,
+    one_process,
+    ranks,
+    read_metrics,
+    read_rollouts,
+    zero,
+)
 
 LORA = {"r": 4, "target_modules": "all-linear"}
 # Two more forward passes and loss terms of ours, which sharded and wrapped models must take too.
@@ -44,8 +55,19 @@ def assert_samplers_agree(metrics):
 
 
 def test_vllm_colocated_on_two_ranks(recipe, tmp_path, tiny_model_folder):
-    launch(ranks(2), recipe, tmp_path / "run", use_vllm=True)
+    # With votes that stop once they are decided; three random tokens often agree on a number.
+    launch(
+        ranks(2),
+        recipe,
+        tmp_path / "run",
+        use_vllm=True,
+        num_votes={"min": 8, "max": 24, "confidence": 0.6, "chunk": 4},
+        answer_methods=["last_number"],
+        max_completion_length=3,
+    )
     assert_samplers_agree(assert_trained(tmp_path / "run", tiny_model_folder))
+    num_votes = Counter((line["step"], line["visit"]) for line in read_rollouts(tmp_path / "run"))
+    assert 8 <= min(num_votes.values()) < 24
 
 
 def test_vllm_server_with_folder_sync(recipe, tmp_path, tiny_model_folder, free_port):

@@ -72,25 +72,26 @@ def test_joined_parts_are_the_whole():
 
 def packed(sizes, num_parts, budget):
     prompts, completions = torch.tensor(sizes, dtype=torch.long).reshape(-1, 2).T
-    return [part.tolist() for part in pack_rows(prompts, completions, num_parts, budget)]
+    return [list(part) for part in pack_rows(prompts, completions, num_parts, budget)]
+
+
+SIZES = [(1, 1), (1, 2), (1, 3), (1, 8)]
 
 
 def test_rows_are_packed_by_positions():
     assert packed([], 2, 10) == [[], []]
     assert packed([(1, 2)], 1, 1) == [[0]]  # longer than the budget: alone
-    # Ascending by length: rows 1 (2), 3 (3), 0 (4), 2 (9). Two rows of 1 + 2 take 6 positions,
-    # three of 1 + 3 take 12; row 2 takes 9 alone.
-    sizes = [(1, 3), (1, 1), (1, 8), (1, 2)]
-    assert packed(sizes, 4, 12) == [[1, 3, 0], [2], [], []]
-    assert packed(sizes, 4, 11) == [[1, 3], [0], [2], []]
+    # Two rows of 1 + 2 take 6 positions, three of 1 + 3 take 12, the last takes 9 alone.
+    assert packed(SIZES, 4, 12) == [[0, 1, 2], [3], [], []]
+    assert packed(SIZES, 4, 11) == [[0, 1], [2], [3], []]
     # The longest prompt and the longest completion may be of different rows: 2 * (5 + 5) = 20.
     assert packed([(5, 1), (1, 5)], 2, 20) == [[0, 1], []]
     assert packed([(5, 1), (1, 5)], 2, 19) == [[0], [1]]
 
 
 def test_a_budget_that_needs_too_many_parts_is_raised_as_little_as_possible():
-    # One part must hold all four rows, 4 * (1 + 8) = 36 positions; two parts hold [1, 3, 0], [2].
-    sizes = [(1, 3), (1, 1), (1, 8), (1, 2)]
-    assert packed(sizes, 1, 5) == [[1, 3, 0, 2]]
-    assert packed(sizes, 2, 1) == [[1, 3, 0], [2]]
-    assert packed(sizes, 3, 1) == [[1, 3], [0], [2]]
+    # One part must hold all four rows, 4 * (1 + 8) = 36 positions; with two, the larger is
+    # 3 * (1 + 3) = 12; with three, 2 * (1 + 2) = 6 is enough but for the last row, which needs 9.
+    assert packed(SIZES, 1, 5) == [[0, 1, 2, 3]]
+    assert packed(SIZES, 2, 1) == [[0, 1, 2], [3]]
+    assert packed(SIZES, 3, 1) == [[0, 1], [2], [3]]
