@@ -117,6 +117,8 @@ def after_thought(text: str) -> str:
         >>> after_thought("<think>7?</think>8"), after_thought("so <think>7"), after_thought("8")
         ('8', 'so ', '8')
     """
+    if "think>" not in text:
+        return text
     _, closed, rest = text.rpartition("</think>")
     return rest if closed or "<think>" not in text else text.partition("<think>")[0]
 
@@ -129,7 +131,8 @@ def _clean(answer: str) -> str | None:
 
 def _find_boxed(text: str) -> str | None:
     """Look at the last box, the common case, before reading the whole text once."""
-    start = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    start = text.rfind("\\boxed")
+    start = max(start, text.rfind("\\fbox", max(start, 0)))
     if start < 0:
         return None
     box = _BOX.match(text, start)
@@ -143,6 +146,9 @@ def _find_boxed(text: str) -> str | None:
 
 
 def _balanced(text: str, start: int) -> str | None:
+    end = text.find("}", start, start + _MAX_BOX_CHARACTERS)
+    if text.find("{", start, end) < 0:  # most boxes hold no further braces
+        return text[start:end] if end >= 0 else None
     depth = 1
     for match in _BRACE.finditer(text, start, start + _MAX_BOX_CHARACTERS):
         token = match.group()
