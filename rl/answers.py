@@ -46,6 +46,7 @@ __all__ = [
     "cluster_groups",
     "completion_state",
     "extract_answer",
+    "forget_answers",
     "group_clusters",
     "same_answer",
     "start_verifier",
@@ -139,6 +140,12 @@ def start_verifier() -> None:
 def close_verifier() -> None:
     """End this process's worker; the interpreter's own exit does it where it runs exit handlers."""
     _verifier.close()
+
+
+def forget_answers() -> None:
+    """Empty this process's caches of keys and verdicts, to measure what cold ones cost."""
+    answer_key.cache_clear()
+    _verifier.clear()
 
 
 def verification_counters() -> VerificationCounters:
