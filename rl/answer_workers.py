@@ -174,7 +174,7 @@ class PairVerifier:
     def _started_pool(self) -> ProcessPool:
         # A forked child, such as a data loader's worker, inherits this object but not its pool.
         if self._pool is None or self._pool_owner != os.getpid():
-            context = _WorkerContext()
+            context = WorkerContext()
             context.set_forkserver_preload(["rl.answer_verifier"])
             self._pool = ProcessPool(max_workers=1, initializer=_start_worker, context=context)
             self._pool_owner = os.getpid()
@@ -214,5 +214,7 @@ class _WorkerProcess(ForkServerProcess):
             super().start()
 
 
-class _WorkerContext(ForkServerContext):
+class WorkerContext(ForkServerContext):
+    """Starts workers that do not import the program's main module again."""
+
     Process = _WorkerProcess

@@ -12,8 +12,9 @@ from accelerate.utils import gather_object
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from rl.evaluation.criteria import LABEL_FREE_CRITERIA
-from rl.evaluation.evaluate import default_ks, evaluate_problems, summarize
+from rl.evaluation.evaluate import evaluate_problems
 from rl.evaluation.problems import Problem
+from rl.evaluation.summary import default_ks, summarize
 from rl.grouping import shard
 from rl.preparation import Run
 from rl.rollout_trainer import RolloutGRPOTrainer

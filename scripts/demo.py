@@ -1,6 +1,7 @@
 """The main job on a laptop: grow a tiny base model, train it on prompts without answers, compare.
 
-Runs scripts/build_testbed.py and scripts/train.py recipes/demo.yaml, then prints one table.
+Runs scripts/build_testbed.py, scripts/train.py recipes/demo.yaml and scripts/report.py, then prints
+one table.
 """
 
 import argparse
@@ -48,11 +49,13 @@ def main() -> None:
         *overrides,
     )
     summary = json.loads((arguments.output_dir / "summary.json").read_text())
+    run("scripts/report.py", str(arguments.output_dir))
     print_table(summary, arguments.seed)
     print(f"Testbed:  {TESTBED} (base model, unlabelled train prompts, labelled held-out problems)")
     print(
         f"Run:      {arguments.output_dir} (trained model, metrics.jsonl, rollouts/, summary.json)"
     )
+    print(f"Report:   {arguments.output_dir / 'report.html'} (results, curves, every rollout)")
     print(f"Time:     {time.monotonic() - start:.0f} s")
 
 

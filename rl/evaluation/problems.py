@@ -1,15 +1,16 @@
 """Labelled problems, read from a file or the hub: what an evaluation samples and grades."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypedDict, Unpack
 
-from rl.data import Prompt, labels_of, prompts_of
+from rl.data import Prompt, prompts_of
 from rl.errors import InputError
-from rl.tables import Table, load_table
+from rl.evaluation.benchmarks import BENCHMARKS, short_name, split_name
+from rl.evaluation.rows import Row, find_layout, read_rows
+from rl.evaluation.sources import Source, load_source
+from rl.evaluation.templates import apply_template, find_template
 
-PROMPT_COLUMNS = ("prompt", "problem", "question")
-LABEL_COLUMNS = ("label", "answer", "final_answer")
-ID_COLUMNS = ("id", "unique_id")
+_COLUMNS = ("prompt_column", "label_column", "options_column", "kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,87 +20,183 @@ class Problem:
     Attributes:
         id: Names the problem within its benchmark.
         prompt: Text, or chat messages.
-        label: The right answer, plain or LaTeX.
+        label: The right answer, plain or LaTeX; the letter of a multiple choice.
+        choices: Letters of a multiple choice, such as "ABCD"; None for any other problem.
+        question: The problem as the source states it, without the words of a template or a system
+            prompt; None where the source gives messages.
     """
 
     id: str
     prompt: Prompt
     label: str
+    choices: str | None = None
+    question: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """The problems of one source and the columns they were read from."""
+    """The problems of one source and how they were read.
+
+    Attributes:
+        problems: At least one.
+        prompt_column: Column of the prompts.
+        label_column: Column of the labels.
+        name: What its results are filed under.
+        place: The file or the hub id.
+        revision: Commit of the hub dataset, None if it is not known or a file.
+        fingerprint: The `datasets` library's hash of what it loaded, None for a file.
+        template: Prompt template, None where the prompts are put as they are.
+        expected_size: Number of problems a named benchmark has, None for any other.
+    """
 
     problems: list[Problem]
     prompt_column: str
     label_column: str
+    name: str = ""
+    place: str = ""
+    revision: str | None = None
+    fingerprint: str | None = None
+    template: str | None = None
+    expected_size: int | None = None
+
+
+class Reading(TypedDict, total=False):
+    """How a source is read; everything may be left out.
+
+    Attributes:
+        split: Split of a hub dataset; None takes the named benchmark's, or "test".
+        config_name: Configuration of a hub dataset; None takes the named benchmark's.
+        revision: Branch, tag or commit of a hub dataset; None takes its newest.
+        prompt_column: Column with the prompt; None takes the named benchmark's if it is there, or
+            else `prompt`, `problem` or `question`, in any letter case.
+        label_column: Column with the label; None takes the named benchmark's if it is there, or
+            else `label`, `answer` or `final_answer`.
+        options_column: Column with the list of a multiple choice's options.
+        kind: "maths", "hashes" or "choice" (see `rl.evaluation.benchmarks`); None takes the named
+            benchmark's, or "choice" with an `options_column`, or "maths".
+        option_seed: Seed of the order of options, for benchmarks that shuffle them; 0 if left out.
+    """
+
+    split: str | None
+    config_name: str | None
+    revision: str | None
+    prompt_column: str | None
+    label_column: str | None
+    options_column: str | None
+    kind: str | None
+    option_seed: int
 
 
 def load_benchmark(
     name_or_path: str,
     *,
-    split: str = "test",
-    config_name: str | None = None,
-    prompt_column: str | None = None,
-    label_column: str | None = None,
+    template: str | None = None,
     system_prompt: str | None = None,
     prompt_suffix: str | None = None,
+    **reading: Unpack[Reading],
 ) -> Benchmark:
     """Load labelled problems.
 
-    A problem's id is its value in the column `id` or `unique_id` where those values are unique, and
-    its row, from 0, otherwise.
+    A problem's id is its value in the benchmark's own column, or else in `id` or `unique_id`, where
+    those values are unique, and its row, from 0, otherwise.
 
     Args:
-        name_or_path: A .jsonl, .json, .csv (also .gz) or .parquet file, a folder or a hub id.
-        split: Split of a hub dataset; a file has none.
-        config_name: Configuration of a hub dataset.
-        prompt_column: Column with the prompt; None takes the first of `PROMPT_COLUMNS` there is,
-            in any letter case.
-        label_column: Column with the label; None takes the first of `LABEL_COLUMNS` there is.
-        system_prompt: As for `rl.data.load_prompts`.
-        prompt_suffix: As for `rl.data.load_prompts`.
+        name_or_path: A name of `rl.evaluation.benchmarks`, `NAME=FILE` for a local copy of one, a
+            .jsonl, .json, .csv (also .gz) or .parquet file, a folder or a hub id.
+        template: A name of `rl.evaluation.templates`; None puts the problem as it is, after
+            `system_prompt` and before `prompt_suffix`.
+        system_prompt: As for `rl.data.load_prompts`; not with a template.
+        prompt_suffix: As for `rl.data.load_prompts`; not with a template.
+        reading: See `Reading`.
 
     Raises:
         InputError: If the source cannot be read, a column is missing, or a row lacks a prompt or a
             label.
     """
-    table = load_table(name_or_path, split=split, config_name=config_name)
-    prompt_column = prompt_column or _detect(table, PROMPT_COLUMNS, "prompt_column")
-    label_column = label_column or _detect(table, LABEL_COLUMNS, "label_column")
+    name, _ = split_name(name_or_path)
+    spec = BENCHMARKS[name] if name else None
+    source = _load_named(name_or_path, reading)
+    columns = {key: reading.get(key) for key in _COLUMNS}
+    layout = find_layout(source.table, spec, **columns)
+    if template is not None:
+        _check_template(template, layout.kind, system_prompt, prompt_suffix)
+    rows = read_rows(source.table, layout, reading.get("option_seed", 0))
+    problems = _put(rows, layout.prompt_column, template, system_prompt, prompt_suffix)
+    return Benchmark(
+        problems=problems,
+        prompt_column=layout.prompt_column,
+        label_column=layout.label_column,
+        name=short_name(name_or_path),
+        place=source.place,
+        revision=source.revision,
+        fingerprint=source.fingerprint,
+        template=template,
+        expected_size=spec.size if spec else None,
+    )
+
+
+def _put(
+    rows: list[Row],
+    column: str,
+    template: str | None,
+    system_prompt: str | None,
+    prompt_suffix: str | None,
+) -> list[Problem]:
+    """Turn what a source states into what a model is asked."""
     prompts = prompts_of(
-        table, prompt_column, system_prompt=system_prompt, prompt_suffix=prompt_suffix
+        {column: [row.question for row in rows]},
+        column,
+        system_prompt=system_prompt,
+        prompt_suffix=prompt_suffix,
     )
-    labels = labels_of(table, label_column)
-    problems = []
-    for row, (problem_id, prompt, label) in enumerate(
-        zip(_problem_ids(table), prompts, labels, strict=True)
-    ):
-        if label is None:
-            raise InputError(
-                f"label in row {row} (from 0), column {label_column!r}: got none, expected the "
-                "right answer. Fill it in, remove the row or name another column."
-            )
-        problems.append(Problem(id=problem_id, prompt=prompt, label=label))
-    return Benchmark(problems=problems, prompt_column=prompt_column, label_column=label_column)
+    if template is not None:
+        prompts = [
+            apply_template(template, prompt, row.letters, column)
+            for prompt, row in zip(prompts, rows, strict=True)
+        ]
+    return [
+        Problem(
+            id=row.id,
+            prompt=prompt,
+            label=row.label,
+            choices=row.letters,
+            question=row.question if isinstance(row.question, str) else None,
+        )
+        for prompt, row in zip(prompts, rows, strict=True)
+    ]
 
 
-def _detect(table: Table, candidates: Sequence[str], setting: str) -> str:
-    by_lower_case = {name.lower(): name for name in table}
-    for candidate in candidates:
-        if candidate in by_lower_case:
-            return by_lower_case[candidate]
-    raise InputError(
-        f"{setting}: got none of the columns {', '.join(candidates)}, expected one of the file's "
-        f"own ({', '.join(sorted(table))}). Name it."
+def _load_named(name_or_path: str, reading: Reading) -> Source:
+    name, path = split_name(name_or_path)
+    spec = BENCHMARKS[name] if name else None
+    return load_source(
+        path or (spec.hub_id if spec else name_or_path),
+        split=reading.get("split") or (spec.split if spec else "test"),
+        config_name=reading.get("config_name") or (spec.config_name if spec else None),
+        revision=reading.get("revision"),
+        local_way=f"pass {name}=FILE with its .jsonl, .json, .csv or .parquet file"
+        if name
+        else None,
     )
 
 
-def _problem_ids(table: Table) -> list[str]:
-    num_problems = len(next(iter(table.values())))
-    for column in ID_COLUMNS:
-        ids = [str(value) for value in table.get(column, [])]
-        if len(set(ids)) == num_problems:
-            return ids
-    return [str(row) for row in range(num_problems)]
+def default_template(name_or_path: str) -> str | None:
+    """Return the template a named benchmark is put with, None for any other source."""
+    name, _ = split_name(name_or_path)
+    return BENCHMARKS[name].template if name else None
+
+
+def _check_template(
+    template: str, kind: str, system_prompt: str | None, prompt_suffix: str | None
+) -> None:
+    if system_prompt is not None or prompt_suffix is not None:
+        raise InputError(
+            f"--template: got {template!r} beside a system prompt or a suffix, expected one or the "
+            "other. Leave --template out to put your own words around the problem."
+        )
+    asks_for_letters = find_template(template).for_choices
+    if asks_for_letters and kind != "choice":
+        raise InputError(
+            f"--template: got {template!r}, which asks for a letter, for problems without options, "
+            "expected a template of another kind. Name another one."
+        )

@@ -20,29 +20,42 @@ class SampleRecord:
     Attributes:
         problem_id: Names the problem within its benchmark.
         sample: Position among the problem's samples, from 0.
-        seed: The problem's seed; sample i is a function of the prompt, this seed and i.
-        prompt_id: Hash of the rendered prompt.
+        seed: The problem's seed; sample i is a function of the prompt, this seed and i. None if it
+            is not known.
+        prompt_id: Hash of the rendered prompt, or of the messages where an endpoint renders them.
         completion: Sampled text, special tokens removed.
-        num_tokens: Sampled tokens, the end token included.
-        truncated: Whether sampling stopped at the length limit.
+        num_tokens: Sampled tokens, the end token included; None if it is not known.
+        truncated: Whether sampling stopped at the length limit; None if it is not known.
         answer: Answer extracted from the completion, None if there is none.
         cluster: The answer's equivalence class among the problem's samples, from 0 in order of
             first appearance; None if there is no answer.
         correct: Whether the answer's class equals the label; False if there is no answer.
         label: The problem's label.
+        choices: Letters of a multiple-choice problem, None for any other.
+        must_close_thought: Whether the prompt, or the user, says that the model thinks first: then
+            a completion without `</think>` holds no answer.
+        finish_reason: Why sampling stopped: "stop", "length", or what an endpoint reports.
+        latency_seconds: From asking an endpoint to its reply, None for an engine that samples many
+            completions together.
+        grader: Version of the rules that graded the sample, see `rl.evaluation.grading`.
     """
 
     problem_id: str
     sample: int
-    seed: int
+    seed: int | None
     prompt_id: str
     completion: str
-    num_tokens: int
-    truncated: bool
+    num_tokens: int | None
+    truncated: bool | None
     answer: str | None = None
     cluster: int | None = None
     correct: bool = False
     label: str
+    choices: str | None = None
+    must_close_thought: bool = False
+    finish_reason: str | None = None
+    latency_seconds: float | None = None
+    grader: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +67,14 @@ class Estimate:
         ci_low: Lower end of the interval.
         ci_high: Upper end of the interval.
         n: Number of problems.
+        standard_error: Between-problem standard error of the mean, None for one problem.
     """
 
     value: float
     ci_low: float
     ci_high: float
     n: int
+    standard_error: float | None = None
 
 
 def read_samples(output_dir: Path) -> list[SampleRecord]:
@@ -96,7 +111,7 @@ def write_samples(output_dir: Path, records: Iterable[SampleRecord]) -> None:
 
 
 def write_summary(output_dir: Path, metrics: dict[str, Estimate]) -> None:
-    """Write summary.json: metric -> value, ci_low, ci_high, n."""
+    """Write summary.json: metric -> value, ci_low, ci_high, n, standard_error."""
     summary = {name: asdict(estimate) for name, estimate in metrics.items()}
     replace_file(output_dir / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
 

@@ -198,3 +198,174 @@ def test_the_script_runs_by_itself_and_a_hub_id_without_a_network_names_the_way_
     assert run.returncode == 2
     assert "got 'owner/name', expected a file, or a dataset the hub can deliver" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+FIXTURES = ROOT / "tests" / "rl" / "evaluation" / "fixtures"
+
+
+def manifest_of(folder):
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def test_the_named_benchmarks_are_listed(evaluate, capsys):
+    evaluate(["--list_benchmarks"])
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("aime24", "gpqa", "mmlu_pro", "qwen25-math-cot"))
+
+
+def test_several_benchmarks_have_a_folder_each(evaluate, arguments, benchmark, tmp_path, capsys):
+    other = tmp_path / "second.jsonl"
+    other.write_text('{"prompt": "1+1=", "label": 2}\n')
+    local = tmp_path / "local.jsonl"
+    local.write_text('{"problem": "2+2=", "answer": "4", "unique_id": "own"}\n')
+    extra = ["--benchmark", f"{other},math500={local}", "--template", "plain"]
+    evaluate([*arguments, *extra, "--num_samples", "4", "--g_pass", "0.5,1"])
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == ["benchmark", "math500", "second"]
+    [problem] = {line["problem_id"] for line in read_lines(out / "math500" / "samples.jsonl")}
+    assert problem == "own"
+    manifest = manifest_of(out / "math500")
+    assert manifest["template"] == "plain"
+    assert manifest["dataset"]["place"] == str(local)
+    assert (manifest["dataset"]["revision"], manifest["dataset"]["expected_size"]) == (None, 500)
+    assert len(manifest["settings"]["tokenizer_hash"]) == 16
+    assert "g-pass@4_0.5" in json.loads((out / "second" / "summary.json").read_text())
+    printed = capsys.readouterr().out
+    assert "math500 is known with 500 problems; numbers on 1 are not comparable" in printed
+    assert "all benchmarks" in printed
+    # The samples of one benchmark do not depend on the others.
+    evaluate(
+        [
+            *arguments[:2],
+            "--benchmark",
+            str(benchmark),
+            "--template",
+            "plain",
+            "--output_dir",
+            str(tmp_path / "alone"),
+            "--num_samples",
+            "4",
+        ]
+    )
+    alone = tmp_path / "alone" / "samples.jsonl"
+    assert alone.read_text() == (out / "benchmark" / "samples.jsonl").read_text()
+    # All of them are graded again in one call.
+    before = {path: path.read_text() for path in out.glob("*/summary.json")}
+    evaluate(["--rescore", str(out), "--g_pass", "0.5,1"])
+    assert {path: path.read_text() for path in before} == before
+
+
+def test_what_a_run_was_trained_on_is_told(evaluate, arguments, tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    (tmp_path / "train.json").write_text('[{"prompt": " 1+1= "}, {"prompt": "9+9="}]')
+    (run / "config.yaml").write_text(f"settings: {{dataset: {tmp_path / 'train.json'}}}")
+    evaluate([*arguments, "--num_samples", "2", "--train_run", str(run)])
+    assert "1 of 2 problems were trained on (compared with 2" in capsys.readouterr().out
+    overlap = manifest_of(tmp_path / "out")["train_overlap"]
+    assert (overlap["share"], overlap["problem_ids"]) == (0.5, ["0"])
+
+
+def test_completions_from_elsewhere_are_scored_and_refereed(evaluate, tmp_path, capsys):
+    path = tmp_path / "completions.jsonl"
+    rows = [r"\boxed{0.5}", "so $1/2$"]
+    path.write_text(
+        json.dumps({"id": "p", "completions": rows, "label": r"\frac12"}) + "\n", encoding="utf-8"
+    )
+    out = tmp_path / "scored"
+    evaluate(["--score", str(path), "--output_dir", str(out), "--referee", "math_verify"])
+    assert [line["correct"] for line in read_lines(out / "samples.jsonl")] == [True, False]
+    printed = capsys.readouterr().out
+    assert "math_verify, agrees on 50.0000% of 2 completions" in printed
+    assert "1: we find no answer, the referee takes one from the text" in printed
+    report = json.loads((out / "referee.json").read_text())
+    assert report["disagreements"][0]["sample"] == 1
+
+
+def test_a_chat_template_and_its_arguments_reach_the_prompt(evaluate, arguments, tmp_path):
+    template = tmp_path / "template.jinja"
+    template.write_text("{{ messages[-1].content if plain else '1+1=' }}")
+    chat = [
+        *arguments,
+        "--num_samples",
+        "1",
+        "--template",
+        "chat",
+        "--chat_template",
+        str(template),
+    ]
+    evaluate([*chat, "--output_dir", str(tmp_path / "same")])
+    evaluate([*chat, "--output_dir", str(tmp_path / "own"), "--chat_template_args", '{"plain": 1}'])
+    same, own = (read_lines(tmp_path / name / "samples.jsonl") for name in ("same", "own"))
+    assert same[0]["prompt_id"] == same[1]["prompt_id"] == own[0]["prompt_id"]
+    assert own[1]["prompt_id"] != own[0]["prompt_id"]
+
+
+def test_a_model_that_thinks_answers_after_its_thought(evaluate, arguments, tmp_path):
+    evaluate([*arguments, "--num_samples", "4", "--thinking"])
+    samples = read_lines(tmp_path / "out" / "samples.jsonl")
+    assert all(s["must_close_thought"] and s["answer"] is None for s in samples)
+    evaluate(["--rescore", str(tmp_path / "out")])
+    assert read_lines(tmp_path / "out" / "samples.jsonl") == samples
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--engine", "openai"], "--base_url: got none with --engine openai"),
+        (["--base_url", "http://x/v1"], "expected an address with --engine openai and only there"),
+        (
+            ["--engine", "openai", "--base_url", "http://x/v1", "--api_key_env", "NO_SUCH_KEY"],
+            "got the variable NO_SUCH_KEY, which is not set",
+        ),
+        (["--min_p", "2"], "--min_p: got 2.0, expected between 0 and 1"),
+        (["--concurrency", "0"], "--concurrency: got 0"),
+        (["--revision", "main"], "--revision: got 'main' for"),
+        (["--template", "qwen-boxed", "--prompt_suffix", "!"], "expected one or the other"),
+        (["--template", "choice-letter"], "which asks for a letter"),
+        (["--train_run", "/missing"], "--train_run: got /missing"),
+        (["--chat_template", "/missing"], "--chat_template: got /missing"),
+        (["--chat_template_args", '{"a": 1}'], "got a model without a chat template"),
+        (["--score", "/missing"], "--score: got /missing"),
+    ],
+)
+def test_bad_input_of_the_newer_options(evaluate, arguments, capsys, extra, message):
+    with pytest.raises(SystemExit) as exit_info:
+        evaluate([*arguments, *extra])
+    assert exit_info.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [["--g_pass", "0"], ["--g_pass", "x"], ["--k", "a"], ["--chat_template_args", "[1]"]],
+)
+def test_values_that_cannot_be_parsed_are_refused(evaluate, arguments, capsys, extra):
+    with pytest.raises(SystemExit) as exit_info:
+        evaluate([*arguments, *extra])
+    assert exit_info.value.code == 2
+    assert f"argument {extra[0]}: got" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["gsm8k", "gpqa_diamond", "mmlu_pro"])
+def test_named_benchmarks_run_from_a_local_copy(evaluate, model_dir, tmp_path, name):
+    # The tiny model's context holds a word of the prompt; what counts is that it runs.
+    template = tmp_path / "template.jinja"
+    template.write_text("1+1=")
+    place = f"{name}={FIXTURES / name}.jsonl"
+    extra = ["--num_samples", "2", "--chat_template", str(template)]
+    evaluate(
+        [
+            "--model",
+            str(model_dir),
+            "--benchmark",
+            place,
+            "--output_dir",
+            str(tmp_path / "out"),
+            *extra,
+        ]
+    )
+    samples = read_lines(tmp_path / "out" / "samples.jsonl")
+    assert {s["choices"] is None for s in samples} == {name == "gsm8k"}

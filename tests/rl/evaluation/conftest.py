@@ -18,7 +18,8 @@ class WrittenEngine:
     def generate(self, prompt_ids, num_samples, seeds, first_sample=0):
         prompts = [self.tokenizer.decode(ids) for ids in prompt_ids]
         self.calls.append((prompts, num_samples, seeds))
-        return [[self._sample(t) for t in self.completions[p][:num_samples]] for p in prompts]
+        chosen = slice(first_sample, first_sample + num_samples)
+        return [[self._sample(t) for t in self.completions[p][chosen]] for p in prompts]
 
     def _sample(self, text):
         truncated = text.endswith("...")

@@ -68,6 +68,9 @@ def test_the_metrics_of_two_problems_by_hand(make_engine, tokenizer):
     # pass@2: 1 - C(2,2)/C(4,2) = 5/6. maj@2: pairs 7-half 2 x 1/2, half-half 1, half-none 2 = 4/6.
     # Tokens of half: 9 + 1, 15 + 1, 6 (truncated, no end token), 15 + 1, 48 in all; of sum: 1 + 1,
     # 7, 0 + 1, 8 + 1, 19 in all.
+    assert {name: values.pop(f"pass^{name}") for name in (1, 2, 4)} == pytest.approx(
+        {1: 0.5 / 2, 2: 1 / 6 / 2, 4: 0.0}
+    )
     assert values == pytest.approx(
         {
             "pass@1": 0.5 / 2,
@@ -84,9 +87,10 @@ def test_the_metrics_of_two_problems_by_hand(make_engine, tokenizer):
             "num_distinct_answers": (2 + 0) / 2,
         }
     )
-    # The mean of two problems, 1 and 0, is resampled as 0, 0.5 or 1.
+    # The mean of two problems, 1 and 0, is resampled as 0, 0.5 or 1; s = 1 / sqrt(2).
     estimate = result.metrics["maj@4"]
     assert (estimate.ci_low, estimate.ci_high, estimate.n) == (0.0, 1.0, 2)
+    assert estimate.standard_error == pytest.approx(0.5)
 
 
 def test_records_say_where_each_sample_comes_from(make_engine, tokenizer):
@@ -118,6 +122,7 @@ def test_nothing_is_written_without_a_folder_and_all_of_it_with_one(
     result = evaluate(engine, tokenizer, [HALF, SUM], output_dir=tmp_path)
     assert read_samples(tmp_path) == result.samples
     summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["maj@4"].pop("standard_error") == pytest.approx(0.5)
     assert summary["maj@4"] == {"value": 0.5, "ci_low": 0.0, "ci_high": 1.0, "n": 2}
     assert evaluate(engine, tokenizer, [HALF, SUM]).metrics == result.metrics
 

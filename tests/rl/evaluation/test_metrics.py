@@ -2,7 +2,7 @@ from itertools import combinations
 
 import pytest
 
-from rl.evaluation.metrics import avg_at_n, bootstrap_intervals, maj_at_k, pass_at_k
+from rl.evaluation.metrics import avg_at_n, g_pass_at_k, maj_at_k, pass_at_k, pass_hat_k
 
 
 @pytest.mark.parametrize(
@@ -98,20 +98,58 @@ def test_some_class_wins_unless_nobody_answers():
     assert sum(maj_at_k(counts, [i], 4, 3) for i in range(3)) == pytest.approx(1 - 4 / 220)
 
 
-def test_the_interval_of_equal_values_is_the_value():
-    assert bootstrap_intervals([[0.25, 2.0]]) == [(0.25, 0.25), (2.0, 2.0)]
-    assert bootstrap_intervals([[0.5]] * 3) == [(0.5, 0.5)]
+@pytest.mark.parametrize(
+    ("num_samples", "num_correct", "k", "expected"),
+    [
+        (1, 0, 1, 0.0),
+        (1, 1, 1, 1.0),
+        (4, 1, 2, 0.0),  # one right sample makes no pair
+        (4, 3, 1, 0.75),  # pass^1 is the share of right samples
+        (4, 3, 2, 0.5),  # C(3,2)/C(4,2) = 3/6
+        (5, 4, 3, 0.4),  # C(4,3)/C(5,3) = 4/10
+        (4, 4, 4, 1.0),
+    ],
+)
+def test_pass_hat_k(num_samples, num_correct, k, expected):
+    assert pass_hat_k(num_samples, num_correct, k) == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_interval_is_that_of_the_binomial_for_each_metric():
-    # The mean of 100 resampled zeros and ones with p = 0.5 is Binomial(100, 0.5) / 100, whose 2.5%
-    # and 97.5% quantiles are 0.40 and 0.60; one step of 0.01 is sampling error.
-    first, second = bootstrap_intervals([[0.0, 10.0], [1.0, 12.0]] * 50)
-    assert first == pytest.approx((0.40, 0.60), abs=0.0101)
-    assert second == pytest.approx((10.80, 11.20), abs=0.0201)
+@pytest.mark.parametrize(
+    ("num_samples", "num_correct", "k", "threshold", "expected"),
+    [
+        (4, 0, 2, 0.5, 0.0),
+        (4, 4, 2, 1.0, 1.0),
+        (4, 2, 2, 1.0, 1 / 6),  # one of six pairs is all right
+        (4, 2, 2, 0.5, 5 / 6),  # one of six has no right sample
+        # 6 choose 4 = 15 draws; at least 3 of 4 right (0.6 * 4 = 2.4): C(4,4) + C(4,3) C(2,1) = 9
+        (6, 4, 4, 0.6, 9 / 15),
+        # 0.1 * 30 is 3.0000000000000004 in floats, and still means 3 of 30.
+        (30, 3, 30, 0.1, 1.0),
+    ],
+)
+def test_g_pass_at_k(num_samples, num_correct, k, threshold, expected):
+    found = g_pass_at_k(num_samples, num_correct, k, threshold)
+    assert found == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_interval_depends_on_the_seed_alone():
-    rows = [[0.0], [1.0], [0.3]] * 9
-    assert bootstrap_intervals(rows) == bootstrap_intervals(rows)
-    assert bootstrap_intervals(rows) != bootstrap_intervals(rows, seed=1)
+@pytest.mark.parametrize("k", [1, 2, 5, 8])
+@pytest.mark.parametrize("num_correct", [0, 1, 5, 8])
+def test_g_pass_lies_between_pass_at_k_and_pass_hat_k(num_correct, k):
+    whole, any_one = pass_hat_k(8, num_correct, k), pass_at_k(8, num_correct, k)
+    assert g_pass_at_k(8, num_correct, k, 1.0) == pytest.approx(whole, abs=1e-12)
+    assert g_pass_at_k(8, num_correct, k, 1 / k) == pytest.approx(any_one, abs=1e-12)
+    assert whole - 1e-12 <= g_pass_at_k(8, num_correct, k, 0.5) <= any_one + 1e-12
+
+
+@pytest.mark.parametrize("threshold", [0.0, -0.5, 1.5])
+def test_a_threshold_that_is_no_share_is_refused(threshold):
+    with pytest.raises(ValueError, match=f"threshold: got {threshold}, expected above 0"):
+        g_pass_at_k(4, 2, 2, threshold)
+
+
+@pytest.mark.parametrize(("num_correct", "k"), [(5, 1), (-1, 1), (2, 5), (2, 0)])
+def test_other_estimators_refuse_what_pass_at_k_refuses(num_correct, k):
+    with pytest.raises(ValueError, match="expected between"):
+        pass_hat_k(4, num_correct, k)
+    with pytest.raises(ValueError, match="expected between"):
+        g_pass_at_k(4, num_correct, k, 0.5)

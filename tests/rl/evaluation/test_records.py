@@ -61,6 +61,6 @@ def test_a_complete_line_that_is_no_record_is_named(tmp_path, line):
 def test_the_summary_maps_a_metric_to_its_estimate(tmp_path):
     write_summary(tmp_path, {"pass@1": Estimate(value=0.5, ci_low=0.4, ci_high=0.6, n=3)})
     assert json.loads((tmp_path / "summary.json").read_text()) == {
-        "pass@1": {"value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 3}
+        "pass@1": {"value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 3, "standard_error": None}
     }
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]

@@ -1,0 +1,179 @@
+"""The benchmarks that go by a name: where they are, how their columns are read, how they are put.
+
+A row of a benchmark is read in three ways ("kind"): `maths` has an answer, plain or LaTeX; `hashes`
+has a solution whose answer follows `####`; `choice` has options and the right one, by letter or by
+text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rl.errors import InputError
+
+Kind = Literal["maths", "hashes", "choice"]
+KINDS: tuple[Kind, ...] = ("maths", "hashes", "choice")
+_SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".gz")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSpec:
+    """A named benchmark.
+
+    Attributes:
+        hub_id: Dataset on the hub.
+        config_name: Its configuration, None for the only one.
+        split: Its split.
+        prompt_column: Column with the problem.
+        label_column: Column with the answer.
+        id_column: Column that names the problems, None for the row's number.
+        options_columns: Columns of a choice's options: one with a list of them, or several that
+            hold the wrong ones, to which the label is added.
+        shuffles_options: Whether each problem's options are shuffled, by a seed of its own.
+        size: Number of problems.
+        kind: How a row is read.
+        template: Prompt template it is put with unless another is named.
+        is_gated: Whether the hub asks for an account that accepted its terms.
+        note: What one should know about it.
+    """
+
+    hub_id: str
+    config_name: str | None = None
+    split: str = "test"
+    prompt_column: str = "problem"
+    label_column: str = "answer"
+    id_column: str | None = None
+    options_columns: tuple[str, ...] = ()
+    shuffles_options: bool = False
+    size: int
+    kind: Kind = "maths"
+    template: str = "qwen25-math-cot"
+    is_gated: bool = False
+    note: str = ""
+
+
+def _matharena(name: str, size: int) -> BenchmarkSpec:
+    return BenchmarkSpec(
+        hub_id=f"MathArena/{name}", split="train", id_column="problem_idx", size=size
+    )
+
+
+BENCHMARKS: dict[str, BenchmarkSpec] = {
+    "aime24": BenchmarkSpec(hub_id="HuggingFaceH4/aime_2024", split="train", size=30),
+    "aime25": _matharena("aime_2025", 30),
+    "aime26": _matharena("aime_2026", 30),
+    "amc23": BenchmarkSpec(
+        hub_id="zwhe99/amc23",
+        prompt_column="question",
+        size=40,
+        note="not the 83 problems of amc12_val83",
+    ),
+    "amc12_val83": BenchmarkSpec(
+        hub_id="AI-MO/aimo-validation-amc",
+        split="train",
+        size=83,
+        note="the AMC of TTRL, EVOL-RL and RENT; not amc23",
+    ),
+    "math500": BenchmarkSpec(hub_id="HuggingFaceH4/MATH-500", id_column="unique_id", size=500),
+    "minerva": BenchmarkSpec(hub_id="zwhe99/simplerl-minerva-math", size=272),
+    "olympiadbench": BenchmarkSpec(
+        hub_id="zwhe99/simplerl-OlympiadBench",
+        prompt_column="question",
+        label_column="final_answer",
+        size=675,
+        note="maths, English, text only",
+    ),
+    "hmmt_feb_2025": _matharena("hmmt_feb_2025", 30),
+    "hmmt_nov_2025": _matharena("hmmt_nov_2025", 30),
+    "hmmt_feb_2026": _matharena("hmmt_feb_2026", 33),
+    "brumo_2025": _matharena("brumo_2025", 30),
+    "gsm8k": BenchmarkSpec(
+        hub_id="openai/gsm8k",
+        config_name="main",
+        prompt_column="question",
+        size=1319,
+        kind="hashes",
+    ),
+    "gpqa_diamond": BenchmarkSpec(
+        hub_id="Idavidrein/gpqa",
+        config_name="gpqa_diamond",
+        split="train",
+        prompt_column="Question",
+        label_column="Correct Answer",
+        id_column="Record ID",
+        options_columns=("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3"),
+        shuffles_options=True,
+        size=198,
+        kind="choice",
+        template="choice-letter",
+        is_gated=True,
+    ),
+    "mmlu_pro": BenchmarkSpec(
+        hub_id="TIGER-Lab/MMLU-Pro",
+        prompt_column="question",
+        id_column="question_id",
+        options_columns=("options",),
+        size=12032,
+        kind="choice",
+        template="choice-letter",
+    ),
+}
+
+
+def split_name(text: str) -> tuple[str | None, str | None]:
+    """Read how a benchmark was named.
+
+    Returns:
+        (name in `BENCHMARKS` or None, file or hub id or None): `aime24` is ("aime24", None),
+        `aime24=FILE` is ("aime24", "FILE"), anything else is (None, text). A file that exists is
+        always a file.
+
+    Example:
+        >>> split_name("aime24"), split_name("aime24=a.json"), split_name("a.json")
+        (('aime24', None), ('aime24', 'a.json'), (None, 'a.json'))
+    """
+    if Path(text).expanduser().is_file():
+        return None, text
+    name, equals, path = text.partition("=")
+    if name in BENCHMARKS and (path or not equals):
+        return name, path or None
+    return None, text
+
+
+def short_name(text: str) -> str:
+    """Return what a benchmark's folder is called: its name, or that of its file or dataset.
+
+    Example:
+        >>> short_name("aime24=x/y.json"), short_name("x/heldout.jsonl.gz"), short_name("owner/set")
+        ('aime24', 'heldout', 'set')
+    """
+    name, path = split_name(text)
+    if name is not None:
+        return name
+    last = Path(path or text).name
+    return last.partition(".")[0] if Path(text).suffix in _SUFFIXES else last
+
+
+def split_benchmarks(texts: Sequence[str]) -> list[str]:
+    """Read what `--benchmark` was given: each text is one place, or several with commas.
+
+    Raises:
+        InputError: If two would be filed under one name.
+
+    Example:
+        >>> split_benchmarks(["aime24,math500", "own.jsonl"])
+        ['aime24', 'math500', 'own.jsonl']
+    """
+    places = []
+    for text in texts:
+        is_one = Path(split_name(text)[1] or text).expanduser().exists()
+        places += [text] if is_one else [part.strip() for part in text.split(",") if part.strip()]
+    names = [short_name(place) for place in places]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice or not places:
+        raise InputError(
+            f"--benchmark: got {', '.join(places) or 'none'}, expected benchmarks with different "
+            "names, because each has a folder of its own. Evaluate them in separate calls."
+        )
+    return places

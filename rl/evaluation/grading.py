@@ -1,0 +1,73 @@
+"""Grade samples: the answer, its class among the problem's samples, and whether it is the label's.
+
+The grader's version is a hash of the source files that decide a verdict, and Math-Verify's version.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import rl.answers
+from rl.answers import cluster_answers, extract_answer, same_answer
+from rl.evaluation.records import SampleRecord
+from rl.versions import library_versions
+
+Extract = Callable[[str], str | None]
+
+
+def grade(samples: Sequence[SampleRecord], extract: Extract = extract_answer) -> list[SampleRecord]:
+    """Fill in answer, cluster, correct and grader of one problem's samples.
+
+    The first answer of each class is compared with the label, once; its verdict holds for the
+    class. Without an answer a sample is wrong. Letters of a multiple choice are the same if they
+    are equal.
+
+    Args:
+        samples: All samples of one problem.
+        extract: Finds the answer in a completion; a multiple choice has its own way.
+
+    Returns:
+        New records in the same order.
+    """
+    answers = [sample_answer(sample, extract) for sample in samples]
+    is_choice = any(sample.choices for sample in samples)
+    clusters = _equal_letters(answers) if is_choice else cluster_answers(answers)
+    verdicts: dict[int | None, bool] = {None: False}
+    for sample, answer, cluster in zip(samples, answers, clusters, strict=True):
+        if cluster not in verdicts:
+            is_label = answer == sample.label if is_choice else same_answer(answer, sample.label)
+            verdicts[cluster] = is_label
+    version = grader_version()
+    return [
+        replace(sample, answer=answer, cluster=cluster, correct=verdicts[cluster], grader=version)
+        for sample, answer, cluster in zip(samples, answers, clusters, strict=True)
+    ]
+
+
+def sample_answer(sample: SampleRecord, extract: Extract = extract_answer) -> str | None:
+    """Extract one sample's answer; an unfinished thought has none."""
+    text = sample.completion
+    if sample.must_close_thought and "</think>" not in text:
+        return None
+    return extract_answer(text, choices=sample.choices) if sample.choices else extract(text)
+
+
+@cache
+def grader_version() -> str:
+    """Return the first 12 hex digits of a hash of everything that decides a verdict."""
+    digest = hashlib.sha256(
+        repr(sorted(library_versions(["math-verify", "sympy"]).items())).encode()
+    )
+    rules = sorted(Path(rl.answers.__file__).parent.glob("answer*.py"))
+    for path in [*rules, Path(__file__)]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _equal_letters(answers: Sequence[str | None]) -> list[int | None]:
+    numbers: dict[str, int] = {}
+    return [
+        None if answer is None else numbers.setdefault(answer, len(numbers)) for answer in answers
+    ]

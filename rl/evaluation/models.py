@@ -1,0 +1,221 @@
+"""Open what samples an evaluation: a tokenizer and an engine, or an endpoint."""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rl.data import tokenize_prompt
+from rl.errors import InputError
+from rl.evaluation.problems import Benchmark
+from rl.rollouts.engine import RolloutEngine, SamplingSettings
+from rl.rollouts.openai_engine import OpenAIEngine, TextEngine
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+DEFAULT_MAX_COMPLETION_LENGTH = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler:
+    """What samples all benchmarks of a call; nothing is loaded before it is opened.
+
+    Attributes:
+        args: The command line.
+        tokenizer: The model's; None for an endpoint.
+        settings: How completions are sampled.
+        longest_prompt: Tokens of the longest prompt; 0 for an endpoint.
+        facts: What identifies model and tokenizer beyond the name, for the manifest.
+    """
+
+    args: argparse.Namespace
+    tokenizer: "PreTrainedTokenizerBase | None"
+    settings: SamplingSettings
+    longest_prompt: int
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def open(self) -> RolloutEngine | TextEngine:
+        """Load the model, or connect to the endpoint."""
+        args = self.args
+        if self.tokenizer is None:
+            return OpenAIEngine(
+                args.model,
+                args.base_url,
+                self.settings,
+                api_key_env=args.api_key_env,
+                concurrency=args.concurrency,
+                chat_template_args=args.chat_template_args,
+            )
+        return load_engine(
+            args.engine,
+            args.model,
+            self.tokenizer,
+            self.settings,
+            longest_prompt=self.longest_prompt,
+            batch_size=args.batch_size,
+            revision=args.model_revision,
+        )
+
+
+def make_sampler(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> Sampler:
+    """Find out how long completions may be, for all benchmarks; loads a tokenizer, no model."""
+    tokenizer, longest_prompt, facts = None, 0, {}
+    length = args.max_completion_length or DEFAULT_MAX_COMPLETION_LENGTH
+    if args.engine != "openai":
+        tokenizer, max_length, commit = load_tokenizer(
+            args.model,
+            chat_template=args.chat_template,
+            chat_template_args=args.chat_template_args,
+            revision=args.model_revision,
+        )
+        longest_prompt = max(
+            len(tokenize_prompt(problem.prompt, tokenizer))
+            for benchmark in benchmarks
+            for problem in benchmark.problems
+        )
+        length = completion_length(args.max_completion_length, longest_prompt, max_length)
+        facts = {"model_revision": commit, "tokenizer_hash": tokenizer_hash(tokenizer)}
+    settings = SamplingSettings(
+        max_completion_length=length,
+        temperature=args.temperature,
+        top_p=args.top_p,
+        top_k=args.top_k,
+        min_p=args.min_p,
+    )
+    return Sampler(
+        args=args,
+        tokenizer=tokenizer,
+        settings=settings,
+        longest_prompt=longest_prompt,
+        facts=facts,
+    )
+
+
+def load_tokenizer(
+    model: str,
+    *,
+    chat_template: Path | None = None,
+    chat_template_args: dict[str, Any] | None = None,
+    revision: str | None = None,
+) -> tuple["PreTrainedTokenizerBase", int | None, str | None]:
+    """Load a model's tokenizer and what its configuration tells.
+
+    Args:
+        model: Folder or hub id.
+        chat_template: File with a template to use instead of the model's own.
+        chat_template_args: Values the template sees, such as {"enable_thinking": false}.
+        revision: Branch, tag or commit of a hub model.
+
+    Returns:
+        The tokenizer; the longest context in tokens, None where the model states none; the commit
+        of a hub model, None for a folder.
+
+    Raises:
+        InputError: If there is no such model or file, or arguments are given without a template.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    try:
+        config = AutoConfig.from_pretrained(model, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"--model: got {model!r}, expected a model folder or a hub id that can be reached "
+            f"({reason}). Check the path or the name."
+        ) from error
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if chat_template is not None:
+        tokenizer.chat_template = read_template(chat_template)
+    if chat_template_args:
+        tokenizer.chat_template = with_arguments(tokenizer.chat_template, chat_template_args)
+    commit = getattr(config, "_commit_hash", None)
+    return tokenizer, getattr(config.get_text_config(), "max_position_embeddings", None), commit
+
+
+def read_template(path: Path) -> str:
+    """Read a chat template.
+
+    Raises:
+        InputError: If the file cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"--chat_template: got {path}, expected a readable Jinja file ({error}). Check "
+            "the path."
+        ) from error
+
+
+def with_arguments(template: Any, arguments: dict[str, Any]) -> str:
+    """Set a chat template's arguments in front of it, so that everything that renders sees them.
+
+    Raises:
+        InputError: If there is no template.
+
+    Example:
+        >>> with_arguments("{{ messages }}", {"enable_thinking": False})
+        '{%- set enable_thinking = false -%}{{ messages }}'
+    """
+    if not isinstance(template, str):
+        raise InputError(
+            "--chat_template_args: got a model without a chat template of one text, expected one. "
+            "Name a template with --chat_template."
+        )
+    # JSON is Jinja for text, numbers, lists and truth values; null is none.
+    literals = {n: "none" if v is None else json.dumps(v) for n, v in arguments.items()}
+    return "".join(f"{{%- set {n} = {text} -%}}" for n, text in literals.items()) + template
+
+
+def tokenizer_hash(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Hash the vocabulary and the chat template: the first 16 hex digits of the SHA-256."""
+    content = json.dumps([sorted(tokenizer.get_vocab().items()), tokenizer.chat_template])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def completion_length(asked: int | None, longest_prompt: int, max_length: int | None) -> int:
+    """Return the most tokens of a completion, so that prompt and completion fit the context.
+
+    Raises:
+        InputError: If they do not fit.
+    """
+    room = DEFAULT_MAX_COMPLETION_LENGTH if max_length is None else max_length - longest_prompt
+    if max_length is not None and room < (asked or 1):
+        raise InputError(
+            f"--max_completion_length: got {asked or 'none'}, expected at most {room}: the longest "
+            f"prompt has {longest_prompt} tokens and the model's context {max_length}. Lower it or "
+            "leave out long problems."
+        )
+    return asked or min(room, DEFAULT_MAX_COMPLETION_LENGTH)
+
+
+def load_engine(
+    name: str,
+    model: str,
+    tokenizer: "PreTrainedTokenizerBase",
+    settings: SamplingSettings,
+    *,
+    longest_prompt: int,
+    batch_size: int,
+    revision: str | None = None,
+) -> RolloutEngine:
+    """Load the model into the engine that was asked for: "vllm" or "transformers"."""
+    if name == "vllm":
+        from rl.rollouts.vllm_engine import VLLMEngine
+
+        max_model_length = longest_prompt + settings.max_completion_length
+        return VLLMEngine.from_pretrained(model, settings, max_model_length, revision=revision)
+    from transformers import AutoModelForCausalLM
+
+    from rl.rollouts.transformers_engine import TransformersEngine
+
+    loaded = AutoModelForCausalLM.from_pretrained(
+        model, revision=revision, dtype="auto", device_map="auto"
+    )
+    return TransformersEngine(loaded, tokenizer, settings, batch_size)

@@ -1,0 +1,276 @@
+"""The command line of scripts/evaluate.py: its options and what can be checked before any work."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rl.errors import InputError
+from rl.evaluation.benchmarks import KINDS, split_benchmarks
+from rl.evaluation.models import DEFAULT_MAX_COMPLETION_LENGTH
+from rl.evaluation.referee import REFEREES
+from rl.evaluation.summary import check_ks, default_ks
+from rl.evaluation.templates import TEMPLATES
+from rl.rollouts.openai_engine import api_key, require_openai
+
+EPILOG = r"""
+examples:
+  # 16 samples of each problem of a file; finds the columns prompt, problem or question and label,
+  # answer or final_answer by itself
+  python scripts/evaluate.py --model runs/demo/checkpoint-80 --benchmark heldout.jsonl \
+      --output_dir runs/evaluation
+
+  # two named benchmarks with vLLM and the sampling most published numbers use; results in
+  # runs/qwen/aime24 and runs/qwen/math500
+  python scripts/evaluate.py --model Qwen/Qwen2.5-Math-1.5B-Instruct --engine vllm \
+      --benchmark aime24,math500 --num_samples 64 --k 1,8,64 --temperature 0.6 --top_p 0.95 \
+      --output_dir runs/qwen
+
+  # without a network: a local copy of a named benchmark
+  python scripts/evaluate.py --model MODEL_DIR --benchmark aime24=aime24.jsonl --output_dir runs/a
+
+  # an OpenAI-compatible endpoint; --model is the name it serves
+  python scripts/evaluate.py --engine openai --base_url http://127.0.0.1:8000/v1 --model my-model \
+      --benchmark gsm8k --output_dir runs/gsm8k
+
+  # was this model trained on the problems it is evaluated on?
+  python scripts/evaluate.py --model runs/demo --train_run runs/demo --benchmark heldout.jsonl \
+      --output_dir runs/evaluation
+
+  # grade the saved samples again, with no model; score completions from elsewhere
+  python scripts/evaluate.py --rescore runs/qwen/math500
+  python scripts/evaluate.py --score completions.jsonl --output_dir runs/scored
+
+The same command continues a killed evaluation, and a larger --num_samples extends a finished one.
+
+files in --output_dir (in a folder for each benchmark, if there are several):
+  samples.jsonl   one line per problem and sample: text, answer, class of the answer, grade
+  summary.json    metric -> value, ci_low, ci_high, n, standard_error (95% interval, n problems)
+  manifest.json   model, benchmark and its revision, sampling settings, seed, grader, versions
+
+--score reads JSON lines {"problem_id", "completion", "label"}, one per sample, or {"id",
+"completions": [...], "label"}, one per problem; rl/evaluation/scoring.py lists what else may be
+there.
+"""
+
+DEFAULT_BATCH_SIZES = {"transformers": 64, "vllm": 1024, "openai": 1024}
+
+
+def parse_arguments(arguments: Sequence[str] | None, description: str) -> argparse.Namespace:
+    """Parse and check the command line.
+
+    Raises:
+        InputError: If an argument is missing or out of range.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--model", metavar="DIR_OR_ID", help="model folder, hub id, or name an endpoint serves")
+    add(
+        "--benchmark",
+        metavar="NAME_OR_FILE",
+        action="append",
+        help="named benchmark, NAME=FILE, a file or a hub id; several with commas or repeated",
+    )
+    add("--list_benchmarks", action="store_true", help="show the named benchmarks and templates")
+    add("--output_dir", type=Path, metavar="DIR", help="where samples and summary are written")
+    add("--rescore", type=Path, metavar="DIR", help="grade the samples in DIR again, no model")
+    add("--score", type=Path, metavar="FILE", help="score completions from elsewhere, no model")
+    add("--num_samples", type=int, default=16, help="samples per problem, n (%(default)s)")
+    add("--k", type=parse_ks, metavar="1,4,16", help="k of pass@k and maj@k (1, 4, 16, ... and n)")
+    add(
+        "--g_pass",
+        type=parse_thresholds,
+        default=(),
+        metavar="0.5,1",
+        help="also G-Pass@k_t for these shares t",
+    )
+    add("--referee", choices=REFEREES, help="check every verdict with Math-Verify; minutes")
+    add(
+        "--train_run",
+        type=Path,
+        metavar="DIR",
+        help="folder of the model's training run: tells transductive from held-out",
+    )
+    add("--seed", type=int, default=0, help="seed of all samples (%(default)s)")
+    add_problem_arguments(parser.add_argument_group("problems"))
+    add_sampling_arguments(parser.add_argument_group("sampling"))
+    args = parser.parse_args(arguments)
+    if not (args.rescore or args.list_benchmarks):
+        check_arguments(args)
+    return args
+
+
+def add_problem_arguments(group: Any) -> None:
+    """Add the arguments that say how problems are read and put."""
+    add = group.add_argument
+    add("--split", help="split of a hub benchmark (test, or the named benchmark's)")
+    add("--config_name", help="configuration of a hub benchmark")
+    add("--revision", help="branch, tag or commit of a hub benchmark (its newest)")
+    add("--prompt_column", help="column with the prompt (found by itself)")
+    add("--label_column", help="column with the label (found by itself)")
+    add("--options_column", help="column with the list of options of a multiple choice")
+    add(
+        "--answer_kind",
+        choices=KINDS,
+        help="how labels are read: an answer, a solution with the answer after ####, or a letter "
+        "(the named benchmark's, or maths)",
+    )
+    add("--option_seed", type=int, default=0, help="seed of shuffled options (%(default)s)")
+    add(
+        "--template",
+        choices=list(TEMPLATES),
+        metavar="NAME",
+        help="prompt template (the named benchmark's, or none): --list_benchmarks shows them; "
+        "boxed-text suits a base model without a chat template",
+    )
+    add("--system_prompt", help="makes each prompt a chat; '' gives the user message alone")
+    add("--prompt_suffix", help="put after each prompt exactly as written")
+
+
+def add_sampling_arguments(group: Any) -> None:
+    """Add the arguments that say what samples, and how."""
+    add = group.add_argument
+    add("--engine", choices=list(DEFAULT_BATCH_SIZES), default="transformers", help="(%(default)s)")
+    add(
+        "--temperature",
+        type=float,
+        default=1.0,
+        help="divides the logits; the default %(default)s, with --top_p 1.0, measures the policy "
+        "that training improves; published numbers often use 0.6 with --top_p 0.95",
+    )
+    add("--top_p", type=float, default=1.0, help="nucleus sampling, 1.0 is off (%(default)s)")
+    add("--top_k", type=int, default=0, help="likeliest tokens kept, 0 keeps all (%(default)s)")
+    add("--min_p", type=float, default=0.0, help="drops unlikely tokens, 0 is off (%(default)s)")
+    add(
+        "--max_completion_length",
+        type=int,
+        help=f"most tokens per completion ({DEFAULT_MAX_COMPLETION_LENGTH}, or what the model's "
+        "context leaves after the longest prompt)",
+    )
+    add(
+        "--batch_size",
+        type=int,
+        help="completions sampled between two writes of samples.jsonl; with transformers they are "
+        "in memory together (64 with transformers, 1024 with vllm)",
+    )
+    add(
+        "--thinking",
+        action="store_true",
+        help="the model thinks first: a completion without </think> has no answer (seen by itself "
+        "where prompts end with <think> or completions hold it)",
+    )
+    add("--chat_template", type=Path, metavar="FILE", help="Jinja file instead of the model's own")
+    add(
+        "--chat_template_args",
+        type=parse_object,
+        metavar="JSON",
+        help="""for the chat template, such as '{"enable_thinking": false}'""",
+    )
+    add("--model_revision", help="branch, tag or commit of a hub model (its newest)")
+    add("--base_url", metavar="URL", help="the endpoint of --engine openai, up to and with /v1")
+    add("--api_key_env", metavar="NAME", help="environment variable with the endpoint's key")
+    add("--concurrency", type=int, default=32, help="requests at a time (%(default)s)")
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Check what can be checked before anything is read.
+
+    Raises:
+        InputError: If an argument is missing or out of range.
+    """
+    for name in ("output_dir",) if args.score else ("model", "benchmark", "output_dir"):
+        if getattr(args, name) is None:
+            raise InputError(f"--{name}: got none, expected a value. Add it, or see --help.")
+    if args.score:
+        return
+    args.batch_size = args.batch_size or DEFAULT_BATCH_SIZES[args.engine]
+    for name, lowest in (
+        ("num_samples", 1),
+        ("batch_size", 1),
+        ("max_completion_length", 1),
+        ("concurrency", 1),
+        ("top_k", 0),
+    ):
+        value = getattr(args, name)
+        if value is not None and value < lowest:
+            raise InputError(f"--{name}: got {value}, expected at least {lowest}. Raise it.")
+    if args.temperature < 0 or not 0 < args.top_p <= 1:
+        raise InputError(
+            f"--temperature, --top_p: got {args.temperature}, {args.top_p}, expected at least 0 "
+            "and in (0, 1]. Correct the one that is out of range."
+        )
+    if not 0 <= args.min_p <= 1:
+        raise InputError(f"--min_p: got {args.min_p}, expected between 0 and 1. Correct it.")
+    if args.temperature == 0 and args.num_samples > 1:
+        raise InputError(
+            f"--num_samples: got {args.num_samples}, expected 1 at temperature 0, where all "
+            "samples are the same. Pass --num_samples 1 or raise --temperature."
+        )
+    args.k = check_ks(args.k or default_ks(args.num_samples), args.num_samples)
+    args.benchmark = split_benchmarks(args.benchmark)
+    check_engine(args)
+
+
+def check_engine(args: argparse.Namespace) -> None:
+    """Check that the engine that was asked for is there.
+
+    Raises:
+        InputError: If it is not installed, or an option does not go with it.
+    """
+    if args.engine == "vllm":
+        from rl.rollouts.vllm_engine import require_vllm
+
+        require_vllm()
+    if (args.engine == "openai") != (args.base_url is not None):
+        raise InputError(
+            f"--base_url: got {args.base_url or 'none'} with --engine {args.engine}, expected an "
+            "address with --engine openai and only there. Correct one of the two."
+        )
+    if args.engine == "openai":
+        require_openai()
+        api_key(args.api_key_env)
+        if args.chat_template:
+            raise InputError(
+                f"--chat_template: got {args.chat_template} with --engine openai, expected none, "
+                "because the endpoint renders prompts. Start the endpoint with the template."
+            )
+
+
+def parse_ks(text: str) -> list[int]:
+    """Parse `1,4,16`."""
+    try:
+        return [int(k) for k in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}, expected whole numbers separated by commas, such as 1,4,16"
+        ) from None
+
+
+def parse_thresholds(text: str) -> tuple[float, ...]:
+    """Parse `0.5,1`."""
+    try:
+        thresholds = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        thresholds = (0.0,)
+    if not all(0 < threshold <= 1 for threshold in thresholds):
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}, expected shares above 0 and at most 1 separated by commas, such as "
+            "0.5,1"
+        )
+    return tuple(dict.fromkeys(thresholds))
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """Parse a JSON object whose keys are names."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict) or not all(name.isidentifier() for name in value):
+        raise argparse.ArgumentTypeError(
+            f"""got {text!r}, expected a JSON object, such as '{{"enable_thinking": false}}'"""
+        )
+    return value

@@ -1,0 +1,151 @@
+"""Tell whether evaluated problems were trained on: transductive or held-out.
+
+Prompts are compared after Unicode normalisation, in lower case and without spaces. A problem counts
+as trained on if it is the prompt, or, from 40 characters on, if it stands in one as a whole: a chat
+template, a system prompt or a suffix may be around it. Paraphrases are not found.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rl.data import Prompt, load_prompts
+from rl.errors import InputError
+from rl.evaluation.problems import Problem
+from rl.json_lines import read_json_lines
+
+# A shorter text, such as 1+2=, may be the end of another problem.
+MIN_CONTAINED_CHARACTERS = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlap:
+    """Which of the evaluated problems a training run saw.
+
+    Attributes:
+        problem_ids: Those that were trained on, in the problems' order.
+        num_problems: Evaluated problems.
+        num_train_prompts: Distinct prompts of the run.
+    """
+
+    problem_ids: list[str]
+    num_problems: int
+    num_train_prompts: int
+
+    @property
+    def share(self) -> float:
+        """Share of the problems that were trained on."""
+        return len(self.problem_ids) / self.num_problems
+
+    @property
+    def label(self) -> str:
+        """`transductive`, `held-out`, or how many problems were trained on."""
+        if not self.problem_ids:
+            return "held-out"
+        if len(self.problem_ids) == self.num_problems:
+            return "transductive"
+        return f"{len(self.problem_ids)} of {self.num_problems} problems were trained on"
+
+    def as_facts(self, train_run: Path) -> dict[str, Any]:
+        """Return what the manifest says about it."""
+        return {
+            "train_run": str(train_run),
+            "train_overlap": {
+                "label": self.label,
+                "share": self.share,
+                "num_train_prompts": self.num_train_prompts,
+                "problem_ids": self.problem_ids,
+            },
+        }
+
+
+def find_overlap(problems: Sequence[Problem], train_prompts: Iterable[str]) -> Overlap:
+    """Find the problems that stand among the prompts of a run.
+
+    Args:
+        problems: What is evaluated, at least one.
+        train_prompts: Texts, rendered or not.
+    """
+    known = {normalize(prompt) for prompt in train_prompts}
+    everything = "\n".join(sorted(known))  # a normalised text holds no line end
+    found = []
+    for problem in problems:
+        text = normalize(problem.question or _text_of(problem.prompt))
+        is_long = len(text) >= MIN_CONTAINED_CHARACTERS
+        whole = normalize(_text_of(problem.prompt))
+        if text in known or whole in known or (is_long and text in everything):
+            found.append(problem.id)
+    return Overlap(problem_ids=found, num_problems=len(problems), num_train_prompts=len(known))
+
+
+def read_train_prompts(run_dir: Path) -> list[str]:
+    """Read the prompts of a training run.
+
+    Args:
+        run_dir: Its output folder.
+
+    Returns:
+        The prompts of the dataset that config.yaml names where that is a local file; otherwise the
+        prompts in `rollouts/*.jsonl.gz`; without those, the dataset from the hub.
+
+    Raises:
+        InputError: If none of them can be read.
+    """
+    settings = _run_settings(run_dir / "config.yaml")
+    dataset = str(settings.get("dataset", ""))
+    rollouts = sorted((run_dir / "rollouts").glob("*.jsonl.gz"))
+    if rollouts and not Path(dataset).expanduser().is_file():
+        prompts: dict[str, None] = {}
+        for path in rollouts:
+            with path.open("rb") as file:
+                lines = read_json_lines(file, path)
+                prompts |= dict.fromkeys(str(line.value["prompt"]) for line in lines)
+        return list(prompts)
+    if not dataset:
+        raise InputError(
+            f"--train_run: got {run_dir}, expected the output folder of a training run, with "
+            "rollouts/ or a config.yaml that names its dataset. Check the path."
+        )
+    found = load_prompts(
+        dataset,
+        split=settings.get("dataset_split") or "train",
+        config_name=settings.get("dataset_config_name"),
+        prompt_column=settings.get("prompt_column") or "prompt",
+    )
+    return [_text_of(prompt) for prompt in found.dataset["prompt"]]
+
+
+def normalize(text: str) -> str:
+    r"""Return the text in Unicode's NFKC form, in lower case, without any space.
+
+    Example:
+        >>> normalize(" What is  2+2?\n")
+        'whatis2+2?'
+    """
+    return "".join(unicodedata.normalize("NFKC", text).lower().split())
+
+
+def _run_settings(config_path: Path) -> dict[str, Any]:
+    if not config_path.is_file():
+        return {}
+    try:
+        document = yaml.safe_load(config_path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"--train_run: got {config_path}, expected YAML ({' '.join(str(error).split())}). "
+            "Name another folder."
+        ) from error
+    settings = document.get("settings") if isinstance(document, dict) else None
+    return settings if isinstance(settings, dict) else {}
+
+
+def _text_of(prompt: Prompt) -> str:
+    """The text, or the last user message."""
+    if isinstance(prompt, str):
+        return prompt
+    asked = [message["content"] for message in prompt if message["role"] == "user"]
+    return asked[-1] if asked else ""

@@ -1,0 +1,239 @@
+"""Put a report together: one HTML page that needs no network and runs only its own two scripts.
+
+Text of models reaches the page compressed and encoded, and is shown by the page's script as text
+alone. The page's Content-Security-Policy names the SHA-256 of its two scripts: the browser runs no
+other, and loads nothing.
+"""
+
+import base64
+import gzip
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from rl.report.curves import MAX_POINTS, read_series
+from rl.report.folders import ReportedRun
+from rl.report.results import ResultRow, curve_points, result_rows, shown_columns
+from rl.report.rollouts import ShownRollouts
+from rl.report.tables import cost_rows, one_line, setting_rows
+
+# Told apart by people with any colour vision, on white and on black (Okabe and Ito, 2008, and two).
+COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f")
+
+
+def render_page(
+    runs: Sequence[ReportedRun], rollouts: Sequence[ShownRollouts], *, smoothing: int, date: str
+) -> str:
+    """Return the page.
+
+    Args:
+        runs: Everything the report is about, at least one.
+        rollouts: The rollouts to show of each.
+        smoothing: Steps a curve is averaged over when the page opens, at least 1.
+        date: When the report was made, as it is shown.
+    """
+    rows = {run.name: result_rows(run) for run in runs}
+    all_rows = [row for of_run in rows.values() for row in of_run]
+    library, script = chart_library(), _resource("report.js")
+    draws_curves = any(run.metrics for run in runs)
+    draws_pass = any(_curve(row) for row in all_rows)
+    blobs = {
+        f"rollouts-{i}-{step.step}": compress(to_json({"step": step.step, "groups": step.groups}))
+        for i, shown in enumerate(rollouts)
+        for step in shown.steps
+    }
+    trained = [run for run in runs if run.kind == "run"]
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["number"] = format_number
+    return environment.from_string(_resource("report.html.j2")).render(
+        policy=_policy(library, script),
+        style=Markup(_resource("report.css")),
+        script=Markup(script),
+        library=compress(library) if draws_curves or draws_pass else "",
+        blobs=blobs,
+        data=Markup(embed_json(_page_data(runs, rows, rollouts, smoothing))),
+        title=", ".join(run.name for run in runs),
+        date=date,
+        runs=[_headline(run, color_of(i)) for i, run in enumerate(runs)],
+        trained=[run.name for run in trained],
+        rows=all_rows,
+        columns=shown_columns(all_rows),
+        all_columns=list(dict.fromkeys(name for row in all_rows for name in row.values)),
+        costs=cost_rows(trained),
+        settings=[table for kind in ("run", "evaluation") if (table := _settings(runs, kind))],
+        notes=[(run.name, shown.notes) for run, shown in zip(runs, rollouts, strict=True)],
+        thinned=MAX_POINTS if any(len(run.metrics) > MAX_POINTS for run in runs) else None,
+        has_curves=draws_curves,
+        has_pass_curve=draws_pass,
+        has_rollouts=bool(blobs),
+        has_base=any(row.base_majority for row in all_rows),
+        has_intervals=any(v.low is not None for row in all_rows for v in row.values.values()),
+        has_unknown_overlap=any(row.overlap is None for row in all_rows),
+    )
+
+
+def chart_library() -> str:
+    """Return the source of plotly.js as Plotly's Python package brings it."""
+    return resources.files("plotly").joinpath("package_data/plotly.min.js").read_text("utf-8")
+
+
+def compress(text: str) -> str:
+    """Return text as gzip in base64, the same for the same text, which needs no escape in HTML."""
+    packed = gzip.compress(text.encode("utf-8"), compresslevel=9, mtime=0)
+    return base64.b64encode(packed).decode("ascii")
+
+
+def to_json(value: Any) -> str:
+    """Write JSON in ASCII that every browser reads; what is not a finite number becomes null."""
+    return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
+
+
+def embed_json(value: Any) -> str:
+    r"""Write JSON that can stand inside a <script> element of an HTML page.
+
+    `<`, `>` and `&` are written as escapes of JSON, so that no tag, comment or entity can begin or
+    end there; everything outside ASCII, U+2028 and U+2029 among it, is escaped as well.
+
+    Example:
+        >>> print(embed_json("</script>&"))
+        "\u003c/script\u003e\u0026"
+    """
+    text = to_json(value)
+    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
+
+
+def format_number(value: float) -> str:
+    """Write a metric with three decimals below ten, fewer above.
+
+    Example:
+        >>> format_number(0.98765), format_number(18.04), format_number(1234.5)
+        ('0.988', '18.0', '1,234')
+    """
+    digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
+    return f"{value:,.{digits}f}"
+
+
+def color_of(number: int) -> str:
+    """Return the colour of the run of that number; more runs than colours begin again."""
+    return COLORS[number % len(COLORS)]
+
+
+def _policy(*scripts: str) -> str:
+    hashes = (hashlib.sha256(script.encode("utf-8")).digest() for script in scripts)
+    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode('ascii')}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _resource(name: str) -> str:
+    return resources.files("rl.report").joinpath(name).read_text("utf-8")
+
+
+def _page_data(
+    runs: Sequence[ReportedRun],
+    rows: Mapping[str, Sequence[ResultRow]],
+    rollouts: Sequence[ShownRollouts],
+    smoothing: int,
+) -> dict[str, Any]:
+    return {
+        "smoothing": smoothing,
+        "runs": [
+            {
+                "name": run.name,
+                "color": color_of(i),
+                "kind": run.kind,
+                "supervised": run.supervised,
+                "series": read_series(run.metrics),
+                "curves": [curve for row in rows[run.name] if (curve := _curve(row))],
+                "steps": [
+                    {"step": step.step, "blob": f"rollouts-{i}-{step.step}"}
+                    for step in rollouts[i].steps
+                ],
+            }
+            for i, run in enumerate(runs)
+        ],
+    }
+
+
+def _curve(row: ResultRow) -> dict[str, Any] | None:
+    points = {
+        prefix: [{"k": k, **asdict(value)} for k, value in curve_points(row, prefix)]
+        for prefix in ("pass@", "maj@")
+    }
+    if not any(points.values()):
+        return None
+    return {
+        "benchmark": row.benchmark,
+        "when": row.when,
+        "pass": points["pass@"],
+        "maj": points["maj@"],
+    }
+
+
+def _settings(runs: Sequence[ReportedRun], kind: str) -> dict[str, Any] | None:
+    chosen = [run for run in runs if run.kind == kind and run.settings]
+    rows = setting_rows(chosen)
+    title = "training run" if kind == "run" else "evaluation"
+    return (
+        {
+            "title": title if len(chosen) == 1 else f"{title}s",
+            "names": [run.name for run in chosen],
+            "differing": [row for row in rows if row.differs],
+            "same": [row for row in rows if not row.differs],
+        }
+        if rows
+        else None
+    )
+
+
+def _headline(run: ReportedRun, color: str) -> dict[str, Any]:
+    steps = [line["step"] for line in run.metrics if isinstance(line.get("step"), int)]
+    last = max(steps, default=0)
+    planned = run.settings.get("max_steps")
+    if run.kind == "evaluation":
+        state = "evaluation" if run.is_finished else "evaluation, not finished"
+    elif run.is_finished:
+        state = f"finished, {last:,} steps"
+    else:
+        of = f" of {planned:,}" if isinstance(planned, int) and planned > 0 else ""
+        state = f"no summary yet: running or stopped at step {last:,}{of}"
+    model = run.settings.get("model")
+    return {
+        "name": run.name,
+        "color": color,
+        "supervised": run.supervised,
+        "state": state,
+        "model": str(model) if model else "",
+        "rewards": _rewards(run),
+        "best": [
+            f"{name}: {one_line(value)}"
+            for name, value in run.summary.items()
+            if name.startswith("best")
+        ],
+        "commit": str(run.about.get("git_commit") or "")[:10],
+        "date": str(run.about.get("date") or ""),
+    }
+
+
+def _rewards(run: ReportedRun) -> str:
+    rewards = run.settings.get("rewards")
+    return " + ".join(map(str, rewards)) if isinstance(rewards, Mapping) else ""
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

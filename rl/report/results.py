@@ -1,0 +1,191 @@
+"""Result rows of runs and evaluations: metrics with intervals, the controls that belong beside."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rl.report.curves import is_drawable
+from rl.report.folders import ReportedRun
+
+_ORDER = ("pass@", "avg@", "maj@", "pass^", "g-pass@", "majority_ratio", "num_distinct", "mean_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """A metric's value, with its 95% interval and number of problems where they are known."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultRow:
+    """What one model reached on one benchmark.
+
+    Attributes:
+        run: Name of the run or evaluation.
+        supervised: Whether the model was trained with labels.
+        benchmark: Short name of the benchmark.
+        when: "before" or "after" training, or "evaluation".
+        values: Metric -> value, in the order they are shown.
+        base_majority: Name and value of the base model's maj@n at the row's number of samples, for
+            a row "after" training.
+        overlap: Whether the problems were trained on, in the evaluation's own words.
+    """
+
+    run: str
+    supervised: bool
+    benchmark: str
+    when: str
+    values: dict[str, Value] = field(default_factory=dict)
+    base_majority: tuple[str, Value] | None = None
+    overlap: str | None = None
+
+
+def result_rows(run: ReportedRun) -> list[ResultRow]:
+    """Return the results of a run (each benchmark before and after) or of an evaluation.
+
+    A run that was evaluated on one benchmark names none; its settings do. What is not a number is
+    left out.
+
+    Returns:
+        Benchmarks in the order of the summary, "before" first; none where nothing was evaluated.
+    """
+    if run.kind == "evaluation":
+        values = read_values(run.summary)
+        if not values:
+            return []
+        benchmark = short_benchmark(str(run.about.get("benchmark", run.name)))
+        overlap = _overlap(run.about)
+        return [_row(run, benchmark, "evaluation", values, overlap=overlap)]
+    before = _by_benchmark(run, "before")
+    after = _by_benchmark(run, "after")
+    rows = []
+    for benchmark in dict.fromkeys([*before, *after]):
+        base = before.get(benchmark, {})
+        if base:
+            rows.append(_row(run, benchmark, "before", base))
+        if benchmark in after:
+            majority = base_majority(base)
+            rows.append(_row(run, benchmark, "after", after[benchmark], base=majority))
+    return rows
+
+
+def read_values(metrics: Mapping[str, Any]) -> dict[str, Value]:
+    """Read metrics given as numbers or as {value, ci_low, ci_high, n}, in the order of display."""
+    found = {}
+    for name, given in metrics.items():
+        value = given.get("value") if isinstance(given, Mapping) else given
+        if not is_drawable(value):
+            continue
+        more = given if isinstance(given, Mapping) else {}
+        low, high = more.get("ci_low"), more.get("ci_high")
+        interval = (low, high) if is_drawable(low) and is_drawable(high) else (None, None)
+        found[name] = Value(
+            value=value,
+            low=interval[0],
+            high=interval[1],
+            n=more.get("n") if isinstance(more.get("n"), int) else None,
+        )
+    return dict(sorted(found.items(), key=lambda item: _sort_key(item[0])))
+
+
+def base_majority(values: Mapping[str, Value]) -> tuple[str, Value] | None:
+    """Return the maj@k of the largest k: what voting alone reaches with all samples."""
+    ks = {k: name for name in values if (k := size_of(name, "maj@")) is not None}
+    return (ks[max(ks)], values[ks[max(ks)]]) if ks else None
+
+
+def size_of(name: str, prefix: str) -> int | None:
+    """Return the k of a metric such as pass@k; None if the name is another one.
+
+    Example:
+        >>> size_of("pass@16", "pass@"), size_of("pass@1 (hard)", "pass@")
+        (16, None)
+    """
+    rest = name.removeprefix(prefix)
+    return int(rest) if rest != name and re.fullmatch(r"[0-9]{1,9}", rest) else None
+
+
+def curve_points(row: ResultRow, prefix: str) -> list[tuple[int, Value]]:
+    """Return (k, value) of the row's pass@k or maj@k, k ascending."""
+    points = [(size_of(name, prefix), value) for name, value in row.values.items()]
+    return sorted((k, value) for k, value in points if k is not None)
+
+
+def shown_columns(rows: Sequence[ResultRow]) -> list[str]:
+    """Choose the metrics of the narrow result table: pass@1, the largest maj@k and pass@k, others.
+
+    Returns:
+        Names that at least one row has.
+    """
+    names = dict.fromkeys(name for row in rows for name in row.values)
+    largest = [
+        f"{prefix}{max(ks)}"
+        for prefix in ("maj@", "pass@")
+        if (ks := [k for name in names if (k := size_of(name, prefix)) is not None])
+    ]
+    others = ("mean_length", "no_answer_frac", "truncated_frac", "majority_ratio")
+    wanted = dict.fromkeys(["pass@1", *largest, *others])
+    return [name for name in wanted if name in names]
+
+
+def short_benchmark(name: str) -> str:
+    """Shorten a path to a name: runs/testbed/easy/heldout.jsonl -> easy/heldout."""
+    path = Path(name)
+    if not path.suffix:
+        return name
+    stem = path.name.split(".")[0]
+    return f"{path.parent.name}/{stem}" if path.parent.name else stem
+
+
+def _by_benchmark(run: ReportedRun, when: str) -> dict[str, dict[str, Value]]:
+    found = run.summary.get(when)
+    if not isinstance(found, Mapping) or not found:
+        return {}
+    values = read_values(found)
+    if values:
+        listed = run.settings.get("eval_benchmarks")
+        name = str(listed[0]) if isinstance(listed, list) and len(listed) == 1 else "benchmark"
+        return {short_benchmark(name): values}
+    return {
+        short_benchmark(str(name)): values
+        for name, metrics in found.items()
+        if isinstance(metrics, Mapping) and (values := read_values(metrics))
+    }
+
+
+def _row(
+    run: ReportedRun,
+    benchmark: str,
+    when: str,
+    values: dict[str, Value],
+    *,
+    base: tuple[str, Value] | None = None,
+    overlap: str | None = None,
+) -> ResultRow:
+    return ResultRow(
+        run=run.name,
+        supervised=run.supervised,
+        benchmark=benchmark,
+        when=when,
+        values=values,
+        base_majority=base,
+        overlap=overlap,
+    )
+
+
+def _overlap(manifest: Mapping[str, Any]) -> str | None:
+    found = manifest.get("train_overlap")
+    label = found.get("label") if isinstance(found, Mapping) else None
+    return label if isinstance(label, str) else None
+
+
+def _sort_key(name: str) -> tuple[int, str, int]:
+    rank = next((i for i, start in enumerate(_ORDER) if name.startswith(start)), len(_ORDER))
+    number = re.search(r"[0-9]{1,9}", name)
+    return rank, re.sub(r"[0-9]+", "", name), int(number[0]) if number else 0

@@ -1,0 +1,148 @@
+"""Compare evaluations of the same problems: paired differences, tests, and what was learned."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rl.errors import InputError, exit_on_bad_input
+from rl.evaluation.comparison import TRANSITIONS, compare, read_evaluation
+from rl.evaluation.options import parse_ks
+from rl.evaluation.records import replace_file
+
+EPILOG = """
+example:
+  python scripts/compare_evaluations.py runs/eval_base runs/eval_trained --output compared.json
+  python scripts/compare_evaluations.py runs/eval_base runs/eval_trained runs/eval_random_reward
+
+A is where one starts from, such as the base model. Each other evaluation is compared with it,
+problem by problem: the mean difference, its 95% interval (paired bootstrap over problems and
+samples), the exact sign test and a sign-flip permutation test. Beside the trained model's pass@1
+stands the base model's vote over the same number of samples, which costs no training.
+
+A problem counts as right if its majority answer is: the largest class of its samples' answers is
+the label's, alone in the first place. From A to B it is kept (right, right), learned (wrong,
+right), lost (right, wrong) or never (wrong, wrong).
+
+The folders are those evaluate.py writes. To compare completions from elsewhere, score them first
+(evaluate.py --score). Training runs as a whole are compared by compare.py.
+"""
+
+
+@exit_on_bad_input()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; bad input ends with one line on standard error and exit status 2."""
+    args = parse_arguments(arguments)
+    console = Console()
+    base = read_evaluation(args.a)
+    comparisons = [
+        compare(base, read_evaluation(folder), args.k, args.seed) for folder in args.others
+    ]
+    for comparison in comparisons:
+        show(console, comparison)
+    if args.output:
+        document = comparisons[0] if len(comparisons) == 1 else {"comparisons": comparisons}
+        replace_file(args.output, json.dumps(document, indent=2) + "\n")
+        console.print(args.output, soft_wrap=True, markup=False, highlight=False)
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse and check the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("a", type=Path, metavar="A", help="folder of an evaluation, the base")
+    parser.add_argument(
+        "others", type=Path, metavar="B", nargs="+", help="evaluations to compare with it"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the comparison as JSON")
+    parser.add_argument(
+        "--k", type=parse_ks, metavar="1,4,16", help="k of pass@k and maj@k (1, 4, 16, ... and n)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of intervals (%(default)s)")
+    args = parser.parse_args(arguments)
+    if args.output and not args.output.parent.is_dir():
+        raise InputError(
+            f"--output: got {args.output}, expected a file in a folder that exists. "
+            "Make the folder."
+        )
+    return args
+
+
+def show(console: Console, comparison: dict[str, Any]) -> None:
+    """Print one comparison: differences, the base's vote, what was learned, what else differs."""
+    a, b = comparison["a"], comparison["b"]
+    lines = [f"A: {describe(a)}", f"B: {describe(b)}"]
+    console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
+    console.print(differences_table(comparison))
+    vote_name = f"a_maj@{comparison['anchor']['k']}"
+    anchor = comparison["anchor"]
+    verdict = "beat" if anchor["b_pass@1_beats_a_vote"] else "do not beat"
+    console.print(
+        f"B's single answers (pass@1 {anchor['b_pass@1']:.3f}) {verdict} A's vote over "
+        f"{anchor['k']} samples (maj@{anchor['k']} {anchor[vote_name]:.3f})",
+        soft_wrap=True,
+    )
+    console.print(transitions_table(comparison))
+    for note in comparison["notes"]:
+        console.print(f"note: {note}", soft_wrap=True, markup=False, highlight=False)
+
+
+def describe(side: dict[str, Any]) -> str:
+    """Name one side: its folder, its model, and whether that was trained on the problems."""
+    facts = [f"{side['num_samples']} samples per problem"]
+    if side["model"]:
+        facts.insert(0, f"model {side['model']}")
+    if side["trained_on"]:
+        facts.append(side["trained_on"])
+    return f"{side['folder']} ({', '.join(facts)})"
+
+
+def differences_table(comparison: dict[str, Any]) -> Table:
+    """Lay the metrics out: A, B, the difference with its interval and tests."""
+    table = Table(
+        title=f"{comparison['num_problems']} problems",
+        caption="interval: paired bootstrap; sign: exact test; flip: permutation of signs",
+    )
+    table.add_column("metric")
+    for column in ("A", "B", "B - A", "95% interval", "better/worse", "sign p", "flip p"):
+        table.add_column(column, justify="right")
+    for name, one in comparison["metrics"].items():
+        table.add_row(
+            name,
+            f"{one['a']:.3f}",
+            f"{one['b']:.3f}",
+            f"{one['difference']:+.3f}",
+            f"{one['ci_low']:+.3f} to {one['ci_high']:+.3f}",
+            f"{one['num_better']}/{one['num_worse']}",
+            f"{one['sign_test_p']:.3f}",
+            f"{one['permutation_p']:.3f}",
+        )
+    return table
+
+
+def transitions_table(comparison: dict[str, Any]) -> Table:
+    """Count kept, learned, lost and never problems and name the first of each."""
+    table = Table(title="majority answer from A to B", caption=comparison["rule"])
+    for column in ("", "A", "B", "problems", "share", "which"):
+        table.add_column(column, justify="right" if column in ("problems", "share") else "left")
+    sides = {
+        "kept": ("right", "right"),
+        "learned": ("wrong", "right"),
+        "lost": ("right", "wrong"),
+        "never": ("wrong", "wrong"),
+    }
+    for name in TRANSITIONS:
+        found = comparison["transitions"][name]
+        first = ", ".join(found[:4]) + (", …" if len(found) > 4 else "")
+        share = len(found) / comparison["num_problems"]
+        table.add_row(name, *sides[name], str(len(found)), f"{share:.3f}", first)
+    return table
+
+
+if __name__ == "__main__":
+    main()

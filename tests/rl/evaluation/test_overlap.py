@@ -1,0 +1,80 @@
+import gzip
+import json
+
+import pytest
+import yaml
+
+from rl.errors import InputError
+from rl.evaluation.overlap import find_overlap, read_train_prompts
+from rl.evaluation.problems import Problem
+
+LONG = "A train leaves at noon and runs 60 km/h. When has it gone 90 km?"
+
+
+def problem(name, text, prompt=None):
+    return Problem(id=name, prompt=prompt or text, label="1", question=text)
+
+
+def test_spaces_case_and_unicode_forms_do_not_matter():
+    found = find_overlap(
+        [problem("a", "What is  2\u00b2?\n"), problem("b", "1+1=")], ["what is 22?"]
+    )
+    # NFKC writes a superscript two as a plain two.
+    assert (found.problem_ids, found.share, found.num_train_prompts) == (["a"], 0.5, 1)
+
+
+def test_a_short_problem_must_be_the_prompt_and_a_long_one_may_stand_in_it():
+    problems = [problem("short", "1+2="), problem("long", LONG)]
+    found = find_overlap(problems, ["4+1+2=", f"<|user|>{LONG} Box it.<|end|>", "9+9="])
+    assert found.problem_ids == ["long"]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "label"),
+    [
+        ([], "held-out"),
+        (["3+3="], "held-out"),
+        (["1+1=", "2+2="], "transductive"),
+        (["1+1="], "1 of 2 problems were trained on"),
+    ],
+)
+def test_the_label(prompts, label):
+    assert find_overlap([problem("a", "1+1="), problem("b", "2+2=")], prompts).label == label
+
+
+def test_the_words_around_a_problem_are_not_the_problem():
+    chat = [{"role": "system", "content": "Add."}, {"role": "user", "content": "1+1= Box it."}]
+    assert find_overlap([problem("a", "1+1=", chat)], ["1+1="]).label == "transductive"
+    # And the whole text may be what was trained on.
+    assert find_overlap([problem("a", "1+1=", chat)], ["1+1= Box it."]).label == "transductive"
+
+
+def write_run(folder, dataset, rollout_prompts=()):
+    folder.mkdir()
+    settings = {"dataset": dataset, "prompt_column": "question"}
+    (folder / "config.yaml").write_text(yaml.safe_dump({"settings": settings}))
+    (folder / "rollouts").mkdir()
+    for step, prompts in enumerate(rollout_prompts, start=1):
+        with gzip.open(folder / "rollouts" / f"step_{step:06d}.jsonl.gz", "wt") as lines:
+            lines.writelines(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts)
+    return folder
+
+
+def test_the_prompts_of_a_run_are_those_of_its_dataset(tmp_path):
+    data = tmp_path / "train.json"
+    data.write_text(json.dumps([{"question": "1+1="}, {"question": "2+2="}]))
+    run = write_run(tmp_path / "run", str(data), [["rendered 1+1="]])
+    assert read_train_prompts(run) == ["1+1=", "2+2="]
+
+
+def test_without_the_file_they_are_those_it_sampled(tmp_path):
+    run = write_run(tmp_path / "run", "gone.json", [["1+1=", "1+1="], ["2+2="]])
+    assert read_train_prompts(run) == ["1+1=", "2+2="]
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match="expected the output folder of a training run"):
+        read_train_prompts(tmp_path)
+    (tmp_path / "config.yaml").write_text("a: [")
+    with pytest.raises(InputError, match="expected YAML"):
+        read_train_prompts(tmp_path)

@@ -1,0 +1,263 @@
+"""The page in a real browser: what it shows, how it is used, and that model text runs nothing."""
+
+import json
+
+import pytest
+
+from rl.report.folders import read_folders
+from rl.report.page import render_page
+from rl.report.rollouts import choose_rollouts
+
+HOSTILE = (
+    '<script>window.hacked=1</script></script><img src=x onerror="window.hacked=2"><!-- '
+    "<svg/onload=window.hacked=3>\u2028\u2029';window.hacked=4;//\"${window.hacked=5}`"
+    '<a href="javascript:window.hacked=6">click</a> javascript:window.hacked=7 '
+    '<iframe srcdoc="<script>parent.hacked=8</script>"></iframe>\x00\ud800 \u202etxet'
+)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, write_run, make_line):
+    """Two runs over the same prompts; the second one is finished and supervised."""
+    root = tmp_path_factory.mktemp("runs")
+    for name, supervised in (("ttrl", False), ("control", True)):
+        metrics = [
+            {"step": i, "reward": i / 10, "entropy": 1 / i, "audit/accuracy": 0.5, "vote/new": 1.0}
+            for i in range(1, 8)
+        ]
+        metrics += [{"step": 4, "eval/pass@1": 0.5}, {"step": 7, "eval/pass@1": 0.75}]
+        rollouts = {
+            step: [
+                line
+                for prompt in ("p0", "p1")
+                for line in (
+                    make_line(0, "3", 1.0, step=step, prompt_id=prompt),
+                    make_line(1, "4", -0.5, step=step, prompt_id=prompt, truncated=True),
+                    make_line(2, "3", 1.0, step=step, prompt_id=prompt, trained=False),
+                    make_line(3, None, None, step=step, prompt_id=prompt, trained=False),
+                )
+            ]
+            for step in (1, 5)
+        }
+        summary = {"before": {"pass@1": 0.5, "pass@4": 0.75}, "after": {"pass@1": 0.6, "pass@4": 1}}
+        settings = {"model": "m", "supervised": supervised, "rewards": {"majority_vote": {}}}
+        write_run(
+            root / name, metrics=metrics, rollouts=rollouts, settings=settings, summary=summary
+        )
+    return root
+
+
+def write_page(folders, path):
+    found = read_folders(folders)
+    page = render_page(
+        found, [choose_rollouts(run) for run in found], smoothing=1, date="2026-01-01"
+    )
+    path.write_bytes(page.encode("utf-8", errors="replace"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(runs):
+    return write_page([runs / "ttrl", runs / "control"], runs / "report.html")
+
+
+def chosen(page, name):
+    return page.locator(f"#{name} option:checked").inner_text()
+
+
+def completions(page):
+    return page.locator(".rollout").count()
+
+
+def test_two_runs_overlay_in_every_chart(open_report, report):
+    page = open_report(report)
+    charts = page.locator("#charts > .charts figure")
+    titles = charts.locator("figcaption").all_inner_texts()
+    assert [title.split("\n")[0] for title in titles] == [
+        "Reward",
+        "Entropy of the policy",
+        "Evaluated: pass@1",
+        "Audit: accuracy",
+    ]
+    assert "labels, shown only" in titles[-1]
+    for i in range(4):
+        assert charts.nth(i).locator(".scatterlayer .trace").count() == 2
+    page.locator("#run-switches input").nth(1).uncheck()
+    assert charts.first.locator(".scatterlayer .trace").count() == 1
+    page.locator("#smoothing").fill("5")
+    assert charts.first.locator(".scatterlayer .trace").count() == 2  # as logged, and averaged
+    # Metrics nobody knows stand under their prefix.
+    page.get_by_text("Votes (1)").click()
+    assert page.locator("#charts details[open] figcaption").inner_text() == "vote/new"
+    assert page.locator("#pass-curves .trace").count() == 2  # before and after of one run
+    assert page.locator("#run-switches .supervised").count() == 1
+    assert page.noise == []
+
+
+def test_filters(open_report, report):
+    page = open_report(report)
+    assert completions(page) == 4
+    page.select_option("#use", "trained")
+    assert completions(page) == 2
+    assert "2 of 4" in page.locator("#shown h3").last.inner_text()
+    assert "(2 of 4)" in chosen(page, "group")
+    page.select_option("#sign", "reward-")
+    assert completions(page) == 1
+    assert page.locator(".rollout .badge.bad").inner_text() == "truncated"
+    page.get_by_role("button", name="Clear filters").click()
+    assert completions(page) == 4
+    page.select_option("#class", "none")
+    assert page.locator(".rollout .completion").inner_text() == "no idea"
+    page.select_option("#class", "")
+    page.fill("#text", "BOXED{4")
+    assert completions(page) == 1
+    assert page.locator("mark").inner_text() == "boxed{4"
+    page.fill("#text", "")
+    page.locator(".classes button").first.click()  # the class of 3
+    assert completions(page) == 2
+    assert page.locator(".rollout .badge", has_text="majority").count() == 2
+    assert page.noise == []
+
+
+def test_steps_prompts_and_links(open_report, report):
+    page = open_report(report)
+    assert (chosen(page, "run"), chosen(page, "step")) == ("ttrl", "1")
+    assert page.locator("#previous-group").is_disabled()
+    page.click("#next-group")
+    page.wait_for_url("**prompt=p1**")
+    assert page.locator(".prompt").inner_text() == "What is p1?"
+    assert page.locator("#next-group").is_disabled()
+    page.focus("#next-step")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**step=5**")
+    link = page.locator(".rollout h4 a").nth(2).get_attribute("href")
+    assert link == "#run=ttrl&step=5&prompt=p1&visit=0-0&rollout=2"
+    page.go_back()
+    page.wait_for_function("document.querySelector('#step option:checked').textContent === '1'")
+    assert page.locator(".prompt").inner_text() == "What is p1?"
+
+    direct = open_report(report, link.replace("ttrl", "control"))
+    assert (chosen(direct, "run"), chosen(direct, "step")) == ("control (supervised)", "5")
+    assert direct.locator(".prompt").inner_text() == "What is p1?"
+    assert direct.locator(".rollout.linked h4 a").inner_text() == "#2"
+    assert direct.evaluate("scrollY") > 0
+
+    elsewhere = open_report(report, "#run=ttrl&step=99&prompt=none")
+    assert "not among those in this report" in elsewhere.locator("#shown .notice").inner_text()
+    assert page.noise == direct.noise == elsewhere.noise == []
+
+
+def test_a_narrow_window_scrolls_inside_its_tables_only(open_report, report):
+    for width in (375, 1440):
+        page = open_report(report, width=width)
+        for summary in page.locator("summary").all():
+            summary.click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.noise == []
+
+
+def test_model_text_runs_nothing(open_report, tmp_path, write_run, make_line):
+    lines = [
+        make_line(
+            i,
+            HOSTILE,
+            0.5,
+            cluster=i,
+            prompt=HOSTILE,
+            prompt_id=HOSTILE,
+            visit=HOSTILE,
+            role=HOSTILE,
+            completion=HOSTILE * 20,
+            rewards={HOSTILE: 0.5, "__proto__": 1.0},
+            **{"extra " + HOSTILE: HOSTILE},
+        )
+        for i in range(2)
+    ]
+    # A folder's name may hold anything but a slash and a NUL.
+    name = HOSTILE.replace("/", "|").replace("\x00", "").replace("\ud800", "")[:200]
+    folder = write_run(
+        tmp_path / name,
+        metrics=[{"step": i, "reward": 0.5, HOSTILE: 0.5, f"eval/{HOSTILE}": 1} for i in (1, 2)],
+        rollouts={1: lines},
+        settings={"model": HOSTILE, "rewards": {HOSTILE: {}}, HOSTILE: HOSTILE},
+        summary={"after": {HOSTILE: {"pass@1": 0.5, "pass@4": 0.75, HOSTILE: 1.0}}},
+    )
+    page = open_report(write_page([folder], tmp_path / "report.html"))
+    for summary in page.locator("summary").all():
+        summary.click()
+    page.fill("#text", "<script>")
+    assert completions(page) == 2
+    page.locator("#charts figure .plot").first.hover()
+    page.locator(".rollout button", has_text="Show all").first.click()
+    page.locator(".classes button").first.click()
+    assert completions(page) == 1
+    assert page.locator(".completion").inner_text().startswith("<script>window.hacked=1</script>")
+    page.locator(".rollout h4 a").first.click()
+    page.wait_for_selector(".rollout.linked")
+    again = open_report(tmp_path / "report.html", page.evaluate("location.hash"))
+    assert again.locator(".rollout.linked").count() == 1
+    for opened in (page, again):
+        assert opened.evaluate("window.hacked") is None
+        assert opened.evaluate("({}).polluted") is None
+        assert (
+            opened.locator("main img, main iframe, main script, a[href^=javascript]").count() == 0
+        )
+        assert opened.noise == []
+
+
+def test_a_script_that_got_into_the_page_would_not_run(open_report, report):
+    # The second line of defence: what the page's policy says of scripts and addresses not its own.
+    page = open_report(report)
+    page.evaluate(
+        """() => {
+          const script = document.createElement("script");
+          script.textContent = "window.hacked = 1";
+          document.body.append(script);
+          document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='window.hacked = 2'>");
+        }"""
+    )
+    refused = page.evaluate("fetch('data:,x').then(() => false, () => true)")
+    assert refused
+    assert page.evaluate("window.hacked") is None
+    assert len([text for text in page.noise if "Content Security Policy" in text]) >= 3
+
+
+def test_roles_of_self_play_are_a_filter(open_report, tmp_path, write_run, make_line):
+    lines = [
+        make_line(i, "1", 1.0, role=role, prompt_id=role)
+        for role in ("questioner", "verifier")
+        for i in range(2)
+    ]
+    folder = write_run(tmp_path / "run", rollouts={1: lines})
+    page = open_report(write_page([folder], tmp_path / "report.html"))
+    assert page.locator("#group option").count() == 2
+    page.select_option("#role", "verifier")
+    assert page.locator("#group option").all_inner_texts() == ["2. [verifier] What is verifier?"]
+    assert "role verifier" in page.locator("#shown .facts").first.inner_text()
+    assert page.locator("#curves").count() == 0
+    assert page.noise == []
+
+
+def test_samples_of_an_evaluation(open_report, tmp_path):
+    sample = {"problem_id": "7", "completion": "c", "num_tokens": 1, "label": "3"}
+    samples = [
+        {**sample, "sample": i, "answer": answer, "cluster": i, "correct": answer == "3"}
+        for i, answer in enumerate("34")
+    ]
+    (tmp_path / "samples.jsonl").write_text("".join(json.dumps(s) + "\n" for s in samples))
+    page = open_report(write_page([tmp_path], tmp_path / "report.html"))
+    assert "label, shown only: 3" in page.locator("#shown .facts").first.inner_text()
+    rows = [text.split() for text in page.locator(".classes tbody tr").all_inner_texts()]
+    assert rows == [["3", "1", "right"], ["4", "1", "wrong"]]
+    assert page.locator("#use-part, #step-part").locator("visible=true").count() == 0
+    page.select_option("#sign", "wrong")
+    assert completions(page) == 1
+    assert "wrong by the label" in page.locator(".rollout h4").inner_text()
+    assert page.noise == []
+
+
+def test_a_folder_with_next_to_nothing(open_report, tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("")
+    page = open_report(write_page([tmp_path], tmp_path / "report.html"))
+    assert page.locator("#failure").is_hidden()
+    assert page.noise == []

@@ -1,0 +1,94 @@
+"""Result rows from every form a summary has."""
+
+from pathlib import Path
+
+import pytest
+
+from rl.report.folders import ReportedRun
+from rl.report.results import (
+    Value,
+    base_majority,
+    curve_points,
+    read_values,
+    result_rows,
+    short_benchmark,
+    shown_columns,
+)
+
+
+def run_with(summary, **more):
+    given = {"name": "demo", "path": Path("demo"), "kind": "run", **more}
+    return ReportedRun(summary=summary, **given)
+
+
+def test_nothing_evaluated_gives_no_row():
+    assert result_rows(run_with({})) == []
+    assert result_rows(run_with({"before": {}, "after": {}, "cost": {"seconds": 1.0}})) == []
+    assert result_rows(run_with({"before": "nonsense"})) == []
+    assert shown_columns([]) == []
+
+
+def test_one_benchmark_before_and_after():
+    summary = {
+        "before": {"maj@16": 0.75, "pass@16": 1.0, "pass@1": 0.5, "maj@1": 0.5},
+        "after": {"pass@1": 0.625, "maj@16": 0.875, "mean_length": 18.0},
+    }
+    settings = {"eval_benchmarks": ["runs/testbed/easy/heldout.jsonl"]}
+    before, after = result_rows(run_with(summary, settings=settings, supervised=True))
+    assert (before.when, before.benchmark, before.supervised) == ("before", "easy/heldout", True)
+    assert list(before.values) == ["pass@1", "pass@16", "maj@1", "maj@16"]
+    assert before.base_majority is None
+    # The base model's vote over the most samples stands beside what training reached.
+    assert after.base_majority == ("maj@16", Value(value=0.75))
+    assert shown_columns([before, after]) == ["pass@1", "maj@16", "pass@16", "mean_length"]
+    assert curve_points(before, "pass@") == [(1, Value(value=0.5)), (16, Value(value=1.0))]
+
+
+def test_several_benchmarks_and_one_that_was_not_evaluated_before():
+    summary = {
+        "before": {"a/x.jsonl": {"pass@1": 0.5}},
+        "after": {"a/x.jsonl": {"pass@1": 0.6}, "math500": {"pass@1": {"value": 0.7, "n": 500}}},
+    }
+    rows = result_rows(run_with(summary))
+    assert [(row.benchmark, row.when) for row in rows] == [
+        ("a/x", "before"),
+        ("a/x", "after"),
+        ("math500", "after"),
+    ]
+    assert rows[2].values == {"pass@1": Value(value=0.7, n=500)}
+    assert rows[1].base_majority is None  # the base has no vote
+
+
+def test_an_evaluation_has_intervals_and_says_what_was_trained_on():
+    summary = {"pass@1": {"value": 0.5, "ci_low": 0.25, "ci_high": 0.75, "n": 128}}
+    about = {"benchmark": "aime24", "train_overlap": {"label": "transductive"}}
+    (row,) = result_rows(run_with(summary, kind="evaluation", about=about))
+    assert (row.when, row.benchmark, row.overlap) == ("evaluation", "aime24", "transductive")
+    assert row.values["pass@1"] == Value(value=0.5, low=0.25, high=0.75, n=128)
+
+
+def test_what_is_no_finite_number_is_left_out():
+    nan = float("nan")
+    given = {"a": nan, "b": None, "c": True, "d": "0.5", "e": {"value": nan}, "f": float("inf")}
+    assert read_values(given) == {}
+    # Half an interval is none.
+    assert read_values({"g": {"value": 1, "ci_low": 0.5}}) == {"g": Value(value=1.0)}
+
+
+def test_the_vote_of_most_samples():
+    values = {"maj@4": Value(value=0.1), "maj@16": Value(value=0.2), "maj@x": Value(value=0.3)}
+    assert base_majority(values) == ("maj@16", Value(value=0.2))
+    assert base_majority({"pass@1": Value(value=0.1)}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("math500", "math500"),
+        ("HuggingFaceH4/aime_2024", "HuggingFaceH4/aime_2024"),
+        ("runs/testbed/hard/heldout.jsonl", "hard/heldout"),
+        ("mine.jsonl.gz", "mine"),
+    ],
+)
+def test_short_names_of_benchmarks(name, short):
+    assert short_benchmark(name) == short

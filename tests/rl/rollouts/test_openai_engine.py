@@ -1,0 +1,231 @@
+"""The endpoint engine against a real vLLM server, and against a server that misbehaves on order."""
+
+import json
+import os
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+
+import pytest
+
+from rl.errors import InputError
+from rl.evaluation.evaluate import evaluate_problems
+from rl.evaluation.problems import Problem
+from rl.rollouts.engine import SamplingSettings
+from rl.rollouts.openai_engine import OpenAIEngine, TextEngine, api_key
+from rl.rollouts.vllm_server import ServerProcess, server_command, wait_until_up
+
+SETTINGS = SamplingSettings(max_completion_length=12)
+PROMPTS = ["1+1=", "2+2="]
+SEEDS = [5, 2**63 - 1]
+TEMPLATE = "{% for m in messages %}{{ m['content'] }}{% endfor %}{{ ending | default('=') }}"
+
+needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+
+
+@pytest.fixture(scope="module")
+def vllm_url(tmp_path_factory, make_tiny_model, tiny_tokenizer):
+    """The address of a vLLM server with a tiny chat model."""
+    folder = tmp_path_factory.mktemp("served")
+    make_tiny_model().save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "chat_template": TEMPLATE}))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = server_command(str(folder), port, dtype="float32", max_model_length=64)
+    command += ["--served-model-name", "tiny"]
+    with ServerProcess(command, folder / "server.log") as server:
+        wait_until_up(f"http://127.0.0.1:{port}", 300, server)
+        yield f"http://127.0.0.1:{port}/v1"
+
+
+def sampled(engine, prompts, num_samples, seeds, first_sample=0):
+    found = dict(engine.complete(prompts, num_samples, seeds, first_sample))
+    assert sorted(found) == list(range(len(prompts)))
+    return [found[position] for position in range(len(prompts))]
+
+
+def texts(groups):
+    return [[sample.completion for sample in group] for group in groups]
+
+
+@needs_vllm
+def test_a_vllm_server_samples_text_and_chats_as_it_should(vllm_url, tmp_path):
+    engine = OpenAIEngine("tiny", vllm_url, SETTINGS)
+    together = sampled(engine, PROMPTS, 6, SEEDS)
+    assert len({text for group in texts(together) for text in group}) > 6
+    # More samples begin with the same ones; a prompt's do not depend on the others.
+    assert texts(sampled(engine, PROMPTS, 4, SEEDS, first_sample=2)) == [
+        group[2:] for group in texts(together)
+    ]
+    assert texts(sampled(engine, PROMPTS[1:], 2, SEEDS[1:])) == [texts(together)[1][:2]]
+    for sample in (sample for group in together for sample in group):
+        assert 1 <= sample.num_tokens <= 12
+        assert sample.finish_reason == ("length" if sample.num_tokens == 12 else "stop")
+        assert sample.latency_seconds > 0
+    # The chat endpoint renders "1+1" and "=" to the same prompt.
+    chats = [[{"role": "user", "content": prompt[:-1]}] for prompt in PROMPTS]
+    assert texts(sampled(engine, chats, 6, SEEDS)) == texts(together)
+    other = OpenAIEngine("tiny", vllm_url, SETTINGS, chat_template_args={"ending": "=1"})
+    assert texts(sampled(other, chats, 6, SEEDS)) != texts(together)
+    longer = OpenAIEngine(
+        "tiny", vllm_url, SamplingSettings(max_completion_length=12, top_k=1, min_p=0.5)
+    )
+    [greedy] = texts(sampled(longer, PROMPTS[:1], 3, SEEDS[:1]))  # vLLM's own settings arrive
+    assert len(set(greedy)) == 1
+    check_an_evaluation(engine, tmp_path)
+    with pytest.raises(InputError, match=r"for model 'unknown' \(.*404.*Check --model"):
+        sampled(OpenAIEngine("unknown", vllm_url, SETTINGS), PROMPTS, 1, SEEDS)
+
+
+def check_an_evaluation(engine, folder):
+    problems = [Problem(id=p, prompt=p, label="2") for p in PROMPTS]
+    at_once = evaluate_problems(engine, None, problems, num_samples=6)
+    evaluate_problems(engine, None, problems, num_samples=2, output_dir=folder)
+    extended = evaluate_problems(engine, None, problems, num_samples=6, output_dir=folder)
+    facts = [(s.problem_id, s.sample, s.completion, s.finish_reason) for s in extended.samples]
+    assert facts == [
+        (s.problem_id, s.sample, s.completion, s.finish_reason) for s in at_once.samples
+    ]
+    assert extended.metrics.keys() == at_once.metrics.keys()
+    assert extended.metrics["mean_length"] == at_once.metrics["mean_length"]
+
+
+# A server whose replies are written down.
+
+
+class Scripted(BaseHTTPRequestHandler):
+    replies = ()
+    seen = ()
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.seen.append((self.path, self.headers["Authorization"], body))
+        status, reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        content = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def scripted():
+    """Start a server with replies; return its address and what it was asked."""
+    servers = []
+
+    def start(*replies):
+        handler = type("Handler", (Scripted,), {"replies": list(replies), "seen": []})
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/v1", handler.seen
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def chat_reply(finish_reason="stop", **message):
+    choice = {
+        "index": 0,
+        "finish_reason": finish_reason,
+        "message": {"role": "assistant", "content": None, **message},
+    }
+    usage = {"prompt_tokens": 1, "completion_tokens": 7, "total_tokens": 8}
+    return {"id": "1", "object": "chat.completion", "choices": [choice], "usage": usage}
+
+
+CHAT = [{"role": "user", "content": "2+2="}]
+
+
+def one_chat(url, **settings):
+    engine = OpenAIEngine("m", url, SETTINGS, **settings)
+    [[sample]] = sampled(engine, [CHAT], 1, [3])
+    return sample
+
+
+@pytest.mark.parametrize("key", ["reasoning", "reasoning_content"])
+def test_a_thought_that_comes_apart_stands_before_the_answer(scripted, key):
+    url, _ = scripted((200, chat_reply(**{key: "2 and 2", "content": "4"})))
+    sample = one_chat(url)
+    assert sample.completion == "<think>2 and 2</think>4"
+    assert (sample.num_tokens, sample.finish_reason) == (7, "stop")
+
+
+def test_an_unfinished_thought_stays_open(scripted):
+    url, _ = scripted((200, chat_reply("length", reasoning=r"so \boxed{4}")))
+    assert one_chat(url).completion == r"<think>so \boxed{4}"
+
+
+def test_an_empty_reply_is_an_empty_completion(scripted):
+    url, _ = scripted((200, chat_reply()))
+    assert one_chat(url).completion == ""
+
+
+def test_requests_hold_what_is_switched_on_and_nothing_else(scripted, monkeypatch):
+    url, seen = scripted((200, chat_reply(content="4")))
+    monkeypatch.setenv("SOME_KEY", "secret")
+    one_chat(url, api_key_env="SOME_KEY")
+    [(path, authorization, body)] = seen
+    assert (path, authorization) == ("/v1/chat/completions", "Bearer secret")
+    assert body == {
+        "model": "m",
+        "messages": CHAT,
+        "max_tokens": 12,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "seed": 3,
+    }
+
+
+def test_a_busy_endpoint_is_asked_again(scripted):
+    busy = (429, {"error": {"message": "slow down"}})
+    url, seen = scripted(busy, (500, {}), (200, chat_reply(content="4")))
+    assert one_chat(url).completion == "4"
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        ((401, {"error": {"message": "no key"}}), r"no key.*Check --model, --api_key_env"),
+        ((400, {"error": {"message": "too long"}}), "too long"),
+        ((200, {"hello": 1}), r"got a reply without choices .* it often ends in /v1"),
+        ((200, b"<html>"), r"got a reply from .* that is not JSON"),
+    ],
+    ids=["refused", "bad_request", "another_service", "no_json"],
+)
+def test_what_is_no_completion_ends_in_one_line(scripted, reply, message):
+    url, _ = scripted(reply)
+    with pytest.raises(InputError, match=message):
+        one_chat(url)
+
+
+def test_an_endpoint_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr("rl.rollouts.openai_engine._MAX_RETRIES", 0)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    with pytest.raises(InputError, match=r"--base_url: got no answer from .* continues"):
+        one_chat(url)
+
+
+def test_a_key_is_read_from_its_variable():
+    assert api_key(None)
+    assert "NO_SUCH_KEY" not in os.environ
+    with pytest.raises(InputError, match="got the variable NO_SUCH_KEY, which is not set"):
+        api_key("NO_SUCH_KEY")
+
+
+def test_only_an_engine_that_takes_text_is_one(make_tiny_model):
+    assert issubclass(OpenAIEngine, TextEngine)
+    assert not isinstance(make_tiny_model, TextEngine)
