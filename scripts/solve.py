@@ -1,0 +1,276 @@
+"""Answer questions by majority vote, if wanted after training on them without any answer."""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rl.errors import InputError, exit_on_bad_input
+
+if TYPE_CHECKING:
+    from rl.data import Prompt
+
+EPILOG = r"""
+examples:
+  # vote over 16 samples of each question
+  python scripts/solve.py questions.jsonl --model MODEL --output answers.jsonl
+
+  # train on the questions first, with no label, then vote; further fields go to the training
+  python scripts/solve.py questions.jsonl --model MODEL --output answers.jsonl \
+      --adapt recipes/ttrl/ttrl_qwen2.5_math_1.5b_math500.yaml --max_steps 40
+  python scripts/solve.py ... --adapt RECIPE \
+      --launcher 'accelerate launch --config_file recipes/accelerate/zero3.yaml'
+
+QUESTIONS is a .jsonl, .json, .csv or .parquet file with a column "prompt" (--prompt_column), or a
+hub id. With --adapt the recipe's system prompt, suffix, temperature and length hold here too, and
+the trained model stays in OUTPUT's folder, under the name of OUTPUT with -adapted.
+
+A line of OUTPUT: {"id", "question", "answer", "majority_ratio", "num_votes", "num_abstained",
+"alternatives": [{"answer", "count"}], "reasoning"}; answer is null where no sample has one. The
+same command goes on with a file, or a training, that was broken off.
+"""
+
+
+@exit_on_bad_input()
+def main() -> None:
+    """Check everything, adapt if asked to, then answer question by question."""
+    arguments, overrides = parse_arguments()
+    recipe = read_recipe(arguments)
+    prompts = read_questions(arguments, recipe)
+    settings = {
+        "model": arguments.model,
+        "adapt": arguments.adapt and [arguments.adapt, *overrides],
+        "num_samples": arguments.num_samples,
+        "seed": arguments.seed,
+        "temperature": first_given(arguments.temperature, recipe.get("temperature"), 1.0),
+        "top_p": first_given(arguments.top_p, recipe.get("top_p"), 1.0),
+        "max_completion_length": first_given(
+            arguments.max_completion_length, recipe.get("max_completion_length")
+        ),
+    }
+    num_done = open_output(arguments.output, settings, prompts)
+    if num_done < len(prompts):
+        model = adapt(arguments, overrides) if arguments.adapt else arguments.model
+        solve(arguments, settings, model, prompts, num_done)
+    print_summary(arguments.output)
+
+
+def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
+    """Read and check the command line; what is not ours goes to the training."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("questions", metavar="QUESTIONS", help="file or hub id")
+    add("--model", required=True, help="model folder or hub id")
+    add("--output", type=Path, required=True, metavar="FILE", help="where the answers go, .jsonl")
+    add("--adapt", metavar="RECIPE", help="train on the questions first, as this recipe says")
+    add("--launcher", default=sys.executable, help="what starts the training (%(default)s)")
+    add("--prompt_column", help='column of the questions (the recipe\'s, or "prompt")')
+    add("--system_prompt", help="makes each question a chat (the recipe's, or none)")
+    add("--prompt_suffix", help="put after each question as written (the recipe's, or none)")
+    add("--num_samples", type=int, default=16, help="votes per question (%(default)s)")
+    add("--temperature", type=float, help="(the recipe's, or 1.0)")
+    add("--top_p", type=float, help="(the recipe's, or 1.0)")
+    add("--max_completion_length", type=int, help="tokens (the recipe's, or 4096 or what fits)")
+    add("--engine", choices=["transformers", "vllm"], default="transformers", help="(%(default)s)")
+    add("--batch_size", type=int, default=256, help="completions sampled at a time (%(default)s)")
+    add("--seed", type=int, default=0, help="(%(default)s)")
+    arguments, overrides = parser.parse_known_args()
+    if overrides and not arguments.adapt:
+        parser.error(f"unrecognized arguments: {' '.join(overrides)}")
+    for name in ("num_samples", "batch_size"):
+        if getattr(arguments, name) < 1:
+            raise InputError(
+                f"--{name}: got {getattr(arguments, name)}, expected at least 1. Raise it."
+            )
+    if not arguments.output.parent.is_dir():
+        raise InputError(
+            f"--output: got {arguments.output}, expected a file in an existing folder. Create "
+            f"{arguments.output.parent} first."
+        )
+    if arguments.engine == "vllm":
+        from rl.rollouts.vllm_engine import require_vllm
+
+        require_vllm()
+    return arguments, overrides
+
+
+def read_recipe(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Read the recipe's settings, if there is one."""
+    if not arguments.adapt:
+        return {}
+    from rl.recipe import load_recipe
+
+    return load_recipe(arguments.adapt)
+
+
+def read_questions(arguments: argparse.Namespace, recipe: dict[str, Any]) -> "list[Prompt]":
+    """Read the questions with the words the recipe or the command line puts around them."""
+    from rl.data import load_prompts
+
+    for name, default in (("prompt_column", "prompt"), ("system_prompt", None)):
+        value = first_given(getattr(arguments, name), recipe.get(name), default)
+        setattr(arguments, name, value)
+    arguments.prompt_suffix = first_given(arguments.prompt_suffix, recipe.get("prompt_suffix"))
+    return load_prompts(
+        arguments.questions,
+        prompt_column=arguments.prompt_column,
+        system_prompt=arguments.system_prompt,
+        prompt_suffix=arguments.prompt_suffix,
+    ).dataset["prompt"]
+
+
+def first_given(*values: Any) -> Any:
+    """Return the first value that is not None, or None."""
+    return next((value for value in values if value is not None), None)
+
+
+def open_output(output: Path, settings: dict[str, Any], prompts: "Sequence[Prompt]") -> int:
+    """Start a file of answers, or find out how far the one that is there has got.
+
+    Raises:
+        InputError: If its answers were sampled with other settings or to other questions.
+    """
+    from rl.data import prompt_id
+
+    questions = [prompt_id(json.dumps(prompt)) for prompt in prompts]
+    stamp = json.dumps({**settings, "questions": questions})
+    sidecar = output.with_name(f"{output.name}.settings.json")
+    if not output.exists():
+        sidecar.write_text(stamp, encoding="utf-8")
+        return 0
+    if not sidecar.exists() or sidecar.read_text(encoding="utf-8") != stamp:
+        raise InputError(
+            f"--output: got {output}, which holds answers to other questions or of other settings, "
+            "expected a new file or one of the same command. Name another file."
+        )
+    content = output.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]  # a killed run may leave half a line
+    if whole != content:
+        output.write_bytes(whole)
+    return whole.count(b"\n")
+
+
+def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
+    """Train on the questions, or go on with a training that was broken off; return the folder."""
+    folder = arguments.output.with_name(f"{arguments.output.stem}-adapted")
+    if (folder / "summary.json").is_file():
+        return str(folder)
+    resume = ["--resume_from_checkpoint", "true"] if list(folder.glob("checkpoint-*")) else []
+    fields = {
+        "model": arguments.model,
+        "dataset": arguments.questions,
+        "prompt_column": arguments.prompt_column,
+        "label_column": None,
+        "eval_benchmarks": [],
+        "seed": arguments.seed,
+        "output_dir": str(folder),
+    }
+    for name in ("system_prompt", "prompt_suffix"):
+        fields[name] = getattr(arguments, name)
+    command = [
+        *shlex.split(arguments.launcher),
+        *("scripts/train.py", arguments.adapt),
+        *(f"--{name}={json.dumps(value)}" for name, value in fields.items()),
+        *overrides,
+        *resume,
+    ]
+    print(f"adapting to the questions: {folder}", flush=True)
+    status = subprocess.run(command, check=False).returncode
+    if status:
+        raise SystemExit(status)
+    return str(folder)
+
+
+def solve(
+    arguments: argparse.Namespace,
+    settings: dict[str, Any],
+    model: str,
+    prompts: "Sequence[Prompt]",
+    num_done: int,
+) -> None:
+    """Sample, vote and write, a batch of questions at a time."""
+    from tqdm import tqdm
+
+    from rl.answers import start_verifier
+    from rl.data import tokenize_prompt
+    from rl.evaluation.models import completion_length, load_engine, load_tokenizer
+    from rl.rollouts.engine import SamplingSettings
+
+    tokenizer, context, _ = load_tokenizer(model)
+    prompt_ids = [tokenize_prompt(prompt, tokenizer) for prompt in prompts]
+    longest = max(map(len, prompt_ids))
+    sampling = SamplingSettings(
+        max_completion_length=completion_length(
+            settings["max_completion_length"], longest, context
+        ),
+        temperature=settings["temperature"],
+        top_p=settings["top_p"],
+    )
+    engine = load_engine(
+        arguments.engine,
+        model,
+        tokenizer,
+        sampling,
+        longest_prompt=longest,
+        batch_size=arguments.batch_size,
+    )
+    start_verifier()
+    with (
+        closing(engine),
+        arguments.output.open("a", encoding="utf-8") as output,
+        tqdm(desc="solving", total=len(prompts), initial=num_done, unit="question") as bar,
+    ):
+        size = max(1, arguments.batch_size // arguments.num_samples)
+        for start in range(num_done, len(prompts), size):
+            rows = range(start, min(start + size, len(prompts)))
+            for line in answer(engine, tokenizer, prompts, prompt_ids, rows, arguments):
+                output.write(json.dumps(line) + "\n")
+                bar.update()
+            output.flush()
+
+
+def answer(
+    engine: Any,
+    tokenizer: Any,
+    prompts: "Sequence[Prompt]",
+    prompt_ids: Sequence[list[int]],
+    rows: range,
+    arguments: argparse.Namespace,
+) -> Iterator[dict[str, Any]]:
+    """Sample some questions and yield the line of each."""
+    from rl.answers import extract_answer
+    from rl.rollouts.engine import derive_seed
+    from rl.solving import voted_answer
+
+    seeds = [derive_seed(arguments.seed, "solve", row) for row in rows]
+    groups = engine.generate([prompt_ids[row] for row in rows], arguments.num_samples, seeds)
+    for row, group in zip(rows, groups, strict=True):
+        ids = [sample.completion_ids for sample in group]
+        texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
+        answers = [extract_answer(text) for text in texts]
+        vote = voted_answer(texts, answers, [len(one) for one in ids])
+        yield {"id": row, "question": prompts[row], **vote}
+
+
+def print_summary(output: Path) -> None:
+    """Say how many questions have an answer and how sure the votes are."""
+    lines = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    answered = [line for line in lines if line["answer"] is not None]
+    sure = sum(line["majority_ratio"] > 0.5 for line in answered)
+    print(f"questions   {len(lines)}, {len(answered)} with an answer")
+    print(f"majority    more than half of the votes in {sure}")
+    print(f"answers     {output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Answers to a file of questions, from a real tiny model, also after training on them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def solve(tmp_path, tiny_model_folder):
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text("".join(json.dumps({"prompt": f"{a}+1="}) + "\n" for a in range(4)))
+
+    def solve(*arguments, expected=0):
+        command = [
+            *(sys.executable, "scripts/solve.py", str(questions), "--model", tiny_model_folder),
+            *("--output", str(tmp_path / "answers.jsonl"), "--num_samples", "4"),
+            *map(str, arguments),
+        ]
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert run.returncode == expected, run.stderr
+        return run.stdout if expected == 0 else run.stderr
+
+    solve.output = tmp_path / "answers.jsonl"
+    return solve
+
+
+def test_every_question_has_a_line_and_a_broken_off_file_is_finished(solve):
+    printed = solve("--max_completion_length", 4)
+    assert "questions   4" in printed
+    whole = solve.output.read_text()
+    lines = [json.loads(line) for line in whole.splitlines()]
+    assert [line["id"] for line in lines] == [0, 1, 2, 3]
+    assert all(line["num_votes"] == 4 for line in lines)
+    # A killed run leaves whole lines and half of one; the same command finishes the same file.
+    solve.output.write_text(whole[: whole.index("\n") + 20])
+    solve("--max_completion_length", 4)
+    assert solve.output.read_text() == whole
+    message = solve("--max_completion_length", 5, expected=2)
+    assert "holds answers to other questions or of other settings" in message
+    assert solve.output.read_text() == whole
+
+
+def test_the_model_is_adapted_first(solve, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "model: none\ndataset: none\nnum_prompts: 2\nnum_generations: 4\n"
+        "per_device_train_batch_size: 8\nmax_completion_length: 4\ngradient_checkpointing: false\n"
+    )
+    solve("--adapt", recipe, "--max_steps", 1)
+    adapted = tmp_path / "answers-adapted"
+    assert (adapted / "model.safetensors").is_file()
+    assert "label_column: null" in (adapted / "config.yaml").read_text()
+    assert len(solve.output.read_text().splitlines()) == 4
+
+
+def test_bad_input_is_one_line(solve):
+    assert "--num_samples: got 0" in solve("--num_samples", 0, expected=2)
+    assert "unrecognized arguments: --max_steps 3" in solve("--max_steps", 3, expected=2)
