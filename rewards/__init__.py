@@ -54,6 +54,12 @@ TOKEN_SELECTORS: dict[str, str] = {
     "random_share": "rewards.entropy_band:RandomShare",
 }
 
+# Self-play, with the rewards of its roles; likewise by their place.
+GAMES: dict[str, str] = {
+    "spell": "rewards.selfplay_games:build_spell",
+    "r_zero": "rewards.selfplay_games:build_r_zero",
+}
+
 
 def get_reward(name: str, **settings: Any) -> Reward:
     """Build the reward a recipe names.
@@ -93,6 +99,22 @@ def get_token_selector(name: str, **settings: Any) -> "TokenSelector":
     if ":" not in name and name not in TOKEN_SELECTORS:
         raise unknown_name("token_selector", name, list(TOKEN_SELECTORS))
     return _build(f"token_selector {name!r}", _load(TOKEN_SELECTORS.get(name, name)), settings)
+
+
+def get_game(name: str, **settings: Any) -> Any:
+    """Build the game that a recipe's `selfplay` names.
+
+    Args:
+        name: A key of `GAMES`, `package.module:attribute` or `path/to/file.py:attribute`; what it
+            names returns a `rl.selfplay.game.Game` and takes the run's `seed`.
+        settings: The game's settings.
+
+    Raises:
+        InputError: If the name is unknown, or a setting is.
+    """
+    if ":" not in name and name not in GAMES:
+        raise unknown_name("selfplay.game", name, list(GAMES))
+    return _load(GAMES.get(name, name))(**settings)
 
 
 def get_reward_for_run(

@@ -97,6 +97,13 @@ class LabelFreeConfig(GRPOConfig):
             "help": "Which tokens are trained, such as {entropy_band: {preset: v2}}; none: all."
         },
     )
+    selfplay: dict[str, Any] | None = field(
+        default=None,
+        metadata={
+            "help": "A game in place of prompts and rewards: {game: spell, documents: FOLDER, "
+            "...}; recipes/spell/ shows its settings."
+        },
+    )
     supervised: bool = field(
         default=False,
         metadata={"help": "Allow a control whose reward sees labels; everything is stamped so."},
@@ -112,6 +119,12 @@ class LabelFreeConfig(GRPOConfig):
     eval_benchmarks: list[str] = field(
         default_factory=list,
         metadata={"help": "Files of labelled problems, evaluated before and after training."},
+    )
+    eval_prompts: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Files of held-out prompts without labels: what needs none is measured on them."
+        },
     )
     eval_base: bool = field(
         default=True, metadata={"help": "Evaluate before training too, not only after."}

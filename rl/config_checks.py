@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from rl.advantages import get_advantage
 from rl.answer_extraction import METHODS
 from rl.errors import InputError, unknown_name
-from rl.evaluation.criteria import criteria
+from rl.evaluation.criteria import LABEL_FREE_CRITERIA, criteria
+from rl.selfplay.run_settings import read_selfplay
 
 if TYPE_CHECKING:
     from rl.config import LabelFreeConfig
@@ -22,6 +23,7 @@ def check_settings(config: "LabelFreeConfig") -> None:
     _check_micro_batches(config)
     _check_token_selection(config)
     _check_evaluation(config)
+    _check_selfplay(config)
 
 
 def _check_groups(config: "LabelFreeConfig") -> None:
@@ -137,16 +139,46 @@ def _check_token_selection(config: "LabelFreeConfig") -> None:
 
 
 def _check_evaluation(config: "LabelFreeConfig") -> None:
+    evaluated = [*config.eval_benchmarks, *config.eval_prompts]
+    if len(set(evaluated)) < len(evaluated):
+        raise InputError(
+            f"eval_benchmarks, eval_prompts: got {evaluated}, expected each file once. Remove one."
+        )
     for name, least in (("eval_num_samples", 1), ("eval_every", 0)):
         if getattr(config, name) < least:
             raise InputError(
                 f"{name}: got {getattr(config, name)}, expected at least {least}. Raise it."
             )
-    if (config.eval_every or config.keep_best) and not config.eval_benchmarks:
+    if (config.eval_every or config.keep_best) and not evaluated:
         name = "eval_every" if config.eval_every else "keep_best"
         raise InputError(
-            f"eval_benchmarks: got none beside {name}, expected at least one. Name a file of "
-            f"problems, or leave {name} out."
+            f"eval_benchmarks, eval_prompts: got none beside {name}, expected at least one. Name a "
+            f"file of problems or of prompts, or leave {name} out."
         )
     if config.keep_best and config.keep_best not in criteria(config.eval_num_samples):
         raise unknown_name("keep_best", config.keep_best, criteria(config.eval_num_samples))
+    is_labelled = config.keep_best and config.keep_best not in LABEL_FREE_CRITERIA
+    if is_labelled and not config.eval_benchmarks:
+        raise InputError(
+            f"keep_best: got {config.keep_best!r} without eval_benchmarks, expected one of "
+            f"{', '.join(LABEL_FREE_CRITERIA)}. Name a file of labelled problems, or change it."
+        )
+
+
+def _check_selfplay(config: "LabelFreeConfig") -> None:
+    if config.selfplay is None:
+        return
+    read_selfplay(config.selfplay)
+    # An episode's advantage is scaled for a sum over the tokens of a step, as dapo's is.
+    needed = {
+        "loss_type": (config.loss_type, "dapo"),
+        "token_selector": (config.token_selector, None),
+        "supervised": (config.supervised, False),
+        "dataset": (config.dataset, ""),
+    }
+    for name, (value, expected) in needed.items():
+        if value != expected:
+            raise InputError(
+                f"{name}: got {value!r} beside selfplay, expected {expected!r}. Remove one of the "
+                "two."
+            )

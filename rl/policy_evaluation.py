@@ -11,9 +11,9 @@ from typing import Any
 from accelerate.utils import gather_object
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from rl.evaluation.criteria import LABEL_FREE_CRITERIA
+from rl.evaluation.criteria import LABEL_FREE_CRITERIA, LABEL_FREE_METRICS
 from rl.evaluation.evaluate import evaluate_problems
-from rl.evaluation.problems import Problem
+from rl.evaluation.problems import Benchmark
 from rl.evaluation.summary import default_ks, summarize
 from rl.grouping import shard
 from rl.preparation import Run
@@ -29,9 +29,10 @@ class PolicyEvaluation(TrainerCallback):
     Each evaluation is a line of metrics.jsonl, `eval/<metric>`, with several benchmarks
     `eval/<benchmark>/<metric>`, and `cost/total_sampled_tokens`, what training has sampled by then.
 
-    With `keep_best` the policy with the highest value of that metric on the first benchmark, the
-    untouched one included, is saved in best/, and best.json says which step it is of and whether a
-    label was needed to choose it. A tie keeps the earlier one.
+    With `keep_best` the policy with the highest value of that metric, the untouched one included,
+    is saved in best/, and best.json says which step it is of and whether a label was needed to
+    choose it. It is measured on the first of `eval_prompts`, or, if there are none or the metric
+    needs labels, the first of `eval_benchmarks`. A tie keeps the earlier policy.
 
     Attributes:
         results: "before" and "after" -> metrics, with several benchmarks by name; "best".
@@ -81,13 +82,10 @@ class PolicyEvaluation(TrainerCallback):
             return
         start = time.perf_counter()
         found = {
-            name: evaluate_policy(
-                self.trainer, benchmark.problems, self.run.config.eval_num_samples
-            )
+            name: evaluate_policy(self.trainer, benchmark, self.run.config.eval_num_samples)
             for name, benchmark in self.run.benchmarks.items()
         }
-        first = next(iter(found.values()))
-        self.results[when] = first if len(found) == 1 else found
+        self.results[when] = next(iter(found.values())) if len(found) == 1 else found
         seconds = time.perf_counter() - start
         logs = eval_logs(found) | {
             "cost/total_sampled_tokens": self.trainer.costs.total["num_sampled_tokens"],
@@ -98,7 +96,11 @@ class PolicyEvaluation(TrainerCallback):
         self.trainer.callback_handler.on_log(self.trainer.args, state, control, logs)
         control.should_log = should_log
         if self.run.config.keep_best:
-            self._keep_if_best(first[self.run.config.keep_best], state)
+            unlabelled_first = sorted(
+                found, key=lambda name: name in self.run.config.eval_benchmarks
+            )
+            values = [found[name].get(self.run.config.keep_best) for name in unlabelled_first]
+            self._keep_if_best(next(value for value in values if value is not None), state)
 
     def _keep_if_best(self, value: float, state: TrainerState) -> None:
         metric = self.run.config.keep_best
@@ -134,13 +136,14 @@ def eval_logs(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 def evaluate_policy(
-    trainer: RolloutGRPOTrainer, problems: list[Problem], num_samples: int
+    trainer: RolloutGRPOTrainer, benchmark: Benchmark, num_samples: int
 ) -> dict[str, float]:
     """Evaluate the policy as it is now with the run's own engine, each rank a share of problems.
 
     Returns:
-        Metric -> mean over problems, the same on every rank.
+        Metric -> mean over problems, the same on every rank; without labels what needs none.
     """
+    problems = benchmark.problems
     trainer.sync_engine()
     accelerator = trainer.accelerator
     rank, num_ranks = accelerator.process_index, accelerator.num_processes
@@ -161,4 +164,8 @@ def evaluate_policy(
     )
     mine = result.samples[: len(share) * num_samples]
     metrics = summarize(gather_object(mine), default_ks(num_samples))
-    return {name: estimate.value for name, estimate in metrics.items()}
+    return {
+        name: estimate.value
+        for name, estimate in metrics.items()
+        if benchmark.label_column or name in LABEL_FREE_METRICS
+    }

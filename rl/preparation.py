@@ -1,9 +1,10 @@
 """Everything a run needs before a model is loaded: checked settings, tokenizer, prompts, files."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from accelerate import PartialState
 from datasets import Dataset
@@ -12,9 +13,10 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from rl.config import LabelFreeConfig
 from rl.data import PromptSet, load_prompts, prompt_id, render_prompt, tokenize_prompt
 from rl.errors import InputError
-from rl.evaluation.problems import Benchmark, load_benchmark
+from rl.evaluation.problems import Benchmark, Problem, load_benchmark
 from rl.rollouts.vllm_engine import require_vllm
 from rl.run_files import RunFiles
+from rl.selfplay.game import Game
 from rl.token_selection import TokenSelector
 from rl.types import Reward
 
@@ -33,6 +35,7 @@ class Run:
         prompts: Columns `prompt`, `row`, `prompt_id` and `rendered_prompt`.
         labels: Row -> label, for audit/ metrics; None without a label column.
         token_selector: Chooses the tokens that are trained; None trains all.
+        game: What is played in self-play, in place of prompts and rewards; else None.
         benchmarks: Name -> labelled problems, evaluated before and after training.
         run_files: Where the run's files go.
         checkpoint: Checkpoint to go on from; None for a new run.
@@ -45,6 +48,7 @@ class Run:
     prompts: Dataset
     labels: dict[int, str] | None
     token_selector: TokenSelector | None
+    game: Game | None
     benchmarks: dict[str, Benchmark]
     run_files: RunFiles
     checkpoint: Path | None
@@ -54,6 +58,7 @@ def prepare_run(
     config: LabelFreeConfig,
     rewards: Mapping[str, tuple[Reward, float]],
     token_selector: TokenSelector | None = None,
+    game: Game | None = None,
     dry_run: bool = False,
 ) -> Run:
     """Check a run's input and load all of it but the model.
@@ -62,12 +67,13 @@ def prepare_run(
         config: Settings of the run.
         rewards: Reward name -> callable and weight.
         token_selector: Chooses the tokens that are trained; None trains all.
+        game: What is played in self-play.
         dry_run: Whether the run ends after this; then the output folder is not touched.
 
     Raises:
         InputError: For anything the user has to mend.
     """
-    if not config.model or not config.dataset:
+    if not config.model or not (config.dataset or game):
         missing = "dataset" if config.model else "model"
         raise InputError(f"{missing}: got none, expected a value. Set {missing} in the recipe.")
     check_supervision(config, {name: reward for name, (reward, _) in rewards.items()})
@@ -78,6 +84,31 @@ def prepare_run(
         checkpoint = run_files.find_checkpoint(config.resume_from_checkpoint)
     elif not dry_run and PartialState().is_main_process:
         run_files.check_free()
+    prompt_set = load_training_prompts(config) if game is None else seats(config, game)
+    benchmarks = load_benchmarks(config)
+    tokenizer = load_tokenizer(config)
+    prompts = add_prompt_ids(prompt_set.dataset, tokenizer)
+    if game is None:
+        check_context(config, prompts, tokenizer)
+    if config.supervised:
+        show_labels({name: reward for name, (reward, _) in rewards.items()}, prompts, prompt_set)
+    return Run(
+        config=config,
+        rewards={name: reward for name, (reward, _) in rewards.items()},
+        reward_weights={name: weight for name, (_, weight) in rewards.items()},
+        tokenizer=tokenizer,
+        prompts=prompts,
+        labels=prompt_set.labels,
+        token_selector=token_selector,
+        game=game,
+        benchmarks=benchmarks,
+        run_files=run_files,
+        checkpoint=checkpoint,
+    )
+
+
+def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
+    """Load the prompts, at least enough for one generation batch."""
     prompt_set = load_prompts(
         config.dataset,
         split=config.dataset_split,
@@ -92,34 +123,38 @@ def prepare_run(
             f"num_prompts: got {config.num_prompts}, expected at most the "
             f"{len(prompt_set.dataset)} prompts in {config.dataset}. Lower num_prompts."
         )
-    benchmarks = load_benchmarks(config)
-    tokenizer = load_tokenizer(config)
-    prompts = add_prompt_ids(prompt_set.dataset, tokenizer)
-    check_context(config, prompts, tokenizer)
-    if config.supervised:
-        show_labels({name: reward for name, (reward, _) in rewards.items()}, prompts, prompt_set)
-    return Run(
-        config=config,
-        rewards={name: reward for name, (reward, _) in rewards.items()},
-        reward_weights={name: weight for name, (_, weight) in rewards.items()},
-        tokenizer=tokenizer,
-        prompts=prompts,
-        labels=prompt_set.labels,
-        token_selector=token_selector,
-        benchmarks=benchmarks,
-        run_files=run_files,
-        checkpoint=checkpoint,
-    )
+    return prompt_set
+
+
+def seats(config: LabelFreeConfig, game: Game) -> PromptSet:
+    """Stand-ins for prompts, as many as make a batch: a game writes its own.
+
+    Raises:
+        InputError: If a batch has fewer rows than a round may train.
+    """
+    num_rows = config.num_prompts * config.num_generations
+    if num_rows < game.max_trained:
+        raise InputError(
+            f"num_prompts x num_generations: got {config.num_prompts} x {config.num_generations}, "
+            f"expected at least the {game.max_trained} rows that a round may train. Set "
+            f"num_prompts to {math.ceil(game.max_trained / config.num_generations)}."
+        )
+    rows = range(config.num_prompts)
+    prompts = Dataset.from_dict({"prompt": [f"seat {row}" for row in rows], "row": list(rows)})
+    return PromptSet(dataset=prompts, labels=None)
 
 
 def load_benchmarks(config: LabelFreeConfig) -> dict[str, Benchmark]:
-    """Load the labelled problems the run is evaluated on, with the run's own prompt format."""
-    return {
-        name: load_benchmark(
-            name, system_prompt=config.system_prompt, prompt_suffix=config.prompt_suffix
+    """Load what the run is evaluated on, with its own prompt format; prompts have empty labels."""
+    words: Any = {"system_prompt": config.system_prompt, "prompt_suffix": config.prompt_suffix}
+    benchmarks = {name: load_benchmark(name, **words) for name in config.eval_benchmarks}
+    for name in config.eval_prompts:
+        prompts = load_prompts(name, prompt_column=config.prompt_column, **words).dataset["prompt"]
+        problems = [Problem(id=str(i), prompt=p, label="") for i, p in enumerate(prompts)]
+        benchmarks[name] = Benchmark(
+            problems=problems, prompt_column=config.prompt_column, label_column=""
         )
-        for name in config.eval_benchmarks
-    }
+    return benchmarks
 
 
 def check_supervision(config: LabelFreeConfig, rewards: Mapping[str, Reward]) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import gzip
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,28 +131,14 @@ class RunFiles:
             scored_groups: All groups of the batch.
             advantages: For each visit, the advantages of its trained rollouts, in order.
         """
+        self.write_rollout_lines(step, _rollout_lines(step, scored_groups, advantages))
+
+    def write_rollout_lines(self, step: int, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Write the rollouts of a generation batch, one line each, first used in this step."""
         self.rollouts_dir.mkdir(parents=True, exist_ok=True)
         path = self.rollouts_dir / f"step_{step:06d}.jsonl.gz"
         with gzip.open(path, "wt", encoding="utf-8") as file:
-            for scored in scored_groups:
-                group = scored.group
-                remaining = iter(advantages[scored.key])
-                for g, rollout in enumerate(group.rollouts):
-                    # Numbers per token would outweigh everything else.
-                    facts = dataclasses.asdict(dataclasses.replace(rollout, token_statistics=None))
-                    del facts["token_statistics"]
-                    line = {
-                        "step": step,
-                        "prompt_id": group.prompt_id,
-                        "visit": group.visit,
-                        "prompt": group.prompt,
-                        "rollout": g,
-                        **facts,
-                        "rewards": {name: scores[g] for name, scores in scored.rewards.items()},
-                        "reward": scored.reward[g],
-                        "advantage": next(remaining) if rollout.trained else None,
-                    }
-                    file.write(json.dumps(line) + "\n")
+            file.writelines(json.dumps(line) + "\n" for line in lines)
 
     def write_summary(self, summary: Mapping[str, Any]) -> Path:
         """Write the run's result: metrics before and after where evaluated, and what it cost."""
@@ -209,6 +195,31 @@ def checkpoint_problem(folder: Path) -> str | None:
     ):
         return "which has no weights"
     return None
+
+
+def _rollout_lines(
+    step: int,
+    scored_groups: Sequence[ScoredGroup],
+    advantages: Mapping[VisitKey, Sequence[float]],
+) -> Iterator[dict[str, Any]]:
+    for scored in scored_groups:
+        group = scored.group
+        remaining = iter(advantages[scored.key])
+        for g, rollout in enumerate(group.rollouts):
+            # Numbers per token would outweigh everything else.
+            facts = dataclasses.asdict(dataclasses.replace(rollout, token_statistics=None))
+            del facts["token_statistics"]
+            yield {
+                "step": step,
+                "prompt_id": group.prompt_id,
+                "visit": group.visit,
+                "prompt": group.prompt,
+                "rollout": g,
+                **facts,
+                "rewards": {name: scores[g] for name, scores in scored.rewards.items()},
+                "reward": scored.reward[g],
+                "advantage": next(remaining) if rollout.trained else None,
+            }
 
 
 def _read_whole_lines(path: Path) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from accelerate import PartialState
 from peft import LoraConfig
 from transformers import (
     PrinterCallback,
@@ -18,7 +19,13 @@ from trl.trainer.utils import create_model_from_path
 from rl.policy_evaluation import PolicyEvaluation
 from rl.preparation import Run
 from rl.progress import TrainingProgress
+from rl.rollout_trainer import RolloutGRPOTrainer
+from rl.rollouts.build import sampling_settings
+from rl.rollouts.engine import RolloutEngine
+from rl.rollouts.transformers_engine import TransformersEngine
 from rl.run_files import MetricsFile
+from rl.selfplay.run_settings import read_selfplay
+from rl.selfplay.trainer import SelfPlayGRPOTrainer
 from rl.trainer import LabelFreeGRPOTrainer
 
 
@@ -30,19 +37,7 @@ def train(run: Run) -> dict[str, Any]:
     """
     config = run.config
     start = time.perf_counter()
-    trainer = LabelFreeGRPOTrainer(
-        model=create_model_from_path(config.model, **(config.model_init_kwargs or {})),
-        config=config,
-        rewards=run.rewards,
-        reward_weights=run.reward_weights,
-        train_dataset=run.prompts,
-        tokenizer=run.tokenizer,
-        labels=run.labels,
-        token_selector=run.token_selector,
-        run_files=run.run_files,
-        peft_config=LoraConfig(**config.lora) if config.lora is not None else None,
-        callbacks=[MetricsFile(run.run_files, supervised=config.supervised)],
-    )
+    trainer = build_trainer(run)
     disable_progress_bar()  # a bar for each saved checkpoint would break up the training bar
     try:
         # Printing some fifty numbers a step hides them; they are in metrics.jsonl.
@@ -78,10 +73,49 @@ def train(run: Run) -> dict[str, Any]:
         trainer.engine.close()
 
 
+def build_trainer(run: Run) -> RolloutGRPOTrainer:
+    """Load the model and build the trainer: that of a game, or that of prompts and rewards."""
+    config = run.config
+    shared: dict[str, Any] = {
+        "model": create_model_from_path(config.model, **(config.model_init_kwargs or {})),
+        "config": config,
+        "train_dataset": run.prompts,
+        "tokenizer": run.tokenizer,
+        "run_files": run.run_files,
+        "peft_config": LoraConfig(**config.lora) if config.lora is not None else None,
+        "callbacks": [MetricsFile(run.run_files, supervised=config.supervised)],
+    }
+    if run.game is not None:
+        assert config.selfplay is not None
+        settings = read_selfplay(config.selfplay)
+        return SelfPlayGRPOTrainer(
+            game=run.game,
+            role_weights=settings.role_weights,
+            role_mean=settings.role_mean,
+            frozen_engine=build_frozen_engine(run) if settings.frozen_policy else None,
+            **shared,
+        )
+    return LabelFreeGRPOTrainer(
+        rewards=run.rewards,
+        reward_weights=run.reward_weights,
+        labels=run.labels,
+        token_selector=run.token_selector,
+        **shared,
+    )
+
+
+def build_frozen_engine(run: Run) -> RolloutEngine:
+    """Load the model once more, to sample from it as it was before training."""
+    model = create_model_from_path(run.config.model, **(run.config.model_init_kwargs or {}))
+    model.to(PartialState().device).eval().requires_grad_(False)  # type: ignore[arg-type]
+    batch_size = run.config.per_device_train_batch_size
+    return TransformersEngine(model, run.tokenizer, sampling_settings(run.config), batch_size)
+
+
 class TokenBudget(TrainerCallback):
     """Stops training after the step in which the run has sampled its budget of tokens."""
 
-    def __init__(self, trainer: LabelFreeGRPOTrainer, max_sampled_tokens: int) -> None:
+    def __init__(self, trainer: RolloutGRPOTrainer, max_sampled_tokens: int) -> None:
         self.trainer = trainer
         self.max_sampled_tokens = max_sampled_tokens
 

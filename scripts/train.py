@@ -39,10 +39,12 @@ def main() -> None:
 
     from rl.preparation import prepare_run
 
+    game = load_game(config)
     run = prepare_run(
         config,
-        load_rewards(config),
+        {} if game else load_rewards(config),
         token_selector=load_token_selector(config),
+        game=game,
         dry_run=arguments.dry_run,
     )
     if arguments.dry_run:
@@ -120,13 +122,30 @@ def load_token_selector(config: "LabelFreeConfig") -> Any:
     return None
 
 
+def load_game(config: "LabelFreeConfig") -> Any:
+    """Build the game the recipe names in `selfplay`, if it names one."""
+    if config.selfplay is None:
+        return None
+    from rewards import get_game
+    from rl.selfplay.run_settings import read_selfplay
+
+    settings = read_selfplay(config.selfplay)
+    return get_game(settings.game, seed=config.seed, **settings.game_settings)
+
+
 def print_geometry(config: Any, run: Any) -> None:
     """Show what one generation batch and one optimizer step would hold."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{config.model} on {config.dataset}", show_header=False)
-    for name, value in {**config.geometry, "prompts in the dataset": len(run.prompts)}.items():
+    source = f"a game of {config.selfplay['game']}" if run.game else config.dataset
+    table = Table(title=f"{config.model} on {source}", show_header=False)
+    last = (
+        {"most rows a round trains": run.game.max_trained}
+        if run.game
+        else {"prompts in the dataset": len(run.prompts)}
+    )
+    for name, value in {**config.geometry, **last}.items():
         table.add_row(name, str(value))
     Console().print(table)
 

@@ -4,6 +4,14 @@ from rl.evaluation.summary import default_ks
 
 # The higher the better, and no label is needed.
 LABEL_FREE_CRITERIA = ("majority_ratio",)
+# What else an evaluation measures without a label.
+LABEL_FREE_METRICS = (
+    *LABEL_FREE_CRITERIA,
+    "num_distinct_answers",
+    "no_answer_frac",
+    "truncated_frac",
+    "mean_length",
+)
 
 
 def criteria(num_samples: int) -> list[str]:

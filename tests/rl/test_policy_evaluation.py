@@ -18,11 +18,14 @@ def run_training(tmp_path, tiny_model_folder):
         train_file, heldout = tmp_path / "train.jsonl", tmp_path / "heldout.jsonl"
         train_file.write_text("".join(json.dumps({"prompt": f"{a}+1="}) + "\n" for a in range(4)))
         heldout.write_text(json.dumps({"prompt": "7+1=", "label": "8"}) + "\n")
+        settings = {
+            "output_dir": str(tmp_path / "run"),
+            "eval_benchmarks": [str(heldout)],
+            **settings,
+        }
         config = LabelFreeConfig(
-            output_dir=str(tmp_path / "run"),
             model=tiny_model_folder,
             dataset=str(train_file),
-            eval_benchmarks=[str(heldout)],
             eval_num_samples=4,
             num_prompts=2,
             num_generations=4,
@@ -66,6 +69,18 @@ def test_the_policy_is_evaluated_on_a_schedule_and_the_best_is_kept(run_training
     assert "now" not in summary
     AutoModelForCausalLM.from_pretrained(folder / "best")
 
+    # Prompts without labels choose alike, and nothing that needs a label is said of them.
+    unlabelled, _ = run_training(
+        eval_every=1,
+        keep_best="majority_ratio",
+        eval_benchmarks=[],
+        eval_prompts=[str(folder.parent / "heldout.jsonl")],
+        output_dir=str(folder.parent / "unlabelled"),
+    )
+    assert unlabelled["best"] == best
+    assert "pass@1" not in unlabelled["after"]
+    assert unlabelled["after"]["majority_ratio"] == summary["after"]["majority_ratio"]
+
     # A resumed run goes on from the best found up to its checkpoint.
     resumed, _ = run_training(
         eval_every=1, keep_best="majority_ratio", save_steps=1, resume_from_checkpoint="true"
@@ -80,7 +95,12 @@ def test_the_policy_is_evaluated_on_a_schedule_and_the_best_is_kept(run_training
         ({"eval_every": -1}, "eval_every: got -1"),
         ({"keep_best": "pass@3"}, "keep_best"),
         ({"keep_best": "mean_length"}, "keep_best"),
-        ({"eval_every": 5, "eval_benchmarks": []}, "eval_benchmarks: got none beside eval_every"),
+        ({"eval_every": 5, "eval_benchmarks": []}, "got none beside eval_every"),
+        (
+            {"keep_best": "pass@1", "eval_benchmarks": [], "eval_prompts": ["a.jsonl"]},
+            "keep_best: got 'pass@1' without eval_benchmarks",
+        ),
+        ({"eval_prompts": ["a.jsonl"]}, "expected each file once"),
     ],
 )
 def test_settings_that_do_not_go_together(tmp_path, settings, message):

@@ -1,0 +1,1 @@
+"""Self-play: one policy in several roles writes questions, answers them and judges the answers."""

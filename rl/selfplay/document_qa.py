@@ -1,0 +1,109 @@
+"""Questions over several documents, answered in a few words.
+
+Source: SPELL, arXiv 2509.23863, general document QA; reference code: Tongyi-Zhiwen/Qwen-Doc.
+Differs: the reference has to be found as whole words, so that 6 is not in 16 (`match="substring"`
+    is the code's rule); an answer has a greatest length, and may be refused for naming several
+    candidates.
+"""
+
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from rl.errors import InputError, unknown_name
+from rl.selfplay.proposals import (
+    BAD_FORMAT,
+    UNUSABLE_ANSWER,
+    Proposal,
+    Rejected,
+    last_json_object,
+    text_field,
+)
+from rl.selfplay.tasks import normalize_text, read_final_answer
+
+MATCHES = ("words", "substring")
+_BETWEEN_CANDIDATES = re.compile(r"\bor\b|[;/|\n]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentQA:
+    """Multi-document question answering.
+
+    Attributes:
+        max_reference_tokens: A reference answer of more tokens drops its question, without a
+            penalty.
+        max_answer_words: An answer of more words is wrong, whatever it contains.
+        match: "words": the reference's words stand in the answer one after the other;
+            "substring": its characters do.
+        refuse_candidates: Whether an answer that names several candidates ("7 or 8") is wrong.
+    """
+
+    max_reference_tokens: int = 40
+    max_answer_words: int = 100
+    match: str = "words"
+    refuse_candidates: bool = False
+    name: str = "document_qa"
+    chance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.match not in MATCHES:
+            raise unknown_name("selfplay document_qa match", self.match, list(MATCHES))
+        if self.max_reference_tokens < 1 or self.max_answer_words < 1:
+            raise InputError(
+                "selfplay document_qa max_reference_tokens, max_answer_words: got "
+                f"{self.max_reference_tokens} and {self.max_answer_words}, expected at least 1. "
+                "Raise them."
+            )
+
+    def questioner_slots(self, visit: int, rng: random.Random) -> Mapping[str, str]:
+        """No further slots."""
+        return {}
+
+    def read_proposal(
+        self, text: str, rng: random.Random, count_tokens: Callable[[str], int]
+    ) -> Proposal | Rejected:
+        """Read `{"question": text, "answer": text}`; an answer that is too long is dropped."""
+        found = last_json_object(text) or {}
+        question, answer = text_field(found, "question"), text_field(found, "answer")
+        if question is None or answer is None:
+            return BAD_FORMAT
+        if not normalize_text(answer) or count_tokens(answer) > self.max_reference_tokens:
+            return UNUSABLE_ANSWER
+        return Proposal(question=question, answer=answer)
+
+    def show_question(self, proposal: Proposal) -> str:
+        """The question alone."""
+        return proposal.question
+
+    def show_answer(self, proposal: Proposal, answer: str) -> str:
+        """The answer alone."""
+        return answer
+
+    def read_answer(self, text: str) -> str | None:
+        """What follows the last "answer is"."""
+        return read_final_answer(text)
+
+    def rule_check(self, answer: str, reference: str) -> float:
+        """Cover exact match, in one direction: 1.0 if the answer contains the reference.
+
+        Both are normalised first (`rl.selfplay.tasks.normalize_text`). An empty reference is
+        contained in nothing.
+
+        Example:
+            >>> task = DocumentQA()
+            >>> task.rule_check("in Paris, France", "Paris"), task.rule_check("Paris", "in Paris")
+            (1.0, 0.0)
+        """
+        ours, theirs = normalize_text(answer), normalize_text(reference)
+        if not theirs or len(ours.split()) > self.max_answer_words:
+            return 0.0
+        if self.refuse_candidates and _num_candidates(answer) > max(1, _num_candidates(reference)):
+            return 0.0
+        if self.match == "words":
+            ours, theirs = f" {ours} ", f" {theirs} "
+        return float(theirs in ours)
+
+
+def _num_candidates(text: str) -> int:
+    return sum(bool(part.strip()) for part in _BETWEEN_CANDIDATES.split(text))

@@ -1,0 +1,82 @@
+"""Questions with four options, answered with a letter.
+
+Source: SPELL, arXiv 2509.23863, multiple choice; reference code: Tongyi-Zhiwen/Qwen-Doc.
+Differs: the letter that the questioner is told to make right takes turns, and the options are
+    shuffled (seeded) after it; in the code the letter was never filled in.
+"""
+
+import random
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from rl.selfplay.proposals import BAD_FORMAT, Proposal, Rejected, last_json_object, text_field
+from rl.selfplay.tasks import normalize_text, read_final_answer
+
+LETTERS = "ABCD"
+_LETTER = re.compile(r"(?:(?:option|choice)\b)?[\s(\[*]*([A-D])(?![A-Za-z])", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultipleChoice:
+    """Questions with the options A to D.
+
+    Attributes:
+        shuffle_options: Whether options change places before they are shown to the responder.
+    """
+
+    shuffle_options: bool = True
+    name: str = "multiple_choice"
+    chance: float = 1 / len(LETTERS)
+
+    def questioner_slots(self, visit: int, rng: random.Random) -> Mapping[str, str]:
+        """`letter`: the option that has to be the right one; each is used in one of four visits."""
+        return {"letter": LETTERS[visit % len(LETTERS)]}
+
+    def read_proposal(
+        self, text: str, rng: random.Random, count_tokens: Callable[[str], int]
+    ) -> Proposal | Rejected:
+        """Read `{"question": text, "options": {"A": text, ...}, "answer": letter}`.
+
+        Options have to have exactly the keys A to D and differ from each other.
+        """
+        found = last_json_object(text) or {}
+        question, letter = text_field(found, "question"), text_field(found, "answer")
+        given = found.get("options")
+        if question is None or letter is None or letter not in LETTERS or len(letter) != 1:
+            return BAD_FORMAT
+        if not isinstance(given, dict) or sorted(given) != list(LETTERS):
+            return BAD_FORMAT
+        texts = {key: text_field(given, key) or "" for key in LETTERS}
+        if not all(texts.values()) or len({normalize_text(t) or t for t in texts.values()}) < 4:
+            return BAD_FORMAT
+        places = list(LETTERS)
+        if self.shuffle_options:
+            rng.shuffle(places)
+        options = dict(sorted(zip(places, texts.values(), strict=True)))
+        return Proposal(question=question, options=options, answer=places[LETTERS.index(letter)])
+
+    def show_question(self, proposal: Proposal) -> str:
+        """The question, and one option a line."""
+        options = [f"{letter}. {text}" for letter, text in proposal.options.items()]
+        return "\n".join([proposal.question, *options])
+
+    def show_answer(self, proposal: Proposal, answer: str) -> str:
+        """The letter with its option's text."""
+        return f"{answer}. {proposal.options[answer]}" if answer in proposal.options else answer
+
+    def read_answer(self, text: str) -> str | None:
+        """The letter at the start of what follows the last "answer is".
+
+        Example:
+            >>> task = MultipleChoice()
+            >>> task.read_answer("The answer is (b) Rome."), task.read_answer("The answer is Rome")
+            ('B', None)
+        """
+        answer = read_final_answer(text)
+        letter = _LETTER.match(answer) if answer is not None else None
+        return letter[1].upper() if letter else None
+
+    def rule_check(self, answer: str, reference: str) -> float:
+        """1.0 if both are the same letter."""
+        return float(answer == reference)

@@ -1,0 +1,280 @@
+r"""R-Zero: one policy sets problems, and solves them to find out how hard they are.
+
+A round (`RZero.play`): a challenger writes problems, without documents; a solver answers each of
+them m times; the most common answer is the pseudo-label. The challenger is paid for problems whose
+answers disagree, the solver for the pseudo-label, on problems that are neither too easy nor too
+hard. Nobody judges, and nothing is remembered.
+
+Source: R-Zero: Self-Evolving Reasoning LLM from Zero Data, arXiv 2508.05004, section 3. Reference
+    code: Chengsong-Huang/R-Zero.
+Differs: one policy plays both roles and is updated on both in every round, where the paper trains
+    two models in turn; the answers that measure a problem are the ones the solver is trained on;
+    problems come as JSON; answers are the same if their canonical keys are (`rl.answer_keys`), so
+    that all ranks find the same classes.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Protocol
+
+from rl.answer_keys import answer_key
+from rl.answers import extract_answer
+from rl.errors import InputError
+from rl.selfplay.advantages import batch_advantages, group_advantages
+from rl.selfplay.duplicates import near_duplicates
+from rl.selfplay.game import Answered, Episode, Prompt, Request, Round, Sampler, make_episode
+from rl.selfplay.proposals import last_json_object, text_field
+from rl.selfplay.templates import Templates
+
+ROLES = ("challenger", "solver")
+_SLOTS: dict[str, set[str]] = {"challenger": set(), "solver": {"question"}}
+
+
+class ChallengeReward(Protocol):
+    """What problems pay, such as `rewards.selfplay_questioner.UncertaintyChallenge`."""
+
+    @property
+    def bad_format(self) -> float: ...  # noqa: D102
+
+    def __call__(  # noqa: D102
+        self, questions: Sequence[str], majority_ratios: Sequence[float]
+    ) -> list[float]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RZeroSettings:
+    """Settings of `RZero`.
+
+    Attributes:
+        num_proposals: Problems written in a round.
+        num_questions: Most problems of a round the solver is trained on.
+        group_size: Answers per problem, m.
+        min_majority_ratio: A problem with a less common majority is too hard, or badly put.
+        max_majority_ratio: A problem with a more common one is too easy.
+        min_challenger_std: Problems whose rewards deviate less are not trained.
+        near_duplicate_threshold: Alarm if more than half of the problems repeat another one.
+        chat: Whether prompts are chat messages, or plain text.
+        thinking: Whether the chat template opens a thought, so that a completion starts within it.
+    """
+
+    num_proposals: int = 256
+    num_questions: int = 128
+    group_size: int = 10
+    min_majority_ratio: float = 0.3
+    max_majority_ratio: float = 0.7
+    min_challenger_std: float = 1e-3
+    near_duplicate_threshold: float = 0.8
+    chat: bool = True
+    thinking: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("num_proposals", "num_questions", "group_size"):
+            if getattr(self, name) < 2:
+                raise InputError(
+                    f"selfplay {name}: got {getattr(self, name)}, expected at least 2. Raise it."
+                )
+        if not 0 <= self.min_majority_ratio <= self.max_majority_ratio <= 1:
+            raise InputError(
+                "selfplay min_majority_ratio, max_majority_ratio: got "
+                f"{self.min_majority_ratio} and {self.max_majority_ratio}, expected "
+                "0 <= min <= max <= 1. Correct them."
+            )
+
+
+@dataclass(kw_only=True)
+class _Problem:
+    """A problem with its answers."""
+
+    number: int
+    question: str
+    request: Request
+    completions: list[Answered]
+    answers: list[str | None]
+    rewards: list[float]
+    majority_ratio: float
+
+
+class RZero:
+    """The game, as `rl.selfplay.game.Game` says.
+
+    Args:
+        challenge_reward: The challenger's reward.
+        settings: See `RZeroSettings`.
+        prompts: A folder with r_zero/challenger.txt and r_zero/solver.txt ({{question}}), or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        challenge_reward: ChallengeReward,
+        settings: RZeroSettings | None = None,
+        prompts: str | Path | None = None,
+    ) -> None:
+        self.challenge_reward = challenge_reward
+        self.settings = settings or RZeroSettings()
+        self.templates = Templates("r_zero", prompts, _SLOTS)
+        self.roles = ROLES
+        self.max_trained = (
+            self.settings.num_proposals + self.settings.num_questions * self.settings.group_size
+        )
+
+    def play(self, sample: Sampler, step: int) -> Round:
+        """Play one round."""
+        request = Request(
+            key="challenger",
+            role="challenger",
+            prompt=self._as_prompt(self.templates.fill("challenger", {})),
+            num_samples=self.settings.num_proposals,
+        )
+        [written] = sample([request])
+        problems = self._solve([self._read_question(answered) for answered in written], sample)
+        pays = self.challenge_reward(
+            [problem.question for problem in problems],
+            [problem.majority_ratio for problem in problems],
+        )
+        rewards = [self.challenge_reward.bad_format] * len(written)
+        for problem, reward in zip(problems, pays, strict=True):
+            rewards[problem.number] = reward
+        kept = [p for p in problems if self._is_informative(p)]
+        trained = {problem.number for problem in kept[: self.settings.num_questions]}
+        by_number = {problem.number: problem for problem in problems}
+        advantages = batch_advantages(rewards, min_std=self.settings.min_challenger_std)
+        episodes = [
+            make_episode(
+                request,
+                number,
+                answered,
+                reward=rewards[number],
+                advantage=advantages[number],
+                answer=by_number[number].question if number in by_number else None,
+                rewards={
+                    "majority_ratio": by_number[number].majority_ratio
+                    if number in by_number
+                    else None
+                },
+            )
+            for number, answered in enumerate(written)
+        ]
+        for problem in problems:
+            episodes += self._solver_episodes(problem, problem.number in trained)
+        return self._round(written, problems, len(kept), len(trained), rewards, episodes)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: rounds do not depend on each other."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing to load."""
+
+    def _as_prompt(self, text: str) -> Prompt:
+        return [{"role": "user", "content": text}] if self.settings.chat else text
+
+    def _text(self, answered: Answered) -> str:
+        return f"<think>{answered.completion}" if self.settings.thinking else answered.completion
+
+    def _read_question(self, answered: Answered) -> str | None:
+        return text_field(last_json_object(self._text(answered)) or {}, "question")
+
+    def _solve(self, questions: list[str | None], sample: Sampler) -> list[_Problem]:
+        numbers = [number for number, question in enumerate(questions) if question is not None]
+        requests = [
+            Request(
+                key=f"solver/{number}",
+                role="solver",
+                prompt=self._as_prompt(
+                    self.templates.fill("solver", {"question": questions[number] or ""})
+                ),
+                num_samples=self.settings.group_size,
+            )
+            for number in numbers
+        ]
+        found = []
+        for number, request, completions in zip(
+            numbers, requests, sample(requests) if requests else [], strict=True
+        ):
+            answers = [extract_answer(self._text(answered)) for answered in completions]
+            keys = [None if answer is None else answer_key(answer) for answer in answers]
+            votes = Counter(key for key in keys if key is not None)
+            # Of equally common answers the first one given is the pseudo-label.
+            [(label, count)] = votes.most_common(1) or [(None, 0)]
+            found.append(
+                _Problem(
+                    number=number,
+                    question=questions[number] or "",
+                    request=request,
+                    completions=completions,
+                    answers=answers,
+                    rewards=[float(key is not None and key == label) for key in keys],
+                    majority_ratio=count / len(completions),
+                )
+            )
+        return found
+
+    def _is_informative(self, problem: _Problem) -> bool:
+        low, high = self.settings.min_majority_ratio, self.settings.max_majority_ratio
+        return low <= problem.majority_ratio <= high and len(set(problem.rewards)) > 1
+
+    def _solver_episodes(self, problem: _Problem, is_trained: bool) -> list[Episode]:
+        advantages: list[float | None] = [None] * len(problem.rewards)
+        if is_trained:
+            advantages = [*group_advantages(problem.rewards)]
+        return [
+            make_episode(
+                problem.request,
+                number,
+                answered,
+                reward=problem.rewards[number],
+                advantage=advantages[number],
+                answer=problem.answers[number],
+            )
+            for number, answered in enumerate(problem.completions)
+        ]
+
+    def _round(
+        self,
+        written: list[Answered],
+        problems: list[_Problem],
+        num_informative: int,
+        num_trained: int,
+        rewards: list[float],
+        episodes: list[Episode],
+    ) -> Round:
+        questions = [problem.question for problem in problems]
+        repeats = near_duplicates(questions, self.settings.near_duplicate_threshold)
+        answers = [answer for problem in problems for answer in problem.answers]
+        metrics = {
+            "funnel/proposed": len(written),
+            "funnel/parsed": len(problems),
+            "funnel/informative": num_informative,
+            "funnel/trained": num_trained,
+            "majority_ratio": _mean([problem.majority_ratio for problem in problems]),
+            "no_answer_frac": _mean([answer is None for answer in answers]),
+            "reward/challenger": _mean(rewards),
+            "reward/solver": _mean([reward for p in problems for reward in p.rewards]),
+            "trained/challenger": sum(
+                e.trained for e in episodes if e.request.role == "challenger"
+            ),
+            "trained/solver": sum(e.trained for e in episodes if e.request.role == "solver"),
+            "canary/near_duplicates": _mean([match is not None for match in repeats]),
+        }
+        alarms = []
+        if metrics["canary/near_duplicates"] > 0.5:
+            alarms.append(
+                f"canary/near_duplicates: problems repeat themselves "
+                f"({metrics['canary/near_duplicates']:.2f}, expected at most 0.5)"
+            )
+        if not num_trained:
+            alarms.append(
+                f"no problem of {len(written)} was informative, so the solver is not trained; see "
+                "the funnel/ metrics"
+            )
+        values = {name: float(value) for name, value in metrics.items()}
+        return Round(episodes=episodes, metrics=values, alarms=alarms)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return fmean(values) if values else math.nan

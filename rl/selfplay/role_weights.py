@@ -1,0 +1,69 @@
+"""How much each role counts in the loss of a round."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from rl.errors import InputError, unknown_name
+
+RoleMean = Literal["per_role", "pooled"]
+ROLE_MEANS = ("per_role", "pooled")
+
+
+def role_scales(
+    num_tokens_by_role: Mapping[str, int], weights: Mapping[str, float], how: str = "per_role"
+) -> dict[str, float]:
+    """Return what advantages of each role are multiplied with.
+
+    The loss is sum_t A_t ratio_t / N over all N trained tokens of a step. With s_role from here,
+
+        per_role   s_role = w_role N / N_role, so that the loss is
+                   sum_role w_role mean over the role's own tokens (eq. 10 of the paper)
+        pooled     s_role = w_role: roles with longer texts count more (the authors' code)
+
+    Source: SPELL, arXiv 2509.23863, eq. 10. A role without trained tokens contributes nothing, and
+    the others keep their weights.
+
+    Args:
+        num_tokens_by_role: Trained tokens of each role in this step, at least 0.
+        weights: Role -> weight, at least 0; a role that is not named has weight 1.
+        how: "per_role" or "pooled".
+
+    Returns:
+        Role -> factor, for every role of `num_tokens_by_role`; 0.0 for a role without tokens.
+
+    Raises:
+        InputError: If `how` or a role of `weights` is unknown, or a weight is negative or not
+            finite.
+
+    Example:
+        >>> role_scales({"questioner": 100, "responder": 300}, {"questioner": 0.5})
+        {'questioner': 2.0, 'responder': 1.3333333333333333}
+    """
+    if how not in ROLE_MEANS:
+        raise unknown_name("selfplay role_mean", how, list(ROLE_MEANS))
+    check_role_weights(weights, tuple(num_tokens_by_role))
+    total = sum(num_tokens_by_role.values())
+    scales = {}
+    for role, num_tokens in num_tokens_by_role.items():
+        weight = float(weights.get(role, 1.0))
+        if num_tokens == 0:
+            scales[role] = 0.0
+        else:
+            scales[role] = weight * total / num_tokens if how == "per_role" else weight
+    return scales
+
+
+def check_role_weights(weights: Mapping[str, float], roles: tuple[str, ...]) -> None:
+    """Refuse weights of unknown roles, and weights that are not finite and at least 0.
+
+    Raises:
+        InputError: At the first such weight.
+    """
+    for role, weight in weights.items():
+        if role not in roles:
+            raise unknown_name("selfplay role_weights", role, list(roles))
+        if not 0 <= weight < float("inf"):
+            raise InputError(
+                f"selfplay role_weights {role}: got {weight}, expected a number of at least 0. "
+                "Use 0 to leave a role out of the update."
+            )

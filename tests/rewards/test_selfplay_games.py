@@ -1,0 +1,69 @@
+"""Games built from a recipe's settings."""
+
+import pytest
+
+from rewards.selfplay_games import build_r_zero, build_spell
+from rl.errors import InputError
+
+TEXT = "Lighthouse number {} was built of grey stone and burns oil from {} barrels every winter."
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(4):
+        (tmp_path / f"{number}.txt").write_text(TEXT.format(number, number * 7) * 3)
+    return str(tmp_path)
+
+
+def test_published_defaults(folder):
+    game = build_spell(documents=folder)
+    assert [task.name for task in game.tasks] == [
+        "document_qa",
+        "financial_math",
+        "multiple_choice",
+    ]
+    assert game.max_trained == 1408
+    assert game.roles == ("questioner", "responder", "verifier")
+    assert build_r_zero().max_trained == 256 + 128 * 10
+
+
+def test_settings_reach_their_place(folder):
+    game = build_spell(
+        documents={"document_qa": folder},
+        tasks={"document_qa": {"match": "substring"}},
+        questioner={"sigma": 0.25},
+        verifier={"malformed": -0.5},
+        document_settings={"cluster_size": 2, "embedder": None, "duplicate_threshold": None},
+        num_questions=16,
+        canaries={"history": 8},
+        trained_roles=["responder"],
+        seed=7,
+    )
+    assert game.tasks[0].match == "substring"
+    assert game.player.question_reward.sigma == 0.25
+    assert game.player.judgment_reward.malformed == -0.5
+    assert game.settings.canaries.history == 8
+    assert game.max_trained == 16 * 8
+    assert [len(cluster.documents) for cluster in game.clusters["document_qa"]] == [2, 2]
+    assert build_r_zero(challenger={"repetition_weight": 0}, group_size=4).settings.group_size == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"tasks": ["qa"]}, "selfplay task: got 'qa', expected one of"),
+        ({"num_question": 4}, r"got 'num_question', .* Did you mean 'num_questions'"),
+        ({"questioner": {"mean": 0.5}}, "setting of questioner: got 'mean', expected one of"),
+        ({"questioner": {"mu": 2.0}}, "mu: got 2.0, expected between 0 and 1"),
+        ({"group_size": "many"}, "spell group_size: got 'many', expected"),
+        ({"canaries": {"history": -1}}, "history: got -1, expected at least 0"),
+        ({"document_settings": {"column": "text"}}, "setting of documents: got 'column'"),
+        ({"documents": {"document_qa": "x"}}, "got None for the task financial_math"),
+        ({"tasks": {"document_qa": {"matches": "x"}}}, "task document_qa: got 'matches'"),
+        ({"prompts": "nowhere"}, "prompts: got nowhere, expected a folder"),
+    ],
+    ids=range(10),
+)
+def test_bad_settings(folder, settings, message):
+    with pytest.raises(InputError, match=message):
+        build_spell(**{"documents": folder, **settings})

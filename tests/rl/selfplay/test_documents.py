@@ -1,0 +1,124 @@
+"""Documents from folders and files, cut, freed of near-duplicates and clustered."""
+
+import json
+
+import numpy as np
+import pytest
+
+from rl.errors import InputError
+from rl.selfplay.documents import load_clusters, split_text
+from rl.selfplay.duplicates import near_duplicates, shingles
+
+LONG = "Rivers carve valleys over thousands of years while glaciers grind wide basins. " * 3
+
+
+def keys_and_texts(clusters):
+    return {c.key: [d.text for d in c.documents] for c in clusters}
+
+
+def load(source, **settings):
+    return load_clusters(source, **{"min_characters": 1, **settings})
+
+
+def test_a_folder_of_text_and_markdown(tmp_path):
+    (tmp_path / "b.md").write_text("bears")
+    (tmp_path / "a.txt").write_text("\ufeffapes\n")
+    (tmp_path / "skip.pdf").write_bytes(b"\xff")
+    (tmp_path / "sea").mkdir()
+    (tmp_path / "sea" / "c.txt").write_text("cod")
+    assert keys_and_texts(load(tmp_path)) == {"documents": ["apes", "bears"], "sea": ["cod"]}
+    assert keys_and_texts(load(tmp_path / "b.md")) == {"documents": ["bears"]}
+
+
+def test_json_lines_with_a_key(tmp_path):
+    path = tmp_path / "d.jsonl"
+    rows = [{"body": "apes", "topic": 1}, {"body": "bears", "topic": 1}, {"body": "c", "topic": 2}]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found = load(path, text_column="body", key_column="topic", min_characters=2)
+    assert keys_and_texts(found) == {"1": ["apes", "bears"]}
+    with pytest.raises(InputError, match="no column 'text', expected one of body, topic"):
+        load(path)
+    path.write_text('{"text": 7}')
+    with pytest.raises(InputError, match=r"row 0 \(from 0\): got 7 as text, expected text"):
+        load(path)
+
+
+def test_bad_sources(tmp_path):
+    with pytest.raises(InputError, match="got no document of at least 100 characters"):
+        load_clusters(tmp_path)
+    with pytest.raises(InputError, match="expected a file that exists"):
+        load_clusters(tmp_path / "none.jsonl")
+    (tmp_path / "a.txt").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(InputError, match=r"a\.txt: got .*, expected text in UTF-8"):
+        load(tmp_path)
+    with pytest.raises(InputError, match="got 0, 100 and 32768, expected at least 1"):
+        load_clusters(tmp_path, cluster_size=0)
+
+
+def test_large_clusters_are_split_evenly(tmp_path):
+    path = tmp_path / "d.jsonl"
+    path.write_text("\n".join(json.dumps({"text": f"{n}", "key": "k"}) for n in range(45)))
+    found = load(path, key_column="key", cluster_size=20)
+    assert [(c.key, len(c.documents)) for c in found] == [
+        ("k part 0", 15),
+        ("k part 1", 15),
+        ("k part 2", 15),
+    ]
+
+
+def test_embeddings_cluster_related_documents(tmp_path):
+    path = tmp_path / "d.jsonl"
+    texts = [f"{kind} number {n}" for n in range(6) for kind in ("ape", "boat")]
+    path.write_text("\n".join(json.dumps({"text": text}) for text in texts))
+
+    def embed(texts):
+        return np.array([[1.0, 0.0] if "ape" in text else [0.0, 1.0] for text in texts])
+
+    found = load(path, embed=embed, cluster_size=6)
+    kinds = [{document.text.split()[0] for document in c.documents} for c in found]
+    assert sorted(kinds, key=sorted) == [{"ape"}, {"boat"}]
+    assert found == load(path, embed=embed, cluster_size=6)
+
+
+def test_a_real_embedder_finds_subjects(tmp_path):
+    pytest.importorskip("sentence_transformers")
+    from rewards.embedding import SentenceTransformerEmbedder
+
+    seas = [f"Whales and {other} swim in the deep ocean." for other in ("dolphins", "squid", "cod")]
+    money = [f"The bank's shareholders got {what} this year." for what in ("dividends", "losses")]
+    money.append("The stock market and the bank's shares fell this year.")
+    path = tmp_path / "d.jsonl"
+    path.write_text("\n".join(json.dumps({"text": t}) for p in zip(seas, money) for t in p))  # noqa: B905
+    found = load(path, embed=SentenceTransformerEmbedder().embed, cluster_size=4)
+    groups = [{document.text for document in c.documents} for c in found]
+    assert {frozenset(g) for g in groups} == {frozenset(seas), frozenset(money)}
+
+
+def test_texts_are_split_between_paragraphs():
+    assert split_text("", 5) == [""]
+    assert split_text("one\n\ntwo\n \nthree", 8) == ["one\n\ntwo", "three"]
+    assert split_text("abcdefgh", 3) == ["abc", "def", "gh"]
+    assert all(len(part) <= 50 for part in split_text(LONG * 4, 50))
+
+
+def test_near_duplicates_are_left_out(tmp_path):
+    (tmp_path / "a.txt").write_text(LONG)
+    (tmp_path / "b.txt").write_text(LONG + " End.")
+    (tmp_path / "c.txt").write_text("Something quite different about clocks and their makers.")
+    (tmp_path / "d.txt").write_text(LONG)
+    texts = keys_and_texts(load(tmp_path))["documents"]
+    assert [text[:9] for text in texts] == ["Rivers ca", "Something"]
+    kept = keys_and_texts(load(tmp_path, duplicate_threshold=None))["documents"]
+    assert len(kept) == 3  # equal texts are one document in any case
+
+
+def test_near_duplicates_by_hand():
+    assert near_duplicates([]) == []
+    assert near_duplicates(["", ""]) == [None, 0]
+    # Runs of 3 of 6 words: 4 each; "x" for the last word leaves 3 of 5 together: 0.6.
+    texts = ["a b c d e f", "a b c d e x", "A b, c d e f!"]
+    assert shingles(texts[0]) == {"a b c", "b c d", "c d e", "d e f"}
+    assert near_duplicates(texts, 0.61) == [None, None, 0]
+    assert near_duplicates(texts, 0.59) == [None, 0, 0]
+    with pytest.raises(InputError, match="threshold: got 0, expected above 0"):
+        near_duplicates([], 0)

@@ -1,0 +1,86 @@
+"""Rounds of R-Zero with a scripted policy, counted by hand."""
+
+import json
+
+import pytest
+
+from rewards.selfplay_questioner import UncertaintyChallenge
+from rl.errors import InputError
+from rl.selfplay.game import Answered
+from rl.selfplay.r_zero import RZero, RZeroSettings
+
+QUESTIONS = {  # question -> boxed answers of the solver
+    "Add two and two": ["4", "4", "5", "4.0"],  # 3/4
+    "Name any prime below nine": ["2", "3", "2", "7"],  # 2/4
+    "What is zero": ["0", "0", "0", "0"],  # 4/4
+    "How long is a rope": [None, None, None, None],  # 0/4
+}
+
+
+class Sampler:
+    def __call__(self, requests):
+        return [
+            [self.answer(request, number) for number in range(request.num_samples)]
+            for request in requests
+        ]
+
+    def answer(self, request, number):
+        if request.role == "challenger":
+            questions = [*QUESTIONS, None]
+            question = questions[number]
+            text = "no idea" if question is None else json.dumps({"question": question})
+        else:
+            question = request.prompt[0]["content"].partition("\n")[0]
+            answer = QUESTIONS[question][number]
+            text = "I give up" if answer is None else rf"\boxed{{{answer}}}"
+        return Answered(completion=text, num_tokens=len(text), truncated=False)
+
+    def frozen(self, requests):
+        return None
+
+    def count_tokens(self, text):
+        return len(text)
+
+
+def make_game(**settings):
+    values = {"num_proposals": 5, "num_questions": 2, "group_size": 4, "max_majority_ratio": 0.75}
+    return RZero(
+        challenge_reward=UncertaintyChallenge(repetition_weight=0.0),
+        settings=RZeroSettings(**{**values, **settings}),
+    )
+
+
+def test_a_round():
+    round_ = make_game().play(Sampler(), 0)
+    challenger = [e for e in round_.episodes if e.request.role == "challenger"]
+    # 1 - 2 |p - 1/2| of 3/4, 2/4, 4/4, 0/4, and no problem at all.
+    assert [e.reward for e in challenger] == [0.5, 1.0, 0.0, 0.0, 0.0]
+    # Mean 0.3, sample deviation sqrt((0.04 + 0.49 + 3 * 0.09) / 4) = 0.4472.
+    assert [e.advantage for e in challenger] == pytest.approx(
+        [0.4472, 1.5652, -0.6708, -0.6708, -0.6708], abs=1e-4
+    )
+    solver = [e for e in round_.episodes if e.request.role == "solver"]
+    assert len(solver) == 4 * 4
+    assert [e.reward for e in solver[:8]] == [1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0]
+    # Three of four: (1 - 3/4) / 0.5 and -3/4 / 0.5.
+    assert [e.advantage for e in solver[:4]] == pytest.approx([0.5, 0.5, -1.5, 0.5], abs=1e-4)
+    assert [e.trained for e in solver] == [True] * 8 + [False] * 8
+    assert make_game().max_trained == 5 + 2 * 4
+    assert round_.metrics["funnel/parsed"] == 4
+    assert round_.metrics["funnel/informative"] == 2
+    assert round_.metrics["no_answer_frac"] == 0.25
+    assert round_.alarms == []
+
+
+def test_nothing_to_learn_from():
+    round_ = make_game(min_majority_ratio=0.9, max_majority_ratio=0.9).play(Sampler(), 0)
+    assert not any(e.trained for e in round_.episodes if e.request.role == "solver")
+    assert list(round_.metrics) == list(make_game().play(Sampler(), 0).metrics)
+    assert "no problem of 5 was informative" in round_.alarms[0]
+
+
+def test_bad_settings():
+    with pytest.raises(InputError, match="group_size: got 1, expected at least 2"):
+        RZeroSettings(group_size=1)
+    with pytest.raises(InputError, match="expected 0 <= min <= max <= 1"):
+        RZeroSettings(min_majority_ratio=0.8)

@@ -1,0 +1,107 @@
+"""A real game in the real trainer: rows, scales of the roles, costs, memory."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from rewards import get_game
+from rl.config import LabelFreeConfig
+from rl.errors import InputError
+from rl.preparation import prepare_run
+from rl.training import build_trainer, train
+
+GAME = f"{Path(__file__).parents[2] / 'end_to_end' / 'first_character_game.py'}:build"
+
+
+@pytest.fixture
+def prepare(tmp_path, tiny_model_folder):
+    def prepare(game=None, folder="run", **settings):
+        selfplay = {"game": GAME, **(game or {})}
+        config = LabelFreeConfig(
+            **{
+                "output_dir": str(tmp_path / folder),
+                "model": tiny_model_folder,
+                "selfplay": selfplay,
+                "num_prompts": 4,
+                "num_generations": 8,
+                "per_device_train_batch_size": 16,
+                "max_completion_length": 6,
+                "gradient_checkpointing": False,
+                "disable_tqdm": True,
+                "max_steps": 4,
+                "save_steps": 2,
+                **settings,
+            }
+        )
+        return prepare_run(config, {}, game=get_game(GAME, seed=config.seed))
+
+    return prepare
+
+
+def test_rows_beyond_the_episodes_count_nowhere_and_roles_are_scaled(prepare):
+    trainer = build_trainer(prepare({"role_weights": {"asker": 0.5}}))
+    trainer.model.train()
+    rows = [row for row in trainer.train_dataset for _ in range(8)]
+    trainer._prepare_inputs(rows)
+    # 4 askers and 24 answerers in 32 rows.
+    assert trainer.rewards_of_rows.isnan().tolist() == [False] * 28 + [True] * 4
+    assert trainer.advantages_of_rows[28:].tolist() == [0.0] * 4
+    episodes = trainer._rows[:28]
+    num_tokens = {
+        role: sum(e.num_tokens for e in episodes if e.request.role == role)
+        for role in ("asker", "answerer")
+    }
+    total = sum(num_tokens.values())
+    for episode, advantage in zip(episodes, trainer.advantages_of_rows, strict=False):
+        role = episode.request.role
+        scale = {"asker": 0.5, "answerer": 1.0}[role] * total / num_tokens[role]
+        assert advantage.item() == pytest.approx(episode.advantage * scale, abs=1e-6)
+    batches = trainer._buffered_inputs
+    assert batches[0]["num_items_in_batch"] == total
+    trainer.engine.close()
+
+
+def test_a_resumed_game_goes_on_exactly(prepare, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        train(prepare({"frozen_policy": True}))
+    assert "step 3: the third round" in caplog.text
+    folder = tmp_path / "run"
+    straight = metrics_of(folder)
+    assert [line["selfplay/num_rounds"] for line in straight] == [1, 2, 3, 4]
+    assert [line["selfplay/num_alarms"] for line in straight] == [0, 0, 1, 0]
+    assert straight[0]["selfplay/frozen"] == 1
+    assert straight[0]["selfplay/tokens"] == 3
+    # 4 askers, 24 answerers and 6 of the frozen policy.
+    assert straight[0]["cost/num_sampled_completions"] == 34
+    train(prepare({"frozen_policy": True}, resume_from_checkpoint=str(folder / "checkpoint-2")))
+    resumed = metrics_of(folder)
+    for name in ("selfplay/num_rounds", "grad_norm", "loss", "rewards/asker/mean"):
+        assert [line[name] for line in resumed] == [line[name] for line in straight], name
+
+
+def metrics_of(folder):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if "loss" in line]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"selfplay": {}}, r"selfplay\.game: got None"),
+        ({"selfplay": {"game": GAME, "role_mean": "all"}}, "role_mean"),
+        ({"selfplay": {"game": GAME, "frozen_policy": 1}}, r"selfplay\.frozen_policy: got 1"),
+        ({"loss_type": "grpo"}, "loss_type: got 'grpo' beside selfplay"),
+        ({"dataset": "a.jsonl"}, "dataset: got 'a.jsonl' beside selfplay"),
+        ({"num_prompts": 2}, "expected at least the 28 rows that a round may train. Set num_promp"),
+    ],
+)
+def test_settings_that_do_not_go_together(prepare, settings, message):
+    with pytest.raises(InputError, match=message):
+        prepare(**settings)
+
+
+def test_unknown_games_are_named():
+    with pytest.raises(InputError, match=r"selfplay\.game: got 'spel', .* Did you mean 'spell'"):
+        get_game("spel", seed=0)
