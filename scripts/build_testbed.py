@@ -14,6 +14,9 @@ makes mistakes, so that sampled answers are often wrong although their majority 
     prompt      4+1+6=
     completion  4+1=5;5+6=11\\boxed{11}
 
+With --selfplay, another one: tiny notes, and a tiny base model that plays questioner, responder and
+verifier over them, all three badly (rl/selfplay/testbed.py).
+
 The problems come in three tiers:
     easy    the majority of the base model's answers is right
     mixed   one prompt in eight is a hard one
@@ -26,12 +29,14 @@ files:
     DIR/<tier>/train.jsonl     {"prompt"}, no labels
     DIR/<tier>/heldout.jsonl   {"prompt", "label"}
     DIR/testbed.json           settings and library versions; written last
+    with --selfplay            base/, documents.jsonl, heldout.jsonl and testbed.json
 
 The same seed gives the same files on the same machine. A DIR that holds the finished testbed is
 left as it is; a DIR that holds anything else is refused.
 
-example:
+examples:
     python scripts/build_testbed.py --output_dir runs/testbed
+    python scripts/build_testbed.py --selfplay --output_dir runs/selfplay_testbed
 """
 
 
@@ -49,8 +54,19 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="decides the problems and the model (default: 0)"
     )
+    parser.add_argument(
+        "--selfplay", action="store_true", help="build the testbed of self-play instead"
+    )
     arguments = parser.parse_args()
 
+    if arguments.selfplay:
+        from rl.selfplay.testbed import write_selfplay_testbed
+
+        folder = write_selfplay_testbed(arguments.output_dir, seed=arguments.seed)
+        print(f"model      {folder / 'base'}")
+        print(f"documents  {folder / 'documents.jsonl'}")
+        print(f"held out   {folder / 'heldout.jsonl'}")
+        return
     testbed = build_testbed(arguments.output_dir, seed=arguments.seed)
 
     if testbed.reused:

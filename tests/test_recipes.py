@@ -23,6 +23,7 @@ RECIPES = sorted(
     if path.parent.name not in ("accelerate", "studies")
 )
 TESTBED = [recipe for recipe in RECIPES if recipe.endswith(("demo.yaml", "_testbed.yaml"))]
+SELFPLAY = [recipe for recipe in RECIPES if recipe.startswith("recipes/spell/")]
 LARGE = [recipe for recipe in RECIPES if recipe not in TESTBED]
 CONTROLS = [recipe for recipe in RECIPES if recipe.startswith("recipes/controls/")]
 PAPERS = [recipe for recipe in LARGE if recipe not in CONTROLS]
@@ -45,6 +46,7 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "certainty/semantic_entropy": (112, 7, 7, 1),
     "certainty/token_entropy": (480, 5, 5, 2),
     "spine/": (8, 8, 8, 1),  # the number of prompts is ours
+    "spell/": (176, 8, 8, 1),  # 1024 + 256 + 128 episodes of the three roles
 }
 VERL = {  # of TTRL's and EVOL-RL's code alike
     "learning_rate": 5e-7,
@@ -144,6 +146,8 @@ PUBLISHED: dict[str, dict[str, Any]] = {  # where -> settings
         "loss_type": "dapo",  # the mean over all sampled tokens of a step
     },
 }
+SPELL = {"learning_rate": 2e-6, "weight_decay": 0.01, "temperature": 0.7, "top_p": 0.95}
+PUBLISHED["spell/"] = ON_POLICY | SPELL | {"beta": 0.0, "loss_type": "dapo"}
 MAY_DIFFER = {"rewards", "answer_methods", "supervised", "token_selector", "advantage"}
 MAY_DIFFER |= {"dataset", "label_column"}  # the same prompts, with labels
 ONE_LINE_CHANGES = {
@@ -285,7 +289,7 @@ def test_header_says_what_the_recipe_is(recipe):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_rewards_selectors_and_answer_methods_exist(recipe):
     settings = read_settings(recipe)
-    for name, given in settings["rewards"].items():
+    for name, given in settings.get("rewards", {}).items():
         given = {k: v for k, v in (given or {}).items() if k != "weight"}
         run_settings = {"max_completion_length": settings["max_completion_length"]}
         assert callable(get_reward_for_run(name, given, run_settings)[0])
@@ -294,7 +298,7 @@ def test_rewards_selectors_and_answer_methods_exist(recipe):
     assert set(settings.get("answer_methods", [])) <= set(METHODS)
 
 
-@pytest.mark.parametrize("recipe", TESTBED)
+@pytest.mark.parametrize("recipe", sorted({*TESTBED} - {*SELFPLAY}))
 def test_testbed_recipes_run_on_one_process(configured, recipe):
     config = configured(recipe, 1)
     assert config["world_size"] == 1
