@@ -53,4 +53,9 @@ def read_selfplay(setting: Mapping[str, Any]) -> SelfPlaySettings:
             f"selfplay.{name}: got {getattr(settings, name)!r}, expected "
             f"{'role: number' if name == 'role_weights' else 'true or false'}. Change the value."
         )
+    if settings.game_settings.get("frozen_questioner") and not settings.frozen_policy:
+        raise InputError(
+            "selfplay.frozen_policy: got false beside frozen_questioner, expected true. Set it, so "
+            "that the policy of the start is kept."
+        )
     return settings

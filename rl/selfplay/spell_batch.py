@@ -93,6 +93,14 @@ class BatchPlayer:
         """Sample, unless there is nothing to ask for."""
         return sample(requests) if requests else []
 
+    def _ask_questioner(self, requests: Sequence[Request], sample: Sampler) -> list[list[Answered]]:
+        if not self.settings.frozen_questioner:
+            return self.ask(requests, sample)
+        written = sample.frozen(requests) if requests else []
+        if written is None:
+            raise ValueError("frozen_questioner: got a sampler without a frozen policy")
+        return written
+
     def count_document(self, task: Task, document: Document, sample: Sampler) -> int:
         """Tokens of a document as it is shown, with the line break after it."""
         key = (task.name, document.id)
@@ -119,7 +127,7 @@ class BatchPlayer:
                     num_samples=1,
                 )
                 prepared.append((visit, context, request, rng))
-        completions = self.ask([request for _, _, request, _ in prepared], sample)
+        completions = self._ask_questioner([request for _, _, request, _ in prepared], sample)
         questions = []
         for (visit, context, request, rng), [answered] in zip(prepared, completions, strict=True):
             question = Question(

@@ -22,6 +22,8 @@ class SpellSettings:
         num_judgments: Judgments per answer.
         use_verifier: Whether answers are judged at all; else the rule check stands.
         trained_roles: Roles the policy is updated on.
+        frozen_questioner: Whether questions come from the policy as it was at the start: a control
+            in which nothing that is learned reaches them. Needs the run's `frozen_policy`.
         proposals_per_batch: Questions proposed at a time, in equal parts for each task.
         max_batches: Most times of that in a round; after it the round trains what there is.
         shortfall: What a round with fewer questions does. "scale": advantages are multiplied with
@@ -53,6 +55,7 @@ class SpellSettings:
     num_judgments: int = 8
     use_verifier: bool = True
     trained_roles: tuple[str, ...] = ROLES
+    frozen_questioner: bool = False
     proposals_per_batch: int = 480
     max_batches: int = 10
     shortfall: str = "scale"
@@ -105,6 +108,11 @@ class SpellSettings:
         for role in self.trained_roles:
             if role not in ROLES:
                 raise unknown_name("selfplay trained_roles", role, list(ROLES))
+        if self.frozen_questioner and "questioner" in self.trained_roles:
+            raise InputError(
+                "selfplay trained_roles: got the questioner beside frozen_questioner, expected it "
+                "left out. Write `trained_roles: [responder, verifier]`."
+            )
         if not self.trained_roles:
             raise InputError(
                 "selfplay trained_roles: got none, expected at least one role. Name one."

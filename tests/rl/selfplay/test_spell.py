@@ -209,6 +209,18 @@ def test_without_a_verifier_the_rule_stands(make_spell, scripted_sampler):
     assert all(e.reward == e.rewards["rule"] for e in answers)
 
 
+def test_a_frozen_questioner_asks_what_the_policy_of_the_start_asks(make_spell, scripted_sampler):
+    settings = {"trained_roles": ["responder", "verifier"], "frozen_questioner": True}
+    now = scripted_sampler(frozen=scripted_sampler(bad_json=1.0, seed=9))
+    round_ = make_spell(**settings).play(now, 0)
+    assert round_.metrics["funnel/parsed"] == 0  # the start's questions cannot be read
+    assert "questioner" not in {request.role for call in now.calls for request in call}
+    with pytest.raises(ValueError, match="without a frozen policy"):
+        make_spell(**settings).play(scripted_sampler(), 0)
+    with pytest.raises(InputError, match="trained_roles: got the questioner beside"):
+        make_spell(frozen_questioner=True)
+
+
 def test_the_frozen_verifier_is_compared(make_spell, scripted_sampler):
     contrary = scripted_sampler(judge_skill=0.0, seed=1)
     round_ = make_spell().play(scripted_sampler(judge_skill=1.0, frozen=contrary), 0)

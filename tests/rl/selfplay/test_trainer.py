@@ -92,6 +92,7 @@ def metrics_of(folder):
         ({"selfplay": {}}, r"selfplay\.game: got None"),
         ({"selfplay": {"game": GAME, "role_mean": "all"}}, "role_mean"),
         ({"selfplay": {"game": GAME, "frozen_policy": 1}}, r"selfplay\.frozen_policy: got 1"),
+        ({"selfplay": {"game": GAME, "frozen_questioner": True}}, "beside frozen_questioner"),
         ({"loss_type": "grpo"}, "loss_type: got 'grpo' beside selfplay"),
         ({"dataset": "a.jsonl"}, "dataset: got 'a.jsonl' beside selfplay"),
         ({"num_prompts": 2}, "expected at least the 28 rows that a round may train. Set num_promp"),
