@@ -68,9 +68,13 @@ def train(run: Run) -> dict[str, Any]:
         }
         if trainer.accelerator.is_main_process:
             run.run_files.write_summary(summary)
-        return summary
     finally:
         trainer.engine.close()
+    if trainer.accelerator.num_processes > 1:
+        # A rank that ends while another still uses its connections may abort in their threads.
+        trainer.accelerator.wait_for_everyone()
+        trainer.accelerator.end_training()
+    return summary
 
 
 def build_trainer(run: Run) -> RolloutGRPOTrainer:
