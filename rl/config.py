@@ -219,6 +219,8 @@ class LabelFreeConfig(GRPOConfig):
             )
         self.num_votes = self.num_votes or self.num_generations
         check_settings(self)
+        if self.selfplay is not None:
+            self.rewards = {}  # a game has its own
         self._derive_batch_geometry()
         super().__post_init__()
 

@@ -27,7 +27,7 @@ class PolicyEvaluation(TrainerCallback):
     """Evaluates the policy on the run's benchmarks and keeps the best one found.
 
     Each evaluation is a line of metrics.jsonl, `eval/<metric>`, with several benchmarks
-    `eval/<benchmark>/<metric>`, and `cost/total_sampled_tokens`, what training has sampled by then.
+    `eval/<benchmark>/<metric>`, and `eval/sampled_tokens`, what training has sampled by then.
 
     With `keep_best` the policy with the highest value of that metric, the untouched one included,
     is saved in best/, and best.json says which step it is of and whether a label was needed to
@@ -88,7 +88,7 @@ class PolicyEvaluation(TrainerCallback):
         self.results[when] = next(iter(found.values())) if len(found) == 1 else found
         seconds = time.perf_counter() - start
         logs = eval_logs(found) | {
-            "cost/total_sampled_tokens": self.trainer.costs.total["num_sampled_tokens"],
+            "eval/sampled_tokens": self.trainer.costs.total["num_sampled_tokens"],
             "cost/eval_seconds": seconds,
         }
         # Not through the trainer's `log`, which would take the running step's averages with it.

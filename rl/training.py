@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import torch
 from accelerate import PartialState
 from peft import LoraConfig
 from transformers import (
@@ -68,11 +69,12 @@ def train(run: Run) -> dict[str, Any]:
         }
         if trainer.accelerator.is_main_process:
             run.run_files.write_summary(summary)
-    finally:
-        trainer.engine.close()
-    if trainer.accelerator.num_processes > 1:
         # A rank that ends while another still uses its connections may abort in their threads.
         trainer.accelerator.wait_for_everyone()
+    finally:
+        trainer.engine.close()
+    # vLLM, colocated, has closed the connections itself.
+    if torch.distributed.is_initialized() and trainer.accelerator.num_processes > 1:
         trainer.accelerator.end_training()
     return summary
 

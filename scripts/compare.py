@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from rl.studies import Study, StudyRow, StudyRun
 
 ROOT = Path(__file__).parents[1]
-COLUMNS = {
+COLUMNS = {  # those that no run has are left out
+    "pass@1": "pass@1",
+    "maj@8": "maj@8",
     "easy pass@1": "easy pass@1",
     "easy maj@16": "easy maj@16",
     "easy pass@16": "easy pass@16",
@@ -169,9 +171,12 @@ def report(study: "Study", output_dir: Path) -> None:
             f"output_dir: got {output_dir} without a finished run, expected at least one. Leave "
             "--report_only out."
         )
+    columns = {
+        title: name for title, name in COLUMNS.items() if any(name in row.values for row in rows)
+    }
     parts = []
     for variant in dict.fromkeys(row.variant for row in rows):
-        table = markdown_table([row for row in rows if row.variant == variant], COLUMNS)
+        table = markdown_table([row for row in rows if row.variant == variant], columns)
         parts.append(f"{variant}:\n\n{table}")
     text = "\n".join(parts)
     (output_dir / "table.md").write_text(text, encoding="utf-8")

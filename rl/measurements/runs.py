@@ -152,11 +152,11 @@ def tokens_to_target(lines: Sequence[Mapping[str, Any]], target: float) -> float
     """Return what a run had sampled when its evaluation first reached a pass@1; None if never.
 
     Example:
-        >>> line = {"eval/pass@1": 0.8, "cost/total_sampled_tokens": 100.0}
+        >>> line = {"eval/pass@1": 0.8, "eval/sampled_tokens": 100.0}
         >>> tokens_to_target([{"loss": 0.0}, line], 0.7), tokens_to_target([line], 0.9)
         (100.0, None)
     """
     for line in lines:
         if line.get("eval/pass@1", -1.0) >= target:
-            return line["cost/total_sampled_tokens"]
+            return line["eval/sampled_tokens"]
     return None

@@ -225,6 +225,9 @@ def _headline(run: ReportedRun, color: str) -> dict[str, Any]:
 
 
 def _rewards(run: ReportedRun) -> str:
+    game = run.settings.get("selfplay")
+    if isinstance(game, Mapping):
+        return f"the game {game.get('game')}"
     rewards = run.settings.get("rewards")
     return " + ".join(map(str, rewards)) if isinstance(rewards, Mapping) else ""
 

@@ -52,7 +52,7 @@ def test_the_policy_is_evaluated_on_a_schedule_and_the_best_is_kept(run_training
     assert [line["step"] for line in evaluations] == [0, 1, 2, 3]
     assert evaluations[0]["eval/majority_ratio"] == summary["before"]["majority_ratio"]
     assert evaluations[-1]["eval/pass@1"] == summary["after"]["pass@1"]
-    tokens = [line["cost/total_sampled_tokens"] for line in evaluations]
+    tokens = [line["eval/sampled_tokens"] for line in evaluations]
     assert tokens[0] == 0
     assert tokens == sorted(set(tokens))
     # TRL's own numbers of each step are untouched.

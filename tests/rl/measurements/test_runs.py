@@ -21,8 +21,7 @@ def test_what_is_in_no_phase_is_the_update():
 def test_the_first_evaluation_at_the_target_counts():
     levels = {0: 0.6, 100: 0.7, 200: 0.85, 300: 0.8}
     lines = [{"loss": 0.1}] + [
-        {"eval/pass@1": level, "cost/total_sampled_tokens": tokens}
-        for tokens, level in levels.items()
+        {"eval/pass@1": level, "eval/sampled_tokens": tokens} for tokens, level in levels.items()
     ]
     assert tokens_to_target(lines, 0.8) == 200
     assert tokens_to_target(lines, 0.6) == 0
