@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rl.answers import cluster_answers
-from rl.votes import count_votes
+from rl.votes import count_votes, rank_classes
 
 
 def voted_answer(
@@ -25,19 +25,14 @@ def voted_answer(
     """
     clusters = cluster_answers(answers)
     vote = count_votes(clusters)
-    shown = {cluster: answers[clusters.index(cluster)] for cluster in vote.counts}
-    ranked = sorted(vote.counts.items(), key=lambda item: -item[1])
+    ranked = rank_classes(answers, clusters, vote)
     winners = [i for i, cluster in enumerate(clusters) if cluster == vote.winner is not None]
     winners.sort(key=lambda i: num_tokens[i])
     return {
-        "answer": None if vote.winner is None else shown[vote.winner],
+        "answer": ranked[0].answer if ranked else None,
         "majority_ratio": vote.majority_ratio,
         "num_votes": vote.num_votes,
         "num_abstained": vote.num_abstained,
-        "alternatives": [
-            {"answer": shown[cluster], "count": count}
-            for cluster, count in ranked
-            if cluster != vote.winner
-        ],
+        "alternatives": [{"answer": c.answer, "count": c.count} for c in ranked[1:]],
         "reasoning": completions[winners[(len(winners) - 1) // 2]] if winners else None,
     }

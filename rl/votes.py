@@ -93,3 +93,35 @@ def count_votes(clusters: Sequence[int | None], tie: str = "first") -> Vote:
         counts=dict(counts),
         is_tie=is_tie,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerClass:
+    """A class of answers in a vote.
+
+    Attributes:
+        cluster: Its number.
+        answer: The first answer in it.
+        count: Its votes.
+    """
+
+    cluster: int
+    answer: str
+    count: int
+
+
+def rank_classes(
+    answers: Sequence[str | None], clusters: Sequence[int | None], vote: Vote
+) -> list[AnswerClass]:
+    """List the classes of a vote, largest first, equal ones in order of first appearance.
+
+    Args:
+        answers: Answer of each completion.
+        clusters: Class of each answer, None for no answer.
+        vote: What `count_votes` made of the clusters.
+    """
+    classes = [
+        AnswerClass(cluster=cluster, answer=answers[clusters.index(cluster)] or "", count=count)
+        for cluster, count in vote.counts.items()
+    ]
+    return sorted(classes, key=lambda found: -found.count)

@@ -20,7 +20,7 @@ from rl.answers import (
 )
 from rl.errors import InputError, exit_on_bad_input
 from rl.json_lines import read_json_lines
-from rl.votes import TIE_RULES, count_votes
+from rl.votes import TIE_RULES, count_votes, rank_classes
 
 EPILOG = """\
 input lines:   {"id": "p1", "completions": ["... \\\\boxed{0.5}", "... \\\\boxed{1/2}", "no idea"]}
@@ -81,14 +81,13 @@ def vote_on(completions: list[str], arguments: argparse.Namespace) -> dict[str, 
     ]
     clusters = cluster_answers(answers)
     vote = count_votes(clusters, arguments.tie)
-    shown = {cluster: answers[clusters.index(cluster)] for cluster in vote.counts}
-    ranked = sorted(vote.counts.items(), key=lambda item: -item[1])
+    ranked = rank_classes(answers, clusters, vote)
     return {
-        "pseudo_label": None if vote.winner is None else shown[vote.winner],
+        "pseudo_label": None if vote.winner is None else ranked[0].answer,
         "majority_ratio": vote.majority_ratio,
         "num_votes": vote.num_votes,
         "num_abstained": vote.num_abstained,
-        "clusters": [{"answer": shown[cluster], "count": count} for cluster, count in ranked],
+        "clusters": [{"answer": c.answer, "count": c.count} for c in ranked],
     }
 
 

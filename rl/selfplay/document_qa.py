@@ -8,7 +8,7 @@ Differs: the reference has to be found as whole words, so that 6 is not in 16 (`
 
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rl.errors import InputError, unknown_name
@@ -20,14 +20,14 @@ from rl.selfplay.proposals import (
     last_json_object,
     text_field,
 )
-from rl.selfplay.tasks import normalize_text, read_final_answer
+from rl.selfplay.tasks import PlainTask, normalize_text, read_final_answer
 
 MATCHES = ("words", "substring")
 _BETWEEN_CANDIDATES = re.compile(r"\bor\b|[;/|\n]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DocumentQA:
+class DocumentQA(PlainTask):
     """Multi-document question answering.
 
     Attributes:
@@ -56,10 +56,6 @@ class DocumentQA:
                 "Raise them."
             )
 
-    def questioner_slots(self, visit: int, rng: random.Random) -> Mapping[str, str]:
-        """No further slots."""
-        return {}
-
     def read_proposal(
         self, text: str, rng: random.Random, count_tokens: Callable[[str], int]
     ) -> Proposal | Rejected:
@@ -71,14 +67,6 @@ class DocumentQA:
         if not normalize_text(answer) or count_tokens(answer) > self.max_reference_tokens:
             return UNUSABLE_ANSWER
         return Proposal(question=question, answer=answer)
-
-    def show_question(self, proposal: Proposal) -> str:
-        """The question alone."""
-        return proposal.question
-
-    def show_answer(self, proposal: Proposal, answer: str) -> str:
-        """The answer alone."""
-        return answer
 
     def read_answer(self, text: str) -> str | None:
         """What follows the last "answer is"."""

@@ -10,7 +10,7 @@ Differs: signs have to agree, and numbers that round to zero are not equal for t
 import math
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rl.selfplay.proposals import (
@@ -21,7 +21,7 @@ from rl.selfplay.proposals import (
     last_json_object,
     text_field,
 )
-from rl.selfplay.tasks import read_final_answer
+from rl.selfplay.tasks import PlainTask, read_final_answer
 
 _RESCALES = (100.0, 1e3, 1e6, 1e9)
 _MAX_CHARACTERS = 60
@@ -85,7 +85,7 @@ def same_number(ours: float, theirs: float, tolerance: float = 0.0015) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinancialMath:
+class FinancialMath(PlainTask):
     """Questions whose answer is a single number other than zero.
 
     Attributes:
@@ -95,10 +95,6 @@ class FinancialMath:
     tolerance: float = 0.0015
     name: str = "financial_math"
     chance: float = 0.0
-
-    def questioner_slots(self, visit: int, rng: random.Random) -> Mapping[str, str]:
-        """No further slots."""
-        return {}
 
     def read_proposal(
         self, text: str, rng: random.Random, count_tokens: Callable[[str], int]
@@ -111,14 +107,6 @@ class FinancialMath:
         return (
             Proposal(question=question, answer=answer) if read_number(answer) else UNUSABLE_ANSWER
         )
-
-    def show_question(self, proposal: Proposal) -> str:
-        """The question alone."""
-        return proposal.question
-
-    def show_answer(self, proposal: Proposal, answer: str) -> str:
-        """The answer alone."""
-        return answer
 
     def read_answer(self, text: str) -> str | None:
         """What follows the last "answer is"."""

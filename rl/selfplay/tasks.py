@@ -71,6 +71,22 @@ class Task(Protocol):
         ...
 
 
+class PlainTask:
+    """What most tasks have alike: no further slots, and questions and answers shown as they are."""
+
+    def questioner_slots(self, visit: int, rng: random.Random) -> Mapping[str, str]:
+        """No further slots."""
+        return {}
+
+    def show_question(self, proposal: Proposal) -> str:
+        """The question alone."""
+        return proposal.question
+
+    def show_answer(self, proposal: Proposal, answer: str) -> str:
+        """The answer alone."""
+        return answer
+
+
 def get_task(name: str, **settings: Any) -> Task:
     """Build a task by its name in `TASKS` or as `package.module:attribute`.
 

@@ -7,7 +7,7 @@ of names, `a+c+i`; its questioner writes it as `{"q":"a+c+i","a":19}`, and its r
 
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rl.answers import extract_answer
@@ -19,21 +19,18 @@ from rl.selfplay.proposals import (
     last_json_object,
     text_field,
 )
+from rl.selfplay.tasks import PlainTask
 
 _SUM = re.compile(r"[a-z0-9]{1,2}(?:\+[a-z0-9]{1,2}){0,7}")
 _NUMBER = re.compile(r"[0-9]{1,2}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class NotesTask:
+class NotesTask(PlainTask):
     """Sums over notes."""
 
     name: str = "testbed"
     chance: float = 0.0
-
-    def questioner_slots(self, visit: int, rng: random.Random) -> Mapping[str, str]:
-        """No further slots."""
-        return {}
 
     def read_proposal(
         self, text: str, rng: random.Random, count_tokens: Callable[[str], int]
@@ -46,14 +43,6 @@ class NotesTask:
         if not _NUMBER.fullmatch(answer):
             return UNUSABLE_ANSWER
         return Proposal(question=question, answer=answer)
-
-    def show_question(self, proposal: Proposal) -> str:
-        """The sum."""
-        return proposal.question
-
-    def show_answer(self, proposal: Proposal, answer: str) -> str:
-        """The number."""
-        return answer
 
     def read_answer(self, text: str) -> str | None:
         """What stands in the last box, if it is short."""

@@ -3,7 +3,7 @@
 import pytest
 
 from rl.errors import InputError
-from rl.votes import Vote, count_votes
+from rl.votes import Vote, count_votes, rank_classes
 
 
 @pytest.mark.parametrize("tie", ["first", "drop"])
@@ -49,3 +49,13 @@ def test_tie_below_first_place_is_none():
 def test_unknown_tie_rule():
     with pytest.raises(InputError, match=r"got 'last', expected one of drop, first"):
         count_votes([0], "last")
+
+
+def test_classes_are_ranked_and_shown_by_their_first_answer():
+    # 7 and one half have two votes each, 7 came first; 3 has three.
+    answers = ["7", "1/2", None, "3", "0.5", "7", "3", "3"]
+    clusters = [0, 1, None, 2, 1, 0, 2, 2]
+    ranked = rank_classes(answers, clusters, count_votes(clusters))
+    found = [(c.cluster, c.answer, c.count) for c in ranked]
+    assert found == [(2, "3", 3), (0, "7", 2), (1, "1/2", 2)]
+    assert rank_classes([None], [None], count_votes([None])) == []
