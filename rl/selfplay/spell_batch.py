@@ -1,6 +1,6 @@
 """One generation batch of SPELL: questions proposed, checked, answered and judged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -285,17 +285,29 @@ class BatchPlayer:
     def _judge(self, questions: list[Question], sample: Sampler) -> None:
         if not self.settings.use_verifier:
             return
-        judged = []
+        judged: list[tuple[Request, list[Answer]]] = []
         for question in questions:
-            for number, answer in enumerate(question.answers):
-                if answer.prediction is not None:
-                    answer.request = self.verifier_request(
-                        question, number, "verifier", self.settings.num_judgments
-                    )
-                    judged.append((answer, answer.request))
-        completions = self.ask([request for _, request in judged], sample)
-        for (answer, _), judgments in zip(judged, completions, strict=True):
-            answer.judgments = judgments
-            answer.verdicts = [self.read_verdict(judgment) for judgment in judgments]
-            answer.verdict = self.judgment_reward.majority(answer.verdicts)
-            answer.reward = self.judgment_reward.responder_reward(answer.rule, answer.verdict)
+            for number, same in self._equal_answers(question):
+                request = self.verifier_request(
+                    question, number, "verifier", self.settings.num_judgments
+                )
+                judged.append((request, same))
+        completions = self.ask([request for request, _ in judged], sample)
+        for (request, same), judgments in zip(judged, completions, strict=True):
+            first, *_ = same
+            first.request = request
+            first.judgments = judgments
+            first.verdicts = [self.read_verdict(judgment) for judgment in judgments]
+            verdict = self.judgment_reward.majority(first.verdicts)
+            for answer in same:
+                answer.verdict = verdict
+                answer.reward = self.judgment_reward.responder_reward(answer.rule, verdict)
+
+    def _equal_answers(self, question: Question) -> list[tuple[int, list[Answer]]]:
+        """Answers that share a judgment, with the number of the first of them."""
+        found: dict[Hashable, tuple[int, list[Answer]]] = {}
+        for number, answer in enumerate(question.answers):
+            if answer.prediction is not None:
+                key = answer.prediction if self.settings.judge_equal_answers_once else number
+                found.setdefault(key, (number, []))[1].append(answer)
+        return list(found.values())

@@ -48,10 +48,10 @@ class Answer:
         answered: The completion.
         prediction: The answer read from it; None if there is none.
         rule: The rule check, 0.0 or 1.0.
-        request: The verifier's; None where there was nothing to judge.
+        request: The verifier's; None where there was nothing to judge, or an equal answer was.
         judgments: The verifier's completions.
         verdicts: What they say.
-        verdict: Their vote.
+        verdict: Their vote, or that on the equal answer.
         reward: The responder's reward.
     """
 

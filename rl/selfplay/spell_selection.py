@@ -69,7 +69,8 @@ def select(questions: Sequence[Question], settings: SpellSettings, rng: Random) 
         (i, number)
         for i, question in enumerate(questions)
         for number, answer in enumerate(question.answers)
-        if is_consistent(
+        if answer.verdicts
+        and is_consistent(
             answer.verdicts,
             answer.verdict,
             answer.rule,

@@ -20,6 +20,8 @@ class SpellSettings:
         num_questions: Informative questions a round collects, N.
         group_size: Answers per question, G.
         num_judgments: Judgments per answer.
+        judge_equal_answers_once: Whether answers of the same text share the judgments of the first,
+            which is much cheaper where answers are short. The paper judges each.
         use_verifier: Whether answers are judged at all; else the rule check stands.
         trained_roles: Roles the policy is updated on.
         frozen_questioner: Whether questions come from the policy as it was at the start: a control
@@ -53,6 +55,7 @@ class SpellSettings:
     num_questions: int = 128
     group_size: int = 8
     num_judgments: int = 8
+    judge_equal_answers_once: bool = False
     use_verifier: bool = True
     trained_roles: tuple[str, ...] = ROLES
     frozen_questioner: bool = False

@@ -201,6 +201,25 @@ def test_roles_that_are_not_trained_have_no_advantage(make_spell, scripted_sampl
     assert frozen.max_trained == 8 * 4 + 8
 
 
+def test_equal_answers_may_share_judgments(make_spell, scripted_sampler):
+    each, shared = (
+        make_spell(judge_equal_answers_once=share).play(scripted_sampler(), 0)
+        for share in (False, True)
+    )
+    verdicts = {}
+    for episode in shared.episodes:
+        if episode.request.role == "responder" and episode.answer is not None:
+            verdict = episode.rewards["verdict"]
+            assert verdicts.setdefault((episode.request.key, episode.answer), verdict) == verdict
+            assert episode.reward == max(episode.rewards["rule"], verdict or 0.0)
+    judged = [
+        {e.request.key for e in round_.episodes if e.request.role == "verifier"}
+        for round_ in (each, shared)
+    ]
+    assert len(judged[1]) == len(verdicts) < len(judged[0])
+    assert trained(shared, "verifier")
+
+
 def test_without_a_verifier_the_rule_stands(make_spell, scripted_sampler):
     sampler = scripted_sampler()
     round_ = make_spell(use_verifier=False).play(sampler, 0)
