@@ -25,6 +25,12 @@ from rl.recipe import load_recipe
 KEYS = ("recipe", "settings", "seeds", "variants", "methods")
 BASE = "base model"
 LAST_STEPS = 10
+TRAINING_METRICS = (
+    "entropy",
+    "selfplay/funnel/proposed",
+    "selfplay/funnel/informative",
+    "selfplay/tokens/questioner",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +136,8 @@ def collect(study: Study, output_dir: Path) -> list[StudyRow]:
 
     Returns:
         For each variant the base model and then every method with a finished run, in the study's
-        order. Values are the final metrics of every benchmark, and `entropy`, the mean of the
-        policy's entropy over the last steps of training.
+        order. Values are the final metrics of every benchmark, the means of `TRAINING_METRICS` over
+        the last steps of training where a run has them, and `sampled_tokens`, in millions.
     """
     rows = []
     first = _read_summary(output_dir / study.runs[0].name)
@@ -144,8 +150,7 @@ def collect(study: Study, output_dir: Path) -> list[StudyRow]:
             for run in study.runs:
                 summary = _read_summary(output_dir / run.name)
                 if (run.method, run.variant) == (method, variant) and summary:
-                    entropy = _last_entropy(output_dir / run.name)
-                    found.append({**_flat(summary["after"]), "entropy": entropy})
+                    found.append(_flat(summary["after"]) | _training_values(output_dir / run.name))
             if found:
                 values = {name: [result[name] for result in found] for name in found[0]}
                 rows.append(
@@ -173,8 +178,10 @@ def _flat(results: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _last_entropy(folder: Path) -> float:
-    return fmean(read_curve(folder, "entropy")[1][-LAST_STEPS:])
+def _training_values(folder: Path) -> dict[str, float]:
+    curves = {metric: read_curve(folder, metric) for metric in TRAINING_METRICS}
+    values = {metric: fmean(curve[-LAST_STEPS:]) for metric, (_, curve) in curves.items() if curve}
+    return values | {"sampled_tokens": curves["entropy"][0][-1] / 1e6}
 
 
 def read_curve(folder: Path, metric: str) -> tuple[list[float], list[float]]:

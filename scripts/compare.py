@@ -9,6 +9,7 @@ import shlex
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +31,20 @@ COLUMNS = {  # those that no run has are left out
     "hard pass@1": "hard pass@1",
     "hard pass@16": "hard pass@16",
     "entropy": "entropy",
+    "proposed": "selfplay/funnel/proposed",
+    "informative": "selfplay/funnel/informative",
+    "question tokens": "selfplay/tokens/questioner",
+    "sampled tokens (M)": "sampled_tokens",
     "tokens": "mixed mean_length",
     "answers": "mixed num_distinct_answers",
 }
-CURVES = {
+CURVES = {  # those that no run has are left out
+    "eval/pass@1": "held-out pass@1",
     "audit/accuracy": "accuracy on train prompts",
     "entropy": "entropy (nats per token)",
     "vote/num_clusters": "different answers in a group",
+    "selfplay/funnel/informative": "informative questions a round",
+    "selfplay/tokens/questioner": "tokens of a questioner's completion",
 }
 EPILOG = """
 examples:
@@ -196,17 +204,25 @@ def plot_curves(study: "Study", rows: list["StudyRow"], output_dir: Path) -> Non
 
     variants = list(dict.fromkeys(row.variant for row in rows))
     methods = list(dict.fromkeys(run.method for run in study.runs))
+    curves = {
+        key: mean_curve(study, *key, output_dir) for key in product(methods, variants, CURVES)
+    }
+    metrics = [
+        metric
+        for metric in CURVES
+        if any(values for (*_, other), (_, values) in curves.items() if other == metric)
+    ]
     figure, axes = plt.subplots(
-        len(variants), len(CURVES), figsize=(15, 4 * len(variants) + 2), squeeze=False
+        len(variants), len(metrics), figsize=(15, 4 * len(variants) + 2), squeeze=False
     )
     colors = plt.get_cmap("tab20")
     for variant, axes_of_variant in zip(variants, axes, strict=True):
-        for (metric, title), panel in zip(CURVES.items(), axes_of_variant, strict=True):
+        for metric, panel in zip(metrics, axes_of_variant, strict=True):
             for number, method in enumerate(methods):
-                tokens, values = mean_curve(study, method, variant, metric, output_dir)
+                tokens, values = curves[method, variant, metric]
                 style = {"color": colors(number % 20), "linestyle": "-" if number % 2 else "--"}
                 panel.plot(tokens, values, label=method, linewidth=1.2, **style)
-            panel.set(title=f"{variant}: {title}", xlabel="sampled tokens")
+            panel.set(title=f"{variant}: {CURVES[metric]}", xlabel="sampled tokens")
             panel.grid(alpha=0.3)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=5, frameon=False)
@@ -217,7 +233,7 @@ def plot_curves(study: "Study", rows: list["StudyRow"], output_dir: Path) -> Non
 def mean_curve(
     study: "Study", method: str, variant: str, metric: str, output_dir: Path
 ) -> tuple[list[float], list[float]]:
-    """Average a metric over the finished seeds and over 9 steps, which differ in their prompts."""
+    """Average a metric over the finished seeds and up to 9 steps, which differ in their prompts."""
     import numpy as np
 
     from rl.studies import read_curve
@@ -229,7 +245,8 @@ def mean_curve(
         and (output_dir / run.name / "summary.json").is_file()
     ]
     length = min((len(values) for _, values in curves), default=0)
-    window = np.ones(min(9, length)) / max(1, min(9, length))
+    width = min(9, max(1, length // 5))  # a metric of a few evaluations is shown as it is
+    window = np.ones(width) / width
     smooth = [
         np.convolve(np.mean([curve[axis][:length] for curve in curves], axis=0), window, "valid")
         for axis in (0, 1)

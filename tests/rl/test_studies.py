@@ -89,14 +89,18 @@ def test_results_are_collected_by_method_and_variant(write_study, tmp_path):
             variant="slow",
             num_seeds=2,
             # Entropy over the last ten steps: the first of eleven does not count.
-            values={"easy pass@1": [0.5, 0.75], "entropy": [1.0, 2.0]},
+            values={
+                "easy pass@1": [0.5, 0.75],
+                "entropy": [1.0, 2.0],
+                "sampled_tokens": [11 * 10 / 1e6, 10 / 1e6],
+            },
         ),
         StudyRow(method=BASE, variant="fast", num_seeds=1, values={"easy pass@1": [0.25]}),
         StudyRow(
             method="TTRL + clip-high",
             variant="fast",
             num_seeds=1,
-            values={"easy pass@1": [1.0], "entropy": [3.0]},
+            values={"easy pass@1": [1.0], "entropy": [3.0], "sampled_tokens": [10 / 1e6]},
         ),
     ]
 
@@ -106,7 +110,7 @@ def test_a_run_with_one_benchmark_does_not_name_it(write_study, tmp_path):
     path = tmp_path / "ttrl-slow-3" / "summary.json"
     path.write_text(json.dumps({"after": {"pass@1": 0.5}}))
     [row] = collect(load_study(write_study()), tmp_path)
-    assert row.values == {"pass@1": [0.5], "entropy": [1.0]}
+    assert row.values == {"pass@1": [0.5], "entropy": [1.0], "sampled_tokens": [10 / 1e6]}
 
 
 def test_a_curve_is_over_sampled_tokens(tmp_path):
