@@ -49,9 +49,11 @@ def test_ranks_and_micro_batches_change_nothing(recipe, tmp_path, settings):
         assert other["selfplay/num_rounds"] == one["selfplay/num_rounds"] == 1
 
 
-def test_zero3_with_vllm_on_two_ranks(recipe, tmp_path, settings):
+def test_zero3_with_vllm_on_two_ranks_beside_a_frozen_policy(recipe, tmp_path, settings):
+    settings = settings | {"selfplay": {**settings["selfplay"], "frozen_policy": True}}
     run = launch(zero(3), recipe, tmp_path / "run", **settings, use_vllm=True)
     found = steps(run)
+    assert [line["selfplay/frozen"] for line in found] == [1, 1]
     assert [line["selfplay/num_rounds"] for line in found] == [1, 2]
     assert max(line["sampling/sampling_logp_difference/max"] for line in found) < 1e-4
     assert any(line["grad_norm"] > 0 for line in found)
