@@ -28,10 +28,9 @@ from rl.selfplay.advantages import batch_advantages, group_advantages
 from rl.selfplay.duplicates import near_duplicates
 from rl.selfplay.game import Answered, Episode, Prompt, Request, Round, Sampler, make_episode
 from rl.selfplay.proposals import last_json_object, text_field
-from rl.selfplay.templates import Templates
+from rl.selfplay.templates import R_ZERO_SLOTS, Templates
 
 ROLES = ("challenger", "solver")
-_SLOTS: dict[str, set[str]] = {"challenger": set(), "solver": {"question"}}
 
 
 class ChallengeReward(Protocol):
@@ -116,7 +115,7 @@ class RZero:
     ) -> None:
         self.challenge_reward = challenge_reward
         self.settings = settings or RZeroSettings()
-        self.templates = Templates("r_zero", prompts, _SLOTS)
+        self.templates = Templates("r_zero", prompts, R_ZERO_SLOTS)
         self.roles = ROLES
         self.max_trained = (
             self.settings.num_proposals + self.settings.num_questions * self.settings.group_size

@@ -7,6 +7,8 @@
     prompts/<task>/questioner_with_memory.txt   {{documents}}, {{examples}}, the task's own slots
     prompts/<task>/responder.txt                {{documents}}, {{question}}
     prompts/<task>/verifier.txt                 {{question}}, {{prediction}}, {{reference}}
+    prompts/r_zero/challenger.txt               no slot
+    prompts/r_zero/solver.txt                   {{question}}
 
 A folder of one's own may hold any of them; what it lacks is taken from here. The three shared files
 may also stand in a task's folder, for that task alone. Everything else in a file is taken as it is,
@@ -31,6 +33,7 @@ SLOTS = {
     "responder": {"documents", "question"},
     "verifier": {"question", "prediction", "reference"},
 }
+R_ZERO_SLOTS: dict[str, set[str]] = {"challenger": set(), "solver": {"question"}}
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 

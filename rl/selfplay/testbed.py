@@ -19,10 +19,13 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from rl.errors import InputError
-from rl.selfplay.templates import Templates
+from rl.selfplay.templates import R_ZERO_SLOTS, Templates
 from rl.selfplay.testbed_teacher import (
-    HELDOUT_TERMS,
+    HABIT,
+    HELDOUT_FORMS,
+    PRACTICE,
     Notes,
+    draw_challenge,
     draw_judgment,
     draw_notes,
     draw_question,
@@ -31,11 +34,14 @@ from rl.selfplay.testbed_teacher import (
 )
 from rl.testbed_model import make_model, make_tokenizer
 
+PROMPTS = Path(__file__).parent / "prompts" / "testbed"
 NUM_CLUSTERS = 96
 NUM_HELDOUT = 192
 DEFAULT_NUM_PRETRAINING_STEPS = 1600
 BATCH_SIZE = 16
 NUM_JUDGMENTS = 32  # of a step, beside the batch: they are short, and comparing is hard to learn
+NUM_CHALLENGES = 2
+PRACTICE_SHARE = 0.7  # of the steps, in which questions of all forms are asked alike
 PEAK_LEARNING_RATE = 2e-3
 NUM_WARMUP_STEPS = 100
 
@@ -49,7 +55,7 @@ def write_selfplay_testbed(
 ) -> Path:
     """Build the testbed in a folder, or reuse it if it is there with the same settings.
 
-    The same settings give the same bytes on the same machine. Takes about two minutes.
+    The same settings give the same bytes on the same machine. Takes about four minutes.
 
     Args:
         output_dir: A new or empty folder, or one that holds this testbed.
@@ -97,13 +103,15 @@ def write_selfplay_testbed(
 
 
 def heldout_problems(rng: random.Random) -> list[dict[str, str]]:
-    """Draw questions of 2, 3 and 4 terms in turn, each over notes of its own, with their labels."""
+    """Draw labelled questions, each over notes of its own.
+
+    They have the forms of `HELDOUT_FORMS` in turn.
+    """
     templates = Templates("testbed")
     problems = []
     for number in range(NUM_HELDOUT):
         notes: Notes = draw_notes(rng)
-        terms = HELDOUT_TERMS[number % len(HELDOUT_TERMS)]
-        question = draw_question(notes.values, terms, rng)
+        question = draw_question(HELDOUT_FORMS[number % len(HELDOUT_FORMS)], notes.values, rng)
         shown = templates.documents(list(notes.texts))
         prompt = templates.fill("responder", {"documents": shown, "question": question})
         problems.append({"prompt": prompt, "label": gold_answer(question, notes.values)})
@@ -122,7 +130,6 @@ def pretrain_roles(
         The model in evaluation mode, and its tokenizer.
     """
     tokenizer = make_tokenizer()
-    templates = Templates("testbed")
     rng = random.Random(f"self-play transcripts {seed}")
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -130,7 +137,7 @@ def pretrain_roles(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = make_model(tokenizer)
-            _train(model, tokenizer, templates, rng, num_steps, show_progress)
+            _train(model, tokenizer, rng, num_steps, show_progress)
     finally:
         torch.set_num_threads(num_threads)
     return model.eval(), tokenizer
@@ -139,11 +146,12 @@ def pretrain_roles(
 def _train(
     model: Qwen3ForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    templates: Templates,
     rng: random.Random,
     num_steps: int,
     show_progress: bool,
 ) -> None:
+    templates = Templates("testbed")
+    r_zero = Templates("r_zero", PROMPTS, R_ZERO_SLOTS)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.98), fused=True
     )
@@ -152,9 +160,11 @@ def _train(
     )
     progress = tqdm(range(num_steps), "pretraining", unit="step", disable=not show_progress)
     for step in progress:
-        work = [draw_transcript(rng, templates) for _ in range(BATCH_SIZE)]
+        forms = PRACTICE if step < PRACTICE_SHARE * num_steps else HABIT
+        work = [draw_transcript(rng, templates, forms) for _ in range(BATCH_SIZE)]
         judgments = [draw_judgment(rng, templates) for _ in range(NUM_JUDGMENTS)]
-        loss = _loss(model, tokenizer, work) + _loss(model, tokenizer, judgments)
+        challenges = [draw_challenge(rng, r_zero) for _ in range(NUM_CHALLENGES)]
+        loss = _loss(model, tokenizer, work) + _loss(model, tokenizer, judgments + challenges)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

@@ -1,8 +1,9 @@
-r"""The testbed's task: sums of values that are written in several tiny notes.
+r"""The testbed's task: sums and products of values that are written in several tiny notes.
 
 A note is `37 15`, two facts: the third name, c, has the value 7, and a has 5. A question is a sum
-of names, `a+c+i`; its questioner writes it as `{"q":"a+c+i","a":19}`, and its responder ends with
-`\boxed{19}`. The rule check wants the very same text, so `19.0` is for the verifier to judge.
+of names, `a+c+i`, or the product of two; its questioner writes it as `{"q":"a+c+i","a":19}`, and
+its responder ends with `\boxed{19}`. The rule check wants the very same text, so `19.0` is for the
+verifier to judge.
 """
 
 import random
@@ -21,7 +22,7 @@ from rl.selfplay.proposals import (
 )
 from rl.selfplay.tasks import PlainTask
 
-_SUM = re.compile(r"[a-z0-9]{1,2}(?:\+[a-z0-9]{1,2}){0,7}")
+_QUESTION = re.compile(r"[a-z0-9]{1,2}((\+[a-z0-9]{1,2}){0,7}|\*[a-z0-9]{1,2})")
 _NUMBER = re.compile(r"[0-9]{1,2}")
 
 
@@ -35,10 +36,10 @@ class NotesTask(PlainTask):
     def read_proposal(
         self, text: str, rng: random.Random, count_tokens: Callable[[str], int]
     ) -> Proposal | Rejected:
-        """Read `{"q": sum, "a": number}`."""
+        """Read `{"q": sum or product, "a": number}`."""
         found = last_json_object(text) or {}
         question, answer = text_field(found, "q"), text_field(found, "a")
-        if question is None or answer is None or not _SUM.fullmatch(question):
+        if question is None or answer is None or not _QUESTION.fullmatch(question):
             return BAD_FORMAT
         if not _NUMBER.fullmatch(answer):
             return UNUSABLE_ANSWER

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections import Counter
 
 import pytest
@@ -9,13 +10,21 @@ import torch
 
 from rl.errors import InputError
 from rl.selfplay.documents import load_clusters
-from rl.selfplay.proposals import BAD_FORMAT, UNUSABLE_ANSWER, Proposal
-from rl.selfplay.templates import Templates
-from rl.selfplay.testbed import NUM_CLUSTERS, NUM_HELDOUT, write_selfplay_testbed
+from rl.selfplay.proposals import (
+    BAD_FORMAT,
+    UNUSABLE_ANSWER,
+    Proposal,
+    last_json_object,
+    text_field,
+)
+from rl.selfplay.templates import R_ZERO_SLOTS, Templates
+from rl.selfplay.testbed import NUM_CLUSTERS, NUM_HELDOUT, PROMPTS, write_selfplay_testbed
 from rl.selfplay.testbed_task import NotesTask
 from rl.selfplay.testbed_teacher import (
     NAMES,
     NUM_NOTES,
+    PRACTICE,
+    draw_challenge,
     draw_judgment,
     draw_notes,
     draw_transcript,
@@ -27,7 +36,7 @@ from rl.selfplay.testbed_teacher import (
 from rl.testbed_model import CONTEXT_TOKENS, make_tokenizer
 
 TASK = NotesTask()
-VALUES = {"a": 7, "k": 3, "c": 9, "d": 4}
+VALUES = {"a": 7, "b": 3, "c": 9, "d": 4}
 
 
 def read(text):
@@ -41,11 +50,14 @@ def testbed(tmp_path_factory):
 
 
 def test_questions_are_read():
-    assert read('a7;{"q":"a+k","a":10}') == Proposal(question="a+k", answer="10")
+    assert read('a7;{"q":"a+b","a":10}') == Proposal(question="a+b", answer="10")
     assert read('{"q":"a","a":7}').question == "a"
-    for bad in ('{"q":"a+k","a":10', '"q":"a+k","a":10}', '{"q":"a-k","a":4}', '{"q":"a+","a":4}'):
+    assert read('{"q":"a*b","a":21}').answer == "21"
+    bad_ones = ['{"q":"a+b","a":10', '"q":"a+b","a":10}']
+    bad_ones += [f'{{"q":"{question}","a":4}}' for question in ("a-b", "a+", "a*b*c", "a+b*c")]
+    for bad in bad_ones:
         assert read(bad) == BAD_FORMAT
-    assert read('{"q":"a+k","a":110}') == UNUSABLE_ANSWER
+    assert read('{"q":"a+b","a":110}') == UNUSABLE_ANSWER
 
 
 def test_answers_are_read_and_checked():
@@ -55,13 +67,15 @@ def test_answers_are_read_and_checked():
     assert [TASK.rule_check(answer, "10") for answer in ("10", "10.0", "11")] == [1.0, 0.0, 0.0]
 
 
-def test_the_teacher_is_right_about_half_of_the_time():
-    # Two terms: (1 - 0.08 * 3/4)^2 for looking up (another name may have the same value, here one
-    # of four is the right one) times 0.9 for adding: 0.795, a few more by two errors that cancel.
+def test_the_teacher_is_mostly_right():
+    # (1 - 0.05 * 3/4)^2 for looking up (another name may have the same value, here one of four is
+    # the right one), times 0.95 for adding: 0.880, or 0.7 for multiplying: 0.648. A few more are
+    # right by errors that cancel.
     rng = random.Random(0)
-    answers = [TASK.read_answer(write_answer("a+k", VALUES, rng)) for _ in range(4000)]
-    right = [answer in ("10", "10.0") for answer in answers]
-    assert sum(right) / len(right) == pytest.approx(0.80, abs=0.02)
+    for question, gold, expected in (("a*b", "21", 0.65), ("a+b", "10", 0.88)):
+        answers = [TASK.read_answer(write_answer(question, VALUES, rng)) for _ in range(4000)]
+        right = [answer in (gold, f"{gold}.0") for answer in answers]
+        assert sum(right) / len(right) == pytest.approx(expected, abs=0.02)
     written = [answer == "10.0" for answer, ok in zip(answers, right, strict=True) if ok]
     assert sum(written) / len(written) == pytest.approx(0.15, abs=0.02)
     verdicts = Counter(write_verdict("10.0", "10", rng) for _ in range(4000))
@@ -73,11 +87,29 @@ def test_the_teachers_questions_can_mostly_be_read():
     rng = random.Random(0)
     found = [read(write_question(VALUES, rng)) for _ in range(2000)]
     read_ones = [proposal for proposal in found if isinstance(proposal, Proposal)]
-    assert len(read_ones) / 2000 == pytest.approx(0.8, abs=0.03)
+    found = [read(write_question(VALUES, rng, PRACTICE)) for _ in range(2000)]
+    practised = [proposal for proposal in found if isinstance(proposal, Proposal)]
+    assert len(read_ones) / 2000 == pytest.approx(0.7, abs=0.03)
     right = [gold_answer(p.question, VALUES) == p.answer for p in read_ones]
     assert 0.7 < sum(right) / len(right) < 0.95
-    terms = Counter(proposal.question.count("+") + 1 for proposal in read_ones)
-    assert terms[2] > terms[1] > terms[4]
+    by_habit, in_practice = (
+        Counter(re.sub("[a-z0-9]", "x", read_one.question) for read_one in questions)
+        for questions in (read_ones, practised)
+    )
+    assert by_habit["x*x"] < 0.05 * len(read_ones)
+    assert 0.2 < in_practice["x*x"] / len(practised) < 0.3
+
+
+def test_challenges_are_mostly_problems_about_numbers():
+    templates = Templates("r_zero", PROMPTS, R_ZERO_SLOTS)
+    rng = random.Random(0)
+    found = [draw_challenge(rng, templates) for _ in range(500)]
+    assert {prompt for prompt, _ in found} == {"-\nQ:"}
+    read_ones = [last_json_object(completion) for _, completion in found]
+    questions = [text_field(value, "question") for value in read_ones if value is not None]
+    sums = [question for question in questions if question is not None]
+    assert len(sums) / 500 == pytest.approx(0.7, abs=0.05)
+    assert all(term.isdigit() for question in sums for term in re.split("[+*]", question))
 
 
 def test_transcripts_are_short_and_have_tokens():
