@@ -23,9 +23,7 @@ RECIPES = sorted(
     if path.parent.name not in ("accelerate", "studies")
 )
 TESTBED = [recipe for recipe in RECIPES if recipe.endswith(("demo.yaml", "_testbed.yaml"))]
-SELFPLAY = [
-    recipe for recipe in RECIPES if recipe.startswith(("recipes/spell/", "recipes/r_zero/"))
-]
+SELFPLAY = [name for name in RECIPES if name.startswith(("recipes/spell/", "recipes/r_zero/"))]
 LARGE = [recipe for recipe in RECIPES if recipe not in TESTBED]
 CONTROLS = [recipe for recipe in RECIPES if recipe.startswith("recipes/controls/")]
 PAPERS = [recipe for recipe in LARGE if recipe not in CONTROLS]

@@ -26,6 +26,7 @@ class PolicySampler:
 
     Attributes:
         samples: Key of each request of the policy -> its samples, token by token.
+        frozen_samples: The same of the frozen policy.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class PolicySampler:
         self.step = step
         self.frozen_engine = frozen_engine
         self.samples: dict[str, list[Sample]] = {}
+        self.frozen_samples: dict[str, list[Sample]] = {}
 
     def __call__(self, requests: Sequence[Request]) -> list[list[Answered]]:
         """Sample under the current policy."""
@@ -55,7 +57,7 @@ class PolicySampler:
         """Sample under the frozen policy, if there is one."""
         if self.frozen_engine is None:
             return None
-        return self._answer(self.frozen_engine, requests, {})
+        return self._answer(self.frozen_engine, requests, self.frozen_samples)
 
     def count_tokens(self, text: str) -> int:
         """Count the tokens of a text."""

@@ -90,12 +90,14 @@ class SelfPlayGRPOTrainer(RolloutGRPOTrainer):
         trained = [episode for episode in round_.episodes if episode.trained]
         if len(trained) > capacity:
             raise ValueError(f"trained episodes: got {len(trained)}, expected at most {capacity}.")
-        # A row that is left over repeats a prompt; it has no reward, so it counts nowhere.
+        # A row that is left over repeats an episode; it has no reward, so it counts nowhere. Where
+        # nothing is trained this may be one of the frozen policy.
         filling = trained[0] if trained else round_.episodes[0]
         self._rows: list[Episode] = [*trained, *[filling] * (capacity - len(trained))]
         self._num_trained = len(trained)
+        samples = sampler.frozen_samples | sampler.samples
         self._completions: list[Sample] = [
-            sampler.samples[row.request.key][row.sample] for row in self._rows
+            samples[row.request.key][row.sample] for row in self._rows
         ]
 
     def _share(self, rows: Sequence[Row]) -> list[Row]:

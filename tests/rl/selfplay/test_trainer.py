@@ -10,6 +10,7 @@ from rewards import get_game
 from rl.config import LabelFreeConfig
 from rl.errors import InputError
 from rl.preparation import prepare_run
+from rl.selfplay.game import Request, Round, make_episode
 from rl.training import build_trainer, train
 
 GAME = f"{Path(__file__).parents[2] / 'end_to_end' / 'first_character_game.py'}:build"
@@ -17,7 +18,7 @@ GAME = f"{Path(__file__).parents[2] / 'end_to_end' / 'first_character_game.py'}:
 
 @pytest.fixture
 def prepare(tmp_path, tiny_model_folder):
-    def prepare(game=None, folder="run", **settings):
+    def prepare(game=None, folder="run", instance=None, **settings):
         selfplay = {"game": GAME, **(game or {})}
         config = LabelFreeConfig(
             **{
@@ -35,7 +36,7 @@ def prepare(tmp_path, tiny_model_folder):
                 **settings,
             }
         )
-        return prepare_run(config, {}, game=get_game(GAME, seed=config.seed))
+        return prepare_run(config, {}, game=instance or get_game(GAME, seed=config.seed))
 
     return prepare
 
@@ -79,6 +80,32 @@ def test_a_resumed_game_goes_on_exactly(prepare, tmp_path, caplog):
     resumed = metrics_of(folder)
     for name in ("selfplay/num_rounds", "grad_norm", "loss", "rewards/asker/mean"):
         assert [line[name] for line in resumed] == [line[name] for line in straight], name
+
+
+class FrozenGame:
+    """Only the frozen policy is asked, and nothing is trained."""
+
+    roles = ("asker",)
+    max_trained = 1
+
+    def play(self, sample, step):
+        request = Request(key="ask", role="asker", prompt="1+", num_samples=2)
+        [answered] = sample.frozen([request])
+        episodes = [make_episode(request, i, a) for i, a in enumerate(answered)]
+        return Round(episodes=episodes, metrics={}, alarms=[])
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
+def test_a_round_without_an_episode_of_the_policy_is_survived(prepare, tmp_path):
+    train(prepare({"frozen_policy": True}, instance=FrozenGame(), max_steps=1))
+    [step] = metrics_of(tmp_path / "run")
+    assert step["grad_norm"] == 0
+    assert step["cost/num_sampled_completions"] == 2
 
 
 def metrics_of(folder):
