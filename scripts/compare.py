@@ -145,7 +145,9 @@ def execute(processes: Any, study: "Study", run: "StudyRun", output_dir: Path) -
 def train(arguments: list[str], log: Path) -> None:
     """Do what `python scripts/train.py ARGUMENTS` does, in this process."""
     from rl.answers import close_verifier
+    from rl.processes import end_with_parent
 
+    end_with_parent()  # a study that is killed leaves no run behind
     script = str(ROOT / "scripts/train.py")
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
