@@ -63,12 +63,16 @@ def test_rewards_and_advantages_do_not_depend_on_ranks(rollouts, num_ranks):
 # Rows left out, of which ranks have different numbers.
 
 
-def test_the_gradient_does_not_depend_on_ranks_where_rows_are_left_out(recipe, tmp_path):
+def test_the_gradient_does_not_depend_on_ranks_nor_on_the_rows_left_out(recipe, tmp_path):
     silent = f"{Path(__file__).parent / 'mostly_silent.py'}:mostly_silent"
     found = {}
-    # That one rank finds the gradient of all rows: tests/rl/test_compact_trainer.py.
-    runs = {"one": (1, 0), "two": (2, 0), "packed": (2, 80)}
-    for name, (num_ranks, budget) in runs.items():
+    runs = {
+        "one": (1, True, 0),
+        "two": (2, True, 0),
+        "packed": (2, True, 80),
+        "full": (2, False, 0),
+    }
+    for name, (num_ranks, skip, budget) in runs.items():
         output_dir = launch(
             one_process() if num_ranks == 1 else ranks(num_ranks),
             recipe,
@@ -80,6 +84,7 @@ def test_the_gradient_does_not_depend_on_ranks_where_rows_are_left_out(recipe, t
             num_updates=1,
             per_device_train_batch_size=8,
             shuffle_dataset=False,
+            skip_silent_rows=skip,
             max_tokens_per_micro_batch=budget,
             max_steps=1,
         )
@@ -87,6 +92,7 @@ def test_the_gradient_does_not_depend_on_ranks_where_rows_are_left_out(recipe, t
     # Main rank: group 0 and half of group 1 of 24 rows; group 0 alone teaches. In all: 20 of 48.
     assert found["one"]["cost/rows_skipped_frac"] == pytest.approx(28 / 48)
     assert found["two"]["cost/rows_skipped_frac"] == pytest.approx(8 / 24)
-    assert found["one"]["grad_norm"] > 0
-    for name in ("two", "packed"):
-        assert found[name]["grad_norm"] == pytest.approx(found["one"]["grad_norm"], rel=1e-4)
+    assert found["full"]["cost/rows_skipped_frac"] == 0.0
+    assert found["full"]["grad_norm"] > 0
+    for name in ("one", "two", "packed"):
+        assert found[name]["grad_norm"] == pytest.approx(found["full"]["grad_norm"], rel=1e-4)
