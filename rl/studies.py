@@ -12,7 +12,7 @@ Every method runs under every variant with every seed.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -179,25 +179,27 @@ def _flat(results: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _training_values(folder: Path) -> dict[str, float]:
-    curves = {metric: read_curve(folder, metric) for metric in TRAINING_METRICS}
+    curves = read_curves(folder, TRAINING_METRICS)
     values = {metric: fmean(curve[-LAST_STEPS:]) for metric, (_, curve) in curves.items() if curve}
     return values | {"sampled_tokens": curves["entropy"][0][-1] / 1e6}
 
 
-def read_curve(folder: Path, metric: str) -> tuple[list[float], list[float]]:
-    """Read how a metric went over a run.
+def read_curves(folder: Path, metrics: Iterable[str]) -> dict[str, tuple[list[float], list[float]]]:
+    """Read how metrics went over a run.
 
     Returns:
-        Tokens sampled up to each logged step that has the metric, and its values there.
+        Metric -> tokens sampled up to each logged step that has it, and its values there.
     """
-    tokens, tokens_at, values = 0.0, [], []
+    tokens = 0.0
+    curves: dict[str, tuple[list[float], list[float]]] = {metric: ([], []) for metric in metrics}
     for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
         logged = json.loads(line)
         tokens += logged.get("cost/num_sampled_tokens") or 0.0
-        if logged.get(metric) is not None:
-            tokens_at.append(tokens)
-            values.append(logged[metric])
-    return tokens_at, values
+        for metric, (tokens_at, values) in curves.items():
+            if logged.get(metric) is not None:
+                tokens_at.append(tokens)
+                values.append(logged[metric])
+    return curves
 
 
 def markdown_table(rows: Sequence[StudyRow], columns: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ import runpy
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import product
 from pathlib import Path
@@ -207,13 +208,10 @@ def plot_curves(study: "Study", rows: list["StudyRow"], output_dir: Path) -> Non
     variants = list(dict.fromkeys(row.variant for row in rows))
     methods = list(dict.fromkeys(run.method for run in study.runs))
     curves = {
-        key: mean_curve(study, *key, output_dir) for key in product(methods, variants, CURVES)
+        (method, variant): mean_curves(study, method, variant, output_dir)
+        for method, variant in product(methods, variants)
     }
-    metrics = [
-        metric
-        for metric in CURVES
-        if any(values for (*_, other), (_, values) in curves.items() if other == metric)
-    ]
+    metrics = [name for name in CURVES if any(found[name][1] for found in curves.values())]
     figure, axes = plt.subplots(
         len(variants), len(metrics), figsize=(15, 4 * len(variants) + 2), squeeze=False
     )
@@ -221,7 +219,7 @@ def plot_curves(study: "Study", rows: list["StudyRow"], output_dir: Path) -> Non
     for variant, axes_of_variant in zip(variants, axes, strict=True):
         for metric, panel in zip(metrics, axes_of_variant, strict=True):
             for number, method in enumerate(methods):
-                tokens, values = curves[method, variant, metric]
+                tokens, values = curves[method, variant][metric]
                 style = {"color": colors(number % 20), "linestyle": "-" if number % 2 else "--"}
                 panel.plot(tokens, values, label=method, linewidth=1.2, **style)
             panel.set(title=f"{variant}: {CURVES[metric]}", xlabel="sampled tokens")
@@ -232,20 +230,27 @@ def plot_curves(study: "Study", rows: list["StudyRow"], output_dir: Path) -> Non
     figure.savefig(output_dir / "curves.svg")
 
 
-def mean_curve(
-    study: "Study", method: str, variant: str, metric: str, output_dir: Path
-) -> tuple[list[float], list[float]]:
-    """Average a metric over the finished seeds and up to 9 steps, which differ in their prompts."""
-    import numpy as np
+def mean_curves(
+    study: "Study", method: str, variant: str, output_dir: Path
+) -> dict[str, tuple[list[float], list[float]]]:
+    """Average the metrics of `CURVES` over the finished seeds of a method, see `mean_curve`."""
+    from rl.studies import read_curves
 
-    from rl.studies import read_curve
-
-    curves = [
-        read_curve(output_dir / run.name, metric)
+    runs = [
+        read_curves(output_dir / run.name, CURVES)
         for run in study.runs
         if (run.method, run.variant) == (method, variant)
         and (output_dir / run.name / "summary.json").is_file()
     ]
+    return {metric: mean_curve([curves[metric] for curves in runs]) for metric in CURVES}
+
+
+def mean_curve(
+    curves: Sequence[tuple[list[float], list[float]]],
+) -> tuple[list[float], list[float]]:
+    """Average a metric over seeds and over up to 9 steps, which differ in their prompts."""
+    import numpy as np
+
     length = min((len(values) for _, values in curves), default=0)
     width = min(9, max(1, length // 5))  # a metric of a few evaluations is shown as it is
     window = np.ones(width) / width

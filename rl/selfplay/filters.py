@@ -67,7 +67,7 @@ def is_consistent(
     not, are left out by this too.
 
     Args:
-        verdicts: 1, 0 or None (malformed).
+        verdicts: 1, 0 or None (malformed); without a valid one they are never consistent.
         verdict: Their vote; None is never consistent.
         rule: What the rule check says, 0.0 or 1.0.
         min_agreement: Smallest share.
@@ -79,7 +79,7 @@ def is_consistent(
         (True, False)
     """
     valid = [given for given in verdicts if given is not None]
-    if verdict is None or (with_rule and verdict != rule):
+    if not valid or verdict is None or (with_rule and verdict != rule):
         return False
     share = valid.count(verdict) / len(valid)
     return min_agreement <= share <= max_agreement

@@ -294,7 +294,7 @@ class BatchPlayer:
                 judged.append((request, same))
         completions = self.ask([request for request, _ in judged], sample)
         for (request, same), judgments in zip(judged, completions, strict=True):
-            first, *_ = same
+            first = same[0]
             first.request = request
             first.judgments = judgments
             first.verdicts = [self.read_verdict(judgment) for judgment in judgments]

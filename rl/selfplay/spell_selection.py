@@ -69,8 +69,7 @@ def select(questions: Sequence[Question], settings: SpellSettings, rng: Random) 
         (i, number)
         for i, question in enumerate(questions)
         for number, answer in enumerate(question.answers)
-        if answer.verdicts
-        and is_consistent(
+        if is_consistent(
             answer.verdicts,
             answer.verdict,
             answer.rule,

@@ -164,7 +164,8 @@ def _train(
         work = [draw_transcript(rng, templates, forms) for _ in range(BATCH_SIZE)]
         judgments = [draw_judgment(rng, templates) for _ in range(NUM_JUDGMENTS)]
         challenges = [draw_challenge(rng, r_zero) for _ in range(NUM_CHALLENGES)]
-        loss = _loss(model, tokenizer, work) + _loss(model, tokenizer, judgments + challenges)
+        short = judgments + challenges
+        loss = transcript_loss(model, tokenizer, work) + transcript_loss(model, tokenizer, short)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -174,12 +175,12 @@ def _train(
             progress.set_postfix(loss=f"{loss.item():.3f}")
 
 
-def _loss(
+def transcript_loss(
     model: Qwen3ForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     transcripts: list[tuple[str, str]],
 ) -> torch.Tensor:
-    """Mean cross-entropy per token of the completions."""
+    """Mean cross-entropy per token of the completions, each with its end token."""
     rows, labels = [], []
     for prompt, completion in transcripts:
         prompt_ids = tokenizer.encode(prompt)

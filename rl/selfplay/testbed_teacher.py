@@ -17,6 +17,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from rl.selfplay.templates import Templates
 
@@ -73,14 +74,8 @@ def gold_answer(question: str, values: Mapping[str, int]) -> str:
         >>> gold_answer("a+k+2", {"a": 7, "k": 3}), gold_answer("a*k", {"a": 7, "k": 3})
         ('12', '21')
     """
-    result, sign = 0, "+"
-    for term in re.split(r"([+*])", question):
-        if term in "+*":
-            sign = term
-        else:
-            value = values[term] if term in values else int(term)
-            result = result * value if sign == "*" else result + value
-    return str(result)
+    terms = [values[t] if t in values else int(t) for t in re.split(r"[+*]", question)]
+    return str(prod(terms) if "*" in question else sum(terms))
 
 
 def write_work(

@@ -47,8 +47,9 @@ def test_variance():
         ([1] * 3 + [0] * 5, 0, 0.0, True),
         ([1] * 4 + [0] * 4, 0, 0.0, False),  # 4/8 < 0.51
         ([1] * 3 + [0] * 2 + [None] * 3, 1, 1.0, True),  # 3/5
+        ([], 1, 1.0, False),  # an equal answer was judged
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_consistency(verdicts, verdict, rule, expected):
     assert is_consistent(verdicts, verdict, rule) == expected

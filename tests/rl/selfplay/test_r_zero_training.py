@@ -5,14 +5,13 @@ import random
 
 import pytest
 import torch
-from torch.nn.utils.rnn import pad_sequence
 
 from rewards import get_game
 from rl.config import LabelFreeConfig
 from rl.preparation import prepare_run
 from rl.selfplay.run_settings import read_selfplay
 from rl.selfplay.templates import R_ZERO_SLOTS, Templates
-from rl.selfplay.testbed import PROMPTS
+from rl.selfplay.testbed import PROMPTS, transcript_loss
 from rl.selfplay.testbed_teacher import draw_challenge, write_answer
 from rl.testbed_model import make_model, make_tokenizer
 from rl.training import train
@@ -34,15 +33,7 @@ def model_folder(tmp_path_factory):
             question = f"{rng.randint(1, 9)}+{rng.randint(1, 9)}"
             prompt = TEMPLATES.fill("solver", {"question": question})
             texts.append((prompt, write_answer(question, {}, rng)))
-        rows = [
-            torch.tensor([*tokenizer.encode(prompt + completion), tokenizer.eos_token_id])
-            for prompt, completion in texts
-        ]
-        loss = model(
-            input_ids=pad_sequence(rows, batch_first=True),
-            labels=pad_sequence(rows, batch_first=True, padding_value=-100),
-        ).loss
-        loss.backward()
+        transcript_loss(model, tokenizer, texts).backward()
         optimizer.step()
         optimizer.zero_grad()
     folder = tmp_path_factory.mktemp("r_zero") / "model"
