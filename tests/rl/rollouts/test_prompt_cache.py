@@ -89,7 +89,9 @@ def test_adapters_stay_in_effect(make_tiny_model, tiny_tokenizer):
     torch.manual_seed(0)
     lora = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
     engine = TransformersEngine(
-        get_peft_model(model, lora).eval(), tiny_tokenizer, SamplingSettings(max_completion_length=8)
+        get_peft_model(model, lora).eval(),
+        tiny_tokenizer,
+        SamplingSettings(max_completion_length=8),
     )
     assert_samples_are_those_of_lone_prompts(engine)
     assert engine.generate(PROMPTS, 3, SEEDS) != plain

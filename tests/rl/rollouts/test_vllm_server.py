@@ -42,7 +42,13 @@ def test_the_command_holds_what_the_engine_needs():
 
 def test_options_of_the_command():
     command = server_command(
-        "m", 1, "auto", weight_sync="nccl", tensor_parallel_size=2, data_parallel_size=3, max_model_length=9
+        "m",
+        1,
+        "auto",
+        weight_sync="nccl",
+        tensor_parallel_size=2,
+        data_parallel_size=3,
+        max_model_length=9,
     )
     found = options(command)
     assert found["--weight-transfer-config"] == '{"backend": "nccl"}'

@@ -73,7 +73,7 @@ def sample_in_several_steps(engine):
     16 prompts x 8 samples x 40 tokens = 5120; the 103rd sample would be cut at the limit.
     """
     prompts = [[2 + (i + j) % 20 for j in range(40)] for i in range(16)]
-    seeds = list(range(16))
+    seeds = list(range(0, 1600, 100))
 
     def ids(prompts, seeds):
         samples = engine.generate(prompts, 8, seeds)
