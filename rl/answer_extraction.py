@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import Literal
 
 from rl.answer_boxes import SPECIAL_TOKEN, balanced, clean_content, find_boxed
+from rl.answer_text import strip_introduction
 from rl.errors import unknown_name
 
 BOX_ONLY = ("boxed",)
@@ -46,7 +47,8 @@ def extract_answer(
 
     Args:
         text: A completion; any characters.
-        methods: Names from `METHODS`, tried in this order. `BOX_ONLY` accepts boxes alone.
+        methods: Names from `METHODS`, tried in this order. `BOX_ONLY` accepts boxes alone. Where
+            phrases count as well, a "final answer is" after the last box comes before the boxes.
         choices: Letters of a multiple-choice prompt, such as "ABCD". Then only one of them is an
             answer: the letter a box starts with, or a stand-alone capital after an answer phrase
             or on the last line. The article "a" and the letters of words are never a choice.
@@ -70,6 +72,8 @@ def extract_answer(
             raise unknown_name("answer extraction method", method, list(METHODS))
         if method == "final_answer_phrase" and choices is not None:
             answer = _choice_in_prose(text, choices)
+        elif method == "boxed" and choices is None and "final_answer_phrase" in methods:
+            answer = _find_statement_after_boxes(text) or find_boxed(text)
         elif method == "last_number" and choices is not None:
             answer = None
         else:
@@ -123,9 +127,18 @@ def _find_phrase(text: str) -> str | None:
     sentence = _SENTENCE_END.split(rest, maxsplit=1)[0].strip(" *`")
     words = sentence.split()
     if len(words) > 1 and re.fullmatch(r"[A-Za-z]{2,}|a", words[0]):  # prose, such as "found by"
-        return None
+        sentence = sentence.replace("$", "")
+        stated = strip_introduction(sentence)
+        return None if stated == sentence else clean_content(stated)
     answer = clean_content(_PROSE_WORD.split(sentence, maxsplit=1)[0])
     return answer if answer and balanced(answer + "}", 0) == answer else None
+
+
+def _find_statement_after_boxes(text: str) -> str | None:
+    """Read "final answer is ..." behind the last box, which then held an intermediate result."""
+    end = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
+    start = text.find("inal answer is", end)
+    return _find_phrase(text[start:]) if 0 <= end < start else None
 
 
 def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
