@@ -12,12 +12,12 @@ SPECIAL_TOKEN = re.compile(
     r"|</?s>|<(?:pad|eos|bos|unk|end_of_turn)>|\[/?INST\]"
 )
 _MAX_BOX_CHARACTERS = 10_000
-_MAX_GAP_CHARACTERS = 80
 _MAX_LISTED_BOXES = 16
-_BOX = re.compile(r"\\f?box(?:ed)?(?![A-Za-z])")
+_MAX_LISTED_CHARACTERS = 300  # of a listed box with the words that follow it
+_MAX_GAP_CHARACTERS = 80
+_BOX = re.compile(r"\\f?box(?:ed)?(?![A-Za-z])(\s*\{)?")
 _BOX_SCAN = re.compile(r"\\f?box(?:ed)?(?![A-Za-z])\s*(\{)?|\\.|[{}]", re.DOTALL)
 _EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{\s*\}")
-_OPEN_BRACE = re.compile(r"\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BARE_BOX = re.compile(r"[ \t]*([^\s{}$\\]{1,40})")
 _NOTHING = re.compile(
@@ -57,8 +57,8 @@ def find_boxed(text: str) -> str | None:
     answer = clean_content(found[0]) if found else None
     if answer is None:
         return _last_of_all_boxes(text)
-    earlier = text.rfind("\\boxed", 0, start)
-    return answer if earlier < 0 else _with_listed(text, start, answer)
+    is_alone = text.rfind("\\boxed", max(0, start - _MAX_LISTED_CHARACTERS), start) < 0
+    return answer if is_alone else _with_listed(text, start, answer)
 
 
 def clean_content(content: str) -> str | None:
@@ -86,20 +86,18 @@ def _box_at(text: str, start: int) -> tuple[str, int] | None:
     box = _BOX.match(text, start)
     if box is None:
         return None
-    opening = _OPEN_BRACE.match(text, box.end())
-    if opening is None:
-        content = _bare(text, box.end())
-        return None if content is None else (content, box.end())
-    content = balanced(text, opening.end())
-    return None if content is None else (content, opening.end() + len(content) + 1)
+    content = balanced(text, box.end()) if box[1] else _bare(text, box.end())
+    return None if content is None else (content, box.end() + len(content) + 1)
 
 
 def _with_listed(text: str, start: int, answer: str) -> str:
     """Put the boxes of the same list before the last one, as far as the list reaches back."""
     contents = [answer]
-    while len(contents) < _MAX_LISTED_BOXES:
-        earlier = text.rfind("\\boxed", 0, start)
-        found = _box_at(text, earlier) if earlier >= 0 else None
+    for _ in range(_MAX_LISTED_BOXES - 1):
+        earlier = text.rfind("\\boxed", max(0, start - _MAX_LISTED_CHARACTERS), start)
+        if earlier < 0:
+            break
+        found = _box_at(text, earlier)
         content = clean_content(found[0]) if found else None
         if found is None or content is None or found[1] > start:
             break
@@ -128,8 +126,9 @@ def _last_of_all_boxes(text: str) -> str | None:
     """Find the box that opens last among those that close and are not empty, in linear time."""
     open_braces: list[int | None] = []  # where a box's content starts, None for other braces
     best_start, best = -1, None
-    text = _EMPTY_BOX.sub("", text)  # collapsed policies repeat it hundreds of times
-    for match in _BOX_SCAN.finditer(text if "box" in text else ""):
+    text = text.replace("\\boxed{}", "")  # collapsed policies repeat it hundreds of times
+    text = _EMPTY_BOX.sub("", text) if "box" in text else ""
+    for match in _BOX_SCAN.finditer(text):
         token = match.group()
         start, content = match.end(), None
         if token == "}":

@@ -136,9 +136,9 @@ def _find_phrase(text: str) -> str | None:
 
 def _find_statement_after_boxes(text: str) -> str | None:
     """Read "final answer is ..." behind the last box, which then held an intermediate result."""
-    end = max(text.rfind("\\boxed"), text.rfind("\\fbox"))
-    start = text.find("inal answer is", end)
-    return _find_phrase(text[start:]) if 0 <= end < start else None
+    end = text.rfind("\\boxed")
+    start = text.find("inal answer is", end) if end >= 0 else -1
+    return _find_phrase(text[start:]) if start >= 0 else None
 
 
 def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -100,7 +100,8 @@ def clean_answer(text: str) -> str:
         text = unicodedata.normalize("NFKC", text.translate(_UNICODE)).translate(_UNICODE)
         text = "".join(c for c in text if unicodedata.category(c) != "Cf")
     text = "".join(c if c.isprintable() else " " for c in text)
-    text = _TYPESET_COMMA.sub(_replace_typeset_comma, text)
+    if "," in text:
+        text = _TYPESET_COMMA.sub(_replace_typeset_comma, text)
     text = _LAYOUT.sub(_replace_layout, text)
     text = _DEGREES.sub(r"^\\circ", _FRACTION.sub(r"\\frac", _COLUMNS.sub("", text)))
     text = strip_units(_strip_ends(text))
@@ -108,7 +109,9 @@ def clean_answer(text: str) -> str:
         text, count = _FONT.subn(r" \1 ", text)
         if not count:
             break
-    text = strip_introduction(_strip_ends(" ".join(text.split())))
+    text = _strip_ends(" ".join(text.split()))
+    if text[:1].isalpha():
+        text = strip_introduction(text)
     return _join_thousands(_CURRENCY.sub(r"\1", text))
 
 
@@ -125,7 +128,7 @@ def _join_thousands(text: str) -> str:
 
     Inside brackets `(0,100)` is a pair; a comma before a space separates items too.
     """
-    if _SPACED_THOUSANDS.fullmatch(text):
+    if " " in text and _SPACED_THOUSANDS.fullmatch(text):
         return text.replace(" ", "")
     if "," not in text or _LIST_BRACKET.search(text):
         return text
