@@ -1,8 +1,8 @@
 r"""Find the final answer in a completion.
 
 Methods are tried in a fixed, named order. By default the last balanced, non-empty `\boxed{}` is the
-answer, then what follows the last "the answer is" or "Answer:". The last number of the text is an
-answer only on request: in unfinished text it is any intermediate result.
+answer (`rl.answer_boxes`), then what follows the last "the answer is" or "Answer:". The last number
+of the text is an answer only on request: in unfinished text it is any intermediate result.
 """
 
 import re
@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from typing import Literal
 
+from rl.answer_boxes import SPECIAL_TOKEN, balanced, clean_content, find_boxed
+from rl.answer_text import strip_introduction
 from rl.errors import unknown_name
 
 BOX_ONLY = ("boxed",)
@@ -18,21 +20,7 @@ METHODS = ("boxed", "final_answer_phrase", "last_number")
 
 CompletionState = Literal["answered", "no_answer", "truncated"]
 
-_MAX_BOX_CHARACTERS = 10_000
 _MAX_PHRASE_CHARACTERS = 200
-_SPECIAL_TOKEN = re.compile(
-    r"<\|[A-Za-z0-9_ ./-]{1,40}\|>|<\uff5c[^<>\n]{1,40}\uff5c>"
-    r"|</?s>|<(?:pad|eos|bos|unk|end_of_turn)>|\[/?INST\]"
-)
-_BOX = re.compile(r"\\f?box(?:ed)?(?![A-Za-z])")
-_BOX_SCAN = re.compile(r"\\f?box(?:ed)?(?![A-Za-z])\s*(\{)?|\\.|[{}]", re.DOTALL)
-_EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{\s*\}")
-_OPEN_BRACE = re.compile(r"\s*\{")
-_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
-_BARE_BOX = re.compile(r"[ \t]*([^\s{}$\\]{1,40})")
-_NOTHING = re.compile(
-    r"(?:\\(?:text|mathrm)\s*\{\s*\}|\\q?quad(?![A-Za-z])|[\s{}()[\]$\\,;:!.?_~-])*"
-)
 # After "answer" in "the answer is", "**Answer:**", "Answer**:".
 _ANSWER_IS = r"(?:\*\*)?\s*(?:(?:is|are)\b(?:\*\*)?\s*:?|:)(?:\*\*)?[ \t]*\n{0,2}"
 _PHRASE = re.compile(r"\b(?:[Aa]nswer|ANSWER)" + _ANSWER_IS)
@@ -59,7 +47,8 @@ def extract_answer(
 
     Args:
         text: A completion; any characters.
-        methods: Names from `METHODS`, tried in this order. `BOX_ONLY` accepts boxes alone.
+        methods: Names from `METHODS`, tried in this order. `BOX_ONLY` accepts boxes alone. Where
+            phrases count as well, a "final answer is" after the last box comes before the boxes.
         choices: Letters of a multiple-choice prompt, such as "ABCD". Then only one of them is an
             answer: the letter a box starts with, or a stand-alone capital after an answer phrase
             or on the last line. The article "a" and the letters of words are never a choice.
@@ -83,6 +72,8 @@ def extract_answer(
             raise unknown_name("answer extraction method", method, list(METHODS))
         if method == "final_answer_phrase" and choices is not None:
             answer = _choice_in_prose(text, choices)
+        elif method == "boxed" and choices is None and "final_answer_phrase" in methods:
+            answer = _find_statement_after_boxes(text) or find_boxed(text)
         elif method == "last_number" and choices is not None:
             answer = None
         else:
@@ -123,71 +114,6 @@ def after_thought(text: str) -> str:
     return rest if closed or "<think>" not in text else text.partition("<think>")[0]
 
 
-def _clean(answer: str) -> str | None:
-    """Drop special tokens and whitespace; None if nothing but punctuation is left."""
-    answer = _SPECIAL_TOKEN.sub("", answer).strip()
-    return None if _NOTHING.fullmatch(answer) else answer
-
-
-def _find_boxed(text: str) -> str | None:
-    """Look at the last box, the common case, before reading the whole text once."""
-    start = text.rfind("\\boxed")
-    start = max(start, text.rfind("\\fbox", max(start, 0)))
-    if start < 0:
-        return None
-    box = _BOX.match(text, start)
-    if box:
-        opening = _OPEN_BRACE.match(text, box.end())
-        content = _balanced(text, opening.end()) if opening else _bare(text, box.end())
-        answer = _clean(content) if content else None
-        if answer is not None:
-            return answer
-    return _last_of_all_boxes(text)
-
-
-def _balanced(text: str, start: int) -> str | None:
-    end = text.find("}", start, start + _MAX_BOX_CHARACTERS)
-    if text.find("{", start, end) < 0:  # most boxes hold no further braces
-        return text[start:end] if end >= 0 else None
-    depth = 1
-    for match in _BRACE.finditer(text, start, start + _MAX_BOX_CHARACTERS):
-        token = match.group()
-        depth += (token == "{") - (token == "}")
-        if depth == 0:
-            return text[start : match.start()]
-    return None
-
-
-def _bare(text: str, start: int) -> str | None:
-    match = _BARE_BOX.match(text, start)
-    return match[1].rstrip(".,;:!?") if match else None
-
-
-def _last_of_all_boxes(text: str) -> str | None:
-    """Find the box that opens last among those that close and are not empty, in linear time."""
-    open_braces: list[int | None] = []  # where a box's content starts, None for other braces
-    best_start, best = -1, None
-    text = _EMPTY_BOX.sub("", text)  # collapsed policies repeat it hundreds of times
-    for match in _BOX_SCAN.finditer(text if "box" in text else ""):
-        token = match.group()
-        start, content = match.end(), None
-        if token == "}":
-            opened = open_braces.pop() if open_braces else None
-            is_short = opened is not None and match.start() - opened < _MAX_BOX_CHARACTERS
-            if opened is not None and is_short and opened > best_start:
-                start, content = opened, text[opened : match.start()]
-        elif match[1]:
-            open_braces.append(match.end())
-        elif token == "{":
-            open_braces.append(None)
-        elif token.startswith(("\\box", "\\fbox")):
-            content = _bare(text, match.end())
-        answer = _clean(content) if content else None
-        if answer is not None:
-            best_start, best = start, answer
-    return best
-
-
 def _find_phrase(text: str) -> str | None:
     if "nswer" not in text and "NSWER" not in text:  # much faster than the expression below
         return None
@@ -196,14 +122,23 @@ def _find_phrase(text: str) -> str | None:
         return None
     rest = text[last.end() : last.end() + _MAX_PHRASE_CHARACTERS]
     if span := _MATH_SPAN.match(rest):
-        return _clean((span[1] or span[2] or span[3]) + (span[4] or ""))
-    rest = _SPECIAL_TOKEN.sub("\n", rest).lstrip(" *:")
+        return clean_content((span[1] or span[2] or span[3]) + (span[4] or ""))
+    rest = SPECIAL_TOKEN.sub("\n", rest).lstrip(" *:")
     sentence = _SENTENCE_END.split(rest, maxsplit=1)[0].strip(" *`")
     words = sentence.split()
     if len(words) > 1 and re.fullmatch(r"[A-Za-z]{2,}|a", words[0]):  # prose, such as "found by"
-        return None
-    answer = _clean(_PROSE_WORD.split(sentence, maxsplit=1)[0])
-    return answer if answer and _balanced(answer + "}", 0) == answer else None
+        sentence = sentence.replace("$", "")
+        stated = strip_introduction(sentence)
+        return None if stated == sentence else clean_content(stated)
+    answer = clean_content(_PROSE_WORD.split(sentence, maxsplit=1)[0])
+    return answer if answer and balanced(answer + "}", 0) == answer else None
+
+
+def _find_statement_after_boxes(text: str) -> str | None:
+    """Read "final answer is ..." behind the last box, which then held an intermediate result."""
+    end = text.rfind("\\boxed")
+    start = text.find("inal answer is", end) if end >= 0 else -1
+    return _find_phrase(text[start:]) if start >= 0 else None
 
 
 def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
@@ -235,13 +170,13 @@ def _choice_in_prose(text: str, choices: Collection[str]) -> str | None:
     for phrase in reversed(list(_CHOICE_PHRASE.finditer(text))):
         if match := re.match(standing + not_prose, text[phrase.end() : phrase.end() + 40]):
             return match[1]
-    last_line = _SPECIAL_TOKEN.sub("", text.rstrip().rpartition("\n")[2])
+    last_line = SPECIAL_TOKEN.sub("", text.rstrip().rpartition("\n")[2])
     match = re.fullmatch(rf"[\s*$]*\(?([{letters}])[).]?[\s*$.]*", last_line)
     return match[1] if match else None
 
 
 _FINDERS = {
-    "boxed": _find_boxed,
+    "boxed": find_boxed,
     "final_answer_phrase": _find_phrase,
     "last_number": _find_last_number,
 }

@@ -5,16 +5,22 @@ Kinds of keys and what they hold:
     number      Fraction; decimals are exact, so 0.333333 is not 1/3, except that decimals of 13 and
                 more digits are a program's floats, compared like symbolic expressions
     value       values of a symbolic expression at fixed points, see `rl.answer_expressions`
-    percent     Fraction before the sign; see `alternatives`
-    based       digits and base of `1011_2`; see `alternatives`
+    percent     Fraction before the sign
+    based       digits and base of `1011_2`
+    rounded     Fraction and its number of decimals, where the answer says so: `\approx 3.14`
     infinity    sign
-    set         frozenset of keys: `\{1,2\}`, `1,2`, `1 \text{ or } 2`, `3\pm1`; order is free
+    set         frozenset of keys: `\{1,2\}`, `1,2`, `1 \text{ or } 2`, `3\pm1`; order is free; also
+                the solutions of a system, `p=5, q=2; p=7, q=2`, as tuples in order of the names
+    named       pairs of name and key, in order of the names: `x=1, y=2`
     ( )  ( ]    keys in order: tuples and intervals, named by their brackets; also `0<x\le1`
     matrix      rows of keys
-    union       frozenset of keys
+    union       frozenset of keys; also `x\ne3`
+    ratio       keys of `3:2`, up to a factor; of what may be a time of day, as they are
     equation    values of left minus right side, up to a factor
     word        text in lower case
     raw         anything else, without whitespace: only Math-Verify can tell
+
+`rl.answer_readings` says which other keys an answer may stand for.
 """
 
 import re
@@ -24,8 +30,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from rl.answer_expressions import evaluate_expression, fingerprint
-from rl.answer_grammar import is_float_printout
-from rl.answer_text import clean_answer, outer_brackets, split_top_level
+from rl.answer_grammar import FUNCTIONS, is_float_printout
+from rl.answer_text import clean_answer, outer_brackets, split_top_level, strip_units
 
 _MAX_CHARACTERS = 2_000
 _MAX_DEPTH = 4
@@ -41,7 +47,8 @@ class AnswerKey(NamedTuple):
 
 _INTEGER = re.compile(r"-?\d{1,30}")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
-_PERCENT = re.compile(r"(.+?)\s*(?:\\?%|\b[Pp]er\s?cent)")
+_MIXED = re.compile(r"(-?)(\d+) (\d+)/(\d+)")
+_PERCENT = re.compile(r"(.+?)\s*(?:\\?%|\b[Pp]er\s?cent(?:age)?|\bpct)")
 _BASED = re.compile(r"(\d+)_\{?\s*(\d+)\s*\}?")
 _INFINITY = re.compile(r"([-+]?)\s*(?:\\infty|\\?infinity|oo)")
 _CHOICE = re.compile(r"\(?([A-Z])[).]")
@@ -50,14 +57,20 @@ _WORDS = re.compile(r"(?=.*[^\W\d_]{4}|[^-]*[^\W\d_]{2}[^-]*$)[^\W\d_]+(?:[\s'-]
 _PRODUCT = re.compile(r"[b-df-hj-np-tv-z]{2,3}|pi|oo|infinity")  # "xy" is no word, "odd" is
 _SCALED = re.compile(r"(.+?)\s*(thousand|million|billion|trillion)")
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_MATRIX = re.compile(r"\\begin\{([pb]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
-_CONNECTOR = re.compile(r"(?<![\\A-Za-z])(?:and|or)(?![A-Za-z])")
+_MATRIX = re.compile(r"\\begin\{([pbB]?(?:small)?matrix|array)\}(.*)\\end\{\1\}", re.DOTALL)
+_RATIO = re.compile(r"[^:]+(?::[^:]+)+")
+_TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
+_CONNECTOR = re.compile(r"(?<![\\A-Za-z])(?:and|or)(?![A-Za-z](?!\s*[=(]))")
 _MEMBERSHIP = re.compile(r"[A-Za-z]\s*\\in(?![A-Za-z])\s*")
 _EMPTY_SET = re.compile(r"\\emptyset|\\varnothing|\\\{\s*\\\}")
 _EQUAL_SIGN = re.compile(r"(?<![<>!:])=(?!=)")
-_RELATION = re.compile(r"(<=|>=|<|>|\\leq?(?:slant)?(?![A-Za-z])|\\geq?(?:slant)?(?![A-Za-z]))")
+_RELATION = re.compile(r"(<=|>=|<|>|\\[lg](?:t|eq?q?(?:slant)?)(?![A-Za-z]))")
+_UNEQUAL = re.compile(r"\\neq?(?![A-Za-z])|!=")
+_APPROXIMATE = re.compile(r"\\(?:approx|simeq)(?![A-Za-z])|\b(?:about|approximately|roughly)\b")
 _SUBSCRIPT = re.compile(r"_(?:\{[^{}]*\}|[A-Za-z0-9])")
-_NAME = re.compile(r"[A-Za-z\\\s(){},'|]+|[A-Za-z](?:\s*\+\s*[A-Za-z])+")
+_NAME = re.compile(r"[A-Za-z\\\s(){},'|:]+|[A-Za-z](?:\s*\+\s*[A-Za-z])+")
+_COMMAND = re.compile(r"\\([A-Za-z]+)")
+_NO_NAME = FUNCTIONS | {"frac", "sqrt"}
 _SMALL_PRODUCT = re.compile(r"[a-z]{2,3}")
 _SINGLE_BRACES = re.compile(r"\{(\w)\}")
 
@@ -91,24 +104,6 @@ def answer_key(answer: str) -> AnswerKey:
     return key
 
 
-def alternatives(key: AnswerKey) -> tuple[AnswerKey, ...]:
-    r"""Other keys that this key stands for if they occur among the answers of the same prompt.
-
-    A percentage is a hundredth (`50\%` is 1/2), but a prompt that asks "what percent" is answered
-    by 50 as well as by `50\%`; a number with a base, `1011_2`, is also written 1011. Which one is
-    meant only the other answers can tell, the first alternative first.
-
-    Example:
-        >>> [str(key.content) for key in alternatives(answer_key(r"50\%"))]
-        ['1/2', '50']
-    """
-    if key.kind == "percent" and isinstance(key.content, Fraction):
-        return (AnswerKey("number", key.content / 100), AnswerKey("number", key.content))
-    if key.kind == "based" and isinstance(key.content, tuple):
-        return (AnswerKey("number", Fraction(key.content[0])),)
-    return ()
-
-
 def approximate_value(key: AnswerKey) -> complex | None:
     """Give the size of a constant `number` or `value`; None for other keys and above 1e300."""
     if key.kind == "number" and isinstance(key.content, Fraction):
@@ -121,7 +116,9 @@ def approximate_value(key: AnswerKey) -> complex | None:
 def _parse(text: str, depth: int) -> AnswerKey | None:
     if depth > _MAX_DEPTH or not text:
         return None
-    for rule in (_simple, _brackets, _matrix, _several, _relation, _equation, _signs):
+    if depth:
+        text = strip_units(text)
+    for rule in _RULES:
         key = rule(text, depth)
         if key:
             return key
@@ -134,6 +131,8 @@ def _simple(text: str, depth: int) -> AnswerKey | None:
         return AnswerKey("number", Fraction(text))
     if _is_words(text):
         return AnswerKey("word", " ".join(text.casefold().split()))
+    if match := _MIXED.fullmatch(text):
+        return _expression(f"{match[1]}({match[2]}+{match[3]}/{match[4]})")
     if match := _SCALED.fullmatch(text):
         return _expression(f"({match[1]})*{_SCALES[match[2]]}")
     if match := _CHOICE.fullmatch(text):
@@ -164,7 +163,7 @@ def _brackets(text: str, depth: int) -> AnswerKey | None:
     items = _parse_all(parts, depth + 1)
     if items is None:
         return None
-    if opening == "\\{" and closing == "\\}":
+    if opening in ("{", "\\{"):
         return AnswerKey("set", frozenset(items))
     return AnswerKey(opening + closing, items)
 
@@ -179,7 +178,7 @@ def _matrix(text: str, depth: int) -> AnswerKey | None:
 
 
 def _several(text: str, depth: int) -> AnswerKey | None:
-    """Read unions and lists; values given to different names become a tuple in order of names."""
+    """Read unions and lists."""
     parts = text.split("\\cup")
     if len(parts) > 1:
         items = _parse_all(parts, depth + 1)
@@ -188,16 +187,33 @@ def _several(text: str, depth: int) -> AnswerKey | None:
     parts = [part for part in parts if part]
     if len(parts) < 2:
         return None
-    sides = [_EQUAL_SIGN.split(part) for part in parts]
-    names = [side[0].strip() for side in sides if len(side) == 2 and _is_name(side[0])]
     items = _parse_all(parts, depth + 1)
     if items is None:
         return None
-    if len(names) == len(parts) == len(set(names)):
-        ordered = sorted(zip(names, items, strict=True), key=lambda pair: pair[0])
-        return AnswerKey("()", tuple(item for _, item in ordered))
+    sides = [_EQUAL_SIGN.split(part) for part in parts]
+    names = [_name(side[0]) for side in sides if len(side) == 2 and _is_name(side[0])]
     unique = frozenset(items)
-    return AnswerKey("set", unique) if len(unique) > 1 else items[0]
+    return (_assignments(names, items) if len(names) == len(parts) else None) or (
+        AnswerKey("set", unique) if len(unique) > 1 else items[0]
+    )
+
+
+def _assignments(names: list[str], items: tuple[AnswerKey, ...]) -> AnswerKey | None:
+    """Read values of different names, or the solutions of a system one after the other."""
+    num_names = len(set(names))
+    if num_names == 1 or len(names) % num_names:
+        return None
+    pairs = list(zip(names, items, strict=True))
+    solutions = [
+        tuple(sorted(pairs[start : start + num_names], key=lambda pair: pair[0]))
+        for start in range(0, len(pairs), num_names)
+    ]
+    if len({tuple(name for name, _ in solution) for solution in solutions}) > 1:
+        return None
+    if len(solutions) == 1:
+        return AnswerKey("named", solutions[0])
+    tuples = (AnswerKey("()", tuple(item for _, item in solution)) for solution in solutions)
+    return AnswerKey("set", frozenset(tuples))
 
 
 def _relation(text: str, depth: int) -> AnswerKey | None:
@@ -226,7 +242,33 @@ def _relation(text: str, depth: int) -> AnswerKey | None:
 def _relation_sign(token: str) -> tuple[str, str]:
     """Split a relation into its direction and whether the end belongs to it."""
     is_less = token[0] == "<" or token.startswith("\\l")
-    return ("<" if is_less else ">", "" if token in ("<", ">") else "=")
+    return ("<" if is_less else ">", "" if token in ("<", ">", "\\lt", "\\gt") else "=")
+
+
+def _unequal(text: str, depth: int) -> AnswerKey | None:
+    r"""Read `x \ne 3` as everything below and above 3."""
+    sides = _UNEQUAL.split(text)
+    if len(sides) != 2 or not _is_variable(sides[0]):
+        return None
+    hole = _parse(sides[1].strip(), depth + 1)
+    if hole is None or hole.kind not in ("number", "value"):
+        return None
+    ends = (AnswerKey("infinity", "-"), hole, AnswerKey("infinity", "+"))
+    return AnswerKey("union", frozenset((AnswerKey("()", ends[:2]), AnswerKey("()", ends[1:]))))
+
+
+def _approximate(text: str, depth: int) -> AnswerKey | None:
+    r"""Read a decimal that says it is rounded; of `\pi \approx 3.14` the exact side counts."""
+    sides = [side.strip() for side in _APPROXIMATE.split(text)]
+    if len(sides) != 2:
+        return None
+    exact, decimal = sides
+    exact = exact.removesuffix("is").strip()
+    if exact and not _is_name(exact.removesuffix("=")):
+        return _parse(exact, depth + 1)
+    if not _NUMBER.fullmatch(decimal):
+        return None
+    return AnswerKey("rounded", (Fraction(decimal), len(decimal.partition(".")[2])))
 
 
 def _equation(text: str, depth: int) -> AnswerKey | None:
@@ -247,6 +289,16 @@ def _equation(text: str, depth: int) -> AnswerKey | None:
         return None
     ratios = tuple(complex(value) / complex(values[0]) for value in values[1:])
     return AnswerKey("equation", fingerprint(ratios))
+
+
+def _ratio(text: str, depth: int) -> AnswerKey | None:
+    items = _parse_all(text.split(":"), depth + 1) if _RATIO.fullmatch(text) else None
+    if items is None or any(item.kind not in ("number", "value") for item in items):
+        return None
+    sizes = [item.content for item in items if isinstance(item.content, Fraction)]
+    if len(sizes) == len(items) and all(sizes) and not _TIME.fullmatch(text):
+        items = tuple(AnswerKey("number", size / sizes[-1]) for size in sizes)
+    return AnswerKey("ratio", items)
 
 
 def _signs(text: str, depth: int) -> AnswerKey | None:
@@ -279,11 +331,33 @@ def _is_words(text: str) -> bool:
 
 
 def _is_variable(text: str) -> bool:
-    return re.fullmatch(r"[A-Za-z]|\\[a-z]+", _SUBSCRIPT.sub("", text).strip()) is not None
+    name = _SUBSCRIPT.sub("", text).strip()
+    return re.fullmatch(r"[A-Za-z](?:\([a-z]\))?|\\[a-z]+", name) is not None
 
 
 def _is_name(text: str) -> bool:
-    r"""Tell whether a left side only names the value: `x`, `f(x)`, `(x,y)`, `AB`, `m+n`."""
+    r"""Tell whether a left side only names the value: `x`, `f(x)`, `(x,y)`, `S_1:S`, `m+n`."""
     name = _SUBSCRIPT.sub("", text).strip()
-    is_name = _NAME.fullmatch(name) is not None and "\\frac" not in name and "\\sqrt" not in name
+    is_name = _NAME.fullmatch(name) is not None and _NO_NAME.isdisjoint(_COMMAND.findall(name))
     return is_name and _SMALL_PRODUCT.fullmatch(name) is None
+
+
+def _name(text: str) -> str:
+    """One spelling of a name: `x_{1}` is `x_1`."""
+    return re.sub(r"[{}\s]", "", text)
+
+
+_RULES = (
+    *(
+        _simple,
+        _brackets,
+        _matrix,
+        _several,
+        _relation,
+        _unequal,
+        _approximate,
+        _equation,
+        _ratio,
+        _signs,
+    ),
+)

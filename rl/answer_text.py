@@ -22,6 +22,8 @@ _UNICODE = str.maketrans(
         "±": "\\pm ",
         "≤": "\\le ",
         "≥": "\\ge ",
+        "≠": "\\neq ",
+        "≈": "\\approx ",
         "\u222a": "\\cup ",
         "∈": "\\in ",
         "∅": "\\emptyset ",
@@ -34,10 +36,11 @@ _UNICODE = str.maketrans(
     }
 )
 _LAYOUT = re.compile(
-    r"(?P<newline>\\\\)|(?P<comma>\{,\}|\\,(?=\d{3}))|\\\$|\$"
-    r"|(?P<space>\\[,;: ]|~|\\q?quad(?![A-Za-z]))"
+    r"(?P<newline>\\\\)|(?P<comma>\{\s*,\s*\})|\\?[$\"]|(?<=\d)\\,(?=\d{3}(?!\d))"
+    r"|(?P<space>\\[,;: ]|~|\\q?quad)"
     r"|\\[!()\[\]]|\\(?:left|right|[Bb]igg?[lr]?|displaystyle|textstyle)(?![A-Za-z])\.?"
 )
+_COLUMNS = re.compile(r"(?<=\\begin\{array\})\s*\{[lcr|\s]*\}")
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _DEGREES = re.compile(r"\^\s*\{?\s*\\(?:circ|degree)(?![A-Za-z])\s*\}?|\\degree(?![A-Za-z])")
 _FONT = re.compile(
@@ -45,22 +48,37 @@ _FONT = re.compile(
     r"|operatorname\*?|boldsymbol|bm|boxed|fbox)\s*\{([^{}\\]*)\}"
 )
 _TEXT_UNIT = re.compile(
-    r"\\(?:text(?:rm|bf|it)?|mathrm|mbox)\s*\{([^{}\\]*)\}(?:\s*\^\s*\{?\s*[23]\s*\}?)?$"
+    r"\\(?:text[a-z]*|mathrm|mbox)\s*\{([^{}\\]*)\}(?:\s*\^\s*\{?\s*[23]\s*\}?)?$"
 )
+_GLUED_UNIT = re.compile(r"(?<=\d)(?:[cmk]m|[km]g|m[lL]|mph|kph)(?:\^\{?[23]\}?)?$")
 _UNIT_WORD = re.compile(r"[A-Za-z]{2,}\.?(?:\s*\^\s*\{?\s*[23]\s*\}?)?$")
 _UNIT_RATIO = re.compile(r"[A-Za-z]+(?:\^\{?[23]\}?)?(?:/[A-Za-z]+(?:\^\{?[23]\}?)?)?$")
 # Words that carry meaning after a number: connectors, factors, directions, halves of the day.
 _NOT_A_UNIT = re.compile(
     "and|or|am|pm|million|billion|trillion|thousand|hundred|dozen|mod|if|when|for|where|is|are|to"
-    "|north|south|east|west|pi|sqrt|sin|cos|tan|log|ln|infinity|infty|percent|i|e"
+    "|north|south|east|west|pi|sqrt|sin|cos|tan|log|ln|infinity|infty|percent|percentage|pct"
+    "|about|approximately|i|e"
 )
 _LONG_WORD = re.compile(r"[A-Za-z]{4}")
 _SHORT_UNIT = re.compile(
     r"(?:[cmkdn]m|[km]g|m[lL]|ft|in|yd|mi|lb|lbs|oz|hr|hrs|min|sec|day|mph|kph|deg|rad|sq|per)\b"
 )
-_PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])(?!pi\b|sqrt\b)[A-Za-z]{2,}")
-_CURRENCY = re.compile(r"^([-+]?)\s*[€£¥]\s*")
-_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:([ ,])\d{3})(?:\1\d{3})*(?:\.\d+)?")
+_PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])(?<!\\begin\{)(?<!\\end\{)(?!pi\b|sqrt\b)[A-Za-z]{2,}")
+_CURRENCY = re.compile(r"^([-+]?)\s*[€£¥]\s*|\s*[€£¥]$")
+# A comma that can only group digits or start decimals: 12{,}345 and 12,\!345; 1{,}5.
+_TYPESET_COMMA = re.compile(r"\d+(?:\s*(?:\{\s*,\s*\}|,\s*\\!)\s*\d+)+")
+_SPACED_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
+_THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
+_LIST_BRACKET = re.compile(r"[(\[]|\\\{")
+# Up to the last verb, or colon after two words, with neither a number nor a formula before it.
+_INTRODUCTION = re.compile(
+    r"(?=(?:the|that|this|there|here|it|we|our|so|therefore|thus|hence|when|final|answer)\b)"
+    r"[^\d=<>\\^{}.;!?]{0,100}"
+    r"(?:\b(?:is|are|be|equals|that|get|have|by|answer|so|therefore|thus|hence)\b[:,]?|\w:)\s*"
+    r"|[A-Za-z]+(?: [A-Za-z]+)+:\s*",
+    re.IGNORECASE,
+)
+_CONCLUSION = re.compile(r"\s+is (?:the|our|a) (?:final )?(?:answer|solution|result|value)$")
 
 
 def clean_answer(text: str) -> str:
@@ -82,18 +100,40 @@ def clean_answer(text: str) -> str:
         text = unicodedata.normalize("NFKC", text.translate(_UNICODE)).translate(_UNICODE)
         text = "".join(c for c in text if unicodedata.category(c) != "Cf")
     text = "".join(c if c.isprintable() else " " for c in text)
+    if "," in text:
+        text = _TYPESET_COMMA.sub(_replace_typeset_comma, text)
     text = _LAYOUT.sub(_replace_layout, text)
-    text = _DEGREES.sub(r"^\\circ", _FRACTION.sub(r"\\frac", text))
+    text = _DEGREES.sub(r"^\\circ", _FRACTION.sub(r"\\frac", _COLUMNS.sub("", text)))
     text = strip_units(_strip_ends(text))
     for _ in range(4):  # fonts nest: \textbf{\text{(B)}}
         text, count = _FONT.subn(r" \1 ", text)
         if not count:
             break
     text = _strip_ends(" ".join(text.split()))
-    text = _CURRENCY.sub(r"\1", text)
-    if _THOUSANDS.fullmatch(text):
-        text = text.replace(",", "").replace(" ", "")
-    return text
+    if text[:1].isalpha():
+        text = strip_introduction(text)
+    return _join_thousands(_CURRENCY.sub(r"\1", text))
+
+
+def _replace_typeset_comma(match: re.Match[str]) -> str:
+    first, *others = re.findall(r"\d+", match.group())
+    if first[0] != "0" and len(first) <= 3 and all(len(digits) == 3 for digits in others):
+        return first + "".join(others)
+    is_decimal = len(others) == 1 and "!" not in match.group()
+    return f"{first}.{others[0]}" if is_decimal else match.group()
+
+
+def _join_thousands(text: str) -> str:
+    """Remove the separators of thousands, unless a comma of the text separates items: `12,5,200`.
+
+    Inside brackets `(0,100)` is a pair; a comma before a space separates items too.
+    """
+    if " " in text and _SPACED_THOUSANDS.fullmatch(text):
+        return text.replace(" ", "")
+    if "," not in text or _LIST_BRACKET.search(text):
+        return text
+    joined = _THOUSANDS.sub(lambda match: match.group().replace(",", ""), text)
+    return text if re.search(r",(?! )", joined) else joined
 
 
 def _replace_layout(match: re.Match[str]) -> str:
@@ -107,9 +147,27 @@ def _replace_layout(match: re.Match[str]) -> str:
 def _strip_ends(text: str) -> str:
     """Remove surrounding whitespace, Markdown emphasis and final punctuation."""
     text = text.strip(" *`")
-    while text.endswith((".", ",", ";", ":")) and not text.endswith("\\"):
+    while text.endswith((".", ",", ";", ":")) or (text.endswith("\\") and text[-2:] != "\\\\"):
         text = text[:-1].rstrip(" *`")
     return text
+
+
+def strip_introduction(text: str) -> str:
+    r"""Keep the value that a sentence states: `The largest n is 34` says 34.
+
+    Only sentences that start as an introduction does and hold no other number or formula before the
+    value are read; `Tom is 5 and Ann is 7` stays as it is.
+
+    Example:
+        >>> strip_introduction("Therefore x < 3 is the solution"), strip_introduction("Tom is 5")
+        ('x < 3', 'Tom is 5')
+    """
+    match = _INTRODUCTION.match(text)
+    if match is None:
+        return text
+    value = _CONCLUSION.sub("", text[match.end() :])
+    is_stated = _has_value(re.sub(r"\b(?:and|or)\b", ",", strip_units(value)))
+    return strip_units(value) if is_stated else text
 
 
 def strip_units(text: str) -> str:
@@ -125,6 +183,7 @@ def strip_units(text: str) -> str:
     match = _TEXT_UNIT.search(text)
     if match and _has_value(text[: match.start()]) and _is_unit(match[1]):
         text = text[: match.start()].rstrip()
+    text = _GLUED_UNIT.sub("", text)
     words = text.split(" ")
     is_ratio = len(words) > 1 and "/" in words[-1] and _UNIT_RATIO.match(words[-1])
     end = len(words) - 1 if is_ratio else len(words)

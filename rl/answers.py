@@ -11,7 +11,7 @@ No answer (None) is in no class.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 
 from rl.answer_extraction import (
     BOX_ONLY,
@@ -22,7 +22,8 @@ from rl.answer_extraction import (
     completion_state,
     extract_answer,
 )
-from rl.answer_keys import AnswerKey, alternatives, answer_key, approximate_value
+from rl.answer_keys import AnswerKey, answer_key, approximate_value
+from rl.answer_readings import other_reading
 from rl.answer_text import clean_answer
 from rl.answer_workers import (
     AnswerVerificationError,
@@ -56,6 +57,7 @@ __all__ = [
 # A group of all-different unusual answers must not hold up a step; common answers go first.
 _MAX_PAIRS_PER_GROUP = 32
 _MAX_FAILURES_PER_GROUP = 2
+_MAX_CHARACTERS = 2_000
 _CLOSE = 1e-6
 
 _verifier = PairVerifier()
@@ -101,7 +103,7 @@ def cluster_answers(answers: Sequence[str | None]) -> list[int | None]:
         if key is not None and answer is not None:
             first_answers.setdefault(key, answer)
     classes = _Classes(votes)
-    _merge_alternatives(classes, votes)
+    _merge_readings(classes, votes, list(zip(keys, answers, strict=True)))
     _merge_verified(classes, votes, first_answers)
     numbers: dict[AnswerKey, int] = {}
     return [
@@ -168,11 +170,23 @@ class _Classes:
         self.parents[self.find(right)] = self.find(left)
 
 
-def _merge_alternatives(classes: _Classes, votes: Counter[AnswerKey]) -> None:
+def _merge_readings(
+    classes: _Classes, votes: Counter[AnswerKey], answers: list[tuple[AnswerKey | None, str | None]]
+) -> None:
+    """Join each key with what it stands for in this group.
+
+    Two keys that stand for the same one, as `x=1, y=2` and `x=2, y=1` for `1, 2`, do not mean the
+    same: the more literal reading keeps it, then the one with more votes.
+    """
+    claims: dict[AnswerKey, list[tuple[int, int, AnswerKey]]] = {}
     for key in votes:
-        meant = next((other for other in alternatives(key) if other in votes), None)
-        if meant is not None:
-            classes.join(meant, key)
+        if key.kind in ("number", "value", "word", "raw"):
+            continue
+        spellings = [answer for other, answer in answers if other == key and answer is not None]
+        if found := other_reading(key, spellings, votes):
+            claims.setdefault(found[1], []).append((found[0], -votes[key], key))
+    for reading, claimants in claims.items():
+        classes.join(reading, min(claimants, key=lambda claim: claim[:2])[2])
 
 
 def _merge_verified(
@@ -185,11 +199,12 @@ def _merge_verified(
     pairs.sort(key=lambda pair: -votes[pair[0]] - votes[pair[1]])
     counters = _verifier.counters
     num_pairs, num_failed = 0, counters.num_failed
+    texts = {key: _verifiable_text(first_answers[key]) for key in set(chain.from_iterable(pairs))}
     for left, right in pairs:
-        sides = first_answers[left], first_answers[right]
-        if "equation" in (left.kind, right.kind) and not all("=" in side for side in sides):
+        sides = [text for text in (texts[left], texts[right]) if text is not None]
+        if len(sides) < 2 or classes.find(left) == classes.find(right):
             continue
-        if classes.find(left) == classes.find(right) or not all(map(is_verifiable, sides)):
+        if "equation" in (left.kind, right.kind) and not all("=" in side for side in sides):
             continue
         num_pairs += 1
         is_over = counters.num_failed - num_failed >= _MAX_FAILURES_PER_GROUP
@@ -197,6 +212,14 @@ def _merge_verified(
             counters.num_skipped += 1
         elif _verifier.is_same(*sides):
             classes.join(left, right)
+
+
+def _verifiable_text(answer: str) -> str | None:
+    """Clean an answer for Math-Verify; None if it may not be sent."""
+    if len(answer) > _MAX_CHARACTERS:
+        return None
+    text = clean_answer(answer)
+    return text if is_verifiable(text) else None
 
 
 def _may_be_same(left: AnswerKey, right: AnswerKey) -> bool:
