@@ -20,6 +20,7 @@ from rewards.correctness import Correctness
 from rewards.evol_rl import EvolRL
 from rewards.format_length import FormatLength
 from rewards.guarded_vote import GuardedVote
+from rewards.leave_one_out_vote import leave_one_out_vote
 from rewards.majority_vote import MajorityVote
 from rewards.random_reward import RandomReward
 from rewards.self_certainty import SelfCertainty
@@ -36,6 +37,7 @@ ENTRY_POINT_GROUP = "label_free_rl.rewards"
 
 REWARDS: dict[str, Callable[..., Any]] = {
     "majority_vote": MajorityVote,
+    "leave_one_out_vote": leave_one_out_vote,
     "guarded_vote": GuardedVote,
     "evol_rl": EvolRL,
     "semantic_entropy": SemanticEntropy,

@@ -3,12 +3,16 @@
 Source: SPINE, arXiv 2511.17938, version 1 (November 2025) and version 2 (March 2026). The authors
     published no code. Version 2 as read by the independent implementation
     DLwbm123/CRL-Medical-MLLM (equations 2 to 21); version 1 as read by a public survey note.
-Differs: entropies are those of the sampling policy, fixed for all updates on a batch, and of its
-    tempered distribution (the logits divided by the sampling temperature), as log-probabilities
-    are; both readings agree for one update at temperature 1. KL is estimated from sampled tokens,
-    with the expected gradient of the paper's KL over the vocabulary unless
-    `use_bias_correction_kl` is switched off. Groups whose
-    rewards are all equal are left out unless `keep_silent_groups`. `preset="anchored"` is ours.
+Differs: the choice and the band's bounds come from the sampling policy and hold for all updates on
+    a batch; with one update both readings agree. Log-probabilities, and the KL estimated from them,
+    are of the distribution that tokens are sampled from, where that implementation drops the
+    temperature; KL has the expected gradient of the paper's KL over the vocabulary unless
+    `use_bias_correction_kl` is switched off. Groups whose rewards are all equal are left out unless
+    `keep_silent_groups`. The paper does not say how advantages are scaled: ours divide by the
+    sample deviation, as TTRL's code and EasyR1 do, on which the authors built; that implementation
+    by the population's, which makes its advantages sqrt(8 / 7) = 1.07 times as large in groups of 8
+    (`advantage: {pass_at_k: {k: 1}}` is that for rewards of 0 and 1). `scope` beyond the response
+    and `preset="anchored"` are ours.
 Fails when: the majority is wrong, which selection cannot see; and, in v1 and v2, when all entropies
     shrink together: their bands move with the response, so nothing holds the entropy up.
 """
@@ -24,6 +28,7 @@ from rl.errors import InputError, unknown_name
 from rl.token_selection import TokenSelection
 
 PRESETS = ("v1", "v2", "anchored")
+SCOPES = ("response", "group", "batch")
 
 
 def top_share_mask(entropies: Tensor, share: float) -> Tensor:
@@ -112,6 +117,11 @@ class EntropyBand:
 
     Attributes:
         preset: "v1", "v2" or "anchored".
+        scope: Among which tokens forking ones are looked for: those of a "response", of its "group"
+            or of the whole "batch" of rollouts. Every response has its own band all the same.
+        raw_entropies: Whether entropies are those of the policy itself, at temperature 1, for the
+            choice and for the band; False: of the distribution that tokens are sampled from. Equal
+            at temperature 1; elsewhere the output head runs once more.
         low_weight: The paper's beta_L; its value is not published, 0.01 is ours.
         high_weight: The paper's beta_U; likewise.
         top_share: Share of a response's tokens, in (0, 1]; v1 and anchored.
@@ -119,10 +129,13 @@ class EntropyBand:
         high_quantile: At least low_quantile, at most 1; None: 0.5 (v1), 0.9 (anchored).
         num_bins: Bins of the histogram; v2 and anchored.
         min_entropy: In nats; anchored.
-        keep_silent_groups: Whether band and KL also act where all rewards of a group are equal.
+        keep_silent_groups: Whether band and KL also act on groups whose rewards are all equal; of
+            any other group every scorable rollout takes part, also one whose advantage is zero.
     """
 
     preset: str = "v2"
+    scope: str = "response"
+    raw_entropies: bool = True
     low_weight: float = 0.01
     high_weight: float = 0.01
     top_share: float = 0.2
@@ -136,6 +149,8 @@ class EntropyBand:
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise unknown_name("entropy_band preset", self.preset, list(PRESETS))
+        if self.scope not in SCOPES:
+            raise unknown_name("entropy_band scope", self.scope, list(SCOPES))
         if self.high_quantile is None:
             self.high_quantile = 0.9 if self.preset == "anchored" else 0.5
         rules = {
@@ -156,23 +171,32 @@ class EntropyBand:
                     f"entropy_band {name}: got {getattr(self, name)}, expected {rule}. Change it."
                 )
 
-    def __call__(self, entropies: Tensor, mask: Tensor) -> TokenSelection:
+    def __call__(self, entropies: Tensor, mask: Tensor, groups: Tensor) -> TokenSelection:
         """Select tokens of every response (see `TokenSelector`)."""
-        weights = torch.zeros_like(entropies)
+        selected = torch.zeros(entropies.shape, dtype=torch.bool)
+        for rows in self._scopes(groups):
+            sampled = mask[rows].bool()
+            if sampled.any():
+                forking = torch.zeros_like(sampled)
+                forking[sampled] = self._select(entropies[rows][sampled])
+                selected[rows] = forking
         bands = torch.zeros(len(entropies), 2)
-        for row, (values, sampled) in enumerate(zip(entropies, mask.bool(), strict=True)):
-            if not sampled.any():
-                continue
-            selected = self._select(values[sampled])
-            weights[row, sampled] = selected.to(weights.dtype)
-            if selected.any():
-                bands[row] = torch.tensor(self._band(values[sampled][selected]))
-        if self.preset == "anchored" and weights.any():
+        for row, forking in enumerate(selected):
+            if forking.any():
+                bands[row] = torch.tensor(self._band(entropies[row, forking]))
+        if self.preset == "anchored" and selected.any():
             if self._anchor is None:
-                forking = entropies[weights.bool()]
-                self._anchor = self._quantile_band(forking)
-            bands[weights.any(dim=1)] = torch.tensor(self._anchor)
+                self._anchor = self._quantile_band(entropies[selected])
+            bands[selected.any(dim=1)] = torch.tensor(self._anchor)
+        weights = selected.to(entropies.dtype)
         return TokenSelection(weights=weights, low=bands[:, 0], high=bands[:, 1])
+
+    def _scopes(self, groups: Tensor) -> list[Tensor]:
+        """Return the numbers of the rows whose tokens compete with each other."""
+        rows = torch.arange(len(groups))
+        if self.scope == "group":
+            return [rows[groups == number] for number in groups.unique()]
+        return list(rows.split(1)) if self.scope == "response" else [rows]
 
     def _select(self, entropies: Tensor) -> Tensor:
         if self.preset == "v1":
@@ -225,12 +249,12 @@ class RandomShare:
                 f"random_share share: got {self.share}, expected above 0 and at most 1. Change it."
             )
 
-    def __call__(self, entropies: Tensor, mask: Tensor) -> TokenSelection:
+    def __call__(self, entropies: Tensor, mask: Tensor, groups: Tensor) -> TokenSelection:
         """Select tokens of every response (see `TokenSelector`)."""
         generator = torch.Generator().manual_seed(hash((self.seed, self._num_batches)) % 2**63)
         self._num_batches += 1
         draw = EntropyBand(preset="v1", top_share=self.share)
-        selection = draw(torch.rand(entropies.shape, generator=generator), mask)
+        selection = draw(torch.rand(entropies.shape, generator=generator), mask, groups)
         zeros = torch.zeros(len(entropies))
         return replace(selection, low=zeros, high=zeros)
 

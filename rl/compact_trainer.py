@@ -24,12 +24,14 @@ class CompactGRPOTrainer(ResumableGRPOTrainer):
     many rows as the one with most to run: ranks compute in step. With `max_tokens_per_micro_batch`
     a micro-batch holds as many rows as fit in so many positions, instead of a number of rows.
 
-    A term that averages over a micro-batch (the loss of bnpo, an entropy bonus) keeps the rows of
-    each micro-batch together; one that acts on every row (KL to a reference model, an entropy
-    bonus) keeps them all. What TRL logs of tokens (entropy, clip ratios) is of the rows that run.
+    KL to a reference model acts on every row, so rows without an advantage run too. A term taken
+    over all rows of a micro-batch together (an entropy bonus, a quantile of entropies, the router
+    loss of a mixture of experts) keeps all rows of each micro-batch, and keeps them together; the
+    loss of bnpo keeps them together. What TRL logs of tokens (entropy, clip ratios) is of the rows
+    that run.
 
     Overridden, with TRL 1.16's signatures: `_prepare_inputs` and `_compute_loss`. Read: `_metrics`,
-    `_entropy_bonus_enabled`.
+    `_entropy_bonus_enabled`, `aux_loss_enabled`.
     """
 
     _has_said_that_rows_stay = False
@@ -48,19 +50,18 @@ class CompactGRPOTrainer(ResumableGRPOTrainer):
         return super()._compute_loss(model, inputs) * inputs.get("loss_scale", 1.0)
 
     @property
-    def needs_every_row(self) -> str | None:
-        """Which setting makes rows with an advantage of zero take part; None if none does."""
-        needs = {
-            "beta": self.beta != 0.0,
+    def terms_over_micro_batches(self) -> list[str]:
+        """Settings whose terms are taken over all rows of a micro-batch together."""
+        is_on = {
             "entropy_coef": self._entropy_bonus_enabled,
             "top_entropy_quantile": self.top_entropy_quantile < 1.0,
             "router_aux_loss_coef": self.aux_loss_enabled,
         }
-        return next((name for name, is_on in needs.items() if is_on), None)
+        return [name for name, on in is_on.items() if on]
 
     def _compact(self, buffered: list[dict[str, Any]]) -> list[dict[str, Any]]:
         trim = self.args.trim_micro_batches
-        is_regrouped = trim and self.loss_type != "bnpo" and self.needs_every_row in (None, "beta")
+        is_regrouped = trim and self.loss_type != "bnpo" and not self.terms_over_micro_batches
         size = self.args.gradient_accumulation_steps if is_regrouped else 1
         windows = [join(buffered[start : start + size]) for start in range(0, len(buffered), size)]
         keeps = [self._rows_to_run(rows) for rows in windows]
@@ -104,19 +105,21 @@ class CompactGRPOTrainer(ResumableGRPOTrainer):
         scorable = rows["completion_mask"].any(dim=1)
         if not self.args.skip_silent_rows:
             return torch.ones_like(scorable)
+        if self.terms_over_micro_batches:
+            self._say_that_rows_stay(self.terms_over_micro_batches)
+            return torch.ones_like(scorable)
         silent = silent_rows(rows)
         if "token_weights" in rows:
             return scorable & (~silent | rows["token_weights"].any(dim=1))
-        if self.needs_every_row:
-            self._say_that_rows_stay()
-            # KL is a part of each row's loss; the other terms are means over the micro-batch.
-            return scorable if self.needs_every_row == "beta" else torch.ones_like(scorable)
+        if self.beta:
+            self._say_that_rows_stay(["beta"])
+            return scorable
         return scorable & ~silent
 
-    def _say_that_rows_stay(self) -> None:
+    def _say_that_rows_stay(self, needs: list[str]) -> None:
         if not self._has_said_that_rows_stay and self.accelerator.is_main_process:
             self._has_said_that_rows_stay = True
-            _logger.warning("rows without an advantage are run too, for %s", self.needs_every_row)
+            _logger.warning("rows without an advantage are run too, for %s", ", ".join(needs))
 
     def _loss_scale(self, rows: dict[str, Tensor], batch: dict[str, Tensor], num_rows: int) -> Any:
         """Undo what fewer rows do to a mean over the micro-batch."""

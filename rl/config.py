@@ -97,6 +97,13 @@ class LabelFreeConfig(GRPOConfig):
             "help": "Which tokens are trained, such as {entropy_band: {preset: v2}}; none: all."
         },
     )
+    gradient_ratio_every: int = field(
+        default=10,
+        metadata={
+            "help": "Optimizer steps between two in which a token selector's band and KL gradients "
+            "are compared with the policy's; 0: never."
+        },
+    )
     selfplay: dict[str, Any] | None = field(
         default=None,
         metadata={

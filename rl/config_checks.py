@@ -115,6 +115,11 @@ def _check_micro_batches(config: "LabelFreeConfig") -> None:
 
 
 def _check_token_selection(config: "LabelFreeConfig") -> None:
+    if config.gradient_ratio_every < 0:
+        raise InputError(
+            f"gradient_ratio_every: got {config.gradient_ratio_every}, expected at least 0. Raise "
+            "it, or leave it out."
+        )
     if config.token_selector is None:
         return
     if len(config.token_selector) != 1:

@@ -10,6 +10,7 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from trl.models.utils import unwrap_model_for_generation
+from trl.trainer.utils import nanstd
 
 from rl.compact_trainer import ROW_MEAN_LOSSES, CompactGRPOTrainer
 from rl.config import LabelFreeConfig
@@ -115,6 +116,10 @@ class RolloutGRPOTrainer(CompactGRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         output = super()._generate_and_score_completions(inputs)
+        # TRL's own sum of several rewards counts a missing one as 0.
+        logged = self._metrics["train" if self.model.training else "eval"]
+        logged["reward"][-1] = self.rewards_of_rows.nanmean().item()
+        logged["reward_std"][-1] = nanstd(self.rewards_of_rows).item()
         first_row = self.accelerator.process_index * len(inputs)
         local = slice(first_row, first_row + len(inputs))
         self._check_sampler_agrees(output)

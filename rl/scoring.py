@@ -27,7 +27,7 @@ class ScoredGroup:
         group: The group.
         row: Number of its prompt in the training set.
         rewards: Reward name -> one number per rollout, None = unscorable.
-        reward: Weighted sum over the rewards that scored, per rollout; None where none did.
+        reward: Weighted sum of them per rollout (`weighted_sums`); None where none scored it.
         reward_seconds: Reward name -> time it took on this group.
     """
 
@@ -119,8 +119,6 @@ def score_group(
 ) -> ScoredGroup:
     """Score a whole group with every reward and add the scores up.
 
-    reward[g] = sum of weight[f] * rewards[f][g] over the rewards f that scored rollout g
-
     Raises:
         ValueError: If a reward breaks its contract: another number of values than rollouts, or a
             value that is not finite. The message names the reward.
@@ -134,10 +132,7 @@ def score_group(
         group=group,
         row=row,
         rewards=scores,
-        reward=[
-            weighted_sum({name: scores[name][g] for name in scores}, weights)
-            for g in range(len(group.rollouts))
-        ],
+        reward=weighted_sums(scores, weights),
         reward_seconds=seconds,
     )
 
@@ -182,17 +177,44 @@ def trained_votes(groups: Sequence[Group]) -> TrainedVotes:
     )
 
 
-def weighted_sum(scores: Mapping[str, float | None], weights: Mapping[str, float]) -> float | None:
-    """Add up the weighted scores that are there; None if none is.
+def weighted_sums(
+    scores: Mapping[str, Sequence[float | None]], weights: Mapping[str, float]
+) -> list[float | None]:
+    """Add up what F rewards said of each of a group's G rollouts.
+
+    reward[g] = sum_f part[f][g],  part[f][g] = weight[f] * scores[f][g]
+
+    A part that is missing counts as the least that this reward gives in the group, so that no
+    rollout gains by lacking it: with equal other parts it ranks with the last. A reward that scored
+    nobody in the group counts nowhere in it. A rollout that no reward scored stays unscorable.
+
+    Differs: TRL counts a missing part as 0, which lifts it above all negative ones.
+
+    Args:
+        scores: Reward name -> one number per rollout, None = unscorable, F lists of length G.
+        weights: Reward name -> factor; a negative one makes the largest score the least part.
+
+    Returns:
+        One sum per rollout, length G; None where every reward said None.
 
     Example:
-        >>> weighted_sum({"a": 1.0, "b": None}, {"a": 0.5, "b": 2.0})
-        0.5
-        >>> weighted_sum({"a": None}, {"a": 1.0}) is None
-        True
+        >>> scores = {"vote": [1.0, 0.0, 0.0], "entropy": [-0.5, -2.0, None]}
+        >>> weighted_sums(scores, {"vote": 1.0, "entropy": 0.1})
+        [0.95, -0.2, -0.2]
+        >>> weighted_sums({"vote": [1.0, None]}, {"vote": 1.0})
+        [1.0, None]
     """
-    known = [weights[name] * score for name, score in scores.items() if score is not None]
-    return math.fsum(known) if known else None
+    columns: list[list[float]] = []
+    for name, column in scores.items():
+        parts = [None if score is None else weights[name] * score for score in column]
+        least = min((part for part in parts if part is not None), default=0.0)
+        columns.append([least if part is None else part for part in parts])
+    return [
+        None if all(score is None for score in of_rollout) else math.fsum(parts)
+        for of_rollout, parts in zip(
+            zip(*scores.values(), strict=True), zip(*columns, strict=True), strict=True
+        )
+    ]
 
 
 def _checked(name: str, scores: Any, num_rollouts: int) -> list[float | None]:

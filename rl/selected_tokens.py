@@ -40,22 +40,27 @@ class SelectedTokenTerms:
     def _keep_hidden(self, module: nn.Module, arguments: Any, output: Any) -> None:
         self._hidden = output.last_hidden_state if torch.is_grad_enabled() else None
 
-    def select(self, entropies: Tensor, mask: Tensor, advantages: Tensor) -> dict[str, Tensor]:
+    def select(
+        self, entropies: Tensor, mask: Tensor, groups: Tensor, advantages: Tensor
+    ) -> dict[str, Tensor]:
         """Select among all rows of a generation batch.
 
         Args:
             entropies: Under the sampling policy, on the CPU, (B, T).
             mask: True at sampled tokens of scorable rollouts, (B, T).
+            groups: Number of each row's group, from 0, (B,).
             advantages: (B,).
 
         Returns:
             What the loss needs: `token_weights` (B, T), `band_low` and `band_high` (B,), and
             `num_selected_in_batch`, the sum of the weights.
         """
-        selection = self.selector(entropies, mask)
+        selection = self.selector(entropies, mask, groups)
         weights = selection.weights * mask
         if not self.selector.keep_silent_groups:
-            weights = weights * (advantages != 0)[:, None]
+            # A row of advantage 0 beside others that have one is a part of the step's KL and band.
+            num_heard = torch.zeros(len(groups)).index_add(0, groups, (advantages != 0).float())
+            weights = weights * (num_heard[groups] > 0)[:, None]
         return {
             "token_weights": weights,
             "band_low": selection.low,
@@ -70,6 +75,7 @@ class SelectedTokenTerms:
         entropies: Tensor,
         inputs: dict[str, Tensor],
         share_of_step: float,
+        compares_gradients: bool = False,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Add the terms to the policy loss of one micro-batch.
 
@@ -80,6 +86,8 @@ class SelectedTokenTerms:
             inputs: The micro-batch, with what `select` returned.
             share_of_step: Factor on the batch-wide counts that makes them those of one optimizer
                 step, divided by the number of ranks, whose gradients are averaged.
+            compares_gradients: Whether to measure the terms' gradients against the policy's, at the
+                cost of a backward pass through the output head for each.
 
         Returns:
             The whole loss, and metrics of this micro-batch.
@@ -109,26 +117,30 @@ class SelectedTokenTerms:
                 kl = kl * torch.exp(per_token_logps - old_logps)
             terms["kl"] = self.beta * (weights * kl).sum() / num_selected
             metrics["kl"] = (weights * kl).sum() / here
-        metrics |= self._gradient_ratios(policy_loss, terms)
+        hidden, self._hidden = self._hidden, None
+        if compares_gradients:
+            metrics |= _gradient_ratios(hidden, policy_loss, terms)
         return policy_loss + sum(terms.values()), {k: v.detach() for k, v in metrics.items()}
 
-    def _gradient_ratios(self, policy_loss: Tensor, terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Compare the terms' gradients with the policy's, all at the last hidden states.
 
-        Taken there the comparison costs a pass through the output head instead of the whole model.
-        It is left out where the policy has no gradient.
-        """
-        hidden, self._hidden = self._hidden, None
-        if hidden is None or not hidden.requires_grad:
-            return {}
-        norms = {
-            name: _gradient_norm(term, hidden)
-            for name, term in {"policy": policy_loss, **terms}.items()
-        }
-        policy = norms.pop("policy")
-        if not policy > 0:
-            return {}
-        return {f"signal/{name}_gradient_ratio": norm / policy for name, norm in norms.items()}
+def _gradient_ratios(
+    hidden: Tensor | None, policy_loss: Tensor, terms: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Compare the terms' gradients with the policy's, all at the last hidden states.
+
+    Taken there the comparison costs a pass through the output head instead of the whole model. It
+    is left out where the policy has no gradient.
+    """
+    if hidden is None or not hidden.requires_grad:
+        return {}
+    norms = {
+        name: _gradient_norm(term, hidden)
+        for name, term in {"policy": policy_loss, **terms}.items()
+    }
+    policy = norms.pop("policy")
+    if not policy > 0:
+        return {}
+    return {f"signal/{name}_gradient_ratio": norm / policy for name, norm in norms.items()}
 
 
 def _gradient_norm(term: Tensor, hidden: Tensor) -> Tensor:

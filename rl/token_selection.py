@@ -30,25 +30,29 @@ class TokenSelection:
 class TokenSelector(Protocol):
     """Chooses the tokens to train, from their entropies alone.
 
-    It may also have `state_dict()` and `load_state_dict(state)`, plain JSON saved in checkpoints.
+    It may also have `state_dict()` and `load_state_dict(state)`, plain JSON saved in checkpoints,
+    and `raw_entropies = True`: entropies, those of the band too, are then of the policy's logits as
+    they are, not divided by the sampling temperature.
 
     Attributes:
         low_weight: Coefficient of the band's lower side in the loss; 0.0 switches it off.
         high_weight: Coefficient of its upper side.
-        keep_silent_groups: Whether band and KL terms also act on rows with an advantage of zero.
+        keep_silent_groups: Whether band and KL terms also act on groups all of whose advantages
+            are zero.
     """
 
     low_weight: float
     high_weight: float
     keep_silent_groups: bool
 
-    def __call__(self, entropies: Tensor, mask: Tensor) -> TokenSelection:
+    def __call__(self, entropies: Tensor, mask: Tensor, groups: Tensor) -> TokenSelection:
         """Select tokens.
 
         Args:
             entropies: In nats, float32 on the CPU, (B, T).
             mask: True at sampled tokens, False at padding, (B, T). A row without any True belongs
                 to an unscorable rollout.
+            groups: Number of the group each row belongs to, (B,).
         """
         ...
 

@@ -16,6 +16,7 @@ from rl.advantages import get_advantage
 from rl.answers import verification_counters
 from rl.config import LabelFreeConfig
 from rl.grouping import VisitKey, choose_trained, find_visits, shard
+from rl.raw_entropies import return_raw_entropies
 from rl.rollout_trainer import RolloutGRPOTrainer, as_tensor
 from rl.rollouts.engine import RolloutEngine, Sample, derive_seed
 from rl.run_files import RunFiles
@@ -103,6 +104,8 @@ class LabelFreeGRPOTrainer(RolloutGRPOTrainer):
         if token_selector is not None:
             corrects = self.args.use_bias_correction_kl
             self.selected_tokens = SelectedTokenTerms(token_selector, self.beta, corrects, policy)
+            if getattr(token_selector, "raw_entropies", False) and self.temperature != 1.0:
+                return_raw_entropies(policy, self.args.cast_lm_head_to_fp32)
         self.measures_tokens = any(
             getattr(reward, "needs_token_statistics", False) for reward in self.rewards.values()
         )
@@ -245,8 +248,14 @@ class LabelFreeGRPOTrainer(RolloutGRPOTrainer):
         logps, entropies, _ = self._forward_of_loss
         num_ranks = self.accelerator.num_processes
         share_of_step = self.current_gradient_accumulation_steps / self.args.steps_per_generation
+        every = self.args.gradient_ratio_every
         loss, metrics = self.selected_tokens.add_to(
-            loss, logps, entropies, inputs, share_of_step / num_ranks
+            loss,
+            logps,
+            entropies,
+            inputs,
+            share_of_step / num_ranks,
+            compares_gradients=every > 0 and self.state.global_step % every == 0,
         )
         for name, value in metrics.items():
             self._metrics["train"][name].append(value.item())
@@ -267,8 +276,11 @@ class LabelFreeGRPOTrainer(RolloutGRPOTrainer):
             as_tensor(self.accelerator.gather(self.accelerator.pad_across_processes(part, dim=1)))
             for part in (entropies.float() * mask, mask)
         ]
+        groups = torch.empty(len(self.advantages_of_rows), dtype=torch.long)
+        for number, positions in enumerate(self._visits.values()):
+            groups[torch.tensor(positions)] = number
         selection = self.selected_tokens.select(
-            all_rows[0].cpu(), all_rows[1].cpu().bool(), self.advantages_of_rows
+            all_rows[0].cpu(), all_rows[1].cpu().bool(), groups, self.advantages_of_rows
         )
         frac = selection["num_selected_in_batch"].item() / max(1, all_rows[1].sum().item())
         self._metrics["train"]["signal/selected_frac"].append(frac)

@@ -74,6 +74,9 @@ class Group:
 
 
 # A reward returns one number per rollout, in order; None means "cannot be scored", never 0.0.
+# A rollout that no reward of the run scored teaches nothing. Where only some of several rewards
+# said None, each of those counts as the least it gives in the group: lacking a part of the sum is
+# no gain (rl.scoring.weighted_sums).
 #
 # A reward that is an object may also have, all optional:
 #   needs_token_statistics = True     its groups come with `Rollout.token_statistics`

@@ -57,6 +57,7 @@ def measured(recipe, tmp_path_factory):
             rewards={REWARD: {}, "self_certainty": {}, "token_entropy": {"weight": 0.5}},
             token_selector={"entropy_band": {"preset": "v2", "high_weight": 0.5}},
             beta=0.1,
+            temperature=0.9,
             num_prompts=3,
             num_generations=16,
             num_votes=16,

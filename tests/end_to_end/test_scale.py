@@ -17,10 +17,13 @@ from launching import (
 )
 
 LORA = {"r": 4, "target_modules": "all-linear"}
-# Two more forward passes and loss terms of ours, which sharded and wrapped models must take too.
+# Two more forward passes, another pass of the output head (entropies at a temperature of 1) and
+# loss terms of ours, which sharded and wrapped models must take too.
 SIGNALS = {
     "rewards": {REWARD: {}, "token_entropy": {"weight": 0.1}},
     "token_selector": {"entropy_band": {"preset": "v2"}},
+    "gradient_ratio_every": 1,
+    "temperature": 0.9,
     "beta": 0.01,
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from rewards.entropy_band import (
     quantile_band,
     top_share_mask,
 )
+from rl.advantages import get_advantage
 from rl.errors import InputError
 
 
@@ -22,7 +24,7 @@ def row(*entropies, width=None):
     """One response of these entropies, padded with a large number that must not count."""
     values = list(entropies) + [9.0] * ((width or len(entropies)) - len(entropies))
     mask = [True] * len(entropies) + [False] * (len(values) - len(entropies))
-    return torch.tensor([values]), torch.tensor([mask])
+    return torch.tensor([values]), torch.tensor([mask]), torch.tensor([0])
 
 
 def selected(selector, *entropies):
@@ -44,7 +46,8 @@ every_selector = pytest.mark.parametrize(
 @every_selector
 def test_a_row_without_tokens_selects_nothing(make):
     entropies = torch.tensor([[1.0, 2.0], [1.0, 2.0]])
-    selection = make()(entropies, torch.tensor([[False, False], [True, True]]))
+    mask = torch.tensor([[False, False], [True, True]])
+    selection = make()(entropies, mask, torch.tensor([0, 0]))
     assert selection.weights[0].tolist() == [0.0, 0.0]
     assert (selection.low[0], selection.high[0]) == (0.0, 0.0)
     assert selection.weights[1].sum() >= 1
@@ -52,7 +55,8 @@ def test_a_row_without_tokens_selects_nothing(make):
 
 @every_selector
 def test_no_rows(make):
-    selection = make()(torch.empty(0, 3), torch.empty(0, 3, dtype=torch.bool))
+    nothing = torch.empty(0, 3, dtype=torch.bool)
+    selection = make()(torch.empty(0, 3), nothing, torch.empty(0, dtype=torch.long))
     assert selection.weights.shape == (0, 3)
     assert selection.low.shape == selection.high.shape == (0,)
 
@@ -66,8 +70,8 @@ def test_a_single_token_is_selected_and_padding_is_not(make):
 def test_rows_do_not_see_each_other_nor_the_padding(make):
     # Random draws depend on the position in the batch, so each row is asked for its share alone.
     one = make()(*row(0.1, 0.2, 0.3, 2.0, 1.0))
-    entropies, mask = row(0.1, 0.2, 0.3, 2.0, 1.0, width=8)
-    two = make()(entropies.repeat(2, 1), mask.repeat(2, 1))
+    entropies, mask, groups = row(0.1, 0.2, 0.3, 2.0, 1.0, width=8)
+    two = make()(entropies.repeat(2, 1), mask.repeat(2, 1), groups.repeat(2))
     for r in range(2):
         assert two.weights[r].sum() == one.weights[0].sum()
         assert two.weights[r, 5:].tolist() == [0.0] * 3
@@ -173,22 +177,75 @@ def test_a_resumed_run_keeps_the_band():
     assert fresh(*row(0.0, 0.0, 0.2, 0.3)).high.item() < 1.0
 
 
+# Advantages, as the independent implementation of version 2 scales them.
+
+
+def test_its_advantages_are_those_of_the_population_deviation():
+    # Three of eight are paid: mean 3/8, variance 15/64 over n and 15/56 over n - 1.
+    rewards = torch.tensor([[1.0] * 3 + [0.0] * 5])
+    population = (rewards - 3 / 8) / (15 / 64) ** 0.5
+    nobody: Any = None
+    theirs = get_advantage({"pass_at_k": {"k": 1}})(rewards, nobody)
+    torch.testing.assert_close(theirs, population)
+    ours = get_advantage("normalized")(rewards, nobody)
+    torch.testing.assert_close(theirs / ours, torch.full((1, 8), (8 / 7) ** 0.5))
+
+
 # The control.
 
 
 def test_the_random_share_is_a_share_drawn_anew_for_each_batch():
     selector, entropies = RandomShare(share=0.25, seed=1), torch.zeros(50, 40)
-    mask = torch.ones(50, 40, dtype=torch.bool)
-    first, second = selector(entropies, mask).weights, selector(entropies, mask).weights
+    rest = torch.ones(50, 40, dtype=torch.bool), torch.zeros(50, dtype=torch.long)
+    first, second = selector(entropies, *rest).weights, selector(entropies, *rest).weights
     assert first.sum(dim=1).tolist() == second.sum(dim=1).tolist() == [10.0] * 50
     assert not first.equal(second)
     # 2,000 of 8,000 draws; each position is taken 12.5 times of 50, standard deviation 3.
     assert first.sum(dim=0).min() > 0
-    assert RandomShare(share=0.25, seed=1)(entropies, mask).weights.equal(first)
-    assert not RandomShare(share=0.25, seed=2)(entropies, mask).weights.equal(first)
+    assert RandomShare(share=0.25, seed=1)(entropies, *rest).weights.equal(first)
+    assert not RandomShare(share=0.25, seed=2)(entropies, *rest).weights.equal(first)
     resumed = RandomShare(share=0.25, seed=1)
     resumed.load_state_dict(json.loads('{"num_batches": 1}'))
-    assert resumed(entropies, mask).weights.equal(second)
+    assert resumed(entropies, *rest).weights.equal(second)
+
+
+# The scope of the choice.
+
+SCOPED = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 9.0], [6.0, 7.0, 8.0]])
+SCOPED_MASK = torch.tensor([[True] * 3, [True, True, False], [True] * 3])
+SCOPED_GROUPS = torch.tensor([0, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        # The upper half, rounded up, of 3, 2 and 3 tokens: 2, 1 and 2 of them.
+        ("response", [[0, 1, 1], [0, 1, 0], [0, 1, 1]]),
+        # Of the first group's five, 1 to 5, the upper three; the second group is one response.
+        ("group", [[0, 0, 1], [1, 1, 0], [0, 1, 1]]),
+        # Of all eight, 1 to 8, the upper four. The padding of 9 is none of them.
+        ("batch", [[0, 0, 0], [0, 1, 0], [1, 1, 1]]),
+    ],
+)
+def test_the_top_share_of_a_scope_by_hand(scope, expected):
+    selector = EntropyBand(preset="v1", top_share=0.5, scope=scope, low_quantile=0.0)
+    selection = selector(SCOPED, SCOPED_MASK, SCOPED_GROUPS)
+    assert selection.weights.tolist() == expected
+    # Bands stay those of a response: its own selected tokens' minimum and median.
+    for r, weights in enumerate(selection.weights.bool()):
+        chosen = SCOPED[r, weights]
+        band = (chosen.min().item(), chosen.quantile(0.5).item()) if len(chosen) else (0.0, 0.0)
+        assert (selection.low[r].item(), selection.high[r].item()) == band
+
+
+def test_otsu_over_a_batch_by_hand():
+    # Alone, the first response splits between 0 and 1. Beside tokens at 9 and 10 its 1 is low too.
+    entropies = torch.tensor([[0.0, 1.0], [9.0, 10.0]])
+    mask, groups = torch.ones(2, 2, dtype=torch.bool), torch.tensor([0, 1])
+    alone = EntropyBand(preset="v2")(entropies, mask, groups).weights
+    assert alone.tolist() == [[0.0, 1.0], [0.0, 1.0]]
+    together = EntropyBand(preset="v2", scope="batch")(entropies, mask, groups).weights
+    assert together.tolist() == [[0.0, 0.0], [1.0, 1.0]]
 
 
 # Settings.
@@ -198,6 +255,7 @@ def test_the_random_share_is_a_share_drawn_anew_for_each_batch():
     ("settings", "message"),
     [
         ({"preset": "v3"}, "entropy_band preset: got 'v3'"),
+        ({"scope": "prompt"}, "entropy_band scope: got 'prompt'"),
         ({"low_weight": -1}, "low_weight: got -1, expected at least 0"),
         ({"top_share": 0}, "top_share: got 0, expected above 0"),
         ({"low_quantile": 0.6, "high_quantile": 0.5}, "high_quantile: got 0.5, expected low_quant"),

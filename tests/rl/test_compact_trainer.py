@@ -1,6 +1,7 @@
 """Compact micro-batches have the gradient of the full ones, on a tiny real model."""
 
 import logging
+from itertools import combinations
 
 import pytest
 import torch
@@ -19,19 +20,52 @@ SCORES = {
     "3=": [None] * 6,
     "4+4=": [0.0, 0.0, 0.0, 0.0, 0.0, 1.0],
 }
+TERMS = {
+    "beta": 0.1,
+    "entropy_coef": 0.1,
+    "top_entropy_quantile": 0.5,
+    "router_aux_loss_coef": 0.1,
+}
 LOSSES = ["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"]
 
 
+@pytest.fixture(scope="module")
+def mixture_folder(tiny_tokenizer, tmp_path_factory):
+    """A tiny mixture of four experts, two to a token, whose router is not balanced."""
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    torch.manual_seed(0)
+    config = MixtralConfig(
+        vocab_size=len(tiny_tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=32,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        max_position_embeddings=128,
+        eos_token_id=tiny_tokenizer.eos_token_id,
+        pad_token_id=tiny_tokenizer.pad_token_id,
+        initializer_range=0.1,
+    )
+    folder = str(tmp_path_factory.mktemp("mixture"))
+    MixtralForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
-def make_trainer(tiny_model_folder, tiny_tokenizer, tmp_path):
+def make_trainer(tiny_model_folder, mixture_folder, tiny_tokenizer, tmp_path):
     from datasets import Dataset
     from transformers import AutoModelForCausalLM
 
     def make(scores=SCORES, selector=None, **settings):
         prompts = list(scores)
+        # TRL asks the router's loss of a mixture of experts alone.
+        folder = mixture_folder if "router_aux_loss_coef" in settings else tiny_model_folder
         config = LabelFreeConfig(
             output_dir=str(tmp_path),
-            model=tiny_model_folder,
+            model=folder,
             gradient_checkpointing=False,
             max_completion_length=16,
             token_selector=None if selector is None else {"here": None},
@@ -41,7 +75,7 @@ def make_trainer(tiny_model_folder, tiny_tokenizer, tmp_path):
         )
         dataset = Dataset.from_dict({"prompt": prompts, "row": list(range(len(prompts)))})
         trainer = LabelFreeGRPOTrainer(
-            model=AutoModelForCausalLM.from_pretrained(tiny_model_folder),
+            model=AutoModelForCausalLM.from_pretrained(folder),
             config=config,
             rewards={"scripted": lambda group: scores[group.prompt]},
             train_dataset=add_prompt_ids(dataset, tiny_tokenizer),
@@ -104,13 +138,24 @@ def test_silent_rows_are_left_out_without_a_trace(make_trainer, loss_type):
 
 
 @pytest.mark.parametrize("loss_type", LOSSES)
-@pytest.mark.parametrize("extra", [{"beta": 0.1}, {"entropy_coef": 0.1}, {"num_iterations": 2}])
+@pytest.mark.parametrize(
+    "extra", [{"num_iterations": 2}, *({name: value} for name, value in TERMS.items())]
+)
 def test_other_terms_keep_their_gradient(make_trainer, loss_type, extra):
     expected, full, compact = assert_same_gradients(make_trainer, loss_type=loss_type, **extra)
     assert expected.norm() > 0
     run = sum((batch["completion_mask"].sum(dim=1) > 0).sum() for batch in compact)
     # All scorable rows have a KL divergence and an entropy: 5 + 6 + 6.
     assert run == (10 if "num_iterations" in extra else 17)
+    assert num_positions(compact) <= num_positions(full)
+
+
+@pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dapo"])
+@pytest.mark.parametrize("names", list(combinations(TERMS, 2)), ids="+".join)
+def test_every_pair_of_terms_keeps_its_gradient(make_trainer, loss_type, names):
+    pair = {name: TERMS[name] for name in names}
+    expected, full, compact = assert_same_gradients(make_trainer, loss_type=loss_type, **pair)
+    assert expected.norm() > 0
     assert num_positions(compact) <= num_positions(full)
 
 
@@ -122,7 +167,13 @@ def test_selected_tokens_keep_their_gradient(make_trainer, keep_silent_groups):
     )
     assert expected.norm() > 0
     run = sum((batch["completion_mask"].sum(dim=1) > 0).sum() for batch in compact)
-    assert run == (17 if keep_silent_groups else 10)
+    # Of the two groups with an advantage all scorable rows, also the one at its mean: 5 + 6.
+    assert run == (17 if keep_silent_groups else 11)
+
+
+def test_selected_tokens_of_a_mixture_keep_their_gradient(make_trainer):
+    terms = {"beta": 0.1, "router_aux_loss_coef": 0.1}
+    assert_same_gradients(make_trainer, selector=EntropyBand(high_weight=0.5), **terms)
 
 
 @pytest.mark.parametrize("loss_type", LOSSES)

@@ -4,8 +4,10 @@ import math
 
 import pytest
 
-from rl.scoring import answer_groups, score_group, weighted_sum
-from rl.types import Group, Rollout
+from rewards.majority_vote import MajorityVote
+from rewards.token_entropy import TokenEntropy
+from rl.scoring import answer_groups, score_group, weighted_sums
+from rl.types import Group, Rollout, TokenStatistics
 
 
 def make_unanswered(*completions, **fields):
@@ -17,17 +19,65 @@ def constant(*scores):
     return lambda group: list(scores)
 
 
-def test_weighted_sum_of_nothing_is_unscorable():
-    assert weighted_sum({}, {}) is None
-    assert weighted_sum({"a": None, "b": None}, {"a": 1.0, "b": 1.0}) is None
-    # A score of 0.0 is a score.
-    assert weighted_sum({"a": 0.0, "b": None}, {"a": 1.0, "b": 1.0}) == 0.0
+def test_what_no_reward_scored_is_unscorable():
+    assert weighted_sums({"a": [], "b": []}, {"a": 1.0, "b": 1.0}) == []
+    nothing = {"a": [None, None], "b": [None, None]}
+    assert weighted_sums(nothing, {"a": 1.0, "b": 1.0}) == [None, None]
+    # One reward alone: a missing score is never made up.
+    assert weighted_sums({"a": [1.0, None, 0.0]}, {"a": 2.0}) == [2.0, None, 0.0]
 
 
-def test_weighted_sum_by_hand():
+def test_a_reward_that_scores_nobody_counts_nowhere():
+    scores = {"a": [0.0, 1.0, None], "b": [None, None, None]}
+    assert weighted_sums(scores, {"a": 1.0, "b": -3.0}) == [0.0, 1.0, None]
+
+
+def test_weighted_sums_by_hand():
     # 0.5 * 1 - 2 * 0.25 + 1 * 3 = 3
-    scores, weights = {"a": 1.0, "b": 0.25, "c": 3.0}, {"a": 0.5, "b": -2.0, "c": 1.0}
-    assert weighted_sum(scores, weights) == 3.0
+    scores, weights = {"a": [1.0], "b": [0.25], "c": [3.0]}, {"a": 0.5, "b": -2.0, "c": 1.0}
+    assert weighted_sums(scores, weights) == [3.0]
+
+
+def test_no_rollout_gains_by_lacking_a_part():
+    # Right, wrong and surer, wrong and less sure, no answer: the entropies are -0.25, -0.5, -2, and
+    # the missing one counts as the least, -2. As 0 it would rank no answer above both wrong ones.
+    vote = [1.0, 0.0, 0.0, 0.0]
+    weights = {"vote": 1.0, "other": 1.0}
+    sums = weighted_sums({"vote": vote, "other": [-0.25, -0.5, -2.0, None]}, weights)
+    assert sums == [0.75, -0.5, -2.0, -2.0]
+    # With a weight of -1 the parts are 0.25, 0.5 and 2, of which 0.25 is the least.
+    weights = {"vote": 1.0, "other": -1.0}
+    sums = weighted_sums({"vote": vote, "other": [-0.25, -0.5, -2.0, None]}, weights)
+    assert sums == [1.25, 0.5, 2.0, 0.25]
+
+
+def test_silence_does_not_rank_above_wrong_answers():
+    rollouts = tuple(
+        Rollout(
+            completion="",
+            answer=answer,
+            cluster=cluster,
+            num_tokens=1,
+            token_statistics=TokenStatistics(
+                logps=(-1.0,),
+                entropies=(entropy,),
+                self_certainties=(1.0,),
+                in_answer=(answer is not None,),
+            ),
+        )
+        for answer, cluster, entropy in [
+            ("2", 0, 0.5),
+            ("2", 0, 1.0),
+            ("3", 1, 2.0),
+            (None, None, 0.0),
+        ]
+    )
+    group = Group(prompt_id="p", prompt="1+1=", rollouts=rollouts)
+    rewards = {"majority_vote": MajorityVote(), "token_entropy": TokenEntropy(span="answer")}
+    scored = score_group(group, 0, rewards, {"majority_vote": 1.0, "token_entropy": 0.1})
+    assert scored.rewards["token_entropy"][3] is None
+    # 1 - 0.05, 1 - 0.1, 0 - 0.2, and no answer as the least sure one.
+    assert scored.reward == pytest.approx([0.95, 0.9, -0.2, -0.2])
 
 
 def test_no_groups_and_empty_groups():
@@ -81,8 +131,8 @@ def test_several_rewards_by_hand():
     group = make_unanswered("x", "y", "z")
     rewards = {"a": constant(1.0, None, None), "b": constant(0.5, 2.0, None)}
     scored = score_group(group, 4, rewards, {"a": 1.0, "b": 2.0})
-    # 1 + 2 * 0.5 = 2; 2 * 2 = 4 without a; nothing scored the third.
-    assert scored.reward == [2.0, 4.0, None]
+    # 1 + 2 * 0.5 = 2; a's least is 1, so 1 + 2 * 2 = 5; nothing scored the third.
+    assert scored.reward == [2.0, 5.0, None]
     assert scored.rewards == {"a": [1.0, None, None], "b": [0.5, 2.0, None]}
     assert (scored.row, scored.group) == (4, group)
     assert scored.reward_seconds.keys() == {"a", "b"}

@@ -21,13 +21,13 @@ class EveryToken:
     low_weight = high_weight = 0.0
     keep_silent_groups = True
 
-    def __call__(self, entropies, mask):
+    def __call__(self, entropies, mask, groups):
         zeros = torch.zeros(len(entropies))
         return TokenSelection(weights=mask.float(), low=zeros, high=zeros)
 
 
-def scripted_reward(group):
-    return SCORES[group.prompt]
+# The first rollout's reward is its group's mean.
+ONE_AT_THE_MEAN = {"1+1=": [0.5, 0.0, 1.0, None, 0.5, 0.5], "2+2=": [1.0] * 6}
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def make_trainer(tiny_model_folder, tiny_tokenizer, tmp_path):
     from datasets import Dataset
     from transformers import AutoModelForCausalLM
 
-    def make(selector, **settings):
+    def make(selector, scores=SCORES, **settings):
         config = LabelFreeConfig(
             output_dir=str(tmp_path),
             model=tiny_model_folder,
@@ -54,7 +54,7 @@ def make_trainer(tiny_model_folder, tiny_tokenizer, tmp_path):
         trainer = LabelFreeGRPOTrainer(
             model=AutoModelForCausalLM.from_pretrained(tiny_model_folder),
             config=config,
-            rewards={"scripted": scripted_reward},
+            rewards={"scripted": lambda group: scores[group.prompt]},
             train_dataset=add_prompt_ids(dataset, tiny_tokenizer),
             tokenizer=tiny_tokenizer,
             token_selector=selector,
@@ -146,6 +146,96 @@ def test_silent_groups_take_part_if_asked_to(make_trainer):
     assert not output["token_weights"][3].any()
 
 
+def test_a_row_of_advantage_zero_takes_part_beside_others(make_trainer):
+    selector = EntropyBand(preset="v2", low_weight=1.0, high_weight=1.0)
+    trainer, output = make_trainer(selector, ONE_AT_THE_MEAN, beta=0.1)
+    # Rewards 0.5, 0, 1, 0.5 and 0.5 of mean 0.5: KL and band act on all five rows, and only the
+    # group whose rewards are all equal is left out.
+    assert (output["advantages"][:6].abs().amax(dim=1) > 0).tolist() == [
+        False,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert (
+        output["token_weights"].any(dim=1).tolist()
+        == [True] * 3 + [False] + [True] * 2 + [False] * 6
+    )
+    move_away(trainer)
+    norms = logit_gradient_norms(trainer, output)
+    assert norms[0][output["token_weights"][0] > 0].min() > 0
+
+
+def entropies_at(trainer, output, temperature):
+    """Entropies from the model's whole logits, (B, T)."""
+    ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
+    mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
+    with torch.no_grad():
+        logits = trainer.model(input_ids=ids, attention_mask=mask).logits / temperature
+    length = output["completion_ids"].shape[1]
+    all_logps = logits[:, -length - 1 : -1].log_softmax(dim=-1)
+    return -(all_logps.exp() * all_logps).sum(dim=-1), all_logps.gather(
+        2, output["completion_ids"][..., None]
+    ).squeeze(2)
+
+
+@pytest.mark.parametrize(("raw_entropies", "temperature"), [(True, 1.0), (False, 0.5)])
+def test_entropies_are_the_policys_or_the_samplers(make_trainer, raw_entropies, temperature):
+    selector = EntropyBand(preset="v1", top_share=1.0, raw_entropies=raw_entropies)
+    trainer, output = make_trainer(selector, temperature=0.5)
+    mask = output["completion_mask"].bool()
+    entropies, _ = entropies_at(trainer, output, temperature)
+    _, logps = entropies_at(trainer, output, 0.5)
+    # All tokens are selected, so a response's upper bound is the median of its entropies.
+    expected = entropies[0][mask[0]].quantile(0.5)
+    assert output["band_high"][0].item() == pytest.approx(expected.item(), rel=1e-4)
+    gradient(trainer, output)
+    found_logps, found_entropies, _ = trainer._forward_of_loss
+    torch.testing.assert_close(found_entropies[mask], entropies[mask], rtol=1e-4, atol=1e-4)
+    # Log-probabilities are of the distribution that was sampled from, whichever entropies are.
+    torch.testing.assert_close(found_logps[mask], logps[mask], rtol=1e-4, atol=1e-4)
+
+
+def test_raw_entropies_have_their_gradient(make_trainer):
+    # A loss of nothing but the upper band side over every token: its gradient is that of the
+    # entropies at temperature 1 above their responses' medians.
+    silent = {"1+1=": [1.0] * 6, "2+2=": [1.0] * 6}
+    settings = {"low_weight": 0.0, "high_weight": 1.0, "keep_silent_groups": True}
+    selector = EntropyBand(preset="v1", top_share=1.0, **settings)
+    trainer, output = make_trainer(selector, silent, temperature=0.5)
+    move_away(trainer)  # no entropy lies on its bound then, where rounding would decide
+    found = gradient(trainer, output)
+    trainer.model.zero_grad()
+    ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
+    mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
+    length = output["completion_ids"].shape[1]
+    all_logps = trainer.model(input_ids=ids, attention_mask=mask).logits.log_softmax(dim=-1)
+    entropies = -(all_logps.exp() * all_logps).sum(dim=-1)[:, -length - 1 : -1]
+    weights = output["token_weights"]
+    band = torch.relu(entropies - output["band_high"][:, None]) * weights
+    (band.sum() / weights.sum()).backward()
+    expected = torch.cat([p.grad.flatten() for p in trainer.model.parameters()])
+    assert expected.norm() > 0
+    assert (found - expected).norm() <= 1e-3 * expected.norm()
+
+
+def test_gradients_are_compared_in_some_steps_only(make_trainer):
+    trainer, output = make_trainer(EntropyBand(preset="v2"), gradient_ratio_every=3)
+    compared = []
+    for step in range(4):
+        trainer.state.global_step = step
+        before = len(trainer._metrics["train"]["signal/band_gradient_ratio"])
+        gradient(trainer, output)
+        compared.append(len(trainer._metrics["train"]["signal/band_gradient_ratio"]) - before)
+    assert compared == [1, 0, 0, 1]
+    trainer, output = make_trainer(EntropyBand(preset="v2"), gradient_ratio_every=0)
+    gradient(trainer, output)
+    assert not trainer._metrics["train"]["signal/band_gradient_ratio"]
+    assert trainer._metrics["train"]["signal/band_above"]
+
+
 def test_the_loss_by_its_formula(make_trainer):
     selector = EntropyBand(preset="v1", top_share=0.5, low_weight=0.3, high_weight=0.7)
     trainer, output = make_trainer(selector, beta=0.1)
@@ -195,6 +285,7 @@ def test_every_step_says_what_was_selected(make_trainer):
         ({"entropy_coef": 0.1}, "entropy_coef: got 0.1 beside token_selector"),
         ({"top_entropy_quantile": 0.2}, "top_entropy_quantile: got 0.2 beside"),
         ({"token_selector": {}}, "token_selector: got 0 names"),
+        ({"gradient_ratio_every": -1}, "gradient_ratio_every: got -1, expected at least 0"),
     ],
 )
 def test_what_does_not_go_together(tmp_path, settings, message):

@@ -23,7 +23,7 @@ def make_trainer(tiny_model_folder, tiny_tokenizer, tmp_path):
     from datasets import Dataset
     from transformers import AutoModelForCausalLM
 
-    def make(prompts=("1+1=", "2+2="), logp=None, **settings):
+    def make(prompts=("1+1=", "2+2="), logp=None, more_rewards=None, **settings):
         # Two prompts x six rollouts, in one forward pass unless a test says otherwise.
         geometry = {"num_prompts": len(prompts), "num_generations": 6}
         config = LabelFreeConfig(
@@ -37,7 +37,7 @@ def make_trainer(tiny_model_folder, tiny_tokenizer, tmp_path):
         return LabelFreeGRPOTrainer(
             model=AutoModelForCausalLM.from_pretrained(tiny_model_folder),
             config=config,
-            rewards={"scripted": scripted_reward},
+            rewards={"scripted": scripted_reward, **(more_rewards or {})},
             train_dataset=add_prompt_ids(dataset, tiny_tokenizer),
             tokenizer=tiny_tokenizer,
             engine=ScriptedEngine(tiny_tokenizer, COMPLETIONS, logp),
@@ -106,6 +106,18 @@ def test_votes_that_are_not_trained_still_reach_the_reward(make_trainer):
     assert scored.reward == SCORES["1+1="]
     # Trained rewards 1, 0, 0.5: mean 0.5, sample deviation 0.5.
     assert output["advantages"].tolist() == pytest.approx([1.0, -1.0, 0.0], abs=1e-5)
+
+
+def test_the_logged_reward_is_the_trained_one(make_trainer):
+    second = {"second": lambda group: [-2.0, -1.0, -1.0, -1.0, None, None]}
+    trainer = make_trainer(prompts=("1+1=",), more_rewards=second, advantage="centered")
+    output = trainer._generate_and_score_completions([trainer.train_dataset[0]] * 6)
+    # A missing part counts as its reward's least, 0 and -2: sums -1, -1, -0.5, -1, -1, none.
+    expected = [-0.1, -0.1, 0.4, -0.1, -0.1, 0.0]
+    assert output["advantages"].tolist() == pytest.approx(expected)
+    logged = trainer._metrics["eval"]  # the mode of the tiny model
+    assert logged["reward"] == [pytest.approx(-0.9)]
+    assert logged["reward_std"] == [pytest.approx(0.05**0.5)]
 
 
 def test_a_sampler_with_another_model_is_refused(make_trainer):
