@@ -359,6 +359,11 @@ def _location(model: str) -> str:
     return str(get_model_path())
 
 
+def free_models() -> None:
+    """Forget the models in this process, and with them the memory they take."""
+    _load_model.cache_clear()
+
+
 @contextmanager
 def _whole_weights() -> Iterator[None]:
     """Load a model on this rank alone, also in a run with DeepSpeed ZeRO-3.

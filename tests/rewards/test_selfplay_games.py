@@ -24,6 +24,10 @@ def test_published_defaults(folder):
     ]
     assert game.max_trained == 1408
     assert game.roles == ("questioner", "responder", "verifier")
+    # The mastery reset is our own addition.
+    assert game.memory.reset_success_rate is None
+    assert game.settings.memory_documents == "new"
+    assert game.sources["document_qa"].startswith("4 documents read, ")
     assert build_r_zero().max_trained == 256 + 128 * 10
 
 
