@@ -104,8 +104,7 @@ def load_corpus(
         cluster_size: Most documents of a cluster, at least 1; larger ones are split.
         min_characters: Shorter documents are left out.
         max_characters: Longer documents are cut into parts.
-        duplicate_threshold: See `near_duplicates`; None keeps all but equal texts
-            of one cluster.
+        duplicate_threshold: See `near_duplicates`; None keeps all but equal texts of one cluster.
         seed: Fixes the clusters found by embeddings.
 
     Returns:
@@ -115,12 +114,7 @@ def load_corpus(
         InputError: If the source cannot be read, has no such column or no document of that length,
             or a number is out of range.
     """
-    if cluster_size < 1 or not 0 <= min_characters < max_characters:
-        raise InputError(
-            "selfplay documents cluster_size, min_characters, max_characters: got "
-            f"{cluster_size}, {min_characters} and {max_characters}, expected at least 1 and "
-            "0 <= min < max. Correct them."
-        )
+    _check_sizes(cluster_size, min_characters, max_characters)
     read = read_documents(source, text_column=text_column, key_column=key_column)
     parts = [
         Document(id=_hash(part), text=part, key=document.key)
@@ -141,6 +135,15 @@ def load_corpus(
         num_short=len(parts) - len(long_enough),
         num_duplicates=len(long_enough) - len(documents),
     )
+
+
+def _check_sizes(cluster_size: int, min_characters: int, max_characters: int) -> None:
+    if cluster_size < 1 or not 0 <= min_characters < max_characters:
+        raise InputError(
+            "selfplay documents cluster_size, min_characters, max_characters: got "
+            f"{cluster_size}, {min_characters} and {max_characters}, expected at least 1 and "
+            "0 <= min < max. Correct them."
+        )
 
 
 def _drop_duplicates(documents: list[Document], threshold: float | None) -> list[Document]:
