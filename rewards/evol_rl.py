@@ -99,7 +99,9 @@ class EvolRL:
         embedder_url: OpenAI-compatible server that serves it, up to and with `/v1`; None: the model
             is loaded in this process.
         embedder_device: Device of a model in this process; None: the GPU if there is one.
-        max_embedding_tokens: Longer texts keep their end; see `rewards.embedding`.
+        max_embedding_tokens: Longer texts keep their end. What the model cannot read at once, as
+            all-MiniLM-L6-v2 more than 256 tokens, is read in windows; the authors'
+            Qwen3-Embedding-4B reads these 16,000 at once, as in their code.
         selection: "majority", or "correctness": the supervised control, in which correct answers
             take the majority's place.
         on_embedding_failure: "stop" raises; "midpoint" logs a warning and puts the valid responses

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from rewards.embedding import DEFAULT_MODEL, SentenceTransformerEmbedder
+from rewards.embedding import DEFAULT_MODEL, SentenceTransformerEmbedder, free_models
 from rewards.selfplay_questioner import GaussianDifficulty, UncertaintyChallenge
 from rewards.selfplay_verifier import VerifierVote
 from rl.errors import InputError, unknown_name
-from rl.selfplay.documents import Cluster, load_clusters
+from rl.selfplay.document_vectors import VectorFiles, default_folder
+from rl.selfplay.documents import Corpus, load_corpus
 from rl.selfplay.r_zero import RZero, RZeroSettings
 from rl.selfplay.spell import Spell
 from rl.selfplay.spell_settings import SpellSettings
@@ -25,11 +26,14 @@ DOCUMENT_SETTINGS = (
     "text_column",
     "key_column",
     "embedder",
+    "vector_folder",
     "cluster_size",
     "min_characters",
     "max_characters",
     "duplicate_threshold",
 )
+# Windows of a document that are embedded, where the model cannot read all of it at once.
+MAX_WINDOWS = 4
 _Built = TypeVar("_Built")
 
 
@@ -50,9 +54,10 @@ def build_spell(
         documents: A source (`rl.selfplay.documents`) for all tasks, or task -> source.
         tasks: Names, or name -> the task's settings.
         prompts: A folder of one's own prompt files (`rl.selfplay.templates`).
-        document_settings: Settings of `rl.selfplay.documents.load_clusters`, and `embedder`: a
-            model that clusters documents for which neither a column nor a folder does; null: they
-            are taken in order.
+        document_settings: Settings of `rl.selfplay.documents.load_corpus`; `embedder`: a model
+            that clusters documents for which neither a column nor a folder does; null: they are
+            taken in order; `vector_folder`: where its vectors are kept for further runs; null:
+            nowhere; left out: in the user's folder for caches.
         questioner: Settings of `rewards.selfplay_questioner.GaussianDifficulty`.
         verifier: Settings of `rewards.selfplay_verifier.VerifierVote`.
         seed: The run's.
@@ -75,9 +80,11 @@ def build_spell(
     question_reward = from_settings(GaussianDifficulty, "questioner", questioner or {})
     judgment_reward = from_settings(VerifierVote, "verifier", verifier or {})
     templates = {task.name: Templates(task.name, prompts) for task in built}
+    corpora = _load(documents, [task.name for task in built], document_settings or {}, seed)
     return Spell(
         tasks=built,
-        clusters=_load(documents, [task.name for task in built], document_settings or {}, seed),
+        clusters={name: corpus.clusters for name, corpus in corpora.items()},
+        sources={name: corpus.summary for name, corpus in corpora.items()},
         question_reward=question_reward,
         judgment_reward=judgment_reward,
         settings=game_settings,
@@ -140,7 +147,7 @@ def _load(
     tasks: list[str],
     settings: Mapping[str, Any],
     seed: int,
-) -> dict[str, list[Cluster]]:
+) -> dict[str, Corpus]:
     """Read each source once, also if several tasks ask about it."""
     for name in settings:
         if name not in DOCUMENT_SETTINGS:
@@ -154,11 +161,16 @@ def _load(
             )
     given = dict(settings)
     model = given.pop("embedder", DEFAULT_MODEL)
-    # Every rank clusters for itself, so all of them compute on the same kind of device.
-    embed = None if model is None else SentenceTransformerEmbedder(model=model, device="cpu").embed
-    read: dict[str, list[Cluster]] = {}
+    folder = given.pop("vector_folder", default_folder())
+    if model is not None:
+        embedder = SentenceTransformerEmbedder(model=model, max_windows=MAX_WINDOWS)
+        given["embed"] = embedder.embed
+        if folder is not None:
+            given["vector_files"] = VectorFiles.of_model(folder, model, repr(embedder))
+    read: dict[str, Corpus] = {}
     for name in tasks:
         source = str(sources[name])
         if source not in read:
-            read[source] = load_clusters(source, embed=embed, seed=seed, **given)
+            read[source] = load_corpus(source, seed=seed, **given)
+    free_models()  # the policy needs the memory
     return {name: read[str(sources[name])] for name in tasks}

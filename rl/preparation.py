@@ -36,6 +36,7 @@ class Run:
         labels: Row -> label, for audit/ metrics; None without a label column.
         token_selector: Chooses the tokens that are trained; None trains all.
         game: What is played in self-play, in place of prompts and rewards; else None.
+        preview: What the game tells of itself, name -> text; empty on other ranks than the main.
         benchmarks: Name -> labelled problems, evaluated before and after training.
         run_files: Where the run's files go.
         checkpoint: Checkpoint to go on from; None for a new run.
@@ -49,6 +50,7 @@ class Run:
     labels: dict[int, str] | None
     token_selector: TokenSelector | None
     game: Game | None
+    preview: dict[str, str]
     benchmarks: dict[str, Benchmark]
     run_files: RunFiles
     checkpoint: Path | None
@@ -101,6 +103,7 @@ def prepare_run(
         labels=prompt_set.labels,
         token_selector=token_selector,
         game=game,
+        preview={} if game is None else preview_game(config, game, tokenizer),
         benchmarks=benchmarks,
         run_files=run_files,
         checkpoint=checkpoint,
@@ -142,6 +145,22 @@ def seats(config: LabelFreeConfig, game: Game) -> PromptSet:
     rows = range(config.num_prompts)
     prompts = Dataset.from_dict({"prompt": [f"seat {row}" for row in rows], "row": list(rows)})
     return PromptSet(dataset=prompts, labels=None)
+
+
+def preview_game(
+    config: LabelFreeConfig, game: Game, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, str]:
+    """Let the game check on the main process what it is played on, and tell of it."""
+    if not hasattr(game, "preview") or not PartialState().is_main_process:
+        return {}
+    context = model_context(config)
+
+    def count_tokens(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    return game.preview(  # type: ignore[attr-defined]
+        count_tokens, None if context is None else context - config.max_completion_length
+    )
 
 
 def load_benchmarks(config: LabelFreeConfig) -> dict[str, Benchmark]:
@@ -237,6 +256,19 @@ def add_prompt_ids(dataset: Dataset, tokenizer: PreTrainedTokenizerBase) -> Data
     return with_text.add_column("prompt_id", [prompt_id(text) for text in rendered])
 
 
+def model_context(config: LabelFreeConfig) -> int | None:
+    """Most tokens of a prompt with its completion; None if the model names no limit."""
+    model_config = _read_model_files(
+        config,
+        lambda: AutoConfig.from_pretrained(
+            config.model, trust_remote_code=config.trust_remote_code
+        ),
+    )
+    if config.use_vllm and config.vllm_max_model_length is not None:
+        return config.vllm_max_model_length
+    return getattr(model_config.get_text_config(), "max_position_embeddings", None)
+
+
 def check_context(
     config: LabelFreeConfig, prompts: Dataset, tokenizer: PreTrainedTokenizerBase
 ) -> None:
@@ -245,15 +277,7 @@ def check_context(
     Raises:
         InputError: If they do not; the message names the prompt's row.
     """
-    model_config = _read_model_files(
-        config,
-        lambda: AutoConfig.from_pretrained(
-            config.model, trust_remote_code=config.trust_remote_code
-        ),
-    )
-    context = getattr(model_config.get_text_config(), "max_position_embeddings", None)
-    if config.use_vllm and config.vllm_max_model_length is not None:
-        context = config.vllm_max_model_length
+    context = model_context(config)
     if context is None:
         return
     lengths = [len(tokenize_prompt(prompt, tokenizer)) for prompt in prompts["prompt"]]

@@ -122,8 +122,8 @@ class RolloutGRPOTrainer(CompactGRPOTrainer):
         logged["reward_std"][-1] = nanstd(self.rewards_of_rows).item()
         first_row = self.accelerator.process_index * len(inputs)
         local = slice(first_row, first_row + len(inputs))
-        self._check_sampler_agrees(output)
         self._mask_unscorable(output, local)
+        self._check_sampler_agrees(output)
         return output
 
     # The loss: unscorable rows carry no gradient and are in no normaliser.
@@ -172,12 +172,14 @@ class RolloutGRPOTrainer(CompactGRPOTrainer):
             or not self.engine.settings.is_full_distribution
         ):
             return
-        self._checked_sampler = True
         logps = output.get("old_per_token_logps")
         if logps is None:
             logps = self.forward_without_gradient(output)[0]
         mask = output["completion_mask"].bool()
         sums = as_tensor(self.accelerator.reduce(sum_logp_gaps(logps, sampled, mask)))
+        if not sums[1]:  # no row counts, as in an empty round
+            return
+        self._checked_sampler = True
         gap = check_logp_gap(sums[0].item(), sums[1].item(), self.args.max_sampling_logp_gap)
         self._metrics["train"]["signal/start_sampling_logp_gap"].append(gap)
 

@@ -50,6 +50,8 @@ def main() -> None:
     if arguments.dry_run:
         print_geometry(config, run)
         return
+    if run.preview:
+        print_table("What the game is played on", run.preview)
 
     from rl.training import train
 
@@ -135,17 +137,22 @@ def load_game(config: "LabelFreeConfig") -> Any:
 
 def print_geometry(config: Any, run: Any) -> None:
     """Show what one generation batch and one optimizer step would hold."""
-    from rich.console import Console
-    from rich.table import Table
-
     source = f"a game of {config.selfplay['game']}" if run.game else config.dataset
-    table = Table(title=f"{config.model} on {source}", show_header=False)
     last = (
-        {"most rows a round trains": run.game.max_trained}
+        {"most rows a round trains": run.game.max_trained, **run.preview}
         if run.game
         else {"prompts in the dataset": len(run.prompts)}
     )
-    for name, value in {**config.geometry, **last}.items():
+    print_table(f"{config.model} on {source}", {**config.geometry, **last})
+
+
+def print_table(title: str, rows: dict[str, Any]) -> None:
+    """Show names and values under a title."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, show_header=False)
+    for name, value in rows.items():
         table.add_row(name, str(value))
     Console().print(table)
 

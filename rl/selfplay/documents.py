@@ -7,18 +7,17 @@ about related things: a column names the cluster, or embeddings do.
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from rl.errors import InputError
+from rl.main_process import from_main_process
+from rl.selfplay.document_vectors import Embed, VectorFiles, document_vectors
 from rl.selfplay.duplicates import near_duplicates
 
 TEXT_SUFFIXES = (".txt", ".md")
-# Vectors of texts, shape (N, D), such as an embedder's of `rewards.embedding`.
-Embed = Callable[[Sequence[str]], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +40,7 @@ class Cluster:
     """Documents that are shown together.
 
     Attributes:
-        key: Unique among the clusters of a run.
+        key: Unique among the clusters of a source.
         documents: In the order of their source.
     """
 
@@ -49,22 +48,51 @@ class Cluster:
     documents: tuple[Document, ...]
 
 
-def load_clusters(
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """What a source was made into.
+
+    Attributes:
+        clusters: None of them empty, at least one.
+        num_read: Documents of the source.
+        num_parts: Documents once the long ones were cut.
+        num_short: Parts left out because they are short.
+        num_duplicates: Parts left out because they repeat another.
+    """
+
+    clusters: tuple[Cluster, ...]
+    num_read: int
+    num_parts: int
+    num_short: int
+    num_duplicates: int
+
+    @property
+    def summary(self) -> str:
+        """What was read and what was left out, in a line."""
+        return (
+            f"{self.num_read:,} documents read, {self.num_parts:,} once long ones are cut, "
+            f"{self.num_short:,} too short, {self.num_duplicates:,} repeat another"
+        )
+
+
+def load_corpus(
     source: str | Path,
     *,
     text_column: str = "text",
     key_column: str | None = None,
     embed: Embed | None = None,
+    vector_files: VectorFiles | None = None,
     cluster_size: int = 20,
     min_characters: int = 100,
     max_characters: int = 32_768,
     duplicate_threshold: float | None = 0.8,
     seed: int = 0,
-) -> list[Cluster]:
-    """Read documents and cluster them.
+) -> Corpus:
+    """Read documents and cluster them; every rank has to call it, the main process embeds.
 
-    Source: SPELL, arXiv 2509.23863, appendix E.1 (lengths, near-duplicates, about 20 documents a
-    cluster). Differs: a long document is cut at paragraphs, not dropped.
+    Source: SPELL, arXiv 2509.23863, appendix E.1 (lengths, near-duplicates, hierarchical k-means
+    into clusters of about 20 documents). Differs: a long document is cut at paragraphs, not
+    dropped; another embedder, which may read samples of a document only.
 
     Args:
         source: See the module.
@@ -72,39 +100,50 @@ def load_clusters(
         key_column: Column with the cluster; None: by `embed`, or, without one, in the order of the
             source. A folder's subfolders are clusters where there are any.
         embed: Turns texts into vectors.
+        vector_files: Where the vectors are kept.
         cluster_size: Most documents of a cluster, at least 1; larger ones are split.
         min_characters: Shorter documents are left out.
         max_characters: Longer documents are cut into parts.
-        duplicate_threshold: See `near_duplicates`; None keeps all but equal texts
-            of one cluster.
+        duplicate_threshold: See `near_duplicates`; None keeps all but equal texts of one cluster.
         seed: Fixes the clusters found by embeddings.
 
     Returns:
-        Clusters, none of them empty, at least one.
+        The clusters, with counts of what became of the documents.
 
     Raises:
         InputError: If the source cannot be read, has no such column or no document of that length,
             or a number is out of range.
     """
+    _check_sizes(cluster_size, min_characters, max_characters)
+    read = read_documents(source, text_column=text_column, key_column=key_column)
+    parts = [
+        Document(id=_hash(part), text=part, key=document.key)
+        for document in read
+        for part in split_text(document.text, max_characters)
+    ]
+    long_enough = [part for part in parts if len(part.text) >= min_characters]
+    documents = _drop_duplicates(long_enough, duplicate_threshold)
+    if not documents:
+        raise InputError(
+            f"selfplay documents {source}: got no document of at least {min_characters} "
+            "characters, expected one or more. Lower min_characters or check the files."
+        )
+    return Corpus(
+        clusters=tuple(_cluster(documents, embed, vector_files, cluster_size, seed)),
+        num_read=len(read),
+        num_parts=len(parts),
+        num_short=len(parts) - len(long_enough),
+        num_duplicates=len(long_enough) - len(documents),
+    )
+
+
+def _check_sizes(cluster_size: int, min_characters: int, max_characters: int) -> None:
     if cluster_size < 1 or not 0 <= min_characters < max_characters:
         raise InputError(
             "selfplay documents cluster_size, min_characters, max_characters: got "
             f"{cluster_size}, {min_characters} and {max_characters}, expected at least 1 and "
             "0 <= min < max. Correct them."
         )
-    parts = [
-        Document(id=_hash(part), text=part, key=document.key)
-        for document in read_documents(source, text_column=text_column, key_column=key_column)
-        for part in split_text(document.text, max_characters)
-        if len(part) >= min_characters
-    ]
-    documents = _drop_duplicates(parts, duplicate_threshold)
-    if not documents:
-        raise InputError(
-            f"selfplay documents {source}: got no document of at least {min_characters} "
-            "characters, expected one or more. Lower min_characters or check the files."
-        )
-    return _cluster(documents, embed, cluster_size, seed)
 
 
 def _drop_duplicates(documents: list[Document], threshold: float | None) -> list[Document]:
@@ -124,7 +163,7 @@ def read_documents(
     """Read documents as they are.
 
     Raises:
-        InputError: As `load_clusters`.
+        InputError: As `load_corpus`.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -182,7 +221,11 @@ def split_text(text: str, max_characters: int) -> list[str]:
 
 
 def _cluster(
-    documents: list[Document], embed: Embed | None, cluster_size: int, seed: int
+    documents: list[Document],
+    embed: Embed | None,
+    vector_files: VectorFiles | None,
+    cluster_size: int,
+    seed: int,
 ) -> list[Cluster]:
     named: dict[str, list[Document]] = {}
     for document in documents:
@@ -190,7 +233,8 @@ def _cluster(
             named.setdefault(document.key, []).append(document)
     unnamed = [document for document in documents if document.key is None]
     if embed is not None and len(unnamed) > cluster_size:
-        labels = _embedding_labels(embed([d.text for d in unnamed]), cluster_size, seed)
+        texts = {document.id: document.text for document in unnamed}
+        labels = from_main_process(_labels(texts, embed, vector_files, cluster_size, seed))
         for label, document in zip(labels, unnamed, strict=True):
             named.setdefault(f"embedding {label}", []).append(document)
     elif unnamed:
@@ -204,11 +248,22 @@ def _cluster(
     return clusters
 
 
-def _embedding_labels(vectors: Any, cluster_size: int, seed: int) -> list[int]:
-    from sklearn.cluster import KMeans
+def _labels(
+    texts: Mapping[str, str],
+    embed: Embed,
+    vector_files: VectorFiles | None,
+    cluster_size: int,
+    seed: int,
+) -> Generator[None, None, list[int]]:
+    """Number of each text's cluster, as work in steps for `from_main_process`."""
+    from sklearn.cluster import BisectingKMeans
 
-    num_clusters = -(-len(vectors) // cluster_size)
-    means = KMeans(n_clusters=num_clusters, n_init="auto", random_state=seed)
+    vectors = yield from document_vectors(texts, embed, vector_files)
+    means = BisectingKMeans(
+        n_clusters=-(-len(texts) // cluster_size),
+        bisecting_strategy="largest_cluster",
+        random_state=seed,
+    )
     return means.fit_predict(vectors).tolist()
 
 

@@ -6,12 +6,14 @@ then computes the same game. So a game depends on its samples, its seed and the 
 clock, no iteration over sets, no global random state.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 # Text, or chat messages such as {"role": "user", "content": "..."}.
 Prompt: TypeAlias = str | list[dict[str, str]]
+# Number of tokens of a text, without any added by a chat template.
+CountTokens: TypeAlias = Callable[[str], int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +116,10 @@ class Sampler(Protocol):
 class Game(Protocol):
     """A game that the policy plays with itself.
 
+    It may also have `preview(count_tokens, max_prompt_tokens)`, called on the main process before a
+    model is loaded: it raises `InputError` if it cannot be played with prompts of so many tokens
+    (None: any number), and returns what the user should know about it, name -> text.
+
     Attributes:
         roles: Names of the roles that are trained.
         max_trained: Most episodes of a round that are trained.
@@ -123,7 +129,7 @@ class Game(Protocol):
     max_trained: int
 
     def play(self, sample: Sampler, step: int) -> Round:
-        """Play one round.
+        """Play one round, which may be empty.
 
         Args:
             sample: Gives completions.

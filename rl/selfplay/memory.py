@@ -1,12 +1,14 @@
 """A questioner's memory: per task and cluster the newest questions that can be solved.
 
 A remembered question comes back as an example to be exceeded, and its documents with it, so what
-the questioner sees grows.
+the questioner sees grows until the budget of tokens is full; from there on it slides over the
+cluster: the oldest questions make room for a document that was not shown with any of them.
 
 Source: SPELL, arXiv 2509.23863, section 3.1 and algorithm 1.
 Differs: a question with the same words and the same answer is not remembered twice (in the code the
-    check has no effect); when every document was shown and the newest question is mostly solved,
-    the cluster starts afresh.
+    check has no effect). Of a cluster that is over the budget as a whole fewer documents are drawn
+    at a time, and the oldest questions are left out; paper and code have no such clusters, or drop
+    their prompts. `reset_success_rate` is our own addition, and off by default.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +49,7 @@ class Context:
 
     Attributes:
         documents: In the cluster's order.
-        new_documents: Those of them that no remembered question is about.
+        new_documents: Those of them that no example is about.
         examples: Remembered questions, the oldest first.
     """
 
@@ -63,14 +65,15 @@ class Memory:
     Attributes:
         max_items: Most questions remembered per task and cluster, L; 0 remembers nothing.
         num_new_documents: Documents added to those of the remembered questions, m.
-        reset_success_rate: A cluster starts afresh once all its documents were shown and its newest
-            question was solved at this rate or above; None: never.
+        reset_success_rate: Ours, not SPELL's: a cluster whose memory is full starts afresh once its
+            questions are about all its documents and the newest was solved at this rate or above;
+            None: never.
         items: (task, cluster) -> its questions, the oldest first.
     """
 
     max_items: int = 3
     num_new_documents: int = 5
-    reset_success_rate: float | None = 0.75
+    reset_success_rate: float | None = None
     items: dict[tuple[str, str], list[MemoryItem]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -86,48 +89,63 @@ class Memory:
         task: str,
         cluster: Cluster,
         rng: Random,
-        max_tokens: int,
+        room: Callable[[Sequence[MemoryItem]], int],
         count_tokens: Callable[[Document], int],
     ) -> Context:
         """Choose documents: those of the remembered questions and up to m others, drawn at random.
 
-        Without remembered questions m documents are drawn. If all this is over `max_tokens`, the
-        oldest questions are left out with their documents, then new documents; one that does not
-        fit is passed over.
+        Without remembered questions m documents are drawn. Documents that no remembered question is
+        about come first, whatever their length: the oldest questions are left out, with their
+        documents, until the first document drawn fits, so that every document that fits alone is
+        shown sooner or later. Of a cluster that does not fit as a whole, a draw takes at most a
+        share of 1 / (L + 1) of the tokens, or one document, so that L earlier draws fit beside it.
+        Of the rest of a draw, what does not fit is passed over.
 
         Args:
             task: Name of the task.
             cluster: The cluster.
             rng: Draws the new documents.
-            max_tokens: Most tokens of all documents together.
+            room: Tokens there are for documents beside these examples.
             count_tokens: Tokens of a document as it is shown.
 
         Returns:
-            The context; without a document if none fits.
+            The context; without a document if none fits alone.
         """
         examples = list(self.items.get((task, cluster.key), []))
+        num_tokens = {document.id: count_tokens(document) for document in cluster.documents}
+        budget = room([])
+        fitting = [d for d in cluster.documents if num_tokens[d.id] <= budget]
+        known = _documents_of(examples)
+        # The draw does not depend on lengths: long documents come up as often as short ones.
+        order = sorted(rng.sample(fitting, len(fitting)), key=lambda d: d.id in known)
         while True:
-            used = {document_id for item in examples for document_id in item.documents}
-            old = [document for document in cluster.documents if document.id in used]
-            num_tokens = sum(map(count_tokens, old))
-            if num_tokens <= max_tokens or not examples:
+            used = _documents_of(examples)
+            left = room(examples) - sum(num_tokens[i] for i in used)
+            rest = [document for document in order if document.id not in used]
+            if not examples or left >= (num_tokens[rest[0].id] if rest else 0):
                 break
             examples.pop(0)
-        new: list[Document] = []
-        rest = [document for document in cluster.documents if document.id not in used]
-        # The draw does not depend on lengths, so that a smaller budget only leaves documents out.
-        for document in rng.sample(rest, len(rest)):
-            if len(new) == self.num_new_documents:
-                break
-            if num_tokens + count_tokens(document) <= max_tokens:
-                new.append(document)
-                num_tokens += count_tokens(document)
-        new_ids = {document.id for document in new}
+        fits_as_a_whole = sum(num_tokens.values()) <= budget
+        share = left if fits_as_a_whole else min(left, budget // (self.max_items + 1))
+        new = self._draw(rest, num_tokens, share)
         return Context(
-            documents=tuple(d for d in cluster.documents if d.id in used or d.id in new_ids),
-            new_documents=tuple(d for d in cluster.documents if d.id in new_ids),
+            documents=tuple(d for d in cluster.documents if d.id in used | new),
+            new_documents=tuple(d for d in cluster.documents if d.id in new),
             examples=tuple(examples),
         )
+
+    def _draw(
+        self, order: Sequence[Document], num_tokens: Mapping[str, int], share: int
+    ) -> set[str]:
+        """Ids of the first document, whatever its length, and those after it within the share."""
+        drawn: set[str] = set()
+        for document in order:
+            if len(drawn) == self.num_new_documents:
+                break
+            if not drawn or num_tokens[document.id] <= share:
+                drawn.add(document.id)
+                share -= num_tokens[document.id]
+        return drawn
 
     def push(self, task: str, cluster: Cluster, item: MemoryItem) -> bool:
         """Remember a question, and forget the oldest beyond `max_items`.
@@ -138,14 +156,12 @@ class Memory:
         items = self.items.setdefault((task, cluster.key), [])
         if self.max_items == 0 or item.identity in [other.identity for other in items]:
             return False
+        was_full = len(items) == self.max_items
         items.append(item)
         del items[: -self.max_items]
-        shown = {document_id for other in items for document_id in other.documents}
-        covered = all(document.id in shown for document in cluster.documents)
-        is_easy = (
-            self.reset_success_rate is not None and item.success_rate >= self.reset_success_rate
-        )
-        if covered and is_easy:
+        is_covered = _documents_of(items) >= {document.id for document in cluster.documents}
+        rate = self.reset_success_rate
+        if was_full and is_covered and rate is not None and item.success_rate >= rate:
             items.clear()
         return True
 
@@ -158,28 +174,42 @@ class Memory:
             ]
         }
 
-    def load_state_dict(self, state: Mapping[str, Any], clusters: Sequence[Cluster]) -> None:
+    def load_state_dict(
+        self, state: Mapping[str, Any], clusters: Mapping[str, Sequence[Cluster]]
+    ) -> None:
         """Go on from a state.
+
+        Args:
+            state: What `state_dict` returned.
+            clusters: Task name -> its clusters; those of other tasks may have the same names.
 
         Raises:
             InputError: If it is about documents that are not there.
         """
-        known = {c.key: {document.id for document in c.documents} for c in clusters}
+        known = {
+            (task, cluster.key): {document.id for document in cluster.documents}
+            for task, own in clusters.items()
+            for cluster in own
+        }
         items = {}
         for entry in state["items"]:
+            place = (entry["task"], entry["cluster"])
             found = [
                 MemoryItem(**{**item, "documents": tuple(item["documents"])})
                 for item in entry["items"]
             ]
-            needed = {document_id for item in found for document_id in item.documents}
-            if not needed <= known.get(entry["cluster"], set()):
+            if not _documents_of(found) <= known.get(place, set()):
                 raise InputError(
                     f"selfplay memory: got questions about other documents of the cluster "
-                    f"{entry['cluster']!r}, expected those of the run that is resumed. Resume with "
-                    "the same documents and the same settings for them."
+                    f"{entry['cluster']!r} of the task {entry['task']}, expected those of the run "
+                    "that is resumed. Resume with the same documents and settings for them."
                 )
-            items[(entry["task"], entry["cluster"])] = found
+            items[place] = found
         self.items = items
+
+
+def _documents_of(items: Sequence[MemoryItem]) -> set[str]:
+    return {document_id for item in items for document_id in item.documents}
 
 
 def fill_up(

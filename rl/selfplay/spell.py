@@ -14,8 +14,9 @@ A round (`Spell.play`):
 Source: SPELL: Self-Play Reinforcement Learning for Evolving Long-Context Language Models, arXiv
     2509.23863, algorithm 1. Reference code: Tongyi-Zhiwen/Qwen-Doc, folder SPELL.
 Differs: where paper and code disagree the paper is followed (memory takes questions with
-    0 < success < 1 only; ties of judgments are NO), distractors are chosen to fit instead of
-    dropping prompts that are too long, a round that does not reach N trains what it has, and
+    0 < success < 1 only, each with the documents drawn for it; ties of judgments are NO), documents
+    are chosen to fit instead of dropping prompts that are too long, a round that does not reach N
+    trains what it has, and
     memory, position and canaries are in checkpoints. See also the modules named above.
 """
 
@@ -27,10 +28,11 @@ from rl.errors import InputError
 from rl.rollouts.engine import derive_seed
 from rl.selfplay.canaries import Canaries
 from rl.selfplay.documents import Cluster
-from rl.selfplay.game import Episode, Round, Sampler, make_episode
+from rl.selfplay.game import CountTokens, Episode, Round, Sampler, make_episode
 from rl.selfplay.memory import Memory, MemoryItem
 from rl.selfplay.spell_batch import BatchPlayer
 from rl.selfplay.spell_metrics import spell_metrics, task_metrics
+from rl.selfplay.spell_preview import check_prompt_length, describe_documents
 from rl.selfplay.spell_question import (
     INFORMATIVE,
     JudgmentReward,
@@ -50,6 +52,7 @@ class Spell:
     Args:
         tasks: What is asked; their names differ.
         clusters: Task name -> clusters of documents to ask about.
+        sources: Task name -> where they come from, for the report at the start.
         question_reward: The questioner's reward.
         judgment_reward: The verifier's and the responder's.
         settings: See `SpellSettings`.
@@ -65,6 +68,7 @@ class Spell:
         *,
         tasks: Sequence[Task],
         clusters: Mapping[str, Sequence[Cluster]],
+        sources: Mapping[str, str] | None = None,
         question_reward: QuestionReward,
         judgment_reward: JudgmentReward,
         settings: SpellSettings | None = None,
@@ -80,6 +84,7 @@ class Spell:
             )
         self.tasks = list(tasks)
         self.clusters = {name: list(clusters[name]) for name in names}
+        self.sources = dict(sources or {})
         self.settings = settings or SpellSettings()
         self.seed = seed
         self.roles = self.settings.trained_roles
@@ -99,6 +104,18 @@ class Spell:
             judgment_reward=judgment_reward,
             seed=seed,
         )
+
+    def preview(self, count_tokens: CountTokens, max_prompt_tokens: int | None) -> dict[str, str]:
+        """Check and describe what is played on, as `rl.selfplay.game.Game` says."""
+        check_prompt_length(self.settings.max_prompt_tokens, max_prompt_tokens)
+        report = {}
+        for task in self.tasks:
+            if task.name in self.sources:
+                report[f"{task.name}: source"] = self.sources[task.name]
+            report[f"{task.name}: shown"] = describe_documents(
+                task, self.clusters[task.name], self.player, count_tokens
+            )
+        return report
 
     def play(self, sample: Sampler, step: int) -> Round:
         """Play one round: ask until N questions are informative, then choose what is trained."""
@@ -152,8 +169,7 @@ class Spell:
                 f"is resumed, {', '.join(state['num_visits'])}. Name the same tasks."
             )
         self.num_visits.update(state["num_visits"])
-        clusters = [cluster for own in self.clusters.values() for cluster in own]
-        self.memory.load_state_dict(state["memory"], clusters)
+        self.memory.load_state_dict(state["memory"], self.clusters)
         self.canaries.load_state_dict(state["canaries"])
 
     def _next_visits(self) -> list[Visit]:

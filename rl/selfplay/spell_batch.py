@@ -7,8 +7,8 @@ from random import Random
 from rl.rollouts.engine import derive_seed
 from rl.selfplay.documents import Document
 from rl.selfplay.filters import has_variance, min_correct_guesses
-from rl.selfplay.game import Answered, Prompt, Request, Sampler
-from rl.selfplay.memory import Context, Memory, fill_up
+from rl.selfplay.game import Answered, CountTokens, Prompt, Request, Sampler
+from rl.selfplay.memory import Context, Memory, MemoryItem, fill_up
 from rl.selfplay.proposals import (
     TOO_LONG,
     UNFINISHED,
@@ -101,16 +101,22 @@ class BatchPlayer:
             raise ValueError("frozen_questioner: got a sampler without a frozen policy")
         return written
 
-    def count_document(self, task: Task, document: Document, sample: Sampler) -> int:
+    def count_document(self, task: Task, document: Document, count_tokens: CountTokens) -> int:
         """Tokens of a document as it is shown, with the line break after it."""
         key = (task.name, document.id)
         if key not in self.document_tokens:
             shown = self.templates[task.name].documents([document.text])
-            self.document_tokens[key] = sample.count_tokens(shown) + 1
+            self.document_tokens[key] = count_tokens(shown) + 1
         return self.document_tokens[key]
 
-    def _room(self, prompt_without_documents: str, sample: Sampler) -> int:
-        used = sample.count_tokens(prompt_without_documents) + _CHAT_TOKENS * self.settings.chat
+    def empty_room(self, task: Task, count_tokens: CountTokens) -> int:
+        """Tokens there are for documents in a questioner's first prompt."""
+        slots = dict(task.questioner_slots(0, self.rng("room", task.name)))
+        text = self.templates[task.name].fill("questioner", {**slots, "documents": ""})
+        return self._room(text, count_tokens)
+
+    def _room(self, prompt_without_documents: str, count_tokens: CountTokens) -> int:
+        used = count_tokens(prompt_without_documents) + _CHAT_TOKENS * self.settings.chat
         return max(0, self.settings.max_prompt_tokens - used)
 
     def _propose(self, visits: Sequence[Visit], sample: Sampler, step: int) -> list[Question]:
@@ -145,26 +151,21 @@ class BatchPlayer:
         task, templates = visit.task, self.templates[visit.task.name]
         slots = dict(task.questioner_slots(visit.number, rng))
 
-        def fill(context_examples: Sequence[tuple[str, str]], documents: Sequence[Document]) -> str:
-            shown = templates.documents([document.text for document in documents])
-            if not context_examples:
-                return templates.fill("questioner", {**slots, "documents": shown})
-            examples = templates.examples(list(context_examples))
-            return templates.fill(
-                "questioner_with_memory", {**slots, "documents": shown, "examples": examples}
-            )
+        def fill(examples: Sequence[MemoryItem], documents: Sequence[Document]) -> str:
+            shown = {**slots, "documents": templates.documents([d.text for d in documents])}
+            if not examples:
+                return templates.fill("questioner", shown)
+            pairs = templates.examples([(item.question, item.answer) for item in examples])
+            return templates.fill("questioner_with_memory", {**shown, "examples": pairs})
 
-        remembered = self.memory.items.get((task.name, visit.cluster.key), [])
-        pairs = [(item.question, item.answer) for item in remembered]
         context = self.memory.context(
             task.name,
             visit.cluster,
             rng,
-            self._room(fill(pairs, []), sample),
-            lambda document: self.count_document(task, document, sample),
+            lambda examples: self._room(fill(examples, []), sample.count_tokens),
+            lambda document: self.count_document(task, document, sample.count_tokens),
         )
-        pairs = [(item.question, item.answer) for item in context.examples]
-        return context, fill(pairs, context.documents)
+        return context, fill(context.examples, context.documents)
 
     def _read_proposal(self, question: Question, rng: Random, sample: Sampler) -> None:
         text = self.read_text(question.answered)
@@ -240,8 +241,10 @@ class BatchPlayer:
                 question.context.documents,
                 question.cluster,
                 self.rng(question.request.key, "distractors"),
-                self._room(self._responder_text(question, ""), sample),
-                lambda document, task=question.task: self.count_document(task, document, sample),
+                self._room(self._responder_text(question, ""), sample.count_tokens),
+                lambda document, task=question.task: self.count_document(
+                    task, document, sample.count_tokens
+                ),
             )
             if documents is None:
                 question.outcome = TOO_LONG.reason

@@ -7,7 +7,7 @@ from rl.selfplay.canaries import CanarySettings
 from rl.selfplay.filters import NEGATIVE_SAMPLING
 
 ROLES = ("questioner", "responder", "verifier")
-MEMORY_DOCUMENTS = ("shown", "new")
+MEMORY_DOCUMENTS = ("new", "shown")
 QUESTIONER_ADVANTAGES = ("batch", "per_task")
 SHORTFALLS = ("scale", "mean")
 
@@ -33,10 +33,10 @@ class SpellSettings:
             stays a mean over fewer tokens, so each of them weighs more.
         max_prompt_tokens: Most tokens of a prompt; documents are chosen to fit.
         memory_items: Questions remembered per task and cluster, L; 0: none.
-        num_new_documents: Documents drawn for each question, m.
-        memory_documents: What is remembered with a question: "shown", all documents the questioner
-            saw; "new", those drawn for it.
-        reset_success_rate: See `rl.selfplay.memory.Memory`.
+        num_new_documents: Documents drawn for each question, m; fewer where documents are long.
+        memory_documents: What is remembered with a question: "new", the documents drawn for it (the
+            paper's algorithm 1); "shown", all documents the questioner saw (the authors' code).
+        reset_success_rate: Ours, not SPELL's, see `rl.selfplay.memory.Memory`; None: off.
         grounding_samples: Answers without documents per question; 0 turns the filter off.
         max_lucky_prob: See `rl.selfplay.filters.min_correct_guesses`.
         min_agreement: Smallest share of a majority of judgments the verifier is trained on.
@@ -65,8 +65,8 @@ class SpellSettings:
     max_prompt_tokens: int = 16_384
     memory_items: int = 3
     num_new_documents: int = 5
-    memory_documents: str = "shown"
-    reset_success_rate: float | None = 0.75
+    memory_documents: str = "new"
+    reset_success_rate: float | None = None
     grounding_samples: int = 1
     max_lucky_prob: float = 0.2
     min_agreement: float = 0.51

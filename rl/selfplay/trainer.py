@@ -14,11 +14,12 @@ from rl.data import prompt_id, render_prompt
 from rl.grouping import shard
 from rl.rollout_trainer import RolloutGRPOTrainer
 from rl.rollouts.engine import RolloutEngine, Sample
-from rl.selfplay.game import Episode, Game, Round
+from rl.selfplay.game import Answered, Episode, Game, Request, Round, make_episode
 from rl.selfplay.policy_sampler import PolicySampler
 from rl.selfplay.role_weights import role_scales
 
 Row = TypeVar("Row")
+_NO_KEY = "no episode"
 _logger = logging.getLogger(__name__)
 
 
@@ -27,7 +28,8 @@ class SelfPlayGRPOTrainer(RolloutGRPOTrainer):
 
     A generation batch is one round: the game asks for samples, which the ranks share out, and every
     rank computes the same game. The episodes it trains on take the place of the batch's rows, dealt
-    out to the ranks in turn; rows that are left over are masked out and cost next to nothing.
+    out to the ranks in turn; rows that are left over are masked out and cost next to nothing. A
+    round that trains nothing, or is empty, makes a step with a gradient of zero on every rank.
 
     Loss: TRL's with loss type dapo, a sum over tokens / all N tokens. An episode's advantage is
     multiplied with its role's scale: with `role_mean` "per_role" that of `role_scales`, so that the
@@ -91,11 +93,16 @@ class SelfPlayGRPOTrainer(RolloutGRPOTrainer):
         if len(trained) > capacity:
             raise ValueError(f"trained episodes: got {len(trained)}, expected at most {capacity}.")
         # A row that is left over repeats an episode; it has no reward, so it counts nowhere. Where
-        # nothing is trained this may be one of the frozen policy.
-        filling = trained[0] if trained else round_.episodes[0]
+        # nothing is trained this may be one of the frozen policy, or, of an empty round, none.
+        filling = [*trained, *round_.episodes, _no_episode(self.game.roles[0])][0]
         self._rows: list[Episode] = [*trained, *[filling] * (capacity - len(trained))]
         self._num_trained = len(trained)
-        samples = sampler.frozen_samples | sampler.samples
+        end = Sample(
+            completion_ids=[self.processing_class.eos_token_id],  # type: ignore[list-item]
+            truncated=False,
+            sampling_per_token_logps=[0.0],
+        )
+        samples = {_NO_KEY: [end]} | sampler.frozen_samples | sampler.samples
         self._completions: list[Sample] = [
             samples[row.request.key][row.sample] for row in self._rows
         ]
@@ -146,7 +153,8 @@ class SelfPlayGRPOTrainer(RolloutGRPOTrainer):
         return table.to(self.accelerator.device)
 
     def _log_round(self, round_: Round) -> None:
-        for alarm in round_.alarms:
+        nothing = [] if self._num_trained else ["nothing is trained: the step's gradient is zero"]
+        for alarm in [*round_.alarms, *nothing]:
             if self.accelerator.is_main_process:
                 _logger.warning("step %d: %s", self.state.global_step + 1, alarm)
         with self.costs.time("log_seconds"):
@@ -156,8 +164,15 @@ class SelfPlayGRPOTrainer(RolloutGRPOTrainer):
                 self.run_files.write_rollout_lines(step, lines)
         metrics = {f"selfplay/{name}": value for name, value in round_.metrics.items()}
         metrics["selfplay/num_alarms"] = len(round_.alarms)
+        metrics["selfplay/num_trained"] = self._num_trained
         for name, value in {**metrics, **self.costs.finish_step()}.items():
             self._metrics["train"][name].append(value)
+
+
+def _no_episode(role: str) -> Episode:
+    """What fills the rows of a round without an episode: an end token after a word."""
+    request = Request(key=_NO_KEY, role=role, prompt="nothing", num_samples=1)
+    return make_episode(request, 0, Answered(completion="", num_tokens=1, truncated=False))
 
 
 def rollout_lines(

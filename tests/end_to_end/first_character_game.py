@@ -3,21 +3,24 @@
 from rl.selfplay.game import Request, Round, make_episode
 
 
-def build(seed, num_askers=4):
-    return FirstCharacterGame(seed, num_askers)
+def build(seed, num_askers=4, num_empty_rounds=0):
+    return FirstCharacterGame(seed, num_askers, num_empty_rounds)
 
 
 class FirstCharacterGame:
     roles = ("asker", "answerer")
 
-    def __init__(self, seed, num_askers):
+    def __init__(self, seed, num_askers, num_empty_rounds):
         self.seed = seed
+        self.num_empty_rounds = num_empty_rounds
         self.num_askers = num_askers
         self.max_trained = num_askers * 7
         self.num_rounds = 0
 
     def play(self, sample, step):
         self.num_rounds += 1
+        if self.num_rounds <= self.num_empty_rounds:
+            return Round(episodes=[], metrics={"num_rounds": float(self.num_rounds)})
         asked = [
             Request(key=f"ask {i}", role="asker", prompt=f"{i}+", num_samples=1)
             for i in range(self.num_askers)

@@ -50,10 +50,17 @@ def test_ranks_and_micro_batches_change_nothing(recipe, tmp_path, settings):
 
 
 def test_zero3_with_vllm_on_two_ranks_beside_a_frozen_policy(recipe, tmp_path, settings):
-    settings = settings | {"selfplay": {**settings["selfplay"], "frozen_policy": True}}
+    """The first round is empty: every rank takes the step, with a gradient of zero."""
+    game = {**settings["selfplay"], "frozen_policy": True, "num_empty_rounds": 1}
+    settings = settings | {"selfplay": game, "max_steps": 3}
     run = launch(zero(3), recipe, tmp_path / "run", **settings, use_vllm=True)
-    found = steps(run)
+    empty, *found = steps(run)
+    assert empty["grad_norm"] == 0
+    # Sampler and trainer are compared at the first rows that count.
+    assert "signal/start_sampling_logp_gap" not in empty
+    assert found[0]["signal/start_sampling_logp_gap"] < 1e-4
+    assert [line["selfplay/num_trained"] for line in (empty, *found)] == [0, 28, 28]
     assert [line["selfplay/frozen"] for line in found] == [1, 1]
-    assert [line["selfplay/num_rounds"] for line in found] == [1, 2]
+    assert [line["selfplay/num_rounds"] for line in found] == [2, 3]
     assert max(line["sampling/sampling_logp_difference/max"] for line in found) < 1e-4
     assert any(line["grad_norm"] > 0 for line in found)

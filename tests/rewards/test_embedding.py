@@ -18,6 +18,7 @@ from rewards.embedding import (
     EmbeddingError,
     SentenceTransformerEmbedder,
     ServerEmbedder,
+    window_spans,
 )
 from rl.errors import InputError
 
@@ -109,10 +110,38 @@ def test_a_vector_depends_on_its_text_alone():
         assert (found == together[order]).all()
 
 
-def test_the_end_of_a_long_text_is_kept():
-    # all-MiniLM-L6-v2 reads 256 tokens; this end has 300, one for each word.
-    end = " ".join(["one two three", *["four five six"] * 99])
+def test_a_long_text_is_read_in_windows():
+    # all-MiniLM-L6-v2 reads 256 tokens, 254 of them words; a body of 300 and a footer of 260 words.
+    body, other = "The cat sleeps on a warm stone. " * 43, "Taxes rise when a budget falls. " * 43
+    footer = "All rights are reserved by the publisher of this book. " * 26
     embedder = SentenceTransformerEmbedder()
+    [own, alone, stranger] = embedder.embed([body + footer, body, other + footer])
+    # Its last 256 tokens alone made these 0.13 and 1.00.
+    assert own @ alone > 0.7 > own @ stranger
+    # Two halves of 254 words: the mean of their vectors, scaled to length 1.
+    halves = ["one two " * 127, "three four " * 127]
+    vectors = embedder.embed(["".join(halves), *halves])
+    mean = (vectors[1] + vectors[2]) / 2
+    assert vectors[0] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)
+    # Of the windows at most so many, the last one among them.
+    [last] = SentenceTransformerEmbedder(max_windows=1).embed(["".join(halves)])
+    assert last == pytest.approx(vectors[2], abs=1e-5)
+
+
+def test_windows_by_hand():
+    assert window_spans(0, 4, None) == [(0, 0)]
+    assert window_spans(8, 4, None) == [(0, 4), (4, 8)]
+    assert window_spans(9, 4, None) == [(0, 3), (3, 6), (6, 9)]
+    # Five windows, of which three: the first, the middle one, the last.
+    assert window_spans(20, 4, 3) == [(0, 4), (8, 12), (16, 20)]
+    assert window_spans(20, 4, 1) == [(16, 20)]
+    assert window_spans(20, 4, 9) == window_spans(20, 4, None)
+
+
+def test_the_end_of_a_long_text_is_kept():
+    # 256 tokens are one window: nothing but the text's last 254 words.
+    end = " ".join(["one two three", *["four five six"] * 99])
+    embedder = SentenceTransformerEmbedder(max_tokens=256)
     [short, long] = embedder.embed([end, "hedgehog " * 1000 + end])
     assert (short == long).all()
     [start, other_end] = embedder.embed([end, end + HEDGEHOG])
@@ -290,6 +319,7 @@ def test_nobody_listens_or_answers():
     [
         (lambda: SentenceTransformerEmbedder(model=""), "embedder: got ''"),
         (lambda: SentenceTransformerEmbedder(max_tokens=0), "max_embedding_tokens: got 0"),
+        (lambda: SentenceTransformerEmbedder(max_windows=0), "max_windows: got 0"),
         (lambda: ServerEmbedder(url="localhost:8000/v1"), "embedder_url: got 'localhost:8000/v1'"),
         (lambda: ServerEmbedder(url="http://[::1"), "embedder_url: got"),
         (lambda: ServerEmbedder(url="http://h/v1", batch_size=0), "batch_size: got 0"),

@@ -1,9 +1,12 @@
 """Games built from a recipe's settings."""
 
+import json
+
 import pytest
 
 from rewards.selfplay_games import build_r_zero, build_spell
 from rl.errors import InputError
+from rl.selfplay.memory import MemoryItem
 
 TEXT = "Lighthouse number {} was built of grey stone and burns oil from {} barrels every winter."
 
@@ -24,7 +27,39 @@ def test_published_defaults(folder):
     ]
     assert game.max_trained == 1408
     assert game.roles == ("questioner", "responder", "verifier")
+    # The mastery reset is our own addition.
+    assert game.memory.reset_success_rate is None
+    assert game.settings.memory_documents == "new"
+    assert game.sources["document_qa"].startswith("4 documents read, ")
     assert build_r_zero().max_trained == 256 + 128 * 10
+
+
+def test_a_game_of_two_clustered_sources_goes_on(tmp_path):
+    """Clusters found by embeddings have the same names in both sources."""
+    pytest.importorskip("sentence_transformers")
+    for source, text in (("a", TEXT), ("b", "Canal number {} was dug in {} years by hand.")):
+        (tmp_path / source).mkdir()
+        for number in range(4):
+            (tmp_path / source / f"{number}.txt").write_text(text.format(number, number * 7) * 3)
+    vectors = str(tmp_path / "vectors")
+    settings = {"cluster_size": 2, "duplicate_threshold": None, "vector_folder": vectors}
+    game, again = (
+        build_spell(
+            documents={"document_qa": str(tmp_path / "a"), "multiple_choice": str(tmp_path / "b")},
+            tasks=["document_qa", "multiple_choice"],
+            document_settings=settings,
+        )
+        for _ in range(2)
+    )
+    for task, clusters in game.clusters.items():
+        for cluster in clusters:
+            documents = tuple(document.id for document in cluster.documents)
+            item = MemoryItem(documents=documents, question="?", answer="7", success_rate=0.5)
+            game.memory.push(task, cluster, item)
+    state = json.loads(json.dumps(game.state_dict()))
+    again.load_state_dict(state)
+    assert again.state_dict() == game.state_dict()
+    assert len({cluster for _, cluster in game.memory.items}) < len(game.memory.items)
 
 
 def test_settings_reach_their_place(folder):

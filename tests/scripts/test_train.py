@@ -177,6 +177,50 @@ def test_missing_recipe():
     )
 
 
+@pytest.fixture
+def selfplay_settings(settings, tmp_path):
+    """Three notes; the tiny model has a context of 128 tokens, one for each character."""
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    for number, length in enumerate((20, 40, 400)):
+        (folder / f"{number}.txt").write_text(f"{number}+" * (length // 2))
+    (folder / "short.txt").write_text("1+1")
+    documents = {"min_characters": 10, "duplicate_threshold": None, "embedder": None}
+    game = {
+        "game": "spell",
+        "documents": str(folder),
+        "document_settings": documents,
+        "tasks": ["testbed"],
+        "chat": False,
+        "num_questions": 1,
+        "max_prompt_tokens": 100,
+    }
+    return {**settings, "dataset": "", "num_prompts": 3, "selfplay": game}
+
+
+def test_dry_run_tells_of_the_documents(selfplay_settings, tmp_path, monkeypatch, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(selfplay_settings))
+    monkeypatch.setattr(sys, "argv", [SCRIPT, str(recipe), "--dry_run"])
+    runpy.run_path(SCRIPT, run_name="__main__")
+    printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "testbed: source 4 documents read, 4 once long ones are cut, 1 too short" in printed
+    assert "testbed: shown 3 documents in 1 clusters; " in printed
+    assert "; 1 over " in printed
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_prompt_tokens": 16_384}, "got 16384, expected at most 120, which the model's cont"),
+        ({"max_prompt_tokens": 9}, "documents, expected at least the"),
+    ],
+)
+def test_documents_that_do_not_fit(refuse, selfplay_settings, changes, message):
+    selfplay_settings["selfplay"] |= changes
+    assert message in refuse(selfplay_settings, "--dry_run")
+
+
 def test_dry_run_prints_the_geometry_and_writes_nothing(settings, tmp_path, monkeypatch, capsys):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(settings))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rl.errors import InputError
-from rl.selfplay.documents import load_clusters, split_text
+from rl.selfplay.document_vectors import VectorFiles
+from rl.selfplay.documents import load_corpus, split_text
 from rl.selfplay.duplicates import near_duplicates, shingles
 
 LONG = "Rivers carve valleys over thousands of years while glaciers grind wide basins. " * 3
@@ -17,7 +18,7 @@ def keys_and_texts(clusters):
 
 
 def load(source, **settings):
-    return load_clusters(source, **{"min_characters": 1, **settings})
+    return load_corpus(source, **{"min_characters": 1, **settings}).clusters
 
 
 def test_a_folder_of_text_and_markdown(tmp_path):
@@ -45,14 +46,14 @@ def test_json_lines_with_a_key(tmp_path):
 
 def test_bad_sources(tmp_path):
     with pytest.raises(InputError, match="got no document of at least 100 characters"):
-        load_clusters(tmp_path)
+        load_corpus(tmp_path)
     with pytest.raises(InputError, match="expected a file that exists"):
-        load_clusters(tmp_path / "none.jsonl")
+        load_corpus(tmp_path / "none.jsonl")
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(InputError, match=r"a\.txt: got .*, expected text in UTF-8"):
         load(tmp_path)
     with pytest.raises(InputError, match="got 0, 100 and 32768, expected at least 1"):
-        load_clusters(tmp_path, cluster_size=0)
+        load_corpus(tmp_path, cluster_size=0)
 
 
 def test_large_clusters_are_split_evenly(tmp_path):
@@ -78,6 +79,81 @@ def test_embeddings_cluster_related_documents(tmp_path):
     kinds = [{document.text.split()[0] for document in c.documents} for c in found]
     assert sorted(kinds, key=sorted) == [{"ape"}, {"boat"}]
     assert found == load(path, embed=embed, cluster_size=6)
+
+
+def test_clusters_of_equal_vectors_are_found_and_split(tmp_path):
+    path = tmp_path / "d.jsonl"
+    path.write_text("\n".join(json.dumps({"text": f"{n}"}) for n in range(12)))
+    found = load(path, embed=lambda texts: np.ones((len(texts), 2)), cluster_size=5)
+    assert sorted(len(c.documents) for c in found) == [4, 4, 4]
+
+
+def test_a_document_is_embedded_once(tmp_path):
+    """Also by later runs, over more documents, and after a stop."""
+    asked = []
+
+    def embed(texts):
+        if len(asked) >= 200:
+            raise KeyboardInterrupt
+        asked.extend(texts)
+        return np.array([[len(text), 1.0] for text in texts])
+
+    path = tmp_path / "d.jsonl"
+    files = VectorFiles.of_model(tmp_path / "vectors", "owner/model", "4 windows")
+    assert files.folder.name.startswith("model-")
+    assert files != VectorFiles.of_model(tmp_path / "vectors", "owner/model", "8 windows")
+    # 128 documents are embedded at a time; what was embedded before a stop is kept.
+    path.write_text("\n".join(json.dumps({"text": f"{n} " * (n % 7 + 1)}) for n in range(300)))
+    settings = {"embed": embed, "vector_files": files, "duplicate_threshold": None}
+    with pytest.raises(KeyboardInterrupt):
+        load(path, **settings)
+    assert (len(asked), len(files.read())) == (256, 256)
+    del asked[:200]
+    first = load(path, **settings)
+    assert len(asked) == 56 + 44
+    assert len(set(asked)) == 100
+    assert load(path, **settings) == first
+    assert len(asked) == 100
+    [*_, damaged] = files.folder.glob("*.npz")
+    damaged.write_bytes(b"PK")
+    with pytest.raises(InputError, match="expected a file as this project writes it"):
+        load(path, **settings)
+
+
+def test_counts_of_what_is_left_out(tmp_path):
+    (tmp_path / "a.txt").write_text(LONG + "\n\n" + "Something else about clocks. " * 5)
+    (tmp_path / "b.txt").write_text(LONG)
+    (tmp_path / "c.txt").write_text("short")
+    found = load_corpus(tmp_path, max_characters=len(LONG))
+    assert (found.num_read, found.num_parts) == (3, 4)
+    assert (found.num_short, found.num_duplicates) == (1, 1)
+    assert [len(c.documents) for c in found.clusters] == [2]
+    assert found.summary.startswith("3 documents read, 4 once long ones are cut, 1 too short")
+
+
+def test_a_real_embedder_reads_more_than_the_end(tmp_path):
+    """The last 256 tokens of a document are a footer, on half of those of each subject."""
+    pytest.importorskip("sentence_transformers")
+    from rewards.selfplay_games import build_spell
+
+    sea = "Whales and dolphins swim in the deep ocean and dive for squid and cod. "
+    bank = "The bank's shareholders got dividends as the stock market rose this year. "
+    foot = "Imprint. Copyright, contact, terms of use, privacy and cookies: see below. "
+    texts = {f"{what[:3]} {n}": f"{n} " + what * 60 for what in (sea, bank) for n in range(3)}
+    for number, (name, text) in enumerate(texts.items()):
+        (tmp_path / f"{name}.txt").write_text(text + foot * (25 if number % 2 else 0))
+    game = build_spell(
+        documents=str(tmp_path),
+        tasks=["document_qa"],
+        document_settings={
+            "cluster_size": 3,
+            "duplicate_threshold": None,
+            "vector_folder": str(tmp_path / "vectors"),
+        },
+    )
+    groups = [{d.text[2:7] for d in c.documents} for c in game.clusters["document_qa"]]
+    assert sorted(map(len, groups)) == [1, 1]
+    assert len(list((tmp_path / "vectors").glob("*/*.npz"))) == 1
 
 
 def test_a_real_embedder_finds_subjects(tmp_path):

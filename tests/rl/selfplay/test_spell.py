@@ -149,6 +149,16 @@ def test_a_game_goes_on_from_its_state(make_spell, scripted_sampler):
 def test_a_state_of_other_documents_is_refused(make_spell, scripted_sampler, make_clusters):
     game = make_spell()
     game.play(scripted_sampler(), 0)
+    # Tasks have sources of their own, whose clusters have the same names.
+    two = make_spell()
+    two.clusters["multiple_choice"] = make_clusters(name="c", num_documents=9)
+    assert [c.key for c in two.clusters["multiple_choice"]] == [
+        c.key for c in two.clusters["document_qa"]
+    ]
+    two.play(scripted_sampler(), 0)
+    state = two.state_dict()
+    two.load_state_dict(json.loads(json.dumps(state)))
+    assert two.state_dict() == state
     other = make_spell()
     other.clusters = {name: make_clusters(name="other") for name in other.clusters}
     with pytest.raises(InputError, match="questions about other documents"):
@@ -158,10 +168,12 @@ def test_a_state_of_other_documents_is_refused(make_spell, scripted_sampler, mak
 
 
 def test_the_context_grows_with_the_memory(make_spell, scripted_sampler):
-    game = make_spell(tasks=[DocumentQA()], reset_success_rate=None)
+    game = make_spell(tasks=[DocumentQA()])
     rounds = play(game, scripted_sampler(skill=0.6), 4)
     documents = [round_.metrics["context_documents"] for round_ in rounds]
-    assert documents[0] < documents[1] <= documents[3] <= 8
+    # m = 2 at first; then those of up to L = 3 remembered questions beside them.
+    assert documents[0] < min(documents[1:])
+    assert max(documents) <= 2 + 3 * 2
     assert rounds[-1].metrics["remembered_examples"] > 0
     longest = max((e.request.prompt[0]["content"] for e in rounds[-1].episodes), key=len)
     assert "Example 3" in longest
@@ -173,10 +185,33 @@ def test_prompts_keep_to_their_length(make_spell, scripted_sampler):
     play(game, sampler, 3)
     prompts = [r.prompt[0]["content"] for call in sampler.calls for r in call]
     assert max(sampler.count_tokens(prompt) for prompt in prompts) <= 460
-    # Nothing fits: no question is asked, and the round says so.
-    round_ = make_spell(max_prompt_tokens=20).play(scripted_sampler(), 0)
+    # Nothing fits: no question is asked, and the round says so, as does the preview.
+    game = make_spell(max_prompt_tokens=20)
+    round_ = game.play(scripted_sampler(), 0)
     assert round_.episodes == []
     assert "no question of 0 was informative" in round_.alarms[-1]
+    with pytest.raises(
+        InputError, match="max_prompt_tokens: got 20, of which the prompt of docume"
+    ):
+        game.preview(sampler.count_tokens, None)
+
+
+def test_the_preview_tells_of_documents_and_checks_the_context(make_spell, scripted_sampler):
+    count_tokens = scripted_sampler().count_tokens
+    game = make_spell(max_prompt_tokens=460)
+    report = game.preview(count_tokens, 460)
+    # 8 words each with the line `Document 1:` or the like around them, and a line break.
+    assert list(report) == ["document_qa: shown", "multiple_choice: shown"]
+    assert report["document_qa: shown"].startswith("24 documents in 3 clusters; ")
+    assert "never shown" not in report["document_qa: shown"]
+    with pytest.raises(InputError, match="max_prompt_tokens: got 460, expected at most 459"):
+        game.preview(count_tokens, 459)
+    long = game.clusters["document_qa"][0].documents[0]
+    game.player.document_tokens[("document_qa", long.id)] = 10_000
+    told = game.preview(count_tokens, None)["document_qa: shown"]
+    assert "to 10,000 each" in told
+    assert "; 1 over " in told
+    assert told.endswith("never shown")
 
 
 def test_too_few_questions_are_trained_with_smaller_advantages(make_spell, scripted_sampler):

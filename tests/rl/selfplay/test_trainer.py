@@ -108,6 +108,29 @@ def test_a_round_without_an_episode_of_the_policy_is_survived(prepare, tmp_path)
     assert step["cost/num_sampled_completions"] == 2
 
 
+class PausingGame(FrozenGame):
+    """Every second round, from the first on, is empty."""
+
+    def play(self, sample, step):
+        if step % 2 == 0:
+            return Round(episodes=[], metrics={}, alarms=["no question"])
+        request = Request(key="ask", role="asker", prompt="1+", num_samples=1)
+        [[answered]] = sample([request])
+        episode = make_episode(request, 0, answered, reward=1.0, advantage=1.0)
+        return Round(episodes=[episode], metrics={}, alarms=[])
+
+
+def test_an_empty_round_is_survived(prepare, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        train(prepare(instance=PausingGame(), max_steps=2))
+    empty, played = metrics_of(tmp_path / "run")
+    assert (empty["grad_norm"], empty["loss"]) == (0, 0)
+    assert played["grad_norm"] > 0
+    assert [line["selfplay/num_trained"] for line in (empty, played)] == [0, 1]
+    assert "step 1: nothing is trained" in caplog.text
+    assert "step 2: nothing is trained" not in caplog.text
+
+
 def metrics_of(folder):
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [line for line in lines if "loss" in line]
