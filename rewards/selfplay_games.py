@@ -95,6 +95,7 @@ def build_spell(
 
 def build_r_zero(
     *,
+    preset: str = "paper",
     prompts: str | None = None,
     challenger: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -103,6 +104,7 @@ def build_r_zero(
     """Build R-Zero's game (`rl.selfplay.r_zero`).
 
     Args:
+        preset: "paper" or "reference_code", for the challenger's reward and the choice of problems.
         prompts: A folder of one's own prompt files.
         challenger: Settings of `rewards.selfplay_questioner.UncertaintyChallenge`.
         seed: Not used: the game draws nothing itself.
@@ -112,8 +114,10 @@ def build_r_zero(
         InputError: If a name is unknown or a value breaks its rule.
     """
     return RZero(
-        challenge_reward=from_settings(UncertaintyChallenge, "challenger", challenger or {}),
-        settings=from_settings(RZeroSettings, "r_zero", settings),
+        challenge_reward=from_settings(
+            UncertaintyChallenge, "challenger", {"preset": preset, **(challenger or {})}
+        ),
+        settings=from_settings(RZeroSettings, "r_zero", {"preset": preset, **settings}),
         prompts=prompts,
     )
 

@@ -2,7 +2,8 @@
 
 Source: SPELL, arXiv 2509.23863, equation 7 (`GaussianDifficulty`); R-Zero: Self-Evolving Reasoning
     LLM from Zero Data, arXiv 2508.05004, section 3 (`UncertaintyChallenge`).
-Differs: similarity of two questions is a smoothed BLEU of our own, not a library's.
+Differs: similarity of two questions is a smoothed BLEU of our own, not a library's; paper and code
+    of R-Zero are presets.
 Fails when: questions are solved half of the time because they are ambiguous, not because they are
     hard, or because the reference answer is wrong. Watch the canaries (`rl.selfplay.canaries`).
 """
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rl.errors import InputError
+from rl.errors import InputError, unknown_name
 
 _MAX_ORDER = 4
 
@@ -66,44 +67,71 @@ class GaussianDifficulty:
         return math.exp(-((success_rate - self.mu) ** 2) / (2 * self.sigma**2))
 
 
+PRESETS = ("paper", "reference_code")
+
+
 @dataclass(frozen=True, kw_only=True)
 class UncertaintyChallenge:
     """Pay questions whose answers disagree, less where a round has many alike.
 
-    r = max(0, 1 - 2 |p - 1/2| - repetition_weight |C| / B), and `bad_format` for what is no
-    question; C is the class of similar questions, B the number of questions of the round.
+    p is the share of the most common answer, C the class of similar questions, w the weight.
+
+        paper            r = max(0, 1 - 2 |p - 1/2| - w |C| / B), 0 for what is no question;
+                         B is the number of questions of the round
+        reference_code   r = min(p, 1 - p) - w |C| / B, -1 - w / B for what is no question: each
+                         of those is a class of its own; B is the number of all proposals
+
+    Source: R-Zero, arXiv 2508.05004, section 3.2. Reference code: Chengsong-Huang/R-Zero,
+        examples/reward_function/caller_penalty.py, run by scripts/questioner_train_penalty.sh.
 
     Attributes:
-        repetition_weight: Weight of the repetition penalty; 0 turns it off.
+        preset: "paper" or "reference_code".
+        repetition_weight: Weight w of the repetition penalty; 0 turns it off.
         max_distance: Two classes are joined while their mean distance 1 - BLEU is below it.
-        bad_format: Reward of what is no question.
+        bad_format: Reward of what is no question, before the penalty; None: the preset's, 0 or -1.
     """
 
+    preset: str = "paper"
     repetition_weight: float = 1.0
     max_distance: float = 0.5
-    bad_format: float = 0.0
+    bad_format: float | None = None
 
     def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise unknown_name("selfplay challenger preset", self.preset, list(PRESETS))
         if not 0 <= self.repetition_weight < math.inf or not 0 <= self.max_distance <= 1:
             raise InputError(
                 f"selfplay repetition_weight, max_distance: got {self.repetition_weight} and "
                 f"{self.max_distance}, expected at least 0, and 0..1. Use 1.0 and 0.5."
             )
 
-    def __call__(self, questions: Sequence[str], majority_ratios: Sequence[float]) -> list[float]:
-        """Reward the questions of a round.
+    def __call__(
+        self, questions: Sequence[str | None], majority_ratios: Sequence[float | None]
+    ) -> list[float]:
+        """Reward the proposals of a round.
 
         Args:
-            questions: Their texts.
-            majority_ratios: Share of the most common answer among all answers, in [0, 1].
+            questions: Their texts; None for what is no question.
+            majority_ratios: Share of the most common answer among all answers, in [0, 1]; None for
+                what is no question.
 
         Returns:
-            One reward per question, in [0, 1]; none for none.
+            One reward per proposal, at most 1; none for none.
         """
-        penalties = self.repetition_penalties(questions)
+        penalties = iter(self.repetition_penalties([q for q in questions if q is not None]))
+        if self.preset == "paper":
+            bad = 0.0 if self.bad_format is None else self.bad_format
+            return [
+                bad if ratio is None else max(0.0, 1 - 2 * abs(ratio - 0.5) - next(penalties))
+                for ratio in majority_ratios
+            ]
+        # Penalties are shares of the questions there are.
+        share = sum(question is not None for question in questions) / max(1, len(questions))
+        bad = -1.0 if self.bad_format is None else self.bad_format
+        bad -= self.repetition_weight / max(1, len(questions))
         return [
-            max(0.0, 1 - 2 * abs(ratio - 0.5) - penalty)
-            for ratio, penalty in zip(majority_ratios, penalties, strict=True)
+            bad if ratio is None else min(ratio, 1 - ratio) - next(penalties) * share
+            for ratio in majority_ratios
         ]
 
     def repetition_penalties(self, questions: Sequence[str]) -> list[float]:

@@ -2,8 +2,9 @@
 
 Source: SPELL: Self-Play Reinforcement Learning for Evolving Long-Context Language Models, arXiv
     2509.23863, equations 4 to 6. Reference code: Tongyi-Zhiwen/Qwen-Doc, folder SPELL.
-Differs: a malformed judgment does not vote, where the code lets it win; a tie is NO, as in the
-    paper, where the code takes the first.
+Differs: from the code, which takes the most common of YES, NO and malformed, of equally common ones
+    the first, and reads YES without brackets too. The paper is followed: YES needs more than half
+    of all judgments, so that a tie is NO and a malformed judgment is none for YES.
 Fails when: questioner, responder and verifier agree on a wrong reference answer; max() can only add
     false positives. Watch the canaries (`rl.selfplay.canaries`).
 """
@@ -36,19 +37,19 @@ def read_verdict(text: str) -> int | None:
 def majority_verdict(verdicts: Sequence[int | None]) -> int | None:
     """Vote over the G judgments of one answer.
 
-    v = 1 if #YES > #valid / 2 else 0; None if #valid < G / 2
+    v = 1 if #YES > G / 2 else 0
+
+    Source: SPELL, equation 4.
 
     Args:
-        verdicts: 1, 0 or None (malformed), one per judgment.
+        verdicts: 1, 0 or None (malformed), one per judgment; all of them count in G.
 
     Returns:
-        1 or 0; a tie is 0. None if less than half of the judgments are valid, and of no judgments:
-        then the rule check stands.
+        1 or 0; a tie is 0. None of no judgments: then the rule check stands.
     """
-    valid = [verdict for verdict in verdicts if verdict is not None]
-    if not valid or len(valid) < len(verdicts) / 2:
+    if not verdicts:
         return None
-    return int(sum(valid) > len(valid) / 2)
+    return int(verdicts.count(1) > len(verdicts) / 2)
 
 
 @dataclass(frozen=True, kw_only=True)

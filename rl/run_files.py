@@ -1,7 +1,6 @@
 """The files a run leaves: settings, metrics, rollouts, checkpoints, summary."""
 
 import dataclasses
-import gzip
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from rl.errors import InputError
 from rl.grouping import VisitKey
+from rl.rollout_files import write_rollout_file
 from rl.scoring import ScoredGroup
 from rl.versions import git_commit, library_versions
 
@@ -134,11 +134,13 @@ class RunFiles:
         self.write_rollout_lines(step, _rollout_lines(step, scored_groups, advantages))
 
     def write_rollout_lines(self, step: int, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Write the rollouts of a generation batch, one line each, first used in this step."""
+        """Write the rollouts of a generation batch, one line each, first used in this step.
+
+        A long prompt is on the first line of its `prompt_id` only (`rl.rollout_files`).
+        """
         self.rollouts_dir.mkdir(parents=True, exist_ok=True)
         path = self.rollouts_dir / f"step_{step:06d}.jsonl.gz"
-        with gzip.open(path, "wt", encoding="utf-8") as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
+        write_rollout_file(path, lines)
 
     def write_summary(self, summary: Mapping[str, Any]) -> Path:
         """Write the run's result: metrics before and after where evaluated, and what it cost."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl.errors import InputError, exit_on_bad_input
-from rl.json_lines import read_json_lines
+from rl.rollout_files import read_rollout_file
 
 if TYPE_CHECKING:
     from rewards.contract import Finding
@@ -157,11 +157,10 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each line with the place it stands in; a bad line is an error that names it."""
     if not path.is_file():
         raise InputError(f"--groups: got {path}, expected an existing file. Check the path.")
-    with path.open("rb") as file:
-        for number, row, line in read_json_lines(file, path):
-            if not isinstance(row, dict):
-                raise bad_line(f"{path} line {number}", line)
-            yield f"{path} line {number}", row
+    for number, row, line in read_rollout_file(path):
+        if not isinstance(row, dict):
+            raise bad_line(f"{path} line {number}", line)
+        yield f"{path} line {number}", row
 
 
 def bad_line(where: str, value: object) -> InputError:

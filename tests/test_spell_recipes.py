@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rl.recipe import load_recipe
+from rl.selfplay.run_settings import read_selfplay
 from rl.selfplay.spell_settings import SpellSettings
 
 FOLDER = Path(__file__).parents[1] / "recipes" / "spell"
@@ -28,7 +29,9 @@ def test_a_round_fits_into_the_rows(name):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "testbed" not in name])
 def test_the_game_is_the_published_one(name):
-    _, given = read_game(name)
+    settings, given = read_game(name)
+    # What the authors' scripts train with; the paper's equation 10 weighs roles alike.
+    assert read_selfplay(settings["selfplay"]).role_mean == "pooled"
     given.pop("thinking", None)  # a matter of the model
     published = SpellSettings()
     assert {key: getattr(published, key) for key in given} == given

@@ -16,7 +16,7 @@ import yaml
 from rl.data import Prompt, load_prompts
 from rl.errors import InputError
 from rl.evaluation.problems import Problem
-from rl.json_lines import read_json_lines
+from rl.rollout_files import read_rollout_file
 
 # A shorter text, such as 1+2=, may be the end of another problem.
 MIN_CONTAINED_CHARACTERS = 40
@@ -101,9 +101,7 @@ def read_train_prompts(run_dir: Path) -> list[str]:
     if rollouts and not Path(dataset).expanduser().is_file():
         prompts: dict[str, None] = {}
         for path in rollouts:
-            with path.open("rb") as file:
-                lines = read_json_lines(file, path)
-                prompts |= dict.fromkeys(str(line.value["prompt"]) for line in lines)
+            prompts |= dict.fromkeys(str(line.value["prompt"]) for line in read_rollout_file(path))
         return list(prompts)
     if not dataset:
         raise InputError(

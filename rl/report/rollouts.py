@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rl.errors import InputError
-from rl.json_lines import read_json_lines
 from rl.report.curves import choose_evenly
 from rl.report.folders import ReportedRun, read_whole_lines
+from rl.rollout_files import read_rollout_file
 
 MAX_STEPS = 20
 MAX_ROLLOUTS = 2000
@@ -106,8 +106,7 @@ def choose_rollouts(
     found, unreadable = [], []
     for step, path in chosen.items():
         try:
-            with path.open("rb") as file:
-                lines = [line.value for line in read_json_lines(file, path)]
+            lines = [line.value for line in read_rollout_file(path)]
         except InputError:
             unreadable.append(f"The rollouts of step {step} are damaged or still being written.")
             continue

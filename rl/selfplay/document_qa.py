@@ -1,9 +1,10 @@
 """Questions over several documents, answered in a few words.
 
-Source: SPELL, arXiv 2509.23863, general document QA; reference code: Tongyi-Zhiwen/Qwen-Doc.
-Differs: the reference has to be found as whole words, so that 6 is not in 16 (`match="substring"`
-    is the code's rule); an answer has a greatest length, and may be refused for naming several
-    candidates.
+Source: SPELL, arXiv 2509.23863, general document QA. Reference code: Tongyi-Zhiwen/Qwen-Doc,
+    SPELL/verl/verl/utils/reward_score/docqa.py with its scripts' DOC_QA_METRIC=sub_em_strict.
+Differs: punctuation of every script is dropped, not ASCII's alone. Stricter than published, and off
+    unless set: `match="words"`, `max_answer_words`, `refuse_candidates`.
+Fails when: an answer lists candidates, or holds the reference by chance (6 is in 16).
 """
 
 import random
@@ -22,7 +23,11 @@ from rl.selfplay.proposals import (
 )
 from rl.selfplay.tasks import PlainTask, normalize_text, read_final_answer
 
-MATCHES = ("words", "substring")
+MATCHES = ("substring", "words")
+# Thai, Lao, Burmese, Khmer; kana, Chinese characters.
+_WITHOUT_SPACES = re.compile(
+    r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])"
+)
 _BETWEEN_CANDIDATES = re.compile(r"\bor\b|[;/|\n]", re.IGNORECASE)
 
 
@@ -33,15 +38,16 @@ class DocumentQA(PlainTask):
     Attributes:
         max_reference_tokens: A reference answer of more tokens drops its question, without a
             penalty.
-        max_answer_words: An answer of more words is wrong, whatever it contains.
-        match: "words": the reference's words stand in the answer one after the other;
-            "substring": its characters do.
+        max_answer_words: An answer of more words is wrong, whatever it contains; None: no limit.
+        match: "substring": the reference's characters stand in the answer one after the other;
+            "words": its words do, so that 6 is not in 16. In scripts without spaces between words
+            each character is one.
         refuse_candidates: Whether an answer that names several candidates ("7 or 8") is wrong.
     """
 
     max_reference_tokens: int = 40
-    max_answer_words: int = 100
-    match: str = "words"
+    max_answer_words: int | None = None
+    match: str = "substring"
     refuse_candidates: bool = False
     name: str = "document_qa"
     chance: float = 0.0
@@ -49,7 +55,7 @@ class DocumentQA(PlainTask):
     def __post_init__(self) -> None:
         if self.match not in MATCHES:
             raise unknown_name("selfplay document_qa match", self.match, list(MATCHES))
-        if self.max_reference_tokens < 1 or self.max_answer_words < 1:
+        if self.max_reference_tokens < 1 or (self.max_answer_words or 1) < 1:
             raise InputError(
                 "selfplay document_qa max_reference_tokens, max_answer_words: got "
                 f"{self.max_reference_tokens} and {self.max_answer_words}, expected at least 1. "
@@ -84,13 +90,20 @@ class DocumentQA(PlainTask):
             (1.0, 0.0)
         """
         ours, theirs = normalize_text(answer), normalize_text(reference)
-        if not theirs or len(ours.split()) > self.max_answer_words:
+        if self.match == "words":
+            ours, theirs = _as_words(ours), _as_words(theirs)
+        is_long = self.max_answer_words is not None and len(ours.split()) > self.max_answer_words
+        if not theirs.strip() or is_long:
             return 0.0
         if self.refuse_candidates and _num_candidates(answer) > max(1, _num_candidates(reference)):
             return 0.0
-        if self.match == "words":
-            ours, theirs = f" {ours} ", f" {theirs} "
         return float(theirs in ours)
+
+
+def _as_words(text: str) -> str:
+    """One space around each word, and around each character of a script without spaces."""
+    words = _WITHOUT_SPACES.sub(r" \1 ", text).split()
+    return f" {' '.join(words)} "
 
 
 def _num_candidates(text: str) -> int:

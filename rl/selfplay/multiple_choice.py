@@ -1,8 +1,10 @@
 """Questions with four options, answered with a letter.
 
-Source: SPELL, arXiv 2509.23863, multiple choice; reference code: Tongyi-Zhiwen/Qwen-Doc.
+Source: SPELL, arXiv 2509.23863, multiple choice. Reference code: Tongyi-Zhiwen/Qwen-Doc,
+    SPELL/verl/verl/utils/reward_score/long.py.
 Differs: the letter that the questioner is told to make right takes turns, and the options are
-    shuffled (seeded) after it; in the code the letter was never filled in.
+    shuffled (seeded) after it; in the code the letter was never filled in. A letter has to stand
+    alone: the code reads B from "the answer is Berlin".
 """
 
 import random
@@ -10,11 +12,17 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from rl.answers import extract_answer
 from rl.selfplay.proposals import BAD_FORMAT, Proposal, Rejected, last_json_object, text_field
 from rl.selfplay.tasks import normalize_text, read_final_answer
 
 LETTERS = "ABCD"
-_LETTER = re.compile(r"(?:(?:option|choice)\b)?[\s(\[*]*([A-D])(?![A-Za-z])", re.IGNORECASE)
+# A small letter that nothing marks as an option is an article.
+_LETTER = re.compile(
+    r"(?i:(?:the )?(?:option|choice|letter)\b)?[\s(\[*]*([A-D])(?![\w'\u2019-])"
+    r"|(?i:(?:the )?(?:option|choice|letter))[\s*]+([a-d])(?!\w)"
+    r"|[\s*]*[(\[]?([a-d])(?:[)\]]|[\s*.]*$)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,16 +74,20 @@ class MultipleChoice:
         return f"{answer}. {proposal.options[answer]}" if answer in proposal.options else answer
 
     def read_answer(self, text: str) -> str | None:
-        """The letter at the start of what follows the last "answer is".
+        r"""The letter of the last box, or at the start of what follows the last "answer is".
 
         Example:
             >>> task = MultipleChoice()
-            >>> task.read_answer("The answer is (b) Rome."), task.read_answer("The answer is Rome")
-            ('B', None)
+            >>> task.read_answer("The answer is (b) Rome."), task.read_answer(r"So \boxed{B}.")
+            ('B', 'B')
+            >>> task.read_answer("The answer is Rome"), task.read_answer("The answer is a city")
+            (None, None)
         """
-        answer = read_final_answer(text)
-        letter = _LETTER.match(answer) if answer is not None else None
-        return letter[1].upper() if letter else None
+        boxed = extract_answer(text, methods=("boxed",), choices=LETTERS)
+        if boxed is not None:
+            return boxed
+        letter = _LETTER.match(read_final_answer(text) or "")
+        return (letter[1] or letter[2] or letter[3]).upper() if letter else None
 
     def rule_check(self, answer: str, reference: str) -> float:
         """1.0 if both are the same letter."""

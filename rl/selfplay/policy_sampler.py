@@ -1,6 +1,7 @@
 """Samples a game's requests with the run's engine: each rank a share, all ranks get everything."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -92,24 +93,91 @@ class PolicySampler:
     def _sample(
         self, engine: RolloutEngine, requests: Sequence[Request], num_samples: int
     ) -> list[tuple[str, list[Sample], list[str]]]:
+        """Sample requests of one size; every rank gets all of them."""
         rank, num_ranks = self.accelerator.process_index, self.accelerator.num_processes
-        # Sampling from a sharded model is collective, so ranks sample as many prompts; a share that
-        # falls short samples the first request again, and drops it.
-        places = range(rank, -(-len(requests) // num_ranks) * num_ranks, num_ranks)
-        mine = [requests[place % len(requests)] for place in places]
-        groups = engine.generate(
-            [tokenize_prompt(request.prompt, self.tokenizer) for request in mine],
-            num_samples,
-            [derive_seed(self.seed, self.step, request.key) for request in mine],
-        )
-        own = [
-            (request.key, group, self._decode(group))
-            for place, request, group in zip(places, mine, groups, strict=True)
-            if place < len(requests)
-        ]
-        return gather_object(own)
+        own: list[tuple[int, int, list[Sample], list[str]]] = []
+        for share in share_out(len(requests), num_samples, rank, num_ranks):
+            mine = [requests[number] for number in share.requests]
+            groups = engine.generate(
+                [tokenize_prompt(request.prompt, self.tokenizer) for request in mine],
+                share.num_samples,
+                [derive_seed(self.seed, self.step, request.key) for request in mine],
+                share.first_sample,
+            )
+            for number, group in zip(share.requests, groups, strict=True):
+                kept = group[: share.num_kept]
+                own.append((number, share.first_sample, kept, self._decode(kept)))
+        found: dict[str, tuple[list[Sample], list[str]]] = {}
+        for number, _, samples, texts in sorted(gather_object(own), key=lambda part: part[:2]):
+            known = found.setdefault(requests[number].key, ([], []))
+            known[0].extend(samples)
+            known[1].extend(texts)
+        return [(key, *known) for key, known in found.items()]
 
     def _decode(self, samples: Sequence[Sample]) -> list[str]:
         return self.tokenizer.batch_decode(
             [sample.completion_ids for sample in samples], skip_special_tokens=True
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What a rank samples in one call of its engine.
+
+    Attributes:
+        requests: Numbers of the requests.
+        first_sample: Number of the first sample of each.
+        num_samples: Samples of each.
+        num_kept: The first of them that count; the others are another rank's, or nobody's.
+    """
+
+    requests: Sequence[int]
+    first_sample: int
+    num_samples: int
+    num_kept: int
+
+
+def share_out(num_requests: int, num_samples: int, rank: int, num_ranks: int) -> list[Share]:
+    """Share out requests of as many samples each, so that ranks sample as much, or nearly.
+
+    As many requests as the ranks can take evenly are dealt out whole, since samples of a request
+    share its prompt. Of each of the remaining r < num_ranks the samples are cut into
+    num_ranks // r parts. Sampling from a sharded model is collective, so the calls of all ranks are
+    alike in number and size; a rank without a part samples one again, and drops it.
+
+    Args:
+        num_requests: At least 1.
+        num_samples: Of each request, at least 1.
+        rank: Whose share, from 0.
+        num_ranks: At least 1.
+
+    Returns:
+        One or two calls. Over all ranks what is kept is each sample of each request once.
+
+    Example:
+        >>> [share_out(1, 256, rank, 2)[0].first_sample for rank in (0, 1)]
+        [0, 128]
+    """
+    num_dealt = num_requests // num_ranks * num_ranks
+    shares = []
+    if num_dealt:
+        dealt = range(rank, num_dealt, num_ranks)
+        shares.append(
+            Share(requests=dealt, first_sample=0, num_samples=num_samples, num_kept=num_samples)
+        )
+    num_left = num_requests - num_dealt
+    if num_left:
+        size = -(-num_samples // (num_ranks // num_left))
+        num_parts = -(-num_samples // size)
+        has_part = rank < num_left * num_parts
+        request, part = divmod(rank if has_part else 0, num_parts)
+        first = part * size
+        shares.append(
+            Share(
+                requests=[num_dealt + request],
+                first_sample=first,
+                num_samples=size,
+                num_kept=min(size, num_samples - first) if has_part else 0,
+            )
+        )
+    return shares

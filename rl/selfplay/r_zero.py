@@ -6,11 +6,16 @@ answers disagree, the solver for the pseudo-label, on problems that are neither 
 hard. Nobody judges, and nothing is remembered.
 
 Source: R-Zero: Self-Evolving Reasoning LLM from Zero Data, arXiv 2508.05004, section 3. Reference
-    code: Chengsong-Huang/R-Zero.
+    code: Chengsong-Huang/R-Zero at 5699329.
 Differs: one policy plays both roles and is updated on both in every round, where the paper trains
-    two models in turn; the answers that measure a problem are the ones the solver is trained on;
-    problems come as JSON; answers are the same if their canonical keys are (`rl.answer_keys`), so
-    that all ranks find the same classes.
+    two models in turn; all problems of a round are one group of the challenger's, where the code
+    has groups of 4; the answers that measure a problem are the ones the solver is trained on;
+    problems come as JSON, without the challenger's own answer; answers are the same if their
+    canonical keys are (`rl.answer_keys`), so that all ranks find the same classes.
+    `preset="reference_code"` chooses problems as the code does: the share of their majority is
+    taken of the answers that could be read, and lies between 0.3 and 0.8. In the challenger's
+    reward that share is of all answers in paper and code; its presets are in
+    `rewards.selfplay_questioner.UncertaintyChallenge`.
 """
 
 import math
@@ -23,7 +28,7 @@ from typing import Any, Protocol
 
 from rl.answer_keys import answer_key
 from rl.answers import extract_answer
-from rl.errors import InputError
+from rl.errors import InputError, unknown_name
 from rl.selfplay.advantages import batch_advantages, group_advantages
 from rl.selfplay.duplicates import near_duplicates
 from rl.selfplay.game import Answered, Episode, Prompt, Request, Round, Sampler, make_episode
@@ -31,16 +36,16 @@ from rl.selfplay.proposals import last_json_object, text_field
 from rl.selfplay.templates import R_ZERO_SLOTS, Templates
 
 ROLES = ("challenger", "solver")
+# Preset -> smallest and largest share of a majority to learn from. The paper's |p - 1/2| <= 1/4 of
+# ten answers is 3 to 7 of them.
+INFORMATIVE = {"paper": (0.3, 0.7), "reference_code": (0.3, 0.8)}
 
 
 class ChallengeReward(Protocol):
     """What problems pay, such as `rewards.selfplay_questioner.UncertaintyChallenge`."""
 
-    @property
-    def bad_format(self) -> float: ...  # noqa: D102
-
     def __call__(  # noqa: D102
-        self, questions: Sequence[str], majority_ratios: Sequence[float]
+        self, questions: Sequence[str | None], majority_ratios: Sequence[float | None]
     ) -> list[float]: ...
 
 
@@ -49,39 +54,51 @@ class RZeroSettings:
     """Settings of `RZero`.
 
     Attributes:
+        preset: "paper" or "reference_code": which of its problems the solver is trained on.
         num_proposals: Problems written in a round.
         num_questions: Most problems of a round the solver is trained on.
         group_size: Answers per problem, m.
-        min_majority_ratio: A problem with a less common majority is too hard, or badly put.
-        max_majority_ratio: A problem with a more common one is too easy.
+        min_majority_ratio: A problem with a less common majority is too hard, or badly put; None:
+            the preset's.
+        max_majority_ratio: A problem with a more common one is too easy; None: the preset's.
         min_challenger_std: Problems whose rewards deviate less are not trained.
         near_duplicate_threshold: Alarm if more than half of the problems repeat another one.
         chat: Whether prompts are chat messages, or plain text.
         thinking: Whether the chat template opens a thought, so that a completion starts within it.
     """
 
+    preset: str = "paper"
     num_proposals: int = 256
     num_questions: int = 128
     group_size: int = 10
-    min_majority_ratio: float = 0.3
-    max_majority_ratio: float = 0.7
+    min_majority_ratio: float | None = None
+    max_majority_ratio: float | None = None
     min_challenger_std: float = 1e-3
     near_duplicate_threshold: float = 0.8
     chat: bool = True
     thinking: bool = False
 
     def __post_init__(self) -> None:
+        if self.preset not in INFORMATIVE:
+            raise unknown_name("selfplay r_zero preset", self.preset, list(INFORMATIVE))
         for name in ("num_proposals", "num_questions", "group_size"):
             if getattr(self, name) < 2:
                 raise InputError(
                     f"selfplay {name}: got {getattr(self, name)}, expected at least 2. Raise it."
                 )
-        if not 0 <= self.min_majority_ratio <= self.max_majority_ratio <= 1:
+        low, high = self.informative
+        if not 0 <= low <= high <= 1:
             raise InputError(
-                "selfplay min_majority_ratio, max_majority_ratio: got "
-                f"{self.min_majority_ratio} and {self.max_majority_ratio}, expected "
+                f"selfplay min_majority_ratio, max_majority_ratio: got {low} and {high}, expected "
                 "0 <= min <= max <= 1. Correct them."
             )
+
+    @property
+    def informative(self) -> tuple[float, float]:
+        """Smallest and largest share of a majority to learn from."""
+        low, high = INFORMATIVE[self.preset]
+        given = self.min_majority_ratio, self.max_majority_ratio
+        return low if given[0] is None else given[0], high if given[1] is None else given[1]
 
 
 @dataclass(kw_only=True)
@@ -131,16 +148,14 @@ class RZero:
         )
         [written] = sample([request])
         problems = self._solve([self._read_question(answered) for answered in written], sample)
-        pays = self.challenge_reward(
-            [problem.question for problem in problems],
-            [problem.majority_ratio for problem in problems],
+        by_number = {problem.number: problem for problem in problems}
+        found = [by_number.get(number) for number in range(len(written))]
+        rewards = self.challenge_reward(
+            [problem and problem.question for problem in found],
+            [problem and problem.majority_ratio for problem in found],
         )
-        rewards = [self.challenge_reward.bad_format] * len(written)
-        for problem, reward in zip(problems, pays, strict=True):
-            rewards[problem.number] = reward
         kept = [p for p in problems if self._is_informative(p)]
         trained = {problem.number for problem in kept[: self.settings.num_questions]}
-        by_number = {problem.number: problem for problem in problems}
         advantages = batch_advantages(rewards, min_std=self.settings.min_challenger_std)
         episodes = [
             make_episode(
@@ -149,14 +164,10 @@ class RZero:
                 answered,
                 reward=rewards[number],
                 advantage=advantages[number],
-                answer=by_number[number].question if number in by_number else None,
-                rewards={
-                    "majority_ratio": by_number[number].majority_ratio
-                    if number in by_number
-                    else None
-                },
+                answer=problem and problem.question,
+                rewards={"majority_ratio": problem and problem.majority_ratio},
             )
-            for number, answered in enumerate(written)
+            for number, (answered, problem) in enumerate(zip(written, found, strict=True))
         ]
         for problem in problems:
             episodes += self._solver_episodes(problem, problem.number in trained)
@@ -214,8 +225,12 @@ class RZero:
         return found
 
     def _is_informative(self, problem: _Problem) -> bool:
-        low, high = self.settings.min_majority_ratio, self.settings.max_majority_ratio
-        return low <= problem.majority_ratio <= high and len(set(problem.rewards)) > 1
+        low, high = self.settings.informative
+        share = problem.majority_ratio
+        if self.settings.preset == "reference_code":
+            num_read = sum(answer is not None for answer in problem.answers)
+            share = share * len(problem.answers) / max(1, num_read)
+        return low <= share <= high and len(set(problem.rewards)) > 1
 
     def _solver_episodes(self, problem: _Problem, is_trained: bool) -> list[Episode]:
         advantages: list[float | None] = [None] * len(problem.rewards)

@@ -15,8 +15,8 @@ class SelfPlaySettings:
     Attributes:
         game: Name of the game (`rewards.GAMES`).
         role_weights: Role -> weight in the loss, 1 where not named.
-        role_mean: Whether tokens are averaged within each role ("per_role") or over all roles
-            ("pooled").
+        role_mean: Whether tokens are averaged over all roles ("pooled") or within each role
+            ("per_role"); see `rl.selfplay.role_weights.role_scales`.
         frozen_policy: Whether a second copy of the model is kept as it was at the start, for the
             canaries; takes the memory of one more model on every device.
         game_settings: All other settings.
@@ -24,7 +24,7 @@ class SelfPlaySettings:
 
     game: str
     role_weights: dict[str, float] = field(default_factory=dict)
-    role_mean: str = "per_role"
+    role_mean: str = "pooled"
     frozen_policy: bool = False
     game_settings: dict[str, Any] = field(default_factory=dict)
 

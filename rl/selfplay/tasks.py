@@ -6,6 +6,7 @@ A task is one file of this folder; its prompts are text files in `prompts/<name>
 import random
 import re
 import string
+import unicodedata
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
@@ -26,7 +27,7 @@ TASKS: dict[str, str] = {
 _MARKER = re.compile(r"\banswer(?:[ \t]{1,4}is\b|[ \t]{0,4}\*{0,4}[ \t]{0,4}:)", re.IGNORECASE)
 _BOX = re.compile(r"\\boxed\{(.{1,1000})\}")
 _MAX_ANSWER_CHARACTERS = 2000
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_PUNCTUATION = frozenset(string.punctuation)
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 
 
@@ -126,11 +127,16 @@ def read_final_answer(text: str) -> str | None:
 def normalize_text(text: str) -> str:
     """Lower case, without punctuation and the articles a, an, the; one space between words.
 
-    Source: the usual normalisation of SQuAD and HotpotQA, which the paper takes over.
+    Source: the usual normalisation of SQuAD and HotpotQA, which the paper takes over. Differs:
+        punctuation of every script goes.
 
     Example:
         >>> normalize_text("The  U.S.  Senate's")
         'us senates'
     """
-    text = text.lower().translate(_PUNCTUATION)
+    text = "".join(
+        letter
+        for letter in text.lower()
+        if letter not in _PUNCTUATION and unicodedata.category(letter)[0] != "P"
+    )
     return " ".join(_ARTICLE.sub(" ", text).split())

@@ -32,9 +32,9 @@ class SelfPlayGRPOTrainer(RolloutGRPOTrainer):
     round that trains nothing, or is empty, makes a step with a gradient of zero on every rank.
 
     Loss: TRL's with loss type dapo, a sum over tokens / all N tokens. An episode's advantage is
-    multiplied with its role's scale: with `role_mean` "per_role" that of `role_scales`, so that the
-    loss is the sum over roles of weight * mean over the role's tokens (SPELL, equation 10);
-    with "pooled" the weight alone (its code).
+    multiplied with its role's scale (`role_scales`): with `role_mean` "pooled" its weight alone, as
+    in the runs of SPELL's authors; with "per_role" so that the loss is the sum over roles of
+    weight * mean over the role's tokens (its equation 10).
 
     Overridden, with TRL 1.16's signatures: `_generate_and_score_completions` (a round gives the
     rows), `_generate_single_turn` (their completions), `_calculate_rewards` (their rewards), and
@@ -43,7 +43,7 @@ class SelfPlayGRPOTrainer(RolloutGRPOTrainer):
     Args:
         game: What is played.
         role_weights: Role -> weight, 1 where not named.
-        role_mean: "per_role" or "pooled".
+        role_mean: "pooled" or "per_role".
         frozen_engine: Samples under the policy the run started from, for the game's canaries.
         kwargs: As for `RolloutGRPOTrainer`.
     """
@@ -53,7 +53,7 @@ class SelfPlayGRPOTrainer(RolloutGRPOTrainer):
         *args: Any,
         game: Game,
         role_weights: Mapping[str, float] | None = None,
-        role_mean: str = "per_role",
+        role_mean: str = "pooled",
         frozen_engine: RolloutEngine | None = None,
         **kwargs: Any,
     ) -> None:

@@ -1,11 +1,12 @@
 """Launch real training runs as a user does: one process, several ranks, or under Accelerate."""
 
-import gzip
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+from rl.rollout_files import read_rollout_file
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -57,8 +58,7 @@ def read_rollouts(output_dir):
     """All rollout lines of a run, in an order that does not depend on the ranks."""
     lines = []
     for path in sorted((output_dir / "rollouts").glob("step_*.jsonl.gz")):
-        with gzip.open(path, "rt") as file:
-            lines += [json.loads(line) for line in file]
+        lines += [line.value for line in read_rollout_file(path)]
     return sorted(lines, key=lambda line: (line["step"], line["visit"], line["rollout"]))
 
 

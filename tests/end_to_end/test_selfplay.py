@@ -28,6 +28,8 @@ def steps(output_dir):
 
 
 def test_ranks_and_micro_batches_change_nothing(recipe, tmp_path, settings):
+    # Three requests for two ranks: the samples of the third are shared.
+    settings = settings | {"selfplay": {**settings["selfplay"], "num_askers": 3}}
     layouts = {"one": (one_process(), 8), "two": (ranks(2), 4), "whole": (one_process(), 32)}
     runs = {
         name: launch(
@@ -39,7 +41,7 @@ def test_ranks_and_micro_batches_change_nothing(recipe, tmp_path, settings):
         for name, (launcher, rows) in layouts.items()
     }
     lines = {name: read_rollouts(folder) for name, folder in runs.items()}
-    assert len(lines["one"]) == 4 + 24
+    assert len(lines["one"]) == 3 + 18
     assert {line["role"] for line in lines["one"]} == {"asker", "answerer"}
     [one], [two], [whole] = (steps(folder) for folder in runs.values())
     assert one["grad_norm"] > 0

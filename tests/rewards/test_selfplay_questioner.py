@@ -48,6 +48,24 @@ def test_challenges_pay_for_disagreement():
     assert rewards == pytest.approx([0.75, 0.25, 0.0, 0.0])
     off = UncertaintyChallenge(repetition_weight=0.0)
     assert off(questions, [0.5, 0.75, 1.0, 0.0]) == [1.0, 0.5, 0.0, 0.0]
+    assert UncertaintyChallenge()([None, None], [None, None]) == [0.0, 0.0]
+    assert UncertaintyChallenge()([None, "alpha"], [None, 0.5]) == [0.0, 0.0]
+
+
+def test_challenges_as_the_reference_code_pays_them():
+    code = UncertaintyChallenge(preset="reference_code")
+    assert code([], []) == []
+    # min(p, 1 - p) less 1/5 for a class of one among five proposals, without a floor.
+    rewards = code(["alpha", None, "beta", "gamma", "delta"], [0.5, None, 0.75, 1.0, 0.0])
+    assert rewards == pytest.approx([0.3, -1.2, 0.05, -0.2, -0.2])
+    # Three alike of four proposals.
+    rewards = code(["alpha", "alpha", None, "alpha"], [0.5, 0.75, None, 0.0])
+    assert rewards == pytest.approx([-0.25, -0.5, -1.25, -0.75])
+    assert code([None], [None]) == [-2.0]
+    mild = UncertaintyChallenge(preset="reference_code", bad_format=0.0, repetition_weight=0.0)
+    assert mild([None], [None]) == [0.0]
+    with pytest.raises(InputError, match="challenger preset: got 'code', expected one of"):
+        UncertaintyChallenge(preset="code")
 
 
 def test_repetition_costs_the_share_of_the_class():

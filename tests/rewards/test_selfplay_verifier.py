@@ -32,18 +32,34 @@ def test_a_judgment_is_read_strictly(text, verdict):
     ("verdicts", "expected"),
     [
         ([], None),
-        ([None] * 8, None),
+        ([None] * 8, 0),
         ([1], 1),
         ([1] * 4 + [0] * 4, 0),  # 4 > 8 / 2 is false: a tie is NO
-        ([1] * 5 + [0] * 3, 1),
-        ([1] * 3 + [0] * 2 + [None] * 3, 1),  # 3 of 5 valid
-        ([1] * 2 + [0] * 2 + [None] * 4, 0),  # half of them valid, tied
-        ([1] * 3 + [None] * 5, None),  # 3 valid of 8
-        ([1] * 2 + [None], 1),  # 2 valid of 3
+        ([1] * 4 + [0] * 3 + [None], 0),  # and so is 4 of 8 with a malformed one
+        ([1] * 5 + [None] * 3, 1),
+        ([1] * 2 + [None], 1),  # 2 of 3
     ],
 )
-def test_malformed_judgments_do_not_vote(verdicts, expected):
+def test_votes(verdicts, expected):
     assert majority_verdict(verdicts) == expected
+
+
+def test_every_vote_of_eight_is_equation_4():
+    # #YES > 4 of 8, whatever the others are: 5 YES leave 4 ways for the other three, 6 YES 3, 7 YES
+    # 2, 8 YES 1: ten of the 45 compositions are YES.
+    votes = {
+        (yes, no): majority_verdict([1] * yes + [0] * no + [None] * (8 - yes - no))
+        for yes in range(9)
+        for no in range(9 - yes)
+    }
+    assert len(votes) == 45
+    assert sorted(key for key, vote in votes.items() if vote) == [
+        *((5, no) for no in range(4)),
+        *((6, no) for no in range(3)),
+        *((7, no) for no in range(2)),
+        (8, 0),
+    ]
+    assert set(votes.values()) == {0, 1}
 
 
 def test_the_responder_is_paid_by_rule_or_vote():

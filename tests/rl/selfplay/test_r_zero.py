@@ -18,6 +18,9 @@ QUESTIONS = {  # question -> boxed answers of the solver
 
 
 class Sampler:
+    def __init__(self, questions=QUESTIONS):
+        self.questions = questions
+
     def __call__(self, requests):
         return [
             [self.answer(request, number) for number in range(request.num_samples)]
@@ -26,12 +29,12 @@ class Sampler:
 
     def answer(self, request, number):
         if request.role == "challenger":
-            questions = [*QUESTIONS, None]
+            questions = [*self.questions, None]
             question = questions[number]
             text = "no idea" if question is None else json.dumps({"question": question})
         else:
             question = request.prompt[0]["content"].partition("\n")[0]
-            answer = QUESTIONS[question][number]
+            answer = self.questions[question][number]
             text = "I give up" if answer is None else rf"\boxed{{{answer}}}"
         return Answered(completion=text, num_tokens=len(text), truncated=False)
 
@@ -42,11 +45,11 @@ class Sampler:
         return len(text)
 
 
-def make_game(**settings):
+def make_game(preset="paper", **settings):
     values = {"num_proposals": 5, "num_questions": 2, "group_size": 4, "max_majority_ratio": 0.75}
     return RZero(
-        challenge_reward=UncertaintyChallenge(repetition_weight=0.0),
-        settings=RZeroSettings(**{**values, **settings}),
+        challenge_reward=UncertaintyChallenge(preset=preset, repetition_weight=0.0),
+        settings=RZeroSettings(preset=preset, **{**values, **settings}),
     )
 
 
@@ -72,6 +75,22 @@ def test_a_round():
     assert round_.alarms == []
 
 
+def test_a_round_of_the_reference_code():
+    # 7 is one answer of four, and one of the two that can be read: too rare for the paper's bounds,
+    # within the code's. 3 is three of four, and of three.
+    questions = {"Pick a side": ["7", None, None, "8"], "Name three": ["3", "3", "3", None]}
+    game = make_game("reference_code", num_proposals=3, max_majority_ratio=None)
+    round_ = game.play(Sampler(questions), 0)
+    challenger = [e for e in round_.episodes if e.request.role == "challenger"]
+    # min(p, 1 - p) of 1/4 and 3/4, and no problem at all.
+    assert [e.reward for e in challenger] == [0.25, 0.25, -1.0]
+    assert [e.trained for e in round_.episodes[3:]] == [True] * 4 + [False] * 4
+    paper = make_game(num_proposals=3).play(Sampler(questions), 0)
+    assert [e.trained for e in paper.episodes[3:]] == [False] * 4 + [True] * 4
+    assert RZeroSettings().informative == (0.3, 0.7)
+    assert RZeroSettings(preset="reference_code").informative == (0.3, 0.8)
+
+
 def test_nothing_to_learn_from():
     round_ = make_game(min_majority_ratio=0.9, max_majority_ratio=0.9).play(Sampler(), 0)
     assert not any(e.trained for e in round_.episodes if e.request.role == "solver")
@@ -84,3 +103,5 @@ def test_bad_settings():
         RZeroSettings(group_size=1)
     with pytest.raises(InputError, match="expected 0 <= min <= max <= 1"):
         RZeroSettings(min_majority_ratio=0.8)
+    with pytest.raises(InputError, match="r_zero preset: got 'code', expected one of"):
+        RZeroSettings(preset="code")

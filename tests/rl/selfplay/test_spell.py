@@ -278,7 +278,8 @@ def test_a_frozen_questioner_asks_what_the_policy_of_the_start_asks(make_spell, 
 def test_the_frozen_verifier_is_compared(make_spell, scripted_sampler):
     contrary = scripted_sampler(judge_skill=0.0, seed=1)
     round_ = make_spell().play(scripted_sampler(judge_skill=1.0, frozen=contrary), 0)
-    assert round_.metrics["canary/verifier_disagreement"] == 1.0
+    # One live vote is NO, like the frozen one, since two of its four judgments are malformed.
+    assert round_.metrics["canary/verifier_disagreement"] == 7 / 8
     assert any("verifier_disagreement" in alarm for alarm in round_.alarms)
     alone = make_spell().play(scripted_sampler(), 0)
     assert math.isnan(alone.metrics["canary/verifier_disagreement"])

@@ -69,19 +69,30 @@ def test_long_texts_take_no_time():
         ("Paris", "in Paris", 0.0),  # one direction only
         ("Paris", "", 0.0),
         ("Paris", "The", 0.0),  # nothing is left of it
-        ("16", "6", 0.0),  # whole words
-        ("parisian", "paris", 0.0),
+        ("16", "6", 1.0),  # characters, as published
         ("The Iliad, by Homer", "Iliad by Homer", 1.0),
-        ("word " * 101 + "Paris", "Paris", 0.0),  # too long
+        ("word " * 101 + "Paris", "Paris", 1.0),
+        ("他出生于北京。", "北京", 1.0),
+        ("北京", "「北京」", 1.0),  # punctuation of any script
+        ("他出生于南京", "北京", 0.0),
+        ("the senate\u2019s", "senate's", 1.0),
     ],
-    ids=range(9),
+    ids=range(12),
 )
 def test_cover_exact_match(answer, reference, expected):
     assert DocumentQA().rule_check(answer, reference) == expected
 
 
 def test_options_of_the_match():
-    assert DocumentQA(match="substring").rule_check("16", "6") == 1.0
+    words = DocumentQA(match="words")
+    assert words.rule_check("16", "6") == words.rule_check("parisian", "paris") == 0.0
+    assert words.rule_check("the city of Paris", "Paris") == 1.0
+    # Where no spaces stand between words, characters are words.
+    assert words.rule_check("他出生于北京。", "北京") == words.rule_check("1958年", "1958") == 1.0
+    assert words.rule_check("他出生于北京16", "6") == 0.0
+    short = DocumentQA(max_answer_words=3)
+    assert short.rule_check("a city named Paris", "Paris") == 1.0  # an article is no word
+    assert short.rule_check("one city named Paris", "Paris") == 0.0
     several = DocumentQA(refuse_candidates=True)
     assert several.rule_check("Paris or Rome", "Paris") == 0.0
     assert several.rule_check("Paris; Rome", "Paris") == 0.0
@@ -129,8 +140,25 @@ def test_normalisation():
         ("7.", 7.0),
         ("", None),
         ("seven", None),
-        ("5 or 6", None),
+        # As the published rule reads them.
+        (r"12.5\%", 12.5),
+        ("12.5 (rounded)", 12.5),
+        ("12.5% of 2020's revenue", 12.5),
+        ("approximately 12.5 million dollars", 12.5e6),
+        ("x = 3 + 4 = 7", 7.0),
+        (r"\approx 12.5", 12.5),
+        (r"\$1.2 \text{ million}", 1.2e6),
+        (r"45{,}000", 45000.0),
+        ("USD 45,000", 45000.0),
+        (r"1.25 \times 10^{6}", 1.25e6),
+        (".5", 0.5),
+        ("5 or 6", 5.0),
+        # A scale word belongs to the number it follows.
+        ("12.5 (in thousands)", 12.5),
+        # Expressions are no number.
         ("1/2", None),
+        (r"\frac{1}{2}", None),
+        ("5 - 6", None),
         ("2+2", None),
         ("9^9^9", None),
         ("__import__('os')", None),
@@ -138,9 +166,9 @@ def test_normalisation():
         ("(5", None),
         ("9" * 31, None),
         ("1e999", None),
-        ("7" + " a" * 1_000_000, None),
+        ("7" + " a" * 1_000_000, 7.0),
     ],
-    ids=range(24),
+    ids=range(38),
 )
 def test_numbers_are_read_never_evaluated(text, expected):
     assert read_number(text) == expected
@@ -164,8 +192,10 @@ def test_hostile_numbers_take_no_time():
         (12.5e9, 12.5, True),
         (125.0, 12.5, False),  # x 10 is an error
         (-12.5, 12.5, False),
-        (0.0123, 0.0119, True),  # both 0.012
-        (0.0001, 0.0004, False),  # both round to zero
+        (0.0124, 0.0129, True),  # both 0.013, rounded up
+        (0.0123, 0.0119, False),  # 0.013 and 0.012
+        (0.0001, 0.0004, False),  # nothing but rounding is left of them
+        (-0.0124, 0.0129, False),
         (0.0, 12.5, False),
         (0.0, 0.0, True),
         (float("nan"), 1.0, False),
@@ -185,6 +215,10 @@ def test_financial_questions():
     assert read(task, {"question": "Q"}) == BAD_FORMAT
     assert task.rule_check("3,000,000", "$3 million") == 1.0
     assert task.rule_check("three", "3") == 0.0
+    # A box is read wherever it stands.
+    for text in (r"So \boxed{12.5\%}.", "The answer is 12.5 (rounded).", r"Answer: \boxed{\$12.5}"):
+        assert task.rule_check(task.read_answer(text), "12.5") == 1.0
+    assert task.read_answer("12.5") is None
     assert FinancialMath(tolerance=0.1).rule_check("105", "100") == 1.0
 
 
@@ -198,11 +232,17 @@ def test_financial_questions():
         ("The answer is (b) two", "B"),
         ("The answer is **C**", "C"),
         ("The answer is option D: four", "D"),
+        ("The correct answer is the letter b", "B"),
+        ("The answer is c.", "C"),
+        (r"Hence \boxed{\text{A}}", "A"),
+        ("The answer is a city", None),
+        ("The answer is a Roman city, so B", None),
         ("The answer is Alabama", None),
+        ("The answer is C's", None),
         ("The answer is E", None),
         ("B", None),
     ],
-    ids=range(7),
+    ids=range(13),
 )
 def test_letters(text, expected):
     assert MultipleChoice().read_answer(text) == expected

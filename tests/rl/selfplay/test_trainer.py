@@ -42,7 +42,7 @@ def prepare(tmp_path, tiny_model_folder):
 
 
 def test_rows_beyond_the_episodes_count_nowhere_and_roles_are_scaled(prepare):
-    trainer = build_trainer(prepare({"role_weights": {"asker": 0.5}}))
+    trainer = build_trainer(prepare({"role_weights": {"asker": 0.5}, "role_mean": "per_role"}))
     trainer.model.train()
     rows = [row for row in trainer.train_dataset for _ in range(8)]
     trainer._prepare_inputs(rows)
