@@ -27,10 +27,11 @@ Fails when: the majority is confidently wrong; or unlike text is no other reason
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import and_
 
-from rewards.correctness import grade
+from rewards.correctness import overruled_vote
 from rewards.embedding import (
     DEFAULT_MODEL,
     MAX_TOKENS,
@@ -44,7 +45,7 @@ from rewards.novelty import cosine_similarities, novelties, positions_in_band
 from rl.answers import BOX_ONLY, extract_answer
 from rl.errors import InputError, unknown_name
 from rl.types import Group
-from rl.votes import TIE_RULES
+from rl.votes import TIE_RULES, GroupVote
 
 EMBEDDED_TEXTS = ("reasoning", "completion", "after_think")
 SELECTIONS = ("majority", "correctness")
@@ -173,9 +174,10 @@ class EvolRL:
         is_valid = self._validity(group)
         if self.preset == "paper" and not any(is_valid):
             return [-1.0] * len(is_valid)
-        is_selected = self._select(group)
-        if is_selected is None:
+        found = self._take_sides(group)
+        if found.pseudo_label is None:
             return [None] * len(is_valid)
+        is_selected = found.selected
         if self.preset == "reference_code":
             if len(is_valid) == 1:
                 return [float(is_selected[0])]
@@ -191,6 +193,16 @@ class EvolRL:
             rewards[i] = (0.5 if is_selected[i] else -1.0) + 0.5 * position
         return rewards
 
+    def vote(self, group: Group) -> GroupVote:
+        """Return the vote; of those it selects, the ones that get the upper band."""
+        found, is_valid = self._take_sides(group), self._validity(group)
+        if self.preset == "reference_code":
+            if len(is_valid) == 1:
+                return found
+            if sum(is_valid) == 1:
+                is_valid = [False] * len(is_valid)
+        return replace(found, selected=tuple(map(and_, found.selected, is_valid)))
+
     def _validity(self, group: Group) -> list[bool]:
         if self.preset == "paper":
             return [_last_box_with_digit(r.completion) is not None for r in group.rollouts]
@@ -198,18 +210,16 @@ class EvolRL:
             return [_has_digit_in_a_box(rollout.completion) for rollout in group.rollouts]
         return [rollout.answer is not None for rollout in group.rollouts]
 
-    def _select(self, group: Group) -> list[bool] | None:
-        """Tell which rollouts belong in the upper band; None if that cannot be told."""
+    def _take_sides(self, group: Group) -> GroupVote:
+        """Tell majority and minority, whether valid or not."""
         if self.selection == "correctness":
-            label = self._labels.get(group.prompt_id)
-            return None if label is None else grade(group, label)
+            return overruled_vote(group, self._labels.get(group.prompt_id))
         if self.preset == "paper":
             boxed = (replace(r, answer=_last_box_with_digit(r.completion)) for r in group.rollouts)
             group = replace(group, rollouts=tuple(boxed))
-        votes = MajorityVote(preset=self.preset, tie=self.tie)(group)
-        return None if None in votes else [vote == 1.0 for vote in votes]
+        return MajorityVote(preset=self.preset, tie=self.tie).vote(group)
 
-    def _positions(self, texts: list[str], is_majority: list[bool]) -> list[float]:
+    def _positions(self, texts: list[str], is_majority: Sequence[bool]) -> list[float]:
         """Place responses within their bands, 0.0 at the lower and 1.0 at the upper end."""
         midpoints = [_MIDPOINT] * len(texts)
         if not self.novelty or not texts:
