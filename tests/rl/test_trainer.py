@@ -121,6 +121,15 @@ def test_a_groups_weight_outlives_the_normalisation(make_trainer, weight):
     assert trainer._metrics["train"]["reward/scripted/group_weight"] == [(1 + weight) / 2]
 
 
+def test_restrain_teaches_a_group_that_no_vote_paid(make_trainer):
+    # Half of the votes agree. The second prompt's rewards are all None, as those of silence are.
+    trainer = make_trainer(advantage={"restrain": {"threshold": 0.6}}, loss_type="bnpo")
+    output = trainer._generate_and_score_completions(rows_of(trainer))
+    assert output["advantages"].tolist() == [-1.0, -1.0, -1.0, 0.0, -1.0, 0.0] + [-1.0] * 6
+    is_kept = output["completion_mask"].any(dim=1).tolist()
+    assert is_kept == [True, True, True, False, True, False] + [True] * 6
+
+
 def test_votes_that_are_not_trained_still_reach_the_reward(make_trainer):
     trainer = make_trainer(
         prompts=("1+1=",), num_generations=3, num_votes=6, per_device_train_batch_size=3
