@@ -11,10 +11,11 @@ Differs: by preset.
         the box's text. The formula alone decides: a response alone on its side, and equal
         novelties, get the lower end of the band.
     `preset="reference_code"`: all vote, as in TTRL's code (`rewards.majority_vote`), and a response
-        is valid if a digit stands between any `\boxed{` and the next `}`. Similarities are clipped
-        to [0, 1]. A response alone on its side gets the upper end of its band, equal novelties the
-        middle. If only one response is valid, it gets -1 too; a group of one gets TTRL's reward.
-        The text after the first `</think>` is embedded. Special tokens are not, unlike in the code.
+        is valid if a digit stands between any `\boxed{` and the next `}` after the first
+        `</think>`. That part is embedded, without the special tokens it has in the code.
+        Similarities are clipped to [0, 1]. A response alone on its side gets the upper end of its
+        band, equal novelties the middle. If only one response is valid, it gets -1 too; a group of
+        one gets TTRL's reward.
     `preset="default"` (ours): valid is what has an answer, so \pi, letters and words count, whose
         majority the code punishes; classes of equal answers vote; if nobody answers, nothing is
         scored. A response alone on its side, and equal novelties, say nothing about novelty and get
@@ -207,7 +208,7 @@ class EvolRL:
         if self.preset == "paper":
             return [_last_box_with_digit(r.completion) is not None for r in group.rollouts]
         if self.preset == "reference_code":
-            return [_has_digit_in_a_box(rollout.completion) for rollout in group.rollouts]
+            return [_has_digit_in_a_box(_after_think(r.completion)) for r in group.rollouts]
         return [rollout.answer is not None for rollout in group.rollouts]
 
     def _take_sides(self, group: Group) -> GroupVote:
@@ -242,8 +243,7 @@ class EvolRL:
         part = completion
         kind = self.embedded_text or _RULES[self.preset].embedded_text
         if kind == "after_think":
-            _, closed, rest = completion.partition("</think>")
-            part = rest if closed else completion
+            part = _after_think(completion)
         elif kind == "reasoning":
             part = _reasoning(completion)
         return part if part.strip() else completion
@@ -261,6 +261,11 @@ class EvolRL:
             device=self.embedder_device,
             max_tokens=self.max_embedding_tokens,
         )
+
+
+def _after_think(text: str) -> str:
+    _, closed, rest = text.partition("</think>")
+    return rest.strip() if closed else text
 
 
 def _reasoning(text: str) -> str:

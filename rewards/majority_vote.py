@@ -4,16 +4,18 @@ Source: TTRL: Test-Time Reinforcement Learning, arXiv 2504.16084, section 2.2 an
     Reference code: PRIME-RL/TTRL, verl/verl/utils/reward_score/ttrl/ttt_metrics.py (first version).
 Differs: votes are cast for classes of equal answers, not for strings; a rollout without an answer
     abstains, and without a pseudo-label nothing is scored. `preset="paper"` compares the extracted
-    strings for vote and reward. `preset="reference_code"` counts normalised strings, lets "no
-    answer" win as the empty string, and pays every answer that is equal to the winning string; our
-    normalisation and equality stand in for the code's.
+    strings for vote and reward. `preset="reference_code"` counts strings as the code normalises
+    them (`rewards.ttrl_normalization`), lets "no answer" win as the empty string, and pays every
+    answer that is equal to the winning string; our equality stands in for the code's, which can
+    hang.
 Fails when: the majority is confidently wrong, or the policy gives one answer to every prompt.
 """
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 
-from rl.answers import clean_answer, group_clusters, same_answer
+from rewards.ttrl_normalization import normalize_answer
+from rl.answers import group_clusters, same_answer
 from rl.errors import unknown_name
 from rl.types import Group
 from rl.votes import TIE_RULES, GroupVote, vote_over_classes
@@ -72,7 +74,7 @@ class MajorityVote:
             return vote_over_classes(answers, group_clusters(group), self.tie)
         if self.preset == "paper":
             return vote_over_classes(answers, _number(answers), self.tie)
-        strings = [clean_answer(answer or "") for answer in answers]
+        strings = [normalize_answer(answer or "") for answer in answers]
         found = vote_over_classes(strings, _number(strings), self.tie)
         label = found.pseudo_label
         paid = {text for text in set(strings) if text == label or same_answer(text, label)}
