@@ -26,7 +26,7 @@ TESTBED = [recipe for recipe in RECIPES if recipe.endswith(("demo.yaml", "_testb
 SELFPLAY = [name for name in RECIPES if name.startswith(("recipes/spell/", "recipes/r_zero/"))]
 LARGE = [recipe for recipe in RECIPES if recipe not in TESTBED]
 CONTROLS = [recipe for recipe in RECIPES if recipe.startswith("recipes/controls/")]
-PAPERS = [recipe for recipe in LARGE if recipe not in CONTROLS]
+PAPERS = [recipe for recipe in LARGE if recipe not in CONTROLS and "/baselines/" not in recipe]
 MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; benchmark -> epochs
     "ttrl": (
         ["qwen2.5_math_1.5b", "qwen2.5_math_7b"],
