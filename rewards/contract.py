@@ -212,6 +212,34 @@ def _memory(reward: Reward, group: Group) -> str | None:
     return None
 
 
+def _vote(reward: Any, group: Group) -> str | None:
+    """Check that a vote says what is paid; a reward without one passes."""
+    if not hasattr(reward, "vote"):
+        return None
+    found, scores = reward.vote(group), reward(group)
+    if len(found.selected) != len(scores):
+        return f"selected {len(found.selected)} values for {len(scores)} rollouts"
+    if found.pseudo_label is None and any(found.selected):
+        return "selected a rollout without a pseudo-label"
+    sides: dict[bool, list[float]] = {True: [], False: []}
+    for is_selected, score in zip(found.selected, scores, strict=True):
+        if score is not None:
+            sides[is_selected].append(score)
+    if min(sides[True], default=math.inf) < max(sides[False], default=-math.inf):
+        return "a rollout that the vote takes for right is paid less than one it does not"
+    return None
+
+
+def _group_weight(reward: Any, group: Group) -> str | None:
+    """Check the factor of a group's advantages; a reward without one passes."""
+    if not hasattr(reward, "group_weight"):
+        return None
+    weight = reward.group_weight(group)
+    if isinstance(weight, Real) and 0.0 <= float(weight) < math.inf:
+        return None
+    return f"group_weight returned {weight!r}, expected a finite number from 0 on"
+
+
 CHECKS: dict[str, Callable[[Reward, Group], str | None]] = {
     "one value per rollout": _one_value_per_rollout,
     "finite or None": _finite_or_none,
@@ -220,6 +248,8 @@ CHECKS: dict[str, Callable[[Reward, Group], str | None]] = {
     "picklable": _picklable,
     "order of rollouts plays no part": _order_plays_no_part,
     "memory is plain JSON and changes in observe alone": _memory,
+    "vote says what is paid": _vote,
+    "group weight is a factor": _group_weight,
     "trained or not plays no part": _trained_or_not,
 }
 WARNINGS = ("trained or not plays no part",)

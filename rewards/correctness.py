@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from rl.answers import group_clusters, same_answer
 from rl.types import Group
+from rl.votes import GroupVote, count_votes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,18 @@ class Correctness:
         if label is None:
             return [None] * len(group.rollouts)
         return [float(is_correct) for is_correct in grade(group, label)]
+
+    def vote(self, group: Group) -> GroupVote:
+        """Return the plain vote, with the label and whom it selects in the winner's place."""
+        return overruled_vote(group, self._labels.get(group.prompt_id))
+
+
+def overruled_vote(group: Group, label: str | None) -> GroupVote:
+    """Return the plain vote, with a label in the winner's place; None selects nobody."""
+    is_right = [False] * len(group.rollouts) if label is None else grade(group, label)
+    return GroupVote(
+        vote=count_votes(group_clusters(group)), pseudo_label=label, selected=tuple(is_right)
+    )
 
 
 def grade(group: Group, label: str) -> list[bool]:

@@ -11,10 +11,11 @@ Differs: by preset.
         the box's text. The formula alone decides: a response alone on its side, and equal
         novelties, get the lower end of the band.
     `preset="reference_code"`: all vote, as in TTRL's code (`rewards.majority_vote`), and a response
-        is valid if a digit stands between any `\boxed{` and the next `}`. Similarities are clipped
-        to [0, 1]. A response alone on its side gets the upper end of its band, equal novelties the
-        middle. If only one response is valid, it gets -1 too; a group of one gets TTRL's reward.
-        The text after the first `</think>` is embedded. Special tokens are not, unlike in the code.
+        is valid if a digit stands between any `\boxed{` and the next `}` after the first
+        `</think>`. That part is embedded, without the special tokens it has in the code.
+        Similarities are clipped to [0, 1]. A response alone on its side gets the upper end of its
+        band, equal novelties the middle. If only one response is valid, it gets -1 too; a group of
+        one gets TTRL's reward.
     `preset="default"` (ours): valid is what has an answer, so \pi, letters and words count, whose
         majority the code punishes; classes of equal answers vote; if nobody answers, nothing is
         scored. A response alone on its side, and equal novelties, say nothing about novelty and get
@@ -27,10 +28,11 @@ Fails when: the majority is confidently wrong; or unlike text is no other reason
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import and_
 
-from rewards.correctness import grade
+from rewards.correctness import overruled_vote
 from rewards.embedding import (
     DEFAULT_MODEL,
     MAX_TOKENS,
@@ -44,7 +46,7 @@ from rewards.novelty import cosine_similarities, novelties, positions_in_band
 from rl.answers import BOX_ONLY, extract_answer
 from rl.errors import InputError, unknown_name
 from rl.types import Group
-from rl.votes import TIE_RULES
+from rl.votes import TIE_RULES, GroupVote
 
 EMBEDDED_TEXTS = ("reasoning", "completion", "after_think")
 SELECTIONS = ("majority", "correctness")
@@ -173,9 +175,10 @@ class EvolRL:
         is_valid = self._validity(group)
         if self.preset == "paper" and not any(is_valid):
             return [-1.0] * len(is_valid)
-        is_selected = self._select(group)
-        if is_selected is None:
+        found = self._take_sides(group)
+        if found.pseudo_label is None:
             return [None] * len(is_valid)
+        is_selected = found.selected
         if self.preset == "reference_code":
             if len(is_valid) == 1:
                 return [float(is_selected[0])]
@@ -191,25 +194,33 @@ class EvolRL:
             rewards[i] = (0.5 if is_selected[i] else -1.0) + 0.5 * position
         return rewards
 
+    def vote(self, group: Group) -> GroupVote:
+        """Return the vote; of those it selects, the ones that get the upper band."""
+        found, is_valid = self._take_sides(group), self._validity(group)
+        if self.preset == "reference_code":
+            if len(is_valid) == 1:
+                return found
+            if sum(is_valid) == 1:
+                is_valid = [False] * len(is_valid)
+        return replace(found, selected=tuple(map(and_, found.selected, is_valid)))
+
     def _validity(self, group: Group) -> list[bool]:
         if self.preset == "paper":
             return [_last_box_with_digit(r.completion) is not None for r in group.rollouts]
         if self.preset == "reference_code":
-            return [_has_digit_in_a_box(rollout.completion) for rollout in group.rollouts]
+            return [_has_digit_in_a_box(_after_think(r.completion)) for r in group.rollouts]
         return [rollout.answer is not None for rollout in group.rollouts]
 
-    def _select(self, group: Group) -> list[bool] | None:
-        """Tell which rollouts belong in the upper band; None if that cannot be told."""
+    def _take_sides(self, group: Group) -> GroupVote:
+        """Tell majority and minority, whether valid or not."""
         if self.selection == "correctness":
-            label = self._labels.get(group.prompt_id)
-            return None if label is None else grade(group, label)
+            return overruled_vote(group, self._labels.get(group.prompt_id))
         if self.preset == "paper":
             boxed = (replace(r, answer=_last_box_with_digit(r.completion)) for r in group.rollouts)
             group = replace(group, rollouts=tuple(boxed))
-        votes = MajorityVote(preset=self.preset, tie=self.tie)(group)
-        return None if None in votes else [vote == 1.0 for vote in votes]
+        return MajorityVote(preset=self.preset, tie=self.tie).vote(group)
 
-    def _positions(self, texts: list[str], is_majority: list[bool]) -> list[float]:
+    def _positions(self, texts: list[str], is_majority: Sequence[bool]) -> list[float]:
         """Place responses within their bands, 0.0 at the lower and 1.0 at the upper end."""
         midpoints = [_MIDPOINT] * len(texts)
         if not self.novelty or not texts:
@@ -232,8 +243,7 @@ class EvolRL:
         part = completion
         kind = self.embedded_text or _RULES[self.preset].embedded_text
         if kind == "after_think":
-            _, closed, rest = completion.partition("</think>")
-            part = rest if closed else completion
+            part = _after_think(completion)
         elif kind == "reasoning":
             part = _reasoning(completion)
         return part if part.strip() else completion
@@ -251,6 +261,11 @@ class EvolRL:
             device=self.embedder_device,
             max_tokens=self.max_embedding_tokens,
         )
+
+
+def _after_think(text: str) -> str:
+    _, closed, rest = text.partition("</think>")
+    return rest.strip() if closed else text
 
 
 def _reasoning(text: str) -> str:

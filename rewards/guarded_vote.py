@@ -4,16 +4,17 @@ Source: TTRL-Guard, arXiv 2605.19444: flip-rate-aware reward scaling (FRS), mino
     sampling (MPS), risk-conditioned sparse updating (RCSU). We read its abstract, README and code,
     linhxkkkk/TTRL-Guard at e88562e, verl/verl/trainer/ppo/ttrl_utils.py; the defaults are those of
     its AMC and MATH-500 scripts for Qwen2.5-7B-Instruct.
-Differs: the code multiplies finished advantages by the weight and adds the bonus to them, times the
-    prompt's mean |advantage|; a reward acts before that. Normalised advantages divide the weight of
-    a group out again: use this reward with `advantage: centered`. The README's loss takes the
-    bonus's share from the majority; its code and ours do not. The code skips at most a quarter of
-    each batch, those that come first; ours lowers the chance so that a quarter is the expected
-    share, and needs no other group of the batch. A minority needs a quarter of all votes here, of
-    the number of trained rollouts there. A rollout without an answer gets no bonus. A visit in
-    which nobody answered is not remembered; the code remembers it as a majority for "None". The
-    code's threshold of the flip rate (0.3) and its three quiet visits before the bonus ends change
-    nothing, since the flip rate of one visit is 0 or 1; they are no settings here.
+Like the code, the weight multiplies finished advantages, and a skipped group has a weight of 0: it
+    teaches nothing, but its tokens stay in the KL term and in what the loss is divided by.
+Differs: the code adds the bonus to finished advantages, times the prompt's mean |advantage| (and as
+    released never, for want of the vote counts it reads); here it is part of the reward. The
+    README's loss takes the bonus's share from the majority; its code and ours do not. The code
+    skips at most a quarter of each batch, those that come first; ours lowers the chance so that a
+    quarter is the expected share, and needs no other group of the batch. A minority needs a quarter
+    of all votes here, of the number of trained rollouts there. A rollout without an answer gets no
+    bonus. A visit in which nobody answered is not remembered; the code remembers it as a majority
+    for "None". The code's threshold of the flip rate (0.3) and its three quiet visits before the
+    bonus ends change nothing, as the flip rate of one visit is 0 or 1; they are no settings here.
 Fails when: prompts are visited once (it is the plain vote), or the majority is wrong from the first
     visit on and stays. Ties for first place can look like flips.
 """
@@ -28,7 +29,7 @@ from typing import Any
 from rl.answers import group_clusters, same_answer
 from rl.errors import InputError, unknown_name
 from rl.types import Group
-from rl.votes import TIE_RULES, Vote, count_votes
+from rl.votes import TIE_RULES, GroupVote, Vote, count_votes, vote_over_classes
 
 LEAST_WEIGHT = 0.1
 
@@ -60,9 +61,9 @@ class Verdict:
 
     Attributes:
         winner: Class of the majority answer.
-        weight: Factor of all rewards of the group, in [0.1, 1].
+        weight: Factor of the group's advantages if it is not skipped, in [0.1, 1].
         bonuses: Class of a protected minority answer -> its bonus.
-        is_skipped: Whether the group is left out of the update.
+        is_skipped: Whether the group's advantages are 0 instead.
         history: The history with this visit in it.
     """
 
@@ -77,9 +78,9 @@ class Verdict:
 class GuardedVote:
     """Pay the majority answer, with a weight, a bonus and pauses that depend on earlier visits.
 
-    r_i = w * (1[a_i = m] + b(a_i)), or None for the whole group if the update is skipped, where
-    m is the majority answer, MR its share of the votes, and FR = 1 if m differs from the prompt's
-    last majority, else 0.
+    r_i = 1[a_i = m] + b(a_i), and the group's advantages are multiplied by w, or by 0 if the update
+    is skipped, where m is the majority answer, MR its share of the votes, and FR = 1 if m differs
+    from the prompt's last majority, else 0.
 
     w    = max(0.1, (1 - lambda1 FR)
                     * (1 - lambda2   if FR = 1 and MR > tau_mr)
@@ -119,8 +120,9 @@ class GuardedVote:
         >>> reward(first)
         [1.0, 1.0, 0.0, 0.0]
         >>> reward.observe([first])
-        >>> reward(Group(prompt_id="p", prompt="", rollouts=(*rollouts[2:3] * 2, rollouts[0])))
-        [0.35, 0.35, 0.105]
+        >>> flipped = Group(prompt_id="p", prompt="", rollouts=(*rollouts[2:3] * 2, rollouts[0]))
+        >>> reward(flipped), reward.group_weight(flipped)
+        ([1.0, 1.0, 0.3], 0.35)
     """
 
     lambda1: float = 0.5
@@ -158,24 +160,33 @@ class GuardedVote:
                 but some have answers, the clusters are computed.
 
         Returns:
-            One reward per rollout, in [0, 1]. All None if the update is skipped or there is no
-            pseudo-label: nobody answered, or a tie was dropped.
+            One reward per rollout, in [0, 1]. All None if there is no pseudo-label: nobody
+            answered, or a tie was dropped.
         """
         clusters = group_clusters(group)
         verdict = self._judge(group, clusters)
-        if verdict is None or verdict.is_skipped:
+        if verdict is None:
             return [None] * len(clusters)
         return [
-            verdict.weight
-            * (
-                float(cluster == verdict.winner)
-                + (0.0 if cluster is None else verdict.bonuses.get(cluster, 0.0))
-            )
+            float(cluster == verdict.winner)
+            + (0.0 if cluster is None else verdict.bonuses.get(cluster, 0.0))
             for cluster in clusters
         ]
 
+    def vote(self, group: Group) -> GroupVote:
+        """Return the vote, which neither bonus nor weight changes."""
+        answers = [rollout.answer for rollout in group.rollouts]
+        return vote_over_classes(answers, group_clusters(group), self.tie)
+
+    def group_weight(self, group: Group) -> float:
+        """Return the factor of the group's advantages: w, 0 if it is skipped, 1 without a vote."""
+        verdict = self._judge(group, group_clusters(group))
+        if verdict is None:
+            return 1.0
+        return 0.0 if verdict.is_skipped else verdict.weight
+
     def explain(self, group: Group) -> list[dict[str, float | None]]:
-        """Return the parts of each rollout's reward; reward = weight * (vote + bonus).
+        """Return the parts of each rollout's reward, vote + bonus, and the group's weight.
 
         Returns:
             Per rollout: vote in {0, 1}, bonus, weight, and skipped in {0, 1}. All None without a

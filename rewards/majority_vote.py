@@ -4,19 +4,21 @@ Source: TTRL: Test-Time Reinforcement Learning, arXiv 2504.16084, section 2.2 an
     Reference code: PRIME-RL/TTRL, verl/verl/utils/reward_score/ttrl/ttt_metrics.py (first version).
 Differs: votes are cast for classes of equal answers, not for strings; a rollout without an answer
     abstains, and without a pseudo-label nothing is scored. `preset="paper"` compares the extracted
-    strings for vote and reward. `preset="reference_code"` counts normalised strings, lets "no
-    answer" win as the empty string, and pays every answer that is equal to the winning string; our
-    normalisation and equality stand in for the code's.
+    strings for vote and reward. `preset="reference_code"` counts strings as the code normalises
+    them (`rewards.ttrl_normalization`), lets "no answer" win as the empty string, and pays every
+    answer that is equal to the winning string; our equality stands in for the code's, which can
+    hang.
 Fails when: the majority is confidently wrong, or the policy gives one answer to every prompt.
 """
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from rl.answers import clean_answer, group_clusters, same_answer
+from rewards.ttrl_normalization import normalize_answer
+from rl.answers import group_clusters, same_answer
 from rl.errors import unknown_name
 from rl.types import Group
-from rl.votes import TIE_RULES, count_votes
+from rl.votes import TIE_RULES, GroupVote, vote_over_classes
 
 PRESETS = ("default", "paper", "reference_code")
 
@@ -62,25 +64,21 @@ class MajorityVote:
             One reward per rollout, in {0.0, 1.0}. All None if there is no pseudo-label: nobody
             answered, or a tie was dropped.
         """
+        found = self.vote(group)
+        return [None if found.pseudo_label is None else float(paid) for paid in found.selected]
+
+    def vote(self, group: Group) -> GroupVote:
+        """Return the vote that is paid, in the preset's classes and with its tie rule."""
         answers = [rollout.answer for rollout in group.rollouts]
-        if self.preset == "reference_code":
-            return self._score_as_reference_code([clean_answer(answer or "") for answer in answers])
+        if self.preset == "default":
+            return vote_over_classes(answers, group_clusters(group), self.tie)
         if self.preset == "paper":
-            return self._score(_number(answers))
-        return self._score(group_clusters(group))
-
-    def _score(self, clusters: list[int | None]) -> list[float | None]:
-        winner = count_votes(clusters, self.tie).winner
-        return [None if winner is None else float(cluster == winner) for cluster in clusters]
-
-    def _score_as_reference_code(self, answers: list[str]) -> list[float | None]:
-        strings = list(dict.fromkeys(answers))
-        winner = count_votes(_number(answers), self.tie).winner
-        if winner is None:
-            return [None] * len(answers)
-        label = strings[winner]
-        paid = {string for string in strings if string == label or same_answer(string, label)}
-        return [float(answer in paid) for answer in answers]
+            return vote_over_classes(answers, _number(answers), self.tie)
+        strings = [normalize_answer(answer or "") for answer in answers]
+        found = vote_over_classes(strings, _number(strings), self.tie)
+        label = found.pseudo_label
+        paid = {text for text in set(strings) if text == label or same_answer(text, label)}
+        return replace(found, selected=tuple(text in paid for text in strings))
 
 
 def _number(values: Iterable[Hashable]) -> list[int | None]:

@@ -1,9 +1,9 @@
 """From rewards to advantages: pure functions over groups, NaN marking a rollout without a reward.
 
-All take rewards of shape (P, G), NaN = unscorable, and return advantages of the same shape. An
-unscorable rollout gets exactly 0.0 and is in no mean, deviation or count. Unless a function says
-otherwise, a group with fewer than two scorable rollouts, or whose rewards are all equal, gets
-exactly 0.0 throughout.
+All take rewards of shape (P, G), NaN = unscorable, and return advantages of the same shape; what a
+group gets depends on that group alone. Unless a function says otherwise, an unscorable rollout gets
+exactly 0.0 and is in no mean, deviation or count, and a group with fewer than two scorable
+rollouts, or whose rewards are all equal, gets exactly 0.0 throughout.
 """
 
 from collections.abc import Callable, Mapping
@@ -147,16 +147,19 @@ def restrain_advantages(
         A[g] = -penalty                          where the majority ratio is below `threshold`
 
     Source: RESTRAIN, arXiv 2510.02172, section 3 (pseudo-label weighting, negative rollout
-    penalization). Differs: the paper's prompt weights from the frozen base model are left out; its
-    weighting of shares is a power here; the constants are ours; the sum runs over the classes of
-    trained rollouts. Rewards only say which rollouts are scorable; their values are not used.
+    penalization). Differs: the paper's prompt weights from the frozen base model are left out (a
+    reward's `group_weight` could bring them); its weighting of shares is a power here; the
+    constants are ours; the sum runs over the classes of trained rollouts. The values of rewards are
+    not used: where only some rollouts of a group have one, the others are left out, and where none
+    has, as a vote pays nobody in a group that is silent, all of them count.
 
     Args:
         rewards: Shape (P, G), NaN = unscorable.
         votes: Votes of the same rollouts.
         threshold: Majority ratio below which the whole group is punished, in [0, 1].
-        penalty: Advantage of its scorable rollouts, negated; at least 0.
-        exponent: 1.0 weights answers by their votes; larger values approach the majority vote.
+        penalty: Advantage of its rollouts, negated; at least 0.
+        exponent: 1.0 weights answers by their votes; larger values approach the majority vote; 0.0
+            weights all answers of the group alike.
 
     Returns:
         Advantages in standard deviations, shape (P, G). A group whose rollouts all give one answer
@@ -165,10 +168,12 @@ def restrain_advantages(
     advantages = torch.zeros_like(rewards)
     total = torch.zeros_like(rewards[:, :1])
     scorable = ~rewards.isnan()
+    scorable |= ~scorable.any(dim=1, keepdim=True)
     for label in votes.clusters[votes.clusters >= 0].unique():
         gives_label = votes.clusters == label
-        # Classes are numbered per group, so this is another answer in each row.
-        weight = (votes.shares * gives_label).amax(dim=1, keepdim=True) ** exponent
+        # Classes are numbered per group, so this is another answer in each row, and none in some.
+        share = (votes.shares * gives_label).amax(dim=1, keepdim=True)
+        weight = torch.where(share > 0, share**exponent, 0.0)
         reward = torch.where(scorable, gives_label.to(rewards.dtype), torch.nan)
         advantages += weight * normalized_advantages(reward)
         total += weight

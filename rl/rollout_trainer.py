@@ -130,7 +130,8 @@ class RolloutGRPOTrainer(CompactGRPOTrainer):
 
     def _mask_unscorable(self, output: dict[str, Any], local: slice) -> None:
         device = output["completion_mask"].device
-        scorable = ~self.rewards_of_rows.isnan()
+        # An advantage rule may teach where no reward was paid, as RESTRAIN punishes silence.
+        scorable = ~self.rewards_of_rows.isnan() | (self.advantages_of_rows != 0)
         keep = scorable[local].to(device)
         output["completion_mask"] = output["completion_mask"] * keep[:, None]
         num_items = output["completion_mask"].sum()

@@ -221,6 +221,8 @@ def _rollout_lines(
                 "rewards": {name: scores[g] for name, scores in scored.rewards.items()},
                 "reward": scored.reward[g],
                 "advantage": next(remaining) if rollout.trained else None,
+                "selected": scored.vote.selected[g] if scored.vote else None,
+                "pseudo_label": scored.vote.pseudo_label if scored.vote else None,
             }
 
 

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
@@ -16,7 +16,7 @@ from rl.answers import cluster_answers, cluster_groups, extract_answer
 from rl.grouping import VisitKey
 from rl.rollouts.engine import Sample
 from rl.types import Group, Reward, Rollout
-from rl.votes import count_votes
+from rl.votes import GroupVote, count_votes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,8 @@ class ScoredGroup:
         rewards: Reward name -> one number per rollout, None = unscorable.
         reward: Weighted sum of them per rollout (`weighted_sums`); None where none scored it.
         reward_seconds: Reward name -> time it took on this group.
+        vote: Which answer was taken for right, by the first reward that votes; None if none does.
+        group_weights: Name of each reward that weighs whole groups -> this group's weight.
     """
 
     group: Group
@@ -36,6 +38,13 @@ class ScoredGroup:
     rewards: dict[str, list[float | None]]
     reward: list[float | None]
     reward_seconds: dict[str, float]
+    vote: GroupVote | None = None
+    group_weights: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> float:
+        """Factor of the group's advantages."""
+        return math.prod(self.group_weights.values())
 
     @property
     def key(self) -> VisitKey:
@@ -120,9 +129,10 @@ def score_group(
     """Score a whole group with every reward and add the scores up.
 
     Raises:
-        ValueError: If a reward breaks its contract: another number of values than rollouts, or a
-            value that is not finite. The message names the reward.
+        ValueError: If a reward breaks its contract: another number of values than rollouts, a value
+            that is not finite, or such or a negative group weight. The message names the reward.
     """
+    everything: dict[str, Any] = dict(rewards)  # with the methods a reward may have
     scores, seconds = {}, {}
     for name, reward in rewards.items():
         start = time.perf_counter()
@@ -134,6 +144,12 @@ def score_group(
         rewards=scores,
         reward=weighted_sums(scores, weights),
         reward_seconds=seconds,
+        vote=next((r.vote(group) for r in everything.values() if hasattr(r, "vote")), None),
+        group_weights={
+            name: _checked_weight(name, reward.group_weight(group))
+            for name, reward in everything.items()
+            if hasattr(reward, "group_weight")
+        },
     )
 
 
@@ -231,3 +247,12 @@ def _checked(name: str, scores: Any, num_rollouts: int) -> list[float | None]:
                 "Return None for a rollout that cannot be scored."
             )
     return [None if score is None else float(score) for score in scores]
+
+
+def _checked_weight(name: str, weight: Any) -> float:
+    if not isinstance(weight, Real) or not 0.0 <= float(weight) < math.inf:
+        raise ValueError(
+            f"group weight of reward {name!r}: got {weight!r}, expected a finite number from 0 on. "
+            "Return 0.0 for a group that is to teach nothing."
+        )
+    return float(weight)

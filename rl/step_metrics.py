@@ -1,15 +1,19 @@
 """What one step's groups say about themselves, and what labels would have said about them."""
 
 from collections.abc import Mapping, Sequence
+from operator import eq
 from statistics import fmean
 
 from rl.answers import same_answer
 from rl.scoring import ScoredGroup
-from rl.votes import count_votes
+from rl.votes import Vote, count_votes
 
 
 def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
     """Average what each group's votes and rewards look like, without any label.
+
+    The votes are those of the reward that votes, `ScoredGroup.vote`, with its classes and tie rule;
+    without one, the plain votes over classes of equal answers.
 
     Args:
         scored_groups: All groups of a generation batch, at least one.
@@ -22,9 +26,10 @@ def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
             is tied, whose votes all agree, or that have no pseudo-label.
         reward/mean, reward/unscorable_frac: over all rollouts; the mean skips unscorable ones.
         reward/<name>/seconds, reward/<name>/unscorable_frac: time over all groups; share.
+        reward/<name>/group_weight: mean over the groups, of a reward that weighs whole groups.
     """
     rollouts = [rollout for scored in scored_groups for rollout in scored.group.rollouts]
-    votes = [count_votes([r.cluster for r in s.group.rollouts]) for s in scored_groups]
+    votes = [scored.vote.vote if scored.vote else _plain_vote(scored) for scored in scored_groups]
     rewards = [reward for scored in scored_groups for reward in scored.reward]
     known = [reward for reward in rewards if reward is not None]
     metrics = {
@@ -43,13 +48,19 @@ def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
         scores = [score for scored in scored_groups for score in scored.rewards[name]]
         metrics[f"reward/{name}/seconds"] = sum(s.reward_seconds[name] for s in scored_groups)
         metrics[f"reward/{name}/unscorable_frac"] = fmean(score is None for score in scores)
+    for name in scored_groups[0].group_weights:
+        weights = [scored.group_weights[name] for scored in scored_groups]
+        metrics[f"reward/{name}/group_weight"] = fmean(weights)
     return metrics
 
 
 def audit_metrics(
     scored_groups: Sequence[ScoredGroup], labels: Mapping[int, str]
 ) -> dict[str, float]:
-    """Average what the labels would have said of the votes. Never feed this back into training.
+    """Average what the labels would have said of what was paid. Never feed this into training.
+
+    What was paid is the vote of the reward that votes, `ScoredGroup.vote`: its pseudo-label, and
+    the rollouts it takes for right.
 
     Args:
         scored_groups: All groups of a generation batch, at least one.
@@ -58,11 +69,14 @@ def audit_metrics(
     Returns:
         Nothing if no group has a label, otherwise:
         audit/accuracy: share of rollouts whose answer equals the label.
-        audit/label_accuracy: share of groups whose pseudo-label equals the label.
+        audit/majority_accuracy: share of groups whose most common answer equals the label, the
+            first of several; whatever the reward.
+        And if a reward votes:
+        audit/label_accuracy: share of groups whose pseudo-label equals the label, of all groups.
         audit/reward_accuracy: share of rollouts on which vote and label agree whether the rollout
             is right (TTRL, arXiv 2504.16084, section 4.2: high even where the vote is wrong).
     """
-    right, label_right, verdicts_agree = [], [], []
+    right, majority_right, label_right, verdicts_agree = [], [], [], []
     for scored in scored_groups:
         label = labels.get(scored.row)
         if label is None:
@@ -71,14 +85,20 @@ def audit_metrics(
         # One comparison per class: its first answer stands for all.
         answers = {r.cluster: r.answer for r in reversed(scored.group.rollouts) if r.answer}
         correct = {c for c, answer in answers.items() if answer and same_answer(answer, label)}
-        winner = count_votes(clusters).winner
-        right += [cluster in correct for cluster in clusters]
-        label_right.append(winner in correct)
-        verdicts_agree += [(c is not None and c == winner) == (c in correct) for c in clusters]
-    if not label_right:
-        return {}
-    return {
-        "audit/accuracy": fmean(right),
-        "audit/label_accuracy": fmean(label_right),
-        "audit/reward_accuracy": fmean(verdicts_agree),
+        verdicts = [cluster in correct for cluster in clusters]
+        right += verdicts
+        majority_right.append(_plain_vote(scored).winner in correct)
+        if scored.vote is not None:
+            label_right.append(same_answer(scored.vote.pseudo_label, label))
+            verdicts_agree += map(eq, scored.vote.selected, verdicts)
+    found = {
+        "audit/accuracy": right,
+        "audit/majority_accuracy": majority_right,
+        "audit/label_accuracy": label_right,
+        "audit/reward_accuracy": verdicts_agree,
     }
+    return {name: fmean(values) for name, values in found.items() if values}
+
+
+def _plain_vote(scored: ScoredGroup) -> Vote:
+    return count_votes([rollout.cluster for rollout in scored.group.rollouts])

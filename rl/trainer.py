@@ -203,7 +203,8 @@ class LabelFreeGRPOTrainer(RolloutGRPOTrainer):
         self.rewards_of_rows, rewards_per_func = rewards_of_rows(by_key, self._visits)
         positions = torch.tensor(list(self._visits.values()))  # (P, G)
         self.advantages_of_rows = torch.empty_like(self.rewards_of_rows)
-        self.advantages_of_rows[positions] = get_advantage(self.args.advantage)(
+        weights = torch.tensor([by_key[key].weight for key in self._visits])  # (P,)
+        self.advantages_of_rows[positions] = weights[:, None] * get_advantage(self.args.advantage)(
             self.rewards_of_rows[positions], trained_votes(groups)
         )
         return rewards_per_func.to(self.accelerator.device)

@@ -84,6 +84,11 @@ class Group:
 #   observe(groups), state_dict(), load_state_dict(state)
 #       a memory: `observe` gets all groups of a batch on every rank, in the same order, after they
 #       were scored; the state (plain JSON) is saved in checkpoints
+#   vote(group)
+#       a reward that takes one answer for right: its `rl.votes.GroupVote`, which the vote/ and
+#       audit/ metrics and the rollout files then show; of several such rewards, the first one's
+#   group_weight(group)
+#       a factor of the group's finished advantages, at least 0; those of several rewards multiply
 #   sees_labels = True, set_labels(labels)
 #       a supervised control: gets {prompt_id: label} before training; refused unless the recipe
 #       says `supervised: true`

@@ -1,4 +1,4 @@
-"""Count the votes of one group: pure numbers in, pure numbers out."""
+"""Count the votes of one group: pure numbers and answers in, pure numbers out."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -92,6 +92,53 @@ def count_votes(clusters: Sequence[int | None], tie: str = "first") -> Vote:
         num_abstained=len(clusters) - counts.total(),
         counts=dict(counts),
         is_tie=is_tie,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupVote:
+    """How a group voted, and which of its rollouts the vote takes for right.
+
+    Attributes:
+        vote: The count.
+        pseudo_label: The answer that won, as the voter writes it, which may be empty; None if none
+            won.
+        selected: Whether each rollout is taken for right; never without a pseudo-label.
+    """
+
+    vote: Vote
+    pseudo_label: str | None
+    selected: tuple[bool, ...]
+
+
+def vote_over_classes(
+    answers: Sequence[str | None], clusters: Sequence[int | None], tie: str = "first"
+) -> GroupVote:
+    """Vote over classes of answers and take the winning class for right.
+
+    Args:
+        answers: Answer of each completion.
+        clusters: Class of each answer, None for no answer.
+        tie: See `count_votes`.
+
+    Returns:
+        The vote; its pseudo-label is the first answer of the winning class.
+
+    Raises:
+        InputError: If the tie rule is unknown.
+
+    Example:
+        >>> found = vote_over_classes(["3", "0.5", "1/2", None], [0, 1, 1, None])
+        >>> found.pseudo_label, found.selected
+        ('0.5', (False, True, True, False))
+    """
+    vote = count_votes(clusters, tie)
+    if vote.winner is None:
+        return GroupVote(vote=vote, pseudo_label=None, selected=(False,) * len(clusters))
+    return GroupVote(
+        vote=vote,
+        pseudo_label=answers[clusters.index(vote.winner)],
+        selected=tuple(cluster == vote.winner for cluster in clusters),
     )
 
 

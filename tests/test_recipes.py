@@ -26,8 +26,10 @@ TESTBED = [recipe for recipe in RECIPES if recipe.endswith(("demo.yaml", "_testb
 SELFPLAY = [name for name in RECIPES if name.startswith(("recipes/spell/", "recipes/r_zero/"))]
 LARGE = [recipe for recipe in RECIPES if recipe not in TESTBED]
 # What another recipe, which the header names, is measured against.
-CONTROLS = [r for r in RECIPES if r.startswith(("recipes/controls/", "recipes/spine/ttrl_"))]
-PAPERS = [recipe for recipe in LARGE if recipe not in CONTROLS]
+CONTROLS = [
+    recipe for recipe in RECIPES if recipe.startswith(("recipes/controls/", "recipes/spine/base"))
+]
+PAPERS = [recipe for recipe in LARGE if recipe not in CONTROLS and "/baselines/" not in recipe]
 MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; benchmark -> epochs
     "ttrl": (
         ["qwen2.5_math_1.5b", "qwen2.5_math_7b"],
@@ -158,7 +160,7 @@ ONE_LINE_CHANGES = {
 }
 ONE_LINE_BASE = "recipes/ttrl/ttrl_qwen2.5_math_1.5b_aime24.yaml"
 SPINE = [recipe for recipe in PAPERS if recipe.startswith("recipes/spine/")]
-SPINE_BASELINE = "recipes/spine/ttrl_8_votes_qwen2.5_math_1.5b_math500.yaml"
+SPINE_BASELINE = "recipes/spine/baselines/ttrl_8_votes_qwen2.5_math_1.5b_math500.yaml"
 NO_SELECTOR = ["--token_selector", "null"]
 SPINE_V1 = ["--token_selector", "{entropy_band: {preset: v1}}"]
 NUM_PROCESSES = (1, 8, 16)

@@ -226,7 +226,7 @@
     "advantage-": ["advantage below 0", (r) => isNumber(r.advantage) && r.advantage < 0],
   };
   const VERDICTS = { "": ["any", () => true], right: ["right", (r) => r.correct === true], wrong: ["wrong", (r) => r.correct !== true] };
-  const SHOWN_KEYS = new Set(["rollout", "completion", "answer", "cluster", "num_tokens", "truncated", "trained", "rewards", "reward", "advantage", "correct"]);
+  const SHOWN_KEYS = new Set(["rollout", "completion", "answer", "cluster", "num_tokens", "truncated", "trained", "rewards", "reward", "advantage", "correct", "selected", "pseudo_label"]);
   const NO_ANSWER = "none";
   const steps = new Map();
   let place = { run: 0, step: 0, group: 0, rollout: null };
@@ -353,12 +353,14 @@
     const all = group.rollouts, trained = all.filter((r) => r.trained === true);
     const rewards = all.map((r) => r.reward).filter(isNumber);
     const label = all.map((r) => r.label).find((value) => value !== undefined && value !== null);
+    const pseudoLabel = all.map((r) => r.pseudo_label).find((value) => value !== undefined && value !== null);
     const shown = filtered(group);
     const named = classes.filter((c) => c.key !== NO_ANSWER);
     const facts = element("p", { className: "facts" },
       group.role ? fact("role", group.role) : null, fact("completions", String(all.length)), fact("answer classes", String(named.length)),
       fact("majority ratio", named.length ? number(named[0].rollouts.length / all.length) : "none"),
       trained.length ? fact("trained", String(trained.length)) : null, rewards.length ? fact("mean reward", number(mean(rewards))) : null,
+      pseudoLabel === undefined ? null : fact("pseudo-label", oneLine(String(pseudoLabel), 200) || "(empty)"),
       label === undefined ? null : fact("label, shown only:", String(label)),
       element("span", {}, element("a", { href: fragmentOf({ ...place, rollout: null }, group) }, "link to this group")));
     const missing = place.missing ? [element("p", { className: "notice" }, "The step or prompt of the link is not among those in this report; here is another one.")] : [];
@@ -403,7 +405,7 @@
     const isMajority = classes[0].key === classOf(rollout) && classes[0].key !== NO_ANSWER;
     const title = element("h4", {}, element("a", { href: fragmentOf({ ...place, rollout: index }, group), title: "Link to this completion" }, `#${index}`),
       isNumber(rollout.cluster) ? element("span", { className: "answer" }, ...marked(oneLine(String(rollout.answer ?? ""), 200))) : badge("no answer", "bad"),
-      isMajority ? badge("majority") : null,
+      isMajority ? badge("majority") : null, rollout.selected === true ? badge("taken for right") : null,
       rollout.trained === true ? badge("trained", "trained") : rollout.trained === false ? badge("vote only") : null,
       rollout.truncated === true ? badge("truncated", "bad") : null,
       typeof rollout.correct === "boolean" ? badge(`${rollout.correct ? "right" : "wrong"} by the label`, rollout.correct ? "trained" : "bad") : null);

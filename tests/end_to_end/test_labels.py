@@ -22,5 +22,5 @@ def test_permuted_labels_give_the_same_rewards(recipe, tmp_path):
 
     assert read_rollouts(runs[0]) == read_rollouts(runs[1])
     for line in read_metrics(runs[0])[:1]:
-        assert "audit/label_accuracy" in line
+        assert "audit/majority_accuracy" in line
         assert not any("label" in key for key in line if not key.startswith(("audit/", "vote/")))

@@ -108,7 +108,7 @@ EDGES = {
         ["0.5", r"\frac{1}{2}", "7", "7", "1/2"],  # strings: the sevens win
         [0.75, 0.75, -0.75, -0.75, 0.75],  # classes: the halves win
         [-1.0, -1.0, 0.5, 0.5, -1.0],
-        [-0.75, -0.75, 0.75, 0.75, -0.75],
+        [0.75, 0.75, -0.75, -0.75, 0.75],  # the fractions are one spelling, equal to 0.5
     ),
 }
 
@@ -138,6 +138,11 @@ def test_clusters_are_computed_where_there_are_none():
         (r"\boxed{\frac{1}{2}}", True),  # the first } comes after \frac{1
         (r"\boxed{7} and \boxed{\pi}", True),
         (r"\boxed{\boxed{7}", True),
+        (r"<think>so \boxed{\pi}</think>\boxed{7}", True),
+        # What the thought says does not count, unless it never ends.
+        (r"<think>so \boxed{7}</think>", False),
+        (r"\boxed{7}</think>it is 7</think>", False),
+        (r"<think>\boxed{7}", True),
         (r"\boxed{\pi}", False),
         (r"\boxed{\text{a}7}", False),
         (r"\boxed {7}", False),
@@ -178,6 +183,7 @@ def test_negative_similarities_are_clipped_by_the_reference_code_alone(make_grou
         ("completion", r"a</think>b \boxed{7}", r"a</think>b \boxed{7}"),
         ("after_think", r"a</think>b</think>\boxed{7}", r"b</think>\boxed{7}"),
         ("after_think", r"a \boxed{7}", r"a \boxed{7}"),
+        ("after_think", "a</think>\n\nb ", "b"),
         ("after_think", r"\boxed{7}</think> ", r"\boxed{7}</think> "),
         ("reasoning", r"3+4. \boxed{7} done", "3+4. "),
         ("reasoning", r"\boxed{1}, no, \boxed{7}", r"\boxed{1}, no, "),

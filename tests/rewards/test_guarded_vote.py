@@ -40,6 +40,7 @@ def after(visit):
 def test_degenerate_groups(visit):
     reward = GuardedVote()
     assert reward(visit("")) == []
+    assert [reward.group_weight(visit(votes)) for votes in ("", "-", "abba")] == [1.0] * 3
     assert reward(visit("a")) == [1.0]
     assert reward(visit("-")) == [None]
     assert reward(visit("--")) == [None, None]
@@ -63,67 +64,75 @@ def test_clusters_are_computed_where_none_are_given(visit):
 
 
 @pytest.mark.parametrize(
-    ("votes", "settings", "expected"),
+    ("votes", "settings", "weight", "expected"),
     [
         # Small majority, 4 of 8: w = 1 - 0.5. Bonus of a (3 of 8, at least a quarter): all of 0.3.
-        ("bbbbaaac", {}, [0.5] * 4 + [0.5 * 0.3] * 3 + [0.0]),
+        ("bbbbaaac", {}, 0.5, [1.0] * 4 + [0.3] * 3 + [0.0]),
         # Large majority, 6 of 8 > 0.6: w = 0.5 * 0.7; a's two votes are just a quarter.
-        ("bbbbbbaa", {}, [0.35] * 6 + [0.35 * 0.3] * 2),
+        ("bbbbbbaa", {}, 0.35, [1.0] * 6 + [0.3] * 2),
         # One vote of 8 is too few to be protected.
-        ("bbbbbbba", {}, [0.35] * 7 + [0.0]),
+        ("bbbbbbba", {}, 0.35, [1.0] * 7 + [0.0]),
         # Two minorities share the bonus: 0.3 * 3/5 and 0.3 * 2/5.
-        ("bbbaaacc", {}, [0.5] * 3 + [0.5 * 0.18] * 3 + [0.5 * 0.12] * 2),
+        ("bbbaaacc", {}, 0.5, [1.0] * 3 + [0.18] * 3 + [0.12] * 2),
         # A share of 0.6 is not above tau_mr = 0.6.
-        ("bbbcd", {}, [0.5] * 3 + [0.0] * 2),
+        ("bbbcd", {}, 0.5, [1.0] * 3 + [0.0] * 2),
         # No answer has votes, but never a bonus.
-        ("bb--", {}, [0.5, 0.5, 0.0, 0.0]),
+        ("bb--", {}, 0.5, [1.0, 1.0, 0.0, 0.0]),
         # The weight never falls below 0.1.
-        ("bbbb", {"lambda1": 1.0}, [0.1] * 4),
+        ("bbbb", {"lambda1": 1.0}, 0.1, [1.0] * 4),
         # Each part can be switched off.
-        ("bbbbaaac", {"lambda1": 0.0, "lambda2": 0.0, "beta_max": 0.0}, [1.0] * 4 + [0.0] * 4),
+        ("bbbbaaac", {"lambda1": 0.0, "lambda2": 0.0, "beta_max": 0.0}, 1.0, [1.0] * 4 + [0.0] * 4),
     ],
 )
-def test_a_changed_majority_is_paid_less_and_minorities_a_little(
-    after, visit, votes, settings, expected
+def test_a_changed_majority_weighs_less_and_minorities_get_a_little(
+    after, visit, votes, settings, weight, expected
 ):
     # The majority was "a" before, so this visit's flip rate is 1.
-    rewards = after("aaa", **settings)(visit(votes, 1))
-    assert rewards == pytest.approx(expected)
+    reward, group = after("aaa", **settings), visit(votes, 1)
+    assert reward.group_weight(group) == pytest.approx(weight)
+    assert reward(group) == pytest.approx(expected)
 
 
 def test_majorities_are_compared_as_answers(visit):
     reward = GuardedVote()
     reward.observe([visit(["0.5", "0.5", "7"])])
-    assert reward(visit([r"\frac12", r"\frac12", "7"], 1)) == [1.0, 1.0, 0.0]
-    assert reward(visit(["7", "7", "0.5"], 1)) == pytest.approx([0.35, 0.35, 0.105])
+    assert reward.group_weight(visit([r"\frac12", r"\frac12", "7"], 1)) == 1.0
+    assert reward.group_weight(visit(["7", "7", "0.5"], 1)) == pytest.approx(0.35)
 
 
 def test_prompts_have_histories_of_their_own(after, visit):
-    assert after("aaa")(visit("bbb", 1, prompt_id="other")) == [1.0] * 3
+    assert after("aaa").group_weight(visit("bbb", 1, prompt_id="other")) == 1.0
 
 
 def test_a_majority_that_never_changed_is_damped_after_the_window(after, visit):
     # w = 1 - 0.3/2 from the fifth visit on, five times in all.
     for visits in range(12):
         expected = 0.85 if 4 <= visits < 9 else 1.0
-        assert after(*["aaab"] * visits)(visit("aaab", visits))[0] == pytest.approx(expected)
+        found = after(*["aaab"] * visits).group_weight(visit("aaab", visits))
+        assert found == pytest.approx(expected)
     # Mean of the last five majority ratios: (4 * 0.6 + 0.6)/5 is not above 0.6 ...
-    assert after(*["aaabc"] * 4)(visit("aaabc", 4))[0] == 1.0
+    assert after(*["aaabc"] * 4).group_weight(visit("aaabc", 4)) == 1.0
     # ... and only the last two count with window=2: (0.6 + 0.8)/2 = 0.7.
-    assert after("abc", "aaabc", window=2)(visit("aaaab", 2))[0] == pytest.approx(0.85)
+    assert after("abc", "aaabc", window=2).group_weight(visit("aaaab", 2)) == pytest.approx(0.85)
 
 
 def test_a_contested_prompt_that_locked_is_skipped(after, visit):
     contested = ("a", "b", "b", "b")
-    assert after(*contested, **ALWAYS_SKIP)(visit("bb", 4)) == [None, None]
+
+    def weight(visits, votes, **settings):
+        return after(*visits, **settings).group_weight(visit(votes, len(visits)))
+
+    assert weight(contested, "bb", **ALWAYS_SKIP) == 0.0
+    # It is scored as ever, so that its tokens stay in the KL term and the normaliser.
+    assert after(*contested, **ALWAYS_SKIP)(visit("bb", 4)) == [1.0, 1.0]
     # One visit fewer is not enough, with window=4 it is.
-    assert after(*contested[:3], **ALWAYS_SKIP)(visit("bb", 3)) == [1.0, 1.0]
-    assert after(*contested[:3], window=4, **ALWAYS_SKIP)(visit("bb", 3)) == [None, None]
+    assert weight(contested[:3], "bb", **ALWAYS_SKIP) == 1.0
+    assert weight(contested[:3], "bb", window=4, **ALWAYS_SKIP) == 0.0
     # A majority that never changed is damped, never skipped.
-    assert after(*"aaaa", **ALWAYS_SKIP)(visit("aa", 4)) == pytest.approx([0.85] * 2)
+    assert weight("aaaa", "aa", **ALWAYS_SKIP) == pytest.approx(0.85)
     # Mean ratio of the last five visits: 0.5 each, not above theta_mr = 0.5.
-    assert after("ac", "bd", "bd", "bd", **ALWAYS_SKIP)(visit("bd", 4)) == [1.0, 0.0]
-    assert after(*contested, **NEVER_SKIP)(visit("bb", 4)) == [1.0, 1.0]
+    assert weight(("ac", "bd", "bd", "bd"), "bd", **ALWAYS_SKIP) == 1.0
+    assert weight(contested, "bb", **NEVER_SKIP) == 1.0
 
 
 def test_skipped_visits_are_remembered(after, visit):
@@ -140,7 +149,7 @@ def test_skipped_visits_are_remembered(after, visit):
 
 def skipped_frac(reward, visit, prompt_ids):
     groups = [visit("b", 9, prompt_id=prompt_id) for prompt_id in prompt_ids]
-    return sum(reward(group) == [None] for group in groups) / len(groups)
+    return sum(reward.group_weight(group) == 0.0 for group in groups) / len(groups)
 
 
 def with_seed(reward, seed):
@@ -162,11 +171,11 @@ def test_the_expected_share_of_skipped_prompts_is_capped(visit):
     # The seed and the visit draw anew.
     group = visit("b", 9, prompt_id=locked[0])
     draws = {
-        tuple(with_seed(reward, seed)(replace(group, visit=name)))
+        with_seed(reward, seed).group_weight(replace(group, visit=name))
         for seed in range(10)
         for name in "xy"
     }
-    assert draws == {(None,), (1.0,)}
+    assert draws == {0.0, 1.0}
 
 
 def test_two_visits_in_one_batch_count_in_order(visit):
@@ -185,6 +194,7 @@ def test_the_memory_survives_json_and_pickle(after, visit):
     assert pickle.loads(pickle.dumps(reward)) == reward
     for votes in ("bbb", "cca", "--"):
         assert resumed(visit(votes, 4)) == reward(visit(votes, 4))
+        assert resumed.group_weight(visit(votes, 4)) == reward.group_weight(visit(votes, 4))
     # The returned state is a copy.
     state["prompts"].clear()
     reward.state_dict()["prompts"]["p"]["majority_ratios"].clear()
@@ -197,6 +207,7 @@ def test_scoring_leaves_the_memory_alone(after, visit):
     for votes in ("aaa", "ccc", ""):
         reward(visit(votes, 2))
         reward.explain(visit(votes, 2))
+        reward.group_weight(visit(votes, 2))
     assert reward.state_dict() == before
 
 
@@ -226,7 +237,8 @@ def test_the_order_of_the_rollouts_does_not_matter(after, visit):
 def test_parts_add_up_to_the_reward(after, visit):
     reward, group = after("aaa"), visit("bbbbaaa-", 1)
     parts = reward.explain(group)
-    assert [p["weight"] * (p["vote"] + p["bonus"]) for p in parts] == reward(group)
+    assert [p["vote"] + p["bonus"] for p in parts] == reward(group)
+    assert {p["weight"] for p in parts} == {reward.group_weight(group)}
     assert parts[0] == {"vote": 1.0, "bonus": 0.0, "weight": 0.5, "skipped": 0.0}
     assert reward.explain(visit("-")) == [dict.fromkeys(("vote", "bonus", "weight", "skipped"))]
     assert after(*"abbb", **ALWAYS_SKIP).explain(visit("b", 4))[0]["skipped"] == 1.0

@@ -77,6 +77,24 @@ def test_reference_code_votes_over_strings_and_pays_equal_answers():
     assert reward(make_group(["5", "$7$", "7."])) == [0.0, 1.0, 1.0]
 
 
+@pytest.mark.parametrize(
+    ("answers", "label"),
+    [
+        (["1/2", "1/2", r"\frac{1}{2}", r"\frac{1}{2}"], r"\frac{1}{2}"),
+        (["142.0", "142.0", "142", "142"], "142"),
+        (["x=3", "x=3", "3", "3"], "3"),
+        ([r"90^\circ", r"90^\circ", "90", "90"], "90"),
+    ],
+)
+def test_reference_code_normalises_as_the_code_does(answers, label):
+    # Four of one spelling against three sevens, where the answers as written are two against three.
+    group = make_group([*answers, "7", "7", "7"])
+    reward = MajorityVote(preset="reference_code")
+    assert reward(group) == [1.0] * 4 + [0.0] * 3
+    assert reward.vote(group).pseudo_label == label
+    assert reward.vote(group).vote.counts == {0: 4, 1: 3}
+
+
 def test_settings_are_checked_and_pickled():
     with pytest.raises(InputError, match=r"got 'papr', expected .* Did you mean 'paper'"):
         MajorityVote(preset="papr")

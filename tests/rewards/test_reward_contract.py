@@ -17,6 +17,7 @@ from rewards.contract import (
     with_token_statistics,
 )
 from rl.errors import InputError
+from rl.votes import vote_over_classes
 
 GROUPS = example_groups()
 each_reward = pytest.mark.parametrize("name", REWARDS)
@@ -137,6 +138,22 @@ def rewrite(group) -> list[float | None]:
     return [0.0] * len(group.rollouts)
 
 
+class Telling:
+    """Pays the last rollout, and tells of the group what the test says."""
+
+    def __init__(self, **told):
+        self.told = told
+
+    def __call__(self, group) -> list[float | None]:
+        return [float(rollout is group.rollouts[-1]) for rollout in group.rollouts]
+
+    def vote(self, group):
+        return replace(vote_over_classes([], []), **self.told)
+
+    def group_weight(self, group):
+        return self.told["weight"]
+
+
 def fail(group):
     raise ZeroDivisionError("nobody voted")
 
@@ -164,6 +181,13 @@ BROKEN = {
         "memory is plain JSON and changes in observe alone",
         Remembering(forgets=True),
     ),
+    "selected 0 values for 16 rollouts": ("vote says what is paid", Telling()),
+    "without a pseudo-label": ("vote says what is paid", Telling(selected=(True,) * 16)),
+    "is paid less than one it does not": (
+        "vote says what is paid",
+        Telling(pseudo_label="2", selected=(True,) + (False,) * 15),
+    ),
+    "group_weight returned -1.0": ("group weight is a factor", Telling(weight=-1.0)),
     "whether a rollout is trained": (
         "trained or not plays no part",
         lambda g: [float(r.trained) for r in g.rollouts],

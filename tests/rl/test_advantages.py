@@ -178,6 +178,31 @@ def test_a_group_that_disagrees_is_punished():
     assert restrain([0, 1, 2, 3], threshold=0.25) == pytest.approx([0.0] * 4, abs=1e-6)
 
 
+def test_restrain_looks_at_one_group_at_a_time():
+    # Beside a group of eight answers, one of three: counts 3, 2, 1, all weighed alike by exponent
+    # 0. As labels they pay r_a = 111000, r_b = 000110, r_c = 000001; sample deviations sqrt(.3),
+    # sqrt(4/15), sqrt(1/6). A[a] = (.5/.5477 - (1/3)/.5164 - (1/6)/.4082) / 3 = -0.0470.
+    three, eight = [0, 0, 0, 1, 1, 2, -1, -1], [*range(8)]
+    together = TrainedVotes(
+        **{
+            name: torch.cat([getattr(votes(three), name), getattr(votes(eight), name)])
+            for name in ("clusters", "shares", "majority_ratio")
+        }
+    )
+    for settings in ({"exponent": 0.0}, {"exponent": 2.0}):
+        found = restrain_advantages(torch.zeros(2, 8), together, **settings)
+        assert found[0].tolist() == restrain(three, **settings)
+    six = restrain([0, 0, 0, 1, 1, 2], exponent=0.0)
+    assert six[0] == pytest.approx(-0.0470, abs=1e-4)
+
+
+def test_restrain_punishes_silence_that_no_vote_pays():
+    assert restrain([-1, -1, -1], [NAN] * 3, penalty=0.5) == [-0.5] * 3
+    assert restrain([0, 1, 2, 3], [NAN] * 4, threshold=0.3) == [-1.0] * 4
+    # A tie that the vote dropped is no disagreement: each answer is a label, and they cancel.
+    assert restrain([0, 0, 1, 1], [NAN] * 4) == pytest.approx([0.0] * 4, abs=1e-6)
+
+
 def test_unscorable_rollouts_get_nothing_from_restrain():
     assert restrain([0, 1, -1], [0.0, 0.0, NAN], threshold=0.9)[2] == 0.0
     # Scorable are a, a, b: as for normalized advantages of 1, 1, 0, twice, with opposite signs.

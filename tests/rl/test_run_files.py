@@ -14,7 +14,8 @@ from rl.errors import InputError
 from rl.grouping import VisitKey
 from rl.recipe import make_config
 from rl.run_files import MetricsFile, RunFiles, checkpoint_problem
-from rl.scoring import ScoredGroup
+from rl.scoring import ScoredGroup, score_group
+from rl.votes import vote_over_classes
 
 ROOT = Path(__file__).parents[2]
 # The line of rollouts/step_*.jsonl.gz, a public contract.
@@ -33,6 +34,8 @@ ROLLOUT_FIELDS = {
     "rewards": dict,
     "reward": float | None,
     "advantage": float | None,
+    "selected": bool | None,
+    "pseudo_label": str | None,
 }
 
 
@@ -177,6 +180,7 @@ def test_one_line_per_sampled_rollout(run_files, make_group):
         rewards={"a": [1.0, 0.0, None]},
         reward=[1.0, 0.0, None],
         reward_seconds={"a": 0.1},
+        vote=vote_over_classes(["2", None, "3"], [0, None, 1]),
     )
     run_files.write_rollouts(4, [scored], {VisitKey("p", "0-7"): [0.5, 0.0]})
     lines = read_rollouts(run_files.rollouts_dir / "step_000004.jsonl.gz")
@@ -185,6 +189,8 @@ def test_one_line_per_sampled_rollout(run_files, make_group):
     # The rollout that only votes has no advantage; the others' come in order.
     assert [line["advantage"] for line in lines] == [0.5, None, 0.0]
     assert [line["cluster"] for line in lines] == [0, None, 1]
+    assert [line["selected"] for line in lines] == [True, False, False]
+    assert {line["pseudo_label"] for line in lines} == {"2"}
     for line in lines:
         assert line.keys() == ROLLOUT_FIELDS.keys()
         assert all(isinstance(line[name], kind) for name, kind in ROLLOUT_FIELDS.items())
@@ -193,7 +199,7 @@ def test_one_line_per_sampled_rollout(run_files, make_group):
 def test_text_of_any_kind_comes_back(run_files, make_group):
     texts = ["two\nlines\x00\u2028", "half a pair \ud83d", "\N{PILE OF POO}</script>"]
     group = make_group([None] * 3, completions=texts)
-    scored = ScoredGroup(group=group, row=0, rewards={}, reward=[None] * 3, reward_seconds={})
+    scored = score_group(group, 0, {}, {})
     run_files.write_rollouts(1, [scored], {VisitKey("p", "0-0"): [0.0] * 3})
     lines = read_rollouts(run_files.rollouts_dir / "step_000001.jsonl.gz")
     assert [line["completion"] for line in lines] == texts

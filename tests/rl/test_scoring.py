@@ -1,6 +1,7 @@
 """From completions to rewards; sums by hand, and rewards that break their contract."""
 
 import math
+from typing import Any
 
 import pytest
 
@@ -156,6 +157,18 @@ def test_numbers_of_any_kind_become_floats():
     scored = score_group(make_unanswered("x", "y"), 0, {"a": constant(True, 2)}, {"a": 1.0})
     assert [type(score) for score in scored.rewards["a"]] == [float, float]
     assert scored.reward == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("weight", [-0.5, math.nan, math.inf, None])
+def test_a_groups_weight_must_be_a_finite_factor(weight):
+    reward: Any = constant(1.0, 0.0)
+    reward.group_weight = lambda group: 0.5
+    group = make_unanswered("x", "y")
+    both = {"a": reward, "b": reward}
+    assert score_group(group, 0, both, {"a": 1.0, "b": 1.0}).weight == 0.25
+    reward.group_weight = lambda group: weight
+    with pytest.raises(ValueError, match=rf"group weight of reward 'a': got {weight}"):
+        score_group(group, 0, {"a": reward}, {"a": 1.0})
 
 
 @pytest.mark.parametrize("scores", [[], [1.0], [1.0, 0.0, 0.0]])

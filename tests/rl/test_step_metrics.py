@@ -2,9 +2,15 @@
 
 import pytest
 
-from rl.scoring import ScoredGroup
+from rewards.correctness import Correctness
+from rewards.evol_rl import EvolRL
+from rewards.guarded_vote import GuardedVote
+from rewards.majority_vote import MajorityVote
+from rewards.random_reward import RandomReward
+from rl.scoring import ScoredGroup, score_group
 from rl.step_metrics import audit_metrics, group_metrics
 from rl.types import Group, Rollout
+from rl.votes import vote_over_classes
 
 # Row -> answers of a group: a majority, unanimity, a tie that "4" leads, and silence.
 ANSWERS = {
@@ -18,12 +24,14 @@ LABELS = {0: "3", 1: "5", 2: "4", 3: "7"}
 
 def scored(make_group, answers, row=0, rewards=None, seconds=0.25):
     values: list[float | None] = rewards or [float(a is not None) for a in answers]
+    group = make_group(answers, visit=f"0-{row}")
     return ScoredGroup(
-        group=make_group(answers, visit=f"0-{row}"),
+        group=group,
         row=row,
         rewards={"a": values},
         reward=values,
         reward_seconds={"a": seconds},
+        vote=vote_over_classes(answers, [rollout.cluster for rollout in group.rollouts]),
     )
 
 
@@ -44,6 +52,7 @@ def test_one_silent_unscorable_rollout(make_group):
     # Nobody voted for an answer and nobody was right: vote and label agree on the one rollout.
     assert audit_metrics([silent], {0: "7"}) == {
         "audit/accuracy": 0.0,
+        "audit/majority_accuracy": 0.0,
         "audit/label_accuracy": 0.0,
         "audit/reward_accuracy": 1.0,
     }
@@ -75,8 +84,7 @@ def test_rewards_by_hand(make_group):
 def test_truncated_share():
     rollouts = tuple(Rollout(completion="", truncated=i == 0) for i in range(4))
     group = Group(prompt_id="p", prompt="1+1=", rollouts=rollouts)
-    step = [ScoredGroup(group=group, row=0, rewards={}, reward=[0.0] * 4, reward_seconds={})]
-    assert group_metrics(step)["vote/truncated_frac"] == 1 / 4
+    assert group_metrics([score_group(group, 0, {}, {})])["vote/truncated_frac"] == 1 / 4
 
 
 def test_audit_by_hand(four_groups):
@@ -87,6 +95,55 @@ def test_audit_by_hand(four_groups):
     assert metrics["audit/label_accuracy"] == 2 / 4
     # In the first group only the silent rollout is judged alike; elsewhere all four are.
     assert metrics["audit/reward_accuracy"] == (1 + 4 + 4 + 4) / 16
+
+
+SILENCE_LEADS = [None] * 5 + ["1", "1", "3"]
+# Reward -> what it takes for right among them: label right?, of the eight verdicts those that are.
+PAID = {
+    # TTRL's code pays the five silent rollouts and nobody else: only "3" is judged alike.
+    "reference_code": (MajorityVote(preset="reference_code"), 0.0, 1 / 8),
+    "default": (MajorityVote(), 1.0, 1.0),
+    "paper": (MajorityVote(preset="paper"), 1.0, 1.0),
+    # The silence that won is invalid and gets -1 as well: nobody is taken for right.
+    "evol_rl": (EvolRL(preset="reference_code", novelty=False), 0.0, 6 / 8),
+    "guarded": (GuardedVote(), 1.0, 1.0),
+    # It takes no answer for right.
+    "random": (RandomReward(), None, None),
+}
+
+
+@pytest.mark.parametrize("name", PAID)
+def test_what_was_paid_is_audited(make_group, name):
+    reward, label_accuracy, reward_accuracy = PAID[name]
+    step = [score_group(make_group(SILENCE_LEADS), 0, {name: reward}, {name: 1.0})]
+    metrics = audit_metrics(step, {0: "1"})
+    assert metrics["audit/accuracy"] == 2 / 8
+    assert metrics["audit/majority_accuracy"] == 1.0
+    assert metrics.get("audit/label_accuracy") == label_accuracy
+    assert metrics.get("audit/reward_accuracy") == reward_accuracy
+    # Five of eight votes for silence, or two for "1".
+    by_silence = name in ("reference_code", "evol_rl")
+    assert group_metrics(step)["vote/majority_ratio"] == (5 / 8 if by_silence else 2 / 8)
+    assert group_metrics(step)["vote/num_clusters"] == (3 if by_silence else 2)
+
+
+def test_a_dropped_tie_is_no_label(make_group):
+    rewards = {"random": RandomReward(), "vote": MajorityVote(tie="drop")}  # the first that votes
+    step = [score_group(make_group(["4", "6"]), 0, rewards, {"random": 1.0, "vote": 1.0})]
+    assert group_metrics(step)["vote/no_label_frac"] == 1.0
+    # Nobody is taken for right: so judged, the wrong one of the two.
+    metrics = audit_metrics(step, {0: "4"})
+    assert (metrics["audit/label_accuracy"], metrics["audit/reward_accuracy"]) == (0.0, 1 / 2)
+
+
+def test_a_supervised_control_is_always_right(make_group):
+    reward = Correctness()
+    reward.set_labels({"p": "3"})
+    step = [score_group(make_group(["4", "4", "3"]), 0, {"a": reward}, {"a": 1.0})]
+    metrics = audit_metrics(step, {0: "3"})
+    assert (metrics["audit/accuracy"], metrics["audit/majority_accuracy"]) == (1 / 3, 0.0)
+    assert (metrics["audit/label_accuracy"], metrics["audit/reward_accuracy"]) == (1.0, 1.0)
+    assert group_metrics(step)["vote/majority_ratio"] == 2 / 3
 
 
 def test_audit_compares_answers_not_strings(make_group):

@@ -18,12 +18,31 @@ def scripted_reward(group):
     return SCORES[group.prompt][: len(group.rollouts)]
 
 
+class WeighedReward:
+    """Pays alike in every group, and weighs the second prompt's by a number of choice."""
+
+    def __init__(self, weight):
+        self.weight = weight
+
+    def __call__(self, group):
+        return [1.0, 0.0, 0.5, 0.0, 1.0, 0.0]
+
+    def group_weight(self, group):
+        return 1.0 if group.prompt == "1+1=" else self.weight
+
+
 @pytest.fixture
 def make_trainer(tiny_model_folder, tiny_tokenizer, tmp_path):
     from datasets import Dataset
     from transformers import AutoModelForCausalLM
 
-    def make(prompts=("1+1=", "2+2="), logp=None, more_rewards=None, **settings):
+    def make(
+        prompts=("1+1=", "2+2="),
+        logp=None,
+        reward=scripted_reward,
+        more_rewards=None,
+        **settings,
+    ):
         # Two prompts x six rollouts, in one forward pass unless a test says otherwise.
         geometry = {"num_prompts": len(prompts), "num_generations": 6}
         config = LabelFreeConfig(
@@ -37,7 +56,7 @@ def make_trainer(tiny_model_folder, tiny_tokenizer, tmp_path):
         return LabelFreeGRPOTrainer(
             model=AutoModelForCausalLM.from_pretrained(tiny_model_folder),
             config=config,
-            rewards={"scripted": scripted_reward, **(more_rewards or {})},
+            rewards={"scripted": reward, **(more_rewards or {})},
             train_dataset=add_prompt_ids(dataset, tiny_tokenizer),
             tokenizer=tiny_tokenizer,
             engine=ScriptedEngine(tiny_tokenizer, COMPLETIONS, logp),
@@ -93,6 +112,28 @@ def test_advantages_follow_the_groups_not_the_rows_order(make_trainer):
     expected = [0.375, -0.625, -0.125, 0.0, 0.375, 0.0]
     assert output["advantages"][0::2].tolist() == pytest.approx(expected)
     assert output["advantages"][1::2].tolist() == [0.0] * 6
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.35, 0.0])
+def test_a_groups_weight_outlives_the_normalisation(make_trainer, weight):
+    trainer = make_trainer(advantage="normalized", loss_type="bnpo", reward=WeighedReward(weight))
+    output = trainer._generate_and_score_completions(rows_of(trainer))
+    first, second = output["advantages"][:6], output["advantages"][6:]
+    assert first.abs().min() > 0
+    assert second.tolist() == pytest.approx((weight * first).tolist())
+    # A weight of 0 teaches nothing, yet its tokens stay in the normaliser and the KL term.
+    assert output["completion_mask"][6:].equal(output["completion_mask"][:6])
+    assert output["num_items_in_batch"] == output["completion_mask"].sum()
+    assert trainer._metrics["train"]["reward/scripted/group_weight"] == [(1 + weight) / 2]
+
+
+def test_restrain_teaches_a_group_that_no_vote_paid(make_trainer):
+    # Half of the votes agree. The second prompt's rewards are all None, as those of silence are.
+    trainer = make_trainer(advantage={"restrain": {"threshold": 0.6}}, loss_type="bnpo")
+    output = trainer._generate_and_score_completions(rows_of(trainer))
+    assert output["advantages"].tolist() == [-1.0, -1.0, -1.0, 0.0, -1.0, 0.0] + [-1.0] * 6
+    is_kept = output["completion_mask"].any(dim=1).tolist()
+    assert is_kept == [True, True, True, False, True, False] + [True] * 6
 
 
 def test_votes_that_are_not_trained_still_reach_the_reward(make_trainer):

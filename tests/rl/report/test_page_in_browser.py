@@ -26,12 +26,13 @@ def runs(tmp_path_factory, write_run, make_line):
             for i in range(1, 8)
         ]
         metrics += [{"step": 4, "eval/pass@1": 0.5}, {"step": 7, "eval/pass@1": 0.75}]
+        label = {"pseudo_label": "3"}
         rollouts = {
             step: [
                 line
                 for prompt in ("p0", "p1")
                 for line in (
-                    make_line(0, "3", 1.0, step=step, prompt_id=prompt),
+                    make_line(0, "3", 1.0, step=step, prompt_id=prompt, selected=True, **label),
                     make_line(1, "4", -0.5, step=step, prompt_id=prompt, truncated=True),
                     make_line(2, "3", 1.0, step=step, prompt_id=prompt, trained=False),
                     make_line(3, None, None, step=step, prompt_id=prompt, trained=False),
@@ -116,6 +117,8 @@ def test_filters(open_report, report):
     page.locator(".classes button").first.click()  # the class of 3
     assert completions(page) == 2
     assert page.locator(".rollout .badge", has_text="majority").count() == 2
+    assert page.locator(".rollout .badge", has_text="taken for right").count() == 1
+    assert page.locator(".facts", has_text="pseudo-label 3").count() == 1
     assert page.noise == []
 
 
