@@ -62,6 +62,11 @@ def _check_sampling(config: "LabelFreeConfig") -> None:
             f"max_completion_length: got {config.max_completion_length}, expected at least 1. "
             "Set the most tokens a completion may have."
         )
+    if config.max_prompt_length < 0:
+        raise InputError(
+            f"max_prompt_length: got {config.max_prompt_length}, expected at least 0. Raise it, or "
+            "leave it out."
+        )
     if not config.temperature > 0:  # NaN is not above 0 either
         raise InputError(
             f"temperature: got {config.temperature}, expected above 0. Training needs samples "
@@ -175,6 +180,7 @@ def _check_selfplay(config: "LabelFreeConfig") -> None:
         "token_selector": (config.token_selector, None),
         "supervised": (config.supervised, False),
         "dataset": (config.dataset, ""),
+        "max_prompt_length": (config.max_prompt_length, 0),
     }
     for name, (value, expected) in needed.items():
         if value != expected:

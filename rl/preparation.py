@@ -1,5 +1,6 @@
 """Everything a run needs before a model is loaded: checked settings, tokenizer, prompts, files."""
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,13 @@ from rl.config import LabelFreeConfig
 from rl.data import PromptSet, load_prompts, prompt_id, render_prompt, tokenize_prompt
 from rl.errors import InputError
 from rl.evaluation.problems import Benchmark, Problem, load_benchmark
+from rl.prompt_lengths import (
+    PromptFacts,
+    check_problem_lengths,
+    check_same_prompts,
+    keep_short_prompts,
+    prompt_limit,
+)
 from rl.rollouts.vllm_engine import require_vllm
 from rl.run_files import RunFiles
 from rl.selfplay.game import Game
@@ -21,6 +29,7 @@ from rl.token_selection import TokenSelector
 from rl.types import Reward
 
 Loaded = TypeVar("Loaded")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +42,7 @@ class Run:
         reward_weights: Reward name -> weight.
         tokenizer: The policy's tokenizer.
         prompts: Columns `prompt`, `row`, `prompt_id` and `rendered_prompt`.
+        prompt_facts: How many of the source's prompts these are; None in self-play.
         labels: Row -> label, for audit/ metrics; None without a label column.
         token_selector: Chooses the tokens that are trained; None trains all.
         game: What is played in self-play, in place of prompts and rewards; else None.
@@ -46,6 +56,7 @@ class Run:
     reward_weights: dict[str, float]
     tokenizer: PreTrainedTokenizerBase
     prompts: Dataset
+    prompt_facts: PromptFacts | None
     labels: dict[int, str] | None
     token_selector: TokenSelector | None
     game: Game | None
@@ -87,9 +98,13 @@ def prepare_run(
     prompt_set = load_training_prompts(config) if game is None else seats(config, game)
     benchmarks = load_benchmarks(config)
     tokenizer = load_tokenizer(config)
-    prompts = add_prompt_ids(prompt_set.dataset, tokenizer)
+    prompts, facts = add_prompt_ids(prompt_set.dataset, tokenizer), None
+    context = read_context(config)
     if game is None:
-        check_context(config, prompts, tokenizer)
+        prompts, facts = choose_prompts(config, prompts, tokenizer, context)
+        if checkpoint is not None:
+            check_same_prompts(checkpoint.parent / "config.yaml", facts)
+    check_benchmarks(config, benchmarks, tokenizer, context)
     if config.supervised:
         show_labels({name: reward for name, (reward, _) in rewards.items()}, prompts, prompt_set)
     return Run(
@@ -98,6 +113,7 @@ def prepare_run(
         reward_weights={name: weight for name, (_, weight) in rewards.items()},
         tokenizer=tokenizer,
         prompts=prompts,
+        prompt_facts=facts,
         labels=prompt_set.labels,
         token_selector=token_selector,
         game=game,
@@ -108,8 +124,8 @@ def prepare_run(
 
 
 def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
-    """Load the prompts, at least enough for one generation batch."""
-    prompt_set = load_prompts(
+    """Load the prompts and their labels."""
+    return load_prompts(
         config.dataset,
         split=config.dataset_split,
         config_name=config.dataset_config_name,
@@ -118,12 +134,6 @@ def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
         system_prompt=config.system_prompt,
         prompt_suffix=config.prompt_suffix,
     )
-    if len(prompt_set.dataset) < config.num_prompts:
-        raise InputError(
-            f"num_prompts: got {config.num_prompts}, expected at most the "
-            f"{len(prompt_set.dataset)} prompts in {config.dataset}. Lower num_prompts."
-        )
-    return prompt_set
 
 
 def seats(config: LabelFreeConfig, game: Game) -> PromptSet:
@@ -237,13 +247,11 @@ def add_prompt_ids(dataset: Dataset, tokenizer: PreTrainedTokenizerBase) -> Data
     return with_text.add_column("prompt_id", [prompt_id(text) for text in rendered])
 
 
-def check_context(
-    config: LabelFreeConfig, prompts: Dataset, tokenizer: PreTrainedTokenizerBase
-) -> None:
-    """Check that the longest prompt and the longest completion fit the model's context.
+def read_context(config: LabelFreeConfig) -> int | None:
+    """Return the most tokens of prompt and completion: vLLM's limit or the model's, None if unset.
 
     Raises:
-        InputError: If they do not; the message names the prompt's row.
+        InputError: If the model's configuration cannot be read.
     """
     model_config = _read_model_files(
         config,
@@ -251,17 +259,45 @@ def check_context(
             config.model, trust_remote_code=config.trust_remote_code
         ),
     )
-    context = getattr(model_config.get_text_config(), "max_position_embeddings", None)
     if config.use_vllm and config.vllm_max_model_length is not None:
-        context = config.vllm_max_model_length
-    if context is None:
-        return
+        return config.vllm_max_model_length
+    return getattr(model_config.get_text_config(), "max_position_embeddings", None)
+
+
+def choose_prompts(
+    config: LabelFreeConfig,
+    prompts: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    context: int | None,
+) -> tuple[Dataset, PromptFacts]:
+    """Drop the prompts that are too long and say how many, or refuse them as the settings say.
+
+    Raises:
+        InputError: If the settings refuse them, or fewer are left than a batch takes.
+    """
+    limit = prompt_limit(config.max_prompt_length, context, config.max_completion_length)
     lengths = [len(tokenize_prompt(prompt, tokenizer)) for prompt in prompts["prompt"]]
-    longest = max(range(len(lengths)), key=lengths.__getitem__)
-    room = context - config.max_completion_length
-    if lengths[longest] > room:
+    refuse = config.overlong_prompts == "refuse"
+    prompts, facts = keep_short_prompts(prompts, lengths, limit, refuse)
+    if facts.dropped_rows and PartialState().is_main_process:
+        logger.warning("%s: %s", config.dataset, facts)
+    if len(prompts) < config.num_prompts:
+        dropped = f" ({facts})" if facts.dropped_rows else ""
         raise InputError(
-            f"prompt in row {longest}: got {lengths[longest]} tokens, expected at most {room} "
-            f"(context of {context} minus max_completion_length {config.max_completion_length}). "
-            "Shorten or remove the prompt, or lower max_completion_length."
+            f"num_prompts: got {config.num_prompts}, expected at most the {len(prompts)} prompts "
+            f"in {config.dataset}{dropped}. Lower num_prompts."
         )
+    return prompts, facts
+
+
+def check_benchmarks(
+    config: LabelFreeConfig,
+    benchmarks: Mapping[str, Benchmark],
+    tokenizer: PreTrainedTokenizerBase,
+    context: int | None,
+) -> None:
+    """Check that the problems the run is evaluated on fit; none of them is ever dropped."""
+    room = prompt_limit(0, context, config.max_completion_length)
+    for name, benchmark in benchmarks.items():
+        lengths = {p.id: len(tokenize_prompt(p.prompt, tokenizer)) for p in benchmark.problems}
+        check_problem_lengths(name, lengths, room)

@@ -140,10 +140,15 @@ def print_geometry(config: Any, run: Any) -> None:
 
     source = f"a game of {config.selfplay['game']}" if run.game else config.dataset
     table = Table(title=f"{config.model} on {source}", show_header=False)
+    facts = run.prompt_facts
     last = (
         {"most rows a round trains": run.game.max_trained}
-        if run.game
-        else {"prompts in the dataset": len(run.prompts)}
+        if facts is None
+        else {
+            "prompts in the dataset": facts.num_in_source,
+            "prompts dropped": f"{len(facts.dropped_rows)}, over {facts.limit} tokens",
+            "tokens of the longest prompt": facts.longest,
+        }
     )
     for name, value in {**config.geometry, **last}.items():
         table.add_row(name, str(value))
