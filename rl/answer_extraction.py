@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from rl.errors import unknown_name
+from rl.answer_plugins import extract_with, is_plugin, load_extractor
+from rl.errors import InputError, unknown_name
 
 BOX_ONLY = ("boxed",)
 DEFAULT_METHODS = ("boxed", "final_answer_phrase")
@@ -59,10 +60,12 @@ def extract_answer(
 
     Args:
         text: A completion; any characters.
-        methods: Names from `METHODS`, tried in this order. `BOX_ONLY` accepts boxes alone.
+        methods: Names from `METHODS` and of extractors of one's own (`rl.answer_plugins`), tried in
+            this order. `BOX_ONLY` accepts boxes alone.
         choices: Letters of a multiple-choice prompt, such as "ABCD". Then only one of them is an
             answer: the letter a box starts with, or a stand-alone capital after an answer phrase
-            or on the last line. The article "a" and the letters of words are never a choice.
+            or on the last line. The article "a" and the letters of words are never a choice. What
+            an extractor of one's own returns is taken as it is.
 
     Returns:
         The answer without surrounding whitespace, LaTeX left as it is; the letter in upper case if
@@ -79,9 +82,11 @@ def extract_answer(
     """
     text = after_thought(text)
     for method in methods:
-        if method not in _FINDERS:
+        if is_plugin(method):
+            answer = extract_with(method, text)
+        elif method not in _FINDERS:
             raise unknown_name("answer extraction method", method, list(METHODS))
-        if method == "final_answer_phrase" and choices is not None:
+        elif method == "final_answer_phrase" and choices is not None:
             answer = _choice_in_prose(text, choices)
         elif method == "last_number" and choices is not None:
             answer = None
@@ -92,6 +97,23 @@ def extract_answer(
         if answer is not None:
             return answer
     return None
+
+
+def check_methods(methods: Sequence[str]) -> None:
+    """Check that every method is a built-in one or can be loaded.
+
+    Raises:
+        InputError: If one is not, or there is none.
+    """
+    if not methods:
+        raise InputError(
+            "answer_methods: got none, expected at least one. Fill it, or leave it out."
+        )
+    for method in methods:
+        if is_plugin(method):
+            load_extractor(method)
+        elif method not in METHODS:
+            raise unknown_name("answer_methods", method, list(METHODS))
 
 
 def completion_state(answer: str | None, truncated: bool) -> CompletionState:

@@ -121,7 +121,14 @@ class LabelFreeConfig(GRPOConfig):
     )
     answer_methods: list[str] = field(
         default_factory=lambda: list(DEFAULT_METHODS),
-        metadata={"help": "Where an answer is looked for, in order (rl/answer_extraction.py)."},
+        metadata={
+            "help": "Where an answer is looked for, in order (rl/answer_extraction.py); an "
+            "extractor of your own as file.py:function."
+        },
+    )
+    answer_comparer: str | None = field(
+        default=None,
+        metadata={"help": "Your own test of equal answers, as file.py:function; none: ours."},
     )
     answer_choices: str | None = field(
         default=None,

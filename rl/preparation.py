@@ -11,6 +11,7 @@ from accelerate import PartialState
 from datasets import Dataset
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
+from rl.answers import use_comparer
 from rl.config import LabelFreeConfig
 from rl.data import PromptSet, load_prompts, prompt_id, render_prompt, tokenize_prompt
 from rl.errors import InputError
@@ -87,6 +88,7 @@ def prepare_run(
     if not config.model or not (config.dataset or game):
         missing = "dataset" if config.model else "model"
         raise InputError(f"{missing}: got none, expected a value. Set {missing} in the recipe.")
+    use_comparer(config.answer_comparer)
     check_supervision(config, {name: reward for name, (reward, _) in rewards.items()})
     if config.use_vllm:
         require_vllm()
