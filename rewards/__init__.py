@@ -5,14 +5,10 @@ rollout it cannot score. To add one, write `rewards/<idea>.py` and name it in `R
 selector (`rl.token_selection`) says which tokens are trained; those are named in `TOKEN_SELECTORS`.
 """
 
-import sys
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from importlib.metadata import entry_points
-from importlib.util import module_from_spec, spec_from_file_location
 from inspect import Parameter, isclass, signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rewards.boxed_format import boxed_format
@@ -27,7 +23,8 @@ from rewards.self_certainty import SelfCertainty
 from rewards.semantic_entropy import SemanticEntropy
 from rewards.sequence_probability import SequenceProbability
 from rewards.token_entropy import TokenEntropy
-from rl.errors import InputError, unknown_name
+from rl.errors import unknown_name
+from rl.plugins import load_plugin
 from rl.types import Reward
 
 if TYPE_CHECKING:
@@ -100,7 +97,8 @@ def get_token_selector(name: str, **settings: Any) -> "TokenSelector":
     """
     if ":" not in name and name not in TOKEN_SELECTORS:
         raise unknown_name("token_selector", name, list(TOKEN_SELECTORS))
-    return _build(f"token_selector {name!r}", _load(TOKEN_SELECTORS.get(name, name)), settings)
+    selector = load_plugin(TOKEN_SELECTORS.get(name, name), "token_selector")
+    return _build(f"token_selector {name!r}", selector, settings)
 
 
 def get_game(name: str, **settings: Any) -> Any:
@@ -116,7 +114,7 @@ def get_game(name: str, **settings: Any) -> Any:
     """
     if ":" not in name and name not in GAMES:
         raise unknown_name("selfplay.game", name, list(GAMES))
-    return _load(GAMES.get(name, name))(**settings)
+    return load_plugin(GAMES.get(name, name), "selfplay.game")(**settings)
 
 
 def get_reward_for_run(
@@ -158,40 +156,8 @@ def _find(name: str) -> Any:
     if name in published:
         return published[name].load()
     if ":" in name:
-        return _load(name)
+        return load_plugin(name, "reward")
     raise unknown_name("reward", name, [*REWARDS, *published])
-
-
-def _load(name: str) -> Any:
-    location, _, attribute = name.rpartition(":")
-    if location.endswith(".py"):
-        path = Path(location)
-        if not path.is_file():
-            raise InputError(f"reward: got {name!r}, expected an existing file. Check the path.")
-        # dataclasses and pickle look a module up by its name, which must hide no library's.
-        spec = spec_from_file_location(f"reward_file_{path.stem}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[spec.name] = module_from_spec(spec)
-        spec.loader.exec_module(module)
-    else:
-        if not all(part.isidentifier() for part in location.split(".")):
-            raise InputError(
-                f"reward: got {name!r}, expected package.module:attribute or "
-                "path/to/file.py:attribute. Check the name."
-            )
-        try:
-            module = import_module(location)
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"reward: got {name!r}, expected an importable module ({error}). Install it, or "
-                "name a file as path/to/file.py:attribute."
-            ) from error
-    if not callable(getattr(module, attribute, None)):
-        raise InputError(
-            f"reward: got {name!r}, expected a callable {attribute!r} in it. Check the name."
-        )
-    return getattr(module, attribute)
 
 
 def _check_settings(what: str, target: Callable[..., Any], settings: dict[str, Any]) -> None:

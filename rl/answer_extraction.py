@@ -11,8 +11,9 @@ from collections.abc import Collection, Sequence
 from typing import Literal
 
 from rl.answer_boxes import SPECIAL_TOKEN, balanced, clean_content, find_boxed
+from rl.answer_plugins import extract_with, is_plugin, load_extractor
 from rl.answer_text import strip_introduction
-from rl.errors import unknown_name
+from rl.errors import InputError, unknown_name
 
 BOX_ONLY = ("boxed",)
 DEFAULT_METHODS = ("boxed", "final_answer_phrase")
@@ -47,11 +48,13 @@ def extract_answer(
 
     Args:
         text: A completion; any characters.
-        methods: Names from `METHODS`, tried in this order. `BOX_ONLY` accepts boxes alone. Where
-            phrases count as well, a "final answer is" after the last box comes before the boxes.
+        methods: Names from `METHODS` and of extractors of one's own (`rl.answer_plugins`), tried in
+            this order. `BOX_ONLY` accepts boxes alone. Where phrases count as well, a "final answer
+            is" after the last box comes before the boxes.
         choices: Letters of a multiple-choice prompt, such as "ABCD". Then only one of them is an
             answer: the letter a box starts with, or a stand-alone capital after an answer phrase
-            or on the last line. The article "a" and the letters of words are never a choice.
+            or on the last line. The article "a" and the letters of words are never a choice. What
+            an extractor of one's own returns is taken as it is.
 
     Returns:
         The answer without surrounding whitespace, LaTeX left as it is; the letter in upper case if
@@ -68,9 +71,11 @@ def extract_answer(
     """
     text = after_thought(text)
     for method in methods:
-        if method not in _FINDERS:
+        if is_plugin(method):
+            answer = extract_with(method, text)
+        elif method not in _FINDERS:
             raise unknown_name("answer extraction method", method, list(METHODS))
-        if method == "final_answer_phrase" and choices is not None:
+        elif method == "final_answer_phrase" and choices is not None:
             answer = _choice_in_prose(text, choices)
         elif method == "boxed" and choices is None and "final_answer_phrase" in methods:
             answer = _find_statement_after_boxes(text) or find_boxed(text)
@@ -83,6 +88,23 @@ def extract_answer(
         if answer is not None:
             return answer
     return None
+
+
+def check_methods(methods: Sequence[str]) -> None:
+    """Check that every method is a built-in one or can be loaded.
+
+    Raises:
+        InputError: If one is not, or there is none.
+    """
+    if not methods:
+        raise InputError(
+            "answer_methods: got none, expected at least one. Fill it, or leave it out."
+        )
+    for method in methods:
+        if is_plugin(method):
+            load_extractor(method)
+        elif method not in METHODS:
+            raise unknown_name("answer_methods", method, list(METHODS))
 
 
 def completion_state(answer: str | None, truncated: bool) -> CompletionState:

@@ -7,6 +7,8 @@ rule covers, in a process that is killed at a deadline. Within a group the relat
 matches b and b matches c, all three are one class.
 
 No answer (None) is in no class.
+
+A task may bring a comparer of its own (`use_comparer`), which then decides in place of all of this.
 """
 
 from collections import Counter
@@ -23,6 +25,7 @@ from rl.answer_extraction import (
     extract_answer,
 )
 from rl.answer_keys import AnswerKey, answer_key, approximate_value
+from rl.answer_plugins import cluster_by, load_comparer
 from rl.answer_readings import other_reading
 from rl.answer_text import clean_answer
 from rl.answer_workers import (
@@ -45,12 +48,14 @@ __all__ = [
     "close_verifier",
     "cluster_answers",
     "cluster_groups",
+    "comparer_in_use",
     "completion_state",
     "extract_answer",
     "forget_answers",
     "group_clusters",
     "same_answer",
     "start_verifier",
+    "use_comparer",
     "verification_counters",
 ]
 
@@ -61,6 +66,7 @@ _MAX_CHARACTERS = 2_000
 _CLOSE = 1e-6
 
 _verifier = PairVerifier()
+_comparers: list[str] = []  # the one in use, if any
 
 
 def same_answer(a: str | None, b: str | None) -> bool:
@@ -96,6 +102,8 @@ def cluster_answers(answers: Sequence[str | None]) -> list[int | None]:
         >>> cluster_answers(["7", r"\frac12", None, "0.5", "7.0"])
         [0, 1, None, 1, 0]
     """
+    if _comparers:
+        return cluster_by(_comparers[0], answers)
     keys = [None if answer is None else answer_key(answer) for answer in answers]
     votes = Counter(key for key in keys if key is not None)
     first_answers: dict[AnswerKey, str] = {}
@@ -132,6 +140,27 @@ def group_clusters(group: Group) -> list[int | None]:
     if any(cluster is not None for cluster in clusters):
         return clusters
     return cluster_answers([rollout.answer for rollout in group.rollouts])
+
+
+def use_comparer(name: str | None) -> None:
+    """Let a task's own comparer decide in this process which answers are the same.
+
+    There is one for votes, rewards, audits and grading alike, so that all mean the same by "same".
+
+    Args:
+        name: As `rl.answer_plugins` has it; None goes back to our rules.
+
+    Raises:
+        InputError: If there is nothing of that name.
+    """
+    if name is not None:
+        load_comparer(name)
+    _comparers[:] = [] if name is None else [name]
+
+
+def comparer_in_use() -> str | None:
+    """Return the name of the comparer that decides in this process; None for our rules."""
+    return next(iter(_comparers), None)
 
 
 def start_verifier() -> None:

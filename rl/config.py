@@ -58,6 +58,17 @@ class LabelFreeConfig(GRPOConfig):
     prompt_suffix: str | None = field(
         default=None, metadata={"help": "Text put after each prompt, exactly as written."}
     )
+    max_prompt_length: int = field(
+        default=0,
+        metadata={
+            "help": "Most tokens of a prompt, its chat template included; 0: what the context "
+            "leaves beside max_completion_length."
+        },
+    )
+    overlong_prompts: Literal["drop", "refuse"] = field(
+        default="drop",
+        metadata={"help": "Prompts longer than that are dropped with a count, or stop the run."},
+    )
     rewards: dict[str, dict[str, Any] | None] = field(
         default_factory=lambda: {"majority_vote": {}},
         metadata={"help": "Reward name -> its settings; `weight` (default 1) is one of them."},
@@ -117,7 +128,14 @@ class LabelFreeConfig(GRPOConfig):
     )
     answer_methods: list[str] = field(
         default_factory=lambda: list(DEFAULT_METHODS),
-        metadata={"help": "Where an answer is looked for, in order (rl/answer_extraction.py)."},
+        metadata={
+            "help": "Where an answer is looked for, in order (rl/answer_extraction.py); an "
+            "extractor of your own as file.py:function."
+        },
+    )
+    answer_comparer: str | None = field(
+        default=None,
+        metadata={"help": "Your own test of equal answers, as file.py:function; none: ours."},
     )
     answer_choices: str | None = field(
         default=None,
@@ -231,6 +249,8 @@ class LabelFreeConfig(GRPOConfig):
         check_settings(self)
         if self.selfplay is not None:
             self.rewards = {}  # a game has its own
+        if self.max_prompt_length and self.vllm_max_model_length is None:
+            self.vllm_max_model_length = self.max_prompt_length + self.max_completion_length
         self._derive_batch_geometry()
         super().__post_init__()
 

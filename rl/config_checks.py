@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from rl.advantages import get_advantage
-from rl.answer_extraction import METHODS
+from rl.answer_extraction import check_methods
+from rl.answer_plugins import load_comparer
 from rl.errors import InputError, unknown_name
 from rl.evaluation.criteria import LABEL_FREE_CRITERIA, criteria
 from rl.selfplay.run_settings import read_selfplay
@@ -41,14 +42,10 @@ def _check_groups(config: "LabelFreeConfig") -> None:
         raise InputError(
             "rewards: got none, expected at least one. Add `rewards: {majority_vote: {}}`."
         )
-    if not config.answer_methods:
-        raise InputError(
-            "answer_methods: got none, expected at least one. Fill it, or leave it out."
-        )
     get_advantage(config.advantage)
-    for method in config.answer_methods:
-        if method not in METHODS:
-            raise unknown_name("answer_methods", method, list(METHODS))
+    check_methods(config.answer_methods)
+    if config.answer_comparer is not None:
+        load_comparer(config.answer_comparer)
     if config.scale_rewards != "group" or config.reward_weights is not None:
         raise InputError(
             "scale_rewards, reward_weights: got a value, expected neither. Set `advantage` "
@@ -61,6 +58,11 @@ def _check_sampling(config: "LabelFreeConfig") -> None:
         raise InputError(
             f"max_completion_length: got {config.max_completion_length}, expected at least 1. "
             "Set the most tokens a completion may have."
+        )
+    if config.max_prompt_length < 0:
+        raise InputError(
+            f"max_prompt_length: got {config.max_prompt_length}, expected at least 0. Raise it, or "
+            "leave it out."
         )
     if not config.temperature > 0:  # NaN is not above 0 either
         raise InputError(
@@ -180,6 +182,7 @@ def _check_selfplay(config: "LabelFreeConfig") -> None:
         "token_selector": (config.token_selector, None),
         "supervised": (config.supervised, False),
         "dataset": (config.dataset, ""),
+        "max_prompt_length": (config.max_prompt_length, 0),
     }
     for name, (value, expected) in needed.items():
         if value != expected:

@@ -160,6 +160,7 @@ def evaluate_policy(
         [*share, *copies],
         num_samples=num_samples,
         seed=trainer.args.seed,
+        methods=trainer.args.answer_methods,
         show_progress=accelerator.is_main_process and not trainer.args.disable_tqdm,
     )
     mine = result.samples[: len(share) * num_samples]

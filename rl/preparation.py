@@ -1,5 +1,6 @@
 """Everything a run needs before a model is loaded: checked settings, tokenizer, prompts, files."""
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,10 +11,18 @@ from accelerate import PartialState
 from datasets import Dataset
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
+from rl.answers import use_comparer
 from rl.config import LabelFreeConfig
 from rl.data import PromptSet, load_prompts, prompt_id, render_prompt, tokenize_prompt
 from rl.errors import InputError
 from rl.evaluation.problems import Benchmark, Problem, load_benchmark
+from rl.prompt_lengths import (
+    PromptFacts,
+    check_problem_lengths,
+    check_same_prompts,
+    keep_short_prompts,
+    prompt_limit,
+)
 from rl.rollouts.vllm_engine import require_vllm
 from rl.run_files import RunFiles
 from rl.selfplay.game import Game
@@ -21,6 +30,7 @@ from rl.token_selection import TokenSelector
 from rl.types import Reward
 
 Loaded = TypeVar("Loaded")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +43,7 @@ class Run:
         reward_weights: Reward name -> weight.
         tokenizer: The policy's tokenizer.
         prompts: Columns `prompt`, `row`, `prompt_id` and `rendered_prompt`.
+        prompt_facts: How many of the source's prompts these are; None in self-play.
         labels: Row -> label, for audit/ metrics; None without a label column.
         token_selector: Chooses the tokens that are trained; None trains all.
         game: What is played in self-play, in place of prompts and rewards; else None.
@@ -47,6 +58,7 @@ class Run:
     reward_weights: dict[str, float]
     tokenizer: PreTrainedTokenizerBase
     prompts: Dataset
+    prompt_facts: PromptFacts | None
     labels: dict[int, str] | None
     token_selector: TokenSelector | None
     game: Game | None
@@ -78,6 +90,7 @@ def prepare_run(
     if not config.model or not (config.dataset or game):
         missing = "dataset" if config.model else "model"
         raise InputError(f"{missing}: got none, expected a value. Set {missing} in the recipe.")
+    use_comparer(config.answer_comparer)
     check_supervision(config, {name: reward for name, (reward, _) in rewards.items()})
     if config.use_vllm:
         require_vllm()
@@ -89,9 +102,13 @@ def prepare_run(
     prompt_set = load_training_prompts(config) if game is None else seats(config, game)
     benchmarks = load_benchmarks(config)
     tokenizer = load_tokenizer(config)
-    prompts = add_prompt_ids(prompt_set.dataset, tokenizer)
+    prompts, facts = add_prompt_ids(prompt_set.dataset, tokenizer), None
+    context = read_context(config)
     if game is None:
-        check_context(config, prompts, tokenizer)
+        prompts, facts = choose_prompts(config, prompts, tokenizer, context)
+        if checkpoint is not None:
+            check_same_prompts(checkpoint.parent / "config.yaml", facts)
+    check_benchmarks(config, benchmarks, tokenizer, context)
     if config.supervised:
         show_labels({name: reward for name, (reward, _) in rewards.items()}, prompts, prompt_set)
     return Run(
@@ -100,10 +117,11 @@ def prepare_run(
         reward_weights={name: weight for name, (_, weight) in rewards.items()},
         tokenizer=tokenizer,
         prompts=prompts,
+        prompt_facts=facts,
         labels=prompt_set.labels,
         token_selector=token_selector,
         game=game,
-        preview={} if game is None else preview_game(config, game, tokenizer),
+        preview={} if game is None else preview_game(config, game, tokenizer, context),
         benchmarks=benchmarks,
         run_files=run_files,
         checkpoint=checkpoint,
@@ -111,8 +129,8 @@ def prepare_run(
 
 
 def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
-    """Load the prompts, at least enough for one generation batch."""
-    prompt_set = load_prompts(
+    """Load the prompts and their labels."""
+    return load_prompts(
         config.dataset,
         split=config.dataset_split,
         config_name=config.dataset_config_name,
@@ -121,12 +139,6 @@ def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
         system_prompt=config.system_prompt,
         prompt_suffix=config.prompt_suffix,
     )
-    if len(prompt_set.dataset) < config.num_prompts:
-        raise InputError(
-            f"num_prompts: got {config.num_prompts}, expected at most the "
-            f"{len(prompt_set.dataset)} prompts in {config.dataset}. Lower num_prompts."
-        )
-    return prompt_set
 
 
 def seats(config: LabelFreeConfig, game: Game) -> PromptSet:
@@ -148,12 +160,11 @@ def seats(config: LabelFreeConfig, game: Game) -> PromptSet:
 
 
 def preview_game(
-    config: LabelFreeConfig, game: Game, tokenizer: PreTrainedTokenizerBase
+    config: LabelFreeConfig, game: Game, tokenizer: PreTrainedTokenizerBase, context: int | None
 ) -> dict[str, str]:
     """Let the game check on the main process what it is played on, and tell of it."""
     if not hasattr(game, "preview") or not PartialState().is_main_process:
         return {}
-    context = model_context(config)
 
     def count_tokens(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
@@ -256,8 +267,12 @@ def add_prompt_ids(dataset: Dataset, tokenizer: PreTrainedTokenizerBase) -> Data
     return with_text.add_column("prompt_id", [prompt_id(text) for text in rendered])
 
 
-def model_context(config: LabelFreeConfig) -> int | None:
-    """Most tokens of a prompt with its completion; None if the model names no limit."""
+def read_context(config: LabelFreeConfig) -> int | None:
+    """Return the most tokens of prompt and completion: vLLM's limit or the model's, None if unset.
+
+    Raises:
+        InputError: If the model's configuration cannot be read.
+    """
     model_config = _read_model_files(
         config,
         lambda: AutoConfig.from_pretrained(
@@ -269,23 +284,40 @@ def model_context(config: LabelFreeConfig) -> int | None:
     return getattr(model_config.get_text_config(), "max_position_embeddings", None)
 
 
-def check_context(
-    config: LabelFreeConfig, prompts: Dataset, tokenizer: PreTrainedTokenizerBase
-) -> None:
-    """Check that the longest prompt and the longest completion fit the model's context.
+def choose_prompts(
+    config: LabelFreeConfig,
+    prompts: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    context: int | None,
+) -> tuple[Dataset, PromptFacts]:
+    """Drop the prompts that are too long and say how many, or refuse them as the settings say.
 
     Raises:
-        InputError: If they do not; the message names the prompt's row.
+        InputError: If the settings refuse them, or fewer are left than a batch takes.
     """
-    context = model_context(config)
-    if context is None:
-        return
+    limit = prompt_limit(config.max_prompt_length, context, config.max_completion_length)
     lengths = [len(tokenize_prompt(prompt, tokenizer)) for prompt in prompts["prompt"]]
-    longest = max(range(len(lengths)), key=lengths.__getitem__)
-    room = context - config.max_completion_length
-    if lengths[longest] > room:
+    refuse = config.overlong_prompts == "refuse"
+    prompts, facts = keep_short_prompts(prompts, lengths, limit, refuse)
+    if facts.dropped_rows and PartialState().is_main_process:
+        logger.warning("%s: %s", config.dataset, facts)
+    if len(prompts) < config.num_prompts:
+        dropped = f" ({facts})" if facts.dropped_rows else ""
         raise InputError(
-            f"prompt in row {longest}: got {lengths[longest]} tokens, expected at most {room} "
-            f"(context of {context} minus max_completion_length {config.max_completion_length}). "
-            "Shorten or remove the prompt, or lower max_completion_length."
+            f"num_prompts: got {config.num_prompts}, expected at most the {len(prompts)} prompts "
+            f"in {config.dataset}{dropped}. Lower num_prompts."
         )
+    return prompts, facts
+
+
+def check_benchmarks(
+    config: LabelFreeConfig,
+    benchmarks: Mapping[str, Benchmark],
+    tokenizer: PreTrainedTokenizerBase,
+    context: int | None,
+) -> None:
+    """Check that the problems the run is evaluated on fit; none of them is ever dropped."""
+    room = prompt_limit(0, context, config.max_completion_length)
+    for name, benchmark in benchmarks.items():
+        lengths = {p.id: len(tokenize_prompt(p.prompt, tokenizer)) for p in benchmark.problems}
+        check_problem_lengths(name, lengths, room)

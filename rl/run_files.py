@@ -13,6 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from rl.errors import InputError
 from rl.grouping import VisitKey
+from rl.prompt_lengths import PromptFacts
 from rl.rollout_files import write_rollout_file
 from rl.scoring import ScoredGroup
 from rl.versions import git_commit, library_versions
@@ -93,8 +94,8 @@ class RunFiles:
             if int(path.name[5:11]) > step:
                 path.unlink()
 
-    def write_config(self, config: Any) -> None:
-        """Write every setting as resolved, with library versions and the git commit."""
+    def write_config(self, config: Any, prompts: PromptFacts | None = None) -> None:
+        """Write settings as resolved, which prompts are trained on, versions and git commit."""
         settings = {
             field.name: _plain(getattr(config, field.name))
             for field in dataclasses.fields(config)
@@ -103,6 +104,7 @@ class RunFiles:
         document = {
             "settings": settings,
             "geometry": config.geometry,
+            **({"prompts": dataclasses.asdict(prompts)} if prompts else {}),
             "versions": library_versions(LIBRARIES),
             "git_commit": git_commit(),
         }

@@ -54,7 +54,7 @@ def train(run: Run) -> dict[str, Any]:
             if run.checkpoint is not None:
                 step = int(run.checkpoint.name.rpartition("-")[2])
                 run.run_files.drop_steps_after(step)
-            run.run_files.write_config(config)
+            run.run_files.write_config(config, run.prompt_facts)
         trainer.accelerator.wait_for_everyone()
         trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
         trainer.save_model()

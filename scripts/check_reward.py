@@ -5,12 +5,13 @@ import json
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rl.answer_options import add_answer_arguments, use_answer_arguments
 from rl.errors import InputError, exit_on_bad_input
 from rl.rollout_files import read_rollout_file
 
@@ -49,11 +50,12 @@ exit status: 0 all checks passed, 1 one failed, 2 bad input. Warnings fail nothi
 def main() -> None:
     """Build the reward, gather the groups, check, show."""
     arguments = parse_arguments()
+    arguments.answer_methods = use_answer_arguments(arguments)
 
     from rewards.contract import check_reward, example_groups
 
     reward, notes = build_reward(arguments.reward, read_settings(arguments.settings))
-    found = read_groups(arguments.groups, arguments.max_groups)
+    found = read_groups(arguments.groups, arguments.max_groups, arguments.answer_methods)
     saved = {f"saved {number}, {name}": group for number, (name, group) in enumerate(found)}
     if saved and getattr(reward, "needs_token_statistics", False):
         saved = {name: complete(group) for name, group in saved.items()}
@@ -96,6 +98,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="N",
         help="show the rewards of group N, counted from 0, saved groups first (default 0)",
     )
+    add_answer_arguments(parser)
     return parser.parse_args()
 
 
@@ -128,7 +131,9 @@ def build_reward(name: str, settings: dict[str, Any]) -> tuple["Reward", list[st
     return reward, [f"{key} is {value}; a run fills in its own" for key, value in filled_in.items()]
 
 
-def read_groups(paths: Iterable[Path], max_groups: int) -> Iterator[tuple[str, "Group"]]:
+def read_groups(
+    paths: Iterable[Path], max_groups: int, methods: Sequence[str]
+) -> Iterator[tuple[str, "Group"]]:
     """Yield the first saved groups with a name each, from files of rollouts or of completions."""
     from rl.types import Group
 
@@ -140,7 +145,7 @@ def read_groups(paths: Iterable[Path], max_groups: int) -> Iterator[tuple[str, "
                 if num_groups + len(rows) >= max_groups:
                     break
                 num_groups += 1
-                yield f"{row.get('id')}", group_of_completions(where, row)
+                yield f"{row.get('id')}", group_of_completions(where, row, methods)
                 continue
             key = str(row.get("prompt_id")), str(row.get("visit"))
             if key not in rows and num_groups + len(rows) >= max_groups:
@@ -171,7 +176,7 @@ def bad_line(where: str, value: object) -> InputError:
     )
 
 
-def group_of_completions(where: str, row: Mapping[str, Any]) -> "Group":
+def group_of_completions(where: str, row: Mapping[str, Any], methods: Sequence[str]) -> "Group":
     """Extract and group the answers; words stand in for tokens, which the file does not have."""
     from rl.answers import cluster_answers, extract_answer
     from rl.types import Group, Rollout
@@ -179,7 +184,7 @@ def group_of_completions(where: str, row: Mapping[str, Any]) -> "Group":
     texts = row["completions"]
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise bad_line(where, row)
-    answers = [extract_answer(text) for text in texts]
+    answers = [extract_answer(text, methods=methods) for text in texts]
     votes = zip(texts, answers, cluster_answers(answers), strict=True)
     rollouts = tuple(
         Rollout(completion=text, answer=answer, cluster=cluster, num_tokens=len(text.split()) + 1)

@@ -8,11 +8,17 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from rl.answer_options import use_answer_arguments
 from rl.answers import verification_counters
 from rl.errors import exit_on_bad_input
 from rl.evaluation.benchmarks import short_name
 from rl.evaluation.evaluate import EvaluationResult, evaluate_problems, rescore
-from rl.evaluation.manifest import MANIFEST_FILE, build_manifest, open_evaluation
+from rl.evaluation.manifest import (
+    MANIFEST_FILE,
+    build_manifest,
+    open_evaluation,
+    read_manifest,
+)
 from rl.evaluation.models import Sampler, make_sampler
 from rl.evaluation.options import parse_arguments
 from rl.evaluation.overlap import Overlap, find_overlap, read_train_prompts
@@ -48,7 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         finished = rescore_folders(args)
     elif args.score:
         result = score_file(
-            args.score, args.output_dir, ks=args.k, thresholds=args.g_pass, show_progress=True
+            args.score,
+            args.output_dir,
+            ks=args.k,
+            thresholds=args.g_pass,
+            methods=use_answer_arguments(args),
+            show_progress=True,
         )
         finished = {"": Finished(output_dir=args.output_dir, result=result)}
     else:
@@ -67,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def evaluate(args: argparse.Namespace, console: Console) -> dict[str, Finished]:
     """Load the problems, then the model, sample and grade."""
+    args.answer_methods = use_answer_arguments(args)
     benchmarks = {short_name(place): read_benchmark(args, place) for place in args.benchmark}
     overlaps: dict[str, Overlap] = {}
     if args.train_run:
@@ -100,6 +112,7 @@ def evaluate(args: argparse.Namespace, console: Console) -> dict[str, Finished]:
                     num_samples=args.num_samples,
                     ks=args.k,
                     seed=args.seed,
+                    methods=args.answer_methods,
                     batch_size=args.batch_size,
                     output_dir=folders[name],
                     show_progress=True,
@@ -164,6 +177,7 @@ def describe(
         sampling=sampler.settings,
         engine=args.engine,
         seed=args.seed,
+        methods=args.answer_methods,
         more_settings={
             **sampler.facts,
             "thinking": args.thinking,
@@ -202,13 +216,15 @@ def rescore_folders(args: argparse.Namespace) -> dict[str, Finished]:
     if not (folder / MANIFEST_FILE).exists():
         within = sorted(path.parent for path in folder.glob(f"*/{MANIFEST_FILE}"))
         folders = {path.name: path for path in within} or folders
-    return {
-        name: Finished(
-            output_dir=path,
-            result=rescore(path, show_progress=True, ks=args.k, thresholds=args.g_pass),
-        )
-        for name, path in folders.items()
-    }
+    return {name: rescore_folder(args, path) for name, path in folders.items()}
+
+
+def rescore_folder(args: argparse.Namespace, folder: Path) -> Finished:
+    """Grade a folder again, by its own rules where the command line names no others."""
+    saved = read_manifest(folder)
+    methods = use_answer_arguments(args, saved.get("answer_methods"), saved.get("answer_comparer"))
+    result = rescore(folder, methods=methods, show_progress=True, ks=args.k, thresholds=args.g_pass)
+    return Finished(output_dir=folder, result=result)
 
 
 def show(console: Console, name: str, finished: Finished, referee: str | None) -> None:

@@ -10,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rl.answer_options import add_answer_arguments, use_answer_arguments
+from rl.answers import comparer_in_use
 from rl.errors import InputError, exit_on_bad_input
 
 if TYPE_CHECKING:
@@ -27,8 +29,9 @@ examples:
       --launcher 'accelerate launch --config_file recipes/accelerate/zero3.yaml'
 
 QUESTIONS is a .jsonl, .json, .csv or .parquet file with a column "prompt" (--prompt_column), or a
-hub id. With --adapt the recipe's system prompt, suffix, temperature and length hold here too, and
-the trained model stays in OUTPUT's folder, under the name of OUTPUT with -adapted.
+hub id. With --adapt the recipe's system prompt, suffix, temperature, length and way to find and
+compare answers hold here too, and the trained model stays in OUTPUT's folder, under the name of
+OUTPUT with -adapted.
 
 A line of OUTPUT: {"id", "question", "answer", "majority_ratio", "num_votes", "num_abstained",
 "alternatives": [{"answer", "count"}], "reasoning"}; answer is null where no sample has one. The
@@ -42,6 +45,9 @@ def main() -> None:
     arguments, overrides = parse_arguments()
     recipe = read_recipe(arguments)
     prompts = read_questions(arguments, recipe)
+    methods = use_answer_arguments(
+        arguments, recipe.get("answer_methods"), recipe.get("answer_comparer")
+    )
     settings = {
         "model": arguments.model,
         "adapt": arguments.adapt and [arguments.adapt, *overrides],
@@ -52,6 +58,9 @@ def main() -> None:
         "max_completion_length": first_given(
             arguments.max_completion_length, recipe.get("max_completion_length")
         ),
+        "answer_methods": methods,
+        "answer_comparer": comparer_in_use(),
+        "answer_choices": recipe.get("answer_choices"),
     }
     num_done = open_output(arguments.output, settings, prompts)
     if num_done < len(prompts):
@@ -77,6 +86,7 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     add("--prompt_column", help='column of the questions (the recipe\'s, or "prompt")')
     add("--system_prompt", help="makes each question a chat (the recipe's, or none)")
     add("--prompt_suffix", help="put after each question as written (the recipe's, or none)")
+    add_answer_arguments(parser, default="the recipe's, or boxed, final_answer_phrase")
     add("--num_samples", type=int, default=16, help="votes per question (%(default)s)")
     add("--temperature", type=float, help="(the recipe's, or 1.0)")
     add("--top_p", type=float, help="(the recipe's, or 1.0)")
@@ -175,6 +185,9 @@ def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
         "seed": arguments.seed,
         "output_dir": str(folder),
     }
+    for name in ("answer_methods", "answer_comparer"):
+        if getattr(arguments, name) is not None:
+            fields[name] = getattr(arguments, name) or None
     for name in ("system_prompt", "prompt_suffix"):
         fields[name] = getattr(arguments, name)
     command = [
@@ -233,7 +246,7 @@ def solve(
         size = max(1, arguments.batch_size // arguments.num_samples)
         for start in range(num_done, len(prompts), size):
             rows = range(start, min(start + size, len(prompts)))
-            for line in answer(engine, tokenizer, prompts, prompt_ids, rows, arguments):
+            for line in answer(engine, tokenizer, prompts, prompt_ids, rows, arguments, settings):
                 output.write(json.dumps(line) + "\n")
                 bar.update()
             output.flush()
@@ -246,18 +259,20 @@ def answer(
     prompt_ids: Sequence[list[int]],
     rows: range,
     arguments: argparse.Namespace,
+    settings: dict[str, Any],
 ) -> Iterator[dict[str, Any]]:
     """Sample some questions and yield the line of each."""
     from rl.answers import extract_answer
     from rl.rollouts.engine import derive_seed
     from rl.solving import voted_answer
 
+    looked_for = {"methods": settings["answer_methods"], "choices": settings["answer_choices"]}
     seeds = [derive_seed(arguments.seed, "solve", row) for row in rows]
     groups = engine.generate([prompt_ids[row] for row in rows], arguments.num_samples, seeds)
     for row, group in zip(rows, groups, strict=True):
         ids = [sample.completion_ids for sample in group]
         texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
-        answers = [extract_answer(text) for text in texts]
+        answers = [extract_answer(text, **looked_for) for text in texts]
         vote = voted_answer(texts, answers, [len(one) for one in ids])
         yield {"id": row, "question": prompts[row], **vote}
 

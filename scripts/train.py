@@ -138,10 +138,15 @@ def load_game(config: "LabelFreeConfig") -> Any:
 def print_geometry(config: Any, run: Any) -> None:
     """Show what one generation batch and one optimizer step would hold."""
     source = f"a game of {config.selfplay['game']}" if run.game else config.dataset
+    facts = run.prompt_facts
     last = (
         {"most rows a round trains": run.game.max_trained, **run.preview}
-        if run.game
-        else {"prompts in the dataset": len(run.prompts)}
+        if facts is None
+        else {
+            "prompts in the dataset": facts.num_in_source,
+            "prompts dropped": f"{len(facts.dropped_rows)}, over {facts.limit} tokens",
+            "tokens of the longest prompt": facts.longest,
+        }
     )
     print_table(f"{config.model} on {source}", {**config.geometry, **last})
 

@@ -11,13 +11,8 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from rl.answers import (
-    DEFAULT_METHODS,
-    METHODS,
-    cluster_answers,
-    extract_answer,
-    verification_counters,
-)
+from rl.answer_options import add_answer_arguments, use_answer_arguments
+from rl.answers import cluster_answers, extract_answer, verification_counters
 from rl.errors import InputError, exit_on_bad_input
 from rl.json_lines import read_json_lines
 from rl.votes import TIE_RULES, count_votes, rank_classes
@@ -47,13 +42,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--tie", choices=TIE_RULES, default="first", help="first answer wins, or no pseudo-label"
     )
-    parser.add_argument(
-        "--methods",
-        nargs="+",
-        choices=METHODS,
-        default=DEFAULT_METHODS,
-        help="where to look for an answer, in this order (default: %(default)s)",
-    )
+    add_answer_arguments(parser)
     parser.add_argument("--choices", help="letters of multiple-choice prompts, such as ABCD")
     return parser.parse_args()
 
@@ -76,7 +65,7 @@ def _is_texts(value: Any) -> bool:
 def vote_on(completions: list[str], arguments: argparse.Namespace) -> dict[str, Any]:
     """Extract, cluster and count; a class is shown by the first answer in it."""
     answers = [
-        extract_answer(text, methods=arguments.methods, choices=arguments.choices)
+        extract_answer(text, methods=arguments.answer_methods, choices=arguments.choices)
         for text in completions
     ]
     clusters = cluster_answers(answers)
@@ -129,6 +118,7 @@ def print_summary(votes: list[dict[str, Any]], seconds: float) -> None:
 def main() -> None:
     """Check the paths, vote into a temporary file, and give it the final name when complete."""
     arguments = parse_arguments()
+    arguments.answer_methods = use_answer_arguments(arguments)
     if not arguments.input.is_file():
         raise InputError(
             f"input: got {arguments.input}, expected an existing file. Check the path."

@@ -18,6 +18,7 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 # What a reward may know of the engine: pure helpers.
 OPEN_TO_REWARDS = {"rl.types", "rl.answers", "rl.votes", "rl.errors", "rl.token_selection"}
+OPEN_TO_REWARDS.add("rl.plugins")
 ENGINES = {"trl", "vllm", "transformers", "accelerate", "deepspeed", "peft"}
 
 

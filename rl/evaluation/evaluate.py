@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
 
-from rl.answers import extract_answer
+from rl.answers import DEFAULT_METHODS
 from rl.data import Prompt, prompt_id, render_prompt, tokenize_prompt
 from rl.errors import InputError
-from rl.evaluation.grading import Extract, grade
+from rl.evaluation.grading import grade
 from rl.evaluation.manifest import read_manifest, stamp_grader
 from rl.evaluation.problems import Problem
 from rl.evaluation.records import (
@@ -52,7 +52,7 @@ def evaluate_problems(
     num_samples: int,
     ks: Sequence[int] | None = None,
     seed: int = 0,
-    extract: Extract = extract_answer,
+    methods: Sequence[str] = DEFAULT_METHODS,
     batch_size: int = 256,
     output_dir: Path | None = None,
     show_progress: bool = False,
@@ -71,7 +71,7 @@ def evaluate_problems(
         num_samples: Samples per problem, n.
         ks: Sizes k of pass@k and maj@k, in [1, n]; None takes `default_ks(n)`.
         seed: Seed of the evaluation.
-        extract: Finds the answer in a completion; a multiple choice has its own way.
+        methods: Where an answer is looked for; a multiple choice has its own way.
         batch_size: Completions asked of the engine at a time, rounded down to whole problems; an
             engine that takes text gets everything at once.
         output_dir: Where samples.jsonl grows and summary.json is written; samples there are kept
@@ -87,8 +87,8 @@ def evaluate_problems(
     """
     ks = check_ks(default_ks(num_samples) if ks is None else ks, num_samples)
     request = _Request(num_samples, seed, batch_size, must_close_thought)
-    saved = _saved_groups(output_dir, extract) if output_dir else {}
-    _sample_missing(engine, tokenizer, problems, request, saved, extract, output_dir, show_progress)
+    saved = _saved_groups(output_dir, methods) if output_dir else {}
+    _sample_missing(engine, tokenizer, problems, request, saved, methods, output_dir, show_progress)
     samples = [sample for problem in problems for sample in saved[problem.id]]
     metrics = summarize(samples, ks, thresholds)
     if output_dir:
@@ -112,7 +112,7 @@ def _sample_missing(
     problems: Sequence[Problem],
     request: _Request,
     saved: dict[str, list[SampleRecord]],
-    extract: Extract,
+    methods: Sequence[str],
     output_dir: Path | None,
     show_progress: bool,
 ) -> None:
@@ -137,7 +137,7 @@ def _sample_missing(
                 name = group[0].problem_id
                 known = {sample.sample: sample for sample in saved.get(name, [])}
                 new = {sample.sample: sample for sample in group if sample.sample not in known}
-                saved[name] = grade([s for _, s in sorted((known | new).items())], extract)
+                saved[name] = grade([s for _, s in sorted((known | new).items())], methods)
                 if output_dir:
                     append_samples(output_dir, [s for s in saved[name] if s.sample in new])
                 bar.update(len(group))
@@ -149,15 +149,15 @@ def _num_first(samples: Sequence[SampleRecord]) -> int:
     return next(i for i in range(len(numbers) + 1) if i not in numbers)
 
 
-def _saved_groups(output_dir: Path, extract: Extract) -> dict[str, list[SampleRecord]]:
+def _saved_groups(output_dir: Path, methods: Sequence[str]) -> dict[str, list[SampleRecord]]:
     groups = group_by_problem(read_samples(output_dir))
-    return {name: grade(group, extract) for name, group in groups.items()}
+    return {name: grade(group, methods) for name, group in groups.items()}
 
 
 def rescore(
     output_dir: Path,
     *,
-    extract: Extract = extract_answer,
+    methods: Sequence[str] | None = None,
     show_progress: bool = False,
     ks: Sequence[int] | None = None,
     thresholds: Sequence[float] = (),
@@ -169,7 +169,8 @@ def rescore(
 
     Args:
         output_dir: Folder of an evaluation.
-        extract: Finds the answer in a completion; a multiple choice has its own way.
+        methods: Where an answer is looked for; a multiple choice has its own way. None takes the
+            manifest's.
         show_progress: Whether to show a bar.
         ks: Sizes k of pass@k and maj@k, in [1, n]; None takes the manifest's.
         thresholds: Shares t of G-Pass@k_t, in (0, 1].
@@ -180,9 +181,10 @@ def rescore(
     """
     manifest = read_manifest(output_dir)
     ks = check_ks(ks or manifest["k"], manifest["num_samples"])
+    looked_for = methods or manifest.get("answer_methods", DEFAULT_METHODS)
     groups = group_by_problem(read_samples(output_dir)).values()
     bar = tqdm(groups, "grading", unit="problem", disable=not show_progress)
-    graded = [grade(group, extract) for group in bar]
+    graded = [grade(group, looked_for) for group in bar]
     finished = [s for group in graded if len(group) == manifest["num_samples"] for s in group]
     if not finished:
         raise InputError(
@@ -192,7 +194,7 @@ def rescore(
     metrics = summarize(finished, ks, thresholds)
     write_samples(output_dir, [sample for group in graded for sample in group])
     write_summary(output_dir, metrics)
-    stamp_grader(output_dir, manifest, ks)
+    stamp_grader(output_dir, manifest, ks, looked_for)
     return EvaluationResult(metrics=metrics, samples=finished)
 
 

@@ -4,20 +4,28 @@ The grader's version is a hash of the source files that decide a verdict, and Ma
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import rl.answers
-from rl.answers import cluster_answers, extract_answer, same_answer
+from rl.answer_plugins import is_plugin
+from rl.answers import (
+    DEFAULT_METHODS,
+    cluster_answers,
+    comparer_in_use,
+    extract_answer,
+    same_answer,
+)
 from rl.evaluation.records import SampleRecord
+from rl.plugins import plugin_source
 from rl.versions import library_versions
 
-Extract = Callable[[str], str | None]
 
-
-def grade(samples: Sequence[SampleRecord], extract: Extract = extract_answer) -> list[SampleRecord]:
+def grade(
+    samples: Sequence[SampleRecord], methods: Sequence[str] = DEFAULT_METHODS
+) -> list[SampleRecord]:
     """Fill in answer, cluster, correct and grader of one problem's samples.
 
     The first answer of each class is compared with the label, once; its verdict holds for the
@@ -26,12 +34,12 @@ def grade(samples: Sequence[SampleRecord], extract: Extract = extract_answer) ->
 
     Args:
         samples: All samples of one problem.
-        extract: Finds the answer in a completion; a multiple choice has its own way.
+        methods: Where an answer is looked for; a multiple choice has its own way.
 
     Returns:
         New records in the same order.
     """
-    answers = [sample_answer(sample, extract) for sample in samples]
+    answers = [sample_answer(sample, methods) for sample in samples]
     is_choice = any(sample.choices for sample in samples)
     clusters = _equal_letters(answers) if is_choice else cluster_answers(answers)
     verdicts: dict[int | None, bool] = {None: False}
@@ -39,30 +47,42 @@ def grade(samples: Sequence[SampleRecord], extract: Extract = extract_answer) ->
         if cluster not in verdicts:
             is_label = answer == sample.label if is_choice else same_answer(answer, sample.label)
             verdicts[cluster] = is_label
-    version = grader_version()
+    version = grader_version(tuple(methods), comparer_in_use())
     return [
         replace(sample, answer=answer, cluster=cluster, correct=verdicts[cluster], grader=version)
         for sample, answer, cluster in zip(samples, answers, clusters, strict=True)
     ]
 
 
-def sample_answer(sample: SampleRecord, extract: Extract = extract_answer) -> str | None:
+def sample_answer(sample: SampleRecord, methods: Sequence[str] = DEFAULT_METHODS) -> str | None:
     """Extract one sample's answer; an unfinished thought has none."""
     text = sample.completion
     if sample.must_close_thought and "</think>" not in text:
         return None
-    return extract_answer(text, choices=sample.choices) if sample.choices else extract(text)
+    if sample.choices:
+        return extract_answer(text, choices=sample.choices)
+    return extract_answer(text, methods=methods)
 
 
 @cache
-def grader_version() -> str:
-    """Return the first 12 hex digits of a hash of everything that decides a verdict."""
+def grader_version(methods: tuple[str, ...] = DEFAULT_METHODS, comparer: str | None = None) -> str:
+    """Return the first 12 hex digits of a hash of everything that decides a verdict.
+
+    Args:
+        methods: Where an answer is looked for; of extractors of one's own, the source file counts.
+        comparer: A comparer of one's own, likewise.
+    """
     digest = hashlib.sha256(
         repr(sorted(library_versions(["math-verify", "sympy"]).items())).encode()
     )
     rules = sorted(Path(rl.answers.__file__).parent.glob("answer*.py"))
     for path in [*rules, Path(__file__)]:
         digest.update(path.read_bytes())
+    if methods != DEFAULT_METHODS or comparer:
+        digest.update(repr((methods, comparer)).encode())
+    for name in (*methods, comparer or ""):
+        if is_plugin(name):
+            digest.update(plugin_source(name, "answers"))
     return digest.hexdigest()[:12]
 
 

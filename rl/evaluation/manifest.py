@@ -9,6 +9,7 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
+from rl.answers import DEFAULT_METHODS, comparer_in_use
 from rl.errors import InputError
 from rl.evaluation.benchmarks import split_name
 from rl.evaluation.grading import grader_version
@@ -34,6 +35,7 @@ def build_manifest(
     sampling: SamplingSettings,
     engine: str,
     seed: int,
+    methods: Sequence[str] = DEFAULT_METHODS,
     more_settings: Mapping[str, Any] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -48,6 +50,7 @@ def build_manifest(
         sampling: How completions are sampled.
         engine: What samples them.
         seed: Seed of the evaluation.
+        methods: Where an answer is looked for.
         more_settings: Further facts that decide the samples.
         more: Further facts that do not.
 
@@ -77,22 +80,33 @@ def build_manifest(
         "num_samples": num_samples,
         "k": list(ks),
         **(more or {}),
-        **origin(),
+        **origin(methods),
     }
 
 
-def stamp_grader(output_dir: Path, manifest: dict[str, Any], ks: Sequence[int]) -> None:
+def stamp_grader(
+    output_dir: Path, manifest: dict[str, Any], ks: Sequence[int], methods: Sequence[str]
+) -> None:
     """Write down that the samples were graded again: by which version, when, for which k."""
-    changed = {**manifest, "k": list(ks), "grader": grader_version()}
+    changed = {**manifest, "k": list(ks), **grader_facts(methods)}
     if changed != manifest:
         changed["rescored"] = {"date": _now(), "versions": library_versions(LIBRARIES)}
         replace_file(output_dir / MANIFEST_FILE, json.dumps(changed, indent=2) + "\n")
 
 
-def origin() -> dict[str, Any]:
-    """Return which software made a manifest, and when."""
+def grader_facts(methods: Sequence[str]) -> dict[str, Any]:
+    """Return by what samples are graded: version, where answers are looked for, own comparer."""
     return {
-        "grader": grader_version(),
+        "grader": grader_version(tuple(methods), comparer_in_use()),
+        "answer_methods": list(methods),
+        "answer_comparer": comparer_in_use(),
+    }
+
+
+def origin(methods: Sequence[str] = DEFAULT_METHODS) -> dict[str, Any]:
+    """Return which software made a manifest, and when, and by what its samples are graded."""
+    return {
+        **grader_facts(methods),
         "versions": {"python": python_version()} | library_versions(LIBRARIES),
         "git_commit": git_commit(),
         "date": _now(),

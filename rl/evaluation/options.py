@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rl.answer_options import add_answer_arguments
 from rl.errors import InputError
 from rl.evaluation.benchmarks import KINDS, split_benchmarks
 from rl.evaluation.models import DEFAULT_MAX_COMPLETION_LENGTH
@@ -95,6 +96,9 @@ def parse_arguments(arguments: Sequence[str] | None, description: str) -> argpar
         help="folder of the model's training run: tells transductive from held-out",
     )
     add("--seed", type=int, default=0, help="seed of all samples (%(default)s)")
+    add_answer_arguments(
+        parser, default="those of the saved evaluation, or boxed, final_answer_phrase"
+    )
     add_problem_arguments(parser.add_argument_group("problems"))
     add_sampling_arguments(parser.add_argument_group("sampling"))
     args = parser.parse_args(arguments)

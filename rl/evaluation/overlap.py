@@ -90,12 +90,14 @@ def read_train_prompts(run_dir: Path) -> list[str]:
 
     Returns:
         The prompts of the dataset that config.yaml names where that is a local file; otherwise the
-        prompts in `rollouts/*.jsonl.gz`; without those, the dataset from the hub.
+        prompts in `rollouts/*.jsonl.gz`; without those, the dataset from the hub. What the run
+        dropped from the dataset is not among them.
 
     Raises:
         InputError: If none of them can be read.
     """
-    settings = _run_settings(run_dir / "config.yaml")
+    settings = _read_part(run_dir / "config.yaml", "settings")
+    dropped = set(_read_part(run_dir / "config.yaml", "prompts").get("dropped_rows", ()))
     dataset = str(settings.get("dataset", ""))
     rollouts = sorted((run_dir / "rollouts").glob("*.jsonl.gz"))
     if rollouts and not Path(dataset).expanduser().is_file():
@@ -114,7 +116,9 @@ def read_train_prompts(run_dir: Path) -> list[str]:
         config_name=settings.get("dataset_config_name"),
         prompt_column=settings.get("prompt_column") or "prompt",
     )
-    return [_text_of(prompt) for prompt in found.dataset["prompt"]]
+    return [
+        _text_of(prompt) for row, prompt in enumerate(found.dataset["prompt"]) if row not in dropped
+    ]
 
 
 def normalize(text: str) -> str:
@@ -127,7 +131,7 @@ def normalize(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).lower().split())
 
 
-def _run_settings(config_path: Path) -> dict[str, Any]:
+def _read_part(config_path: Path, name: str) -> dict[str, Any]:
     if not config_path.is_file():
         return {}
     try:
@@ -137,8 +141,8 @@ def _run_settings(config_path: Path) -> dict[str, Any]:
             f"--train_run: got {config_path}, expected YAML ({' '.join(str(error).split())}). "
             "Name another folder."
         ) from error
-    settings = document.get("settings") if isinstance(document, dict) else None
-    return settings if isinstance(settings, dict) else {}
+    part = document.get(name) if isinstance(document, dict) else None
+    return part if isinstance(part, dict) else {}
 
 
 def _text_of(prompt: Prompt) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rl.answers import DEFAULT_METHODS
 from rl.data import prompt_id
 from rl.errors import InputError
 from rl.evaluation.evaluate import EvaluationResult, rescore
@@ -96,6 +97,7 @@ def score_file(
     *,
     ks: Sequence[int] | None = None,
     thresholds: Sequence[float] = (),
+    methods: Sequence[str] = DEFAULT_METHODS,
     show_progress: bool = False,
 ) -> EvaluationResult:
     """Grade saved completions and leave the files of an evaluation.
@@ -105,6 +107,7 @@ def score_file(
         output_dir: Made if it does not exist; what was scored from the same file is replaced.
         ks: Sizes k of pass@k and maj@k, in [1, n]; None takes `default_ks(n)`.
         thresholds: Shares t of G-Pass@k_t, in (0, 1].
+        methods: Where an answer is looked for; a multiple choice has its own way.
         show_progress: Whether to show a bar.
 
     Raises:
@@ -120,11 +123,11 @@ def score_file(
         "num_problems": num_problems,
         "num_samples": num_samples,
         "k": check_ks(ks or default_ks(num_samples), num_samples),
-        **origin(),
+        **origin(methods),
     }
     open_evaluation(output_dir, manifest)
     write_samples(output_dir, samples)
-    return rescore(output_dir, show_progress=show_progress, thresholds=thresholds)
+    return rescore(output_dir, methods=methods, show_progress=show_progress, thresholds=thresholds)
 
 
 def _records(value: Any, where: str, num_known: Callable[[str], int]) -> Iterator[SampleRecord]:

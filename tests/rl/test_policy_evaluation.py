@@ -5,6 +5,7 @@ import json
 import pytest
 
 from rewards import get_reward
+from rl.answers import use_comparer
 from rl.config import LabelFreeConfig
 from rl.errors import InputError
 from rl.policy_evaluation import eval_logs
@@ -21,6 +22,7 @@ def run_training(tmp_path, tiny_model_folder):
         settings = {
             "output_dir": str(tmp_path / "run"),
             "eval_benchmarks": [str(heldout)],
+            "answer_methods": ["last_number"],
             **settings,
         }
         config = LabelFreeConfig(
@@ -31,11 +33,9 @@ def run_training(tmp_path, tiny_model_folder):
             num_generations=4,
             per_device_train_batch_size=8,
             max_completion_length=3,
-            answer_methods=["last_number"],
             gradient_checkpointing=False,
             disable_tqdm=True,
-            max_steps=3,
-            **settings,
+            **{"max_steps": 3, **settings},
         )
         run = prepare_run(config, {"majority_vote": (get_reward("majority_vote"), 1.0)})
         return train(run), tmp_path / "run"
@@ -87,6 +87,22 @@ def test_the_policy_is_evaluated_on_a_schedule_and_the_best_is_kept(run_training
     )
     assert resumed["before"] == summary["before"]
     assert resumed["best"] == best
+
+
+def test_the_task_of_a_run_is_that_of_its_evaluation(run_training, tmp_path):
+    # Every completion is an answer and all are the same, the label too.
+    (tmp_path / "task.py").write_text(
+        "def whole(text):\n    return 'it is ' + text\ndef same(left, right):\n    return True\n"
+    )
+    task = str(tmp_path / "task.py")
+    summary, folder = run_training(
+        answer_methods=[f"{task}:whole"], answer_comparer=f"{task}:same", max_steps=1
+    )
+    use_comparer(None)
+    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    [step] = [line for line in metrics if "vote/unanimous_frac" in line]
+    assert (step["vote/unanimous_frac"], step["vote/abstained_frac"]) == (1.0, 0.0)
+    assert summary["after"]["pass@1"] == summary["after"]["majority_ratio"] == 1.0
 
 
 @pytest.mark.parametrize(

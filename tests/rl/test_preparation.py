@@ -124,14 +124,71 @@ def test_too_few_prompts(settings):
         prepare(settings, num_prompts=6)
 
 
-def test_the_longest_prompt_must_leave_room_for_a_completion(settings, tmp_path):
-    room = CONTEXT - settings["max_completion_length"]
-    fits = write_rows(tmp_path / "fits.jsonl", [{"prompt": "1+1="}, {"prompt": "1" * room}])
-    assert len(prepare(settings, dataset=fits, dry_run=True).prompts) == 2
-    rows = [{"prompt": "1+1="}, {"prompt": "1" * (room + 1)}, {"prompt": "2="}]
-    long = write_rows(tmp_path / "long.jsonl", rows)
-    with pytest.raises(InputError, match="prompt in row 1: got 113 tokens, expected at most 112"):
-        prepare(settings, dataset=long)
+# Prompts that are too long: one character is one token here.
+
+
+@pytest.fixture
+def long(tmp_path):
+    """Rows 1 and 3 are too long for the tiny model's context of 128 and a completion of 16."""
+    prompts = ["1+1=", "1" * 113, "2+1=", "2" * 114, "1" * 112]
+    rows = [{"prompt": prompt, "label": str(row)} for row, prompt in enumerate(prompts)]
+    return write_rows(tmp_path / "long.jsonl", rows)
+
+
+def test_overlong_prompts_are_dropped_with_a_count(settings, long, caplog):
+    run = prepare(settings, dataset=long, label_column="label", dry_run=True)
+    assert run.prompts["row"][:] == [0, 2, 4]
+    # Labels are found by the position in the source, as before.
+    assert [run.labels[row] for row in run.prompts["row"]] == ["0", "2", "4"]
+    facts = run.prompt_facts
+    assert (facts.num_in_source, facts.dropped_rows, facts.num_trained) == (5, [1, 3], 3)
+    assert (facts.limit, facts.longest) == (112, 112)
+    assert "2 of 5 prompts (40.00%) dropped, being longer than 112 tokens" in caplog.text
+    assert prepare(settings, dry_run=True).prompt_facts.dropped_rows == []
+
+
+def test_a_limit_of_ones_own(settings, long):
+    run = prepare(settings, dataset=long, max_prompt_length=4, dry_run=True)
+    assert run.prompts["row"][:] == [0, 2]
+    with pytest.raises(InputError, match="max_prompt_length: got 113, expected at most 112"):
+        prepare(settings, dataset=long, max_prompt_length=113)
+    with pytest.raises(InputError, match="max_completion_length: got 128, expected less than the"):
+        prepare(settings, dataset=long, max_completion_length=128)
+
+
+def test_overlong_prompts_are_refused_where_asked(settings, long):
+    with pytest.raises(InputError, match="row 3: got 114 tokens, expected at most 112, as in 2 of"):
+        prepare(settings, dataset=long, overlong_prompts="refuse")
+
+
+def test_what_is_left_must_make_a_batch(settings, long):
+    with pytest.raises(
+        InputError, match=r"at most the 3 prompts in .* \(2 of 5 prompts .* dropped"
+    ):
+        prepare(settings, dataset=long, num_prompts=4)
+    with pytest.raises(InputError, match="prompts: got 5 of 4 tokens or more, expected some of at"):
+        prepare(settings, dataset=long, max_prompt_length=3)
+
+
+def test_a_resumed_run_sees_the_same_prompts(settings, long, tmp_path):
+    run = prepare(settings, dataset=long)
+    run.run_files.write_config(run.config, run.prompt_facts)
+    checkpoint = tmp_path / "run" / "checkpoint-1"
+    checkpoint.mkdir()
+    (checkpoint / "trainer_state.json").write_text("{}")
+    (checkpoint / "pytorch_model.bin").touch()
+    resumed = prepare(settings, dataset=long, resume_from_checkpoint="true")
+    assert resumed.prompt_facts == run.prompt_facts
+    with pytest.raises(InputError, match="dataset: got 2 prompts, expected the 3 that the run in"):
+        prepare(settings, dataset=long, resume_from_checkpoint="true", max_prompt_length=4)
+
+
+def test_an_evaluation_drops_nothing(settings, tmp_path):
+    problems = [{"prompt": "1+1=", "answer": "2"}, {"prompt": "1" * 113, "answer": "3"}]
+    path = write_rows(tmp_path / "heldout.jsonl", problems)
+    for setting in ("eval_benchmarks", "eval_prompts"):
+        with pytest.raises(InputError, match=r"heldout.jsonl, problem '1': got 113 tokens, exp"):
+            prepare(settings, **{setting: [path]})
 
 
 def test_benchmarks_are_loaded_under_their_names(settings, tmp_path):

@@ -12,6 +12,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from rl.errors import InputError
 from rl.grouping import VisitKey
+from rl.prompt_lengths import PromptFacts
 from rl.recipe import make_config
 from rl.run_files import MetricsFile, RunFiles, checkpoint_problem
 from rl.scoring import ScoredGroup, score_group
@@ -218,10 +219,14 @@ def test_settings_as_resolved(run_files):
             "hub_token": "hf_secret",
         }
     )
-    run_files.write_config(config)
+    facts = PromptFacts(
+        num_in_source=3, dropped_rows=[1], limit=8, longest=7, fingerprint="0123456789abcdef"
+    )
+    run_files.write_config(config, facts)
     text = (run_files.output_dir / "config.yaml").read_text()
     document = yaml.safe_load(text)
-    assert document.keys() == {"settings", "geometry", "versions", "git_commit"}
+    assert document.keys() == {"settings", "geometry", "prompts", "versions", "git_commit"}
+    assert PromptFacts(**document["prompts"]) == facts
     assert document["settings"]["num_votes"] == 4
     assert document["settings"]["rewards"] == {"random": {"weight": 0.5}}
     assert document["settings"]["lr_scheduler_type"] == "constant"

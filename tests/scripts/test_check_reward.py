@@ -175,6 +175,14 @@ def test_saved_completions_are_grouped(tmp_path):
         ["2", "0", "-", "3", "(none)"],
     ]
     assert "Group 0 of 13" in process.stdout
+    # A task of one's own finds other answers, and calls all of them the same.
+    (tmp_path / "task.py").write_text(
+        "def last(text):\n    return text.split()[-1]\ndef same(left, right):\n    return True\n"
+    )
+    task = tmp_path / "task.py"
+    own = ("--answer_methods", f"{task}:last", "--answer_comparer", f"{task}:same")
+    rows = cells(check("boxed_format", "--groups", path, *own).stdout)[-3:]
+    assert [row[-1] for row in rows] == [r"\boxed{0.5}", r"\boxed{1/2}", "idea"]
 
 
 def test_rewards_with_needs_get_what_they_need(rewards_file, rollouts_file):

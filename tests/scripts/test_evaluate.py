@@ -282,6 +282,35 @@ def test_completions_from_elsewhere_are_scored_and_refereed(evaluate, tmp_path, 
     assert report["disagreements"][0]["sample"] == 1
 
 
+def test_a_task_of_ones_own_is_graded_by_its_rules(evaluate, tmp_path):
+    task = tmp_path / "cities.py"
+    task.write_text(
+        "def city(text):\n    return text.partition('city: ')[2]\n"
+        "def same(left, right):\n    return left.lower() == right.lower()\n"
+    )
+    lines = [
+        {"problem_id": "p", "completion": text, "label": "Oslo"}
+        for text in ("city: OSLO", "city: oslo", "Oslo", "city: Rome")
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    out = tmp_path / "out"
+    own = ["--answer_methods", f"{task}:city", "--answer_comparer", f"{task}:same"]
+    evaluate(["--score", str(tmp_path / "in.jsonl"), "--output_dir", str(out), *own])
+
+    def accuracy():
+        return json.loads((out / "summary.json").read_text())["pass@1"]["value"]
+
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["answer_methods"] == [f"{task}:city"]
+    assert accuracy() == 0.5
+    # Grading again keeps to the task's rules; ours find no answer in these texts.
+    evaluate(["--rescore", str(out)])
+    assert json.loads((out / "manifest.json").read_text())["grader"] == manifest["grader"]
+    assert accuracy() == 0.5
+    evaluate(["--rescore", str(out), "--answer_methods", "boxed", "--answer_comparer", ""])
+    assert accuracy() == 0.0
+
+
 def test_a_chat_template_and_its_arguments_reach_the_prompt(evaluate, arguments, tmp_path):
     template = tmp_path / "template.jinja"
     template.write_text("{{ messages[-1].content if plain else '1+1=' }}")

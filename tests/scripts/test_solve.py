@@ -46,8 +46,10 @@ def test_every_question_has_a_line_and_a_broken_off_file_is_finished(solve):
 
 
 def test_the_model_is_adapted_first(solve, tmp_path):
+    (tmp_path / "task.py").write_text("def start(text):\n    return f'starts with {text[:1]}'\n")
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
+        f"answer_methods: ['{tmp_path / 'task.py'}:start']\n"
         "model: none\ndataset: none\nnum_prompts: 2\nnum_generations: 4\n"
         "per_device_train_batch_size: 8\nmax_completion_length: 4\ngradient_checkpointing: false\n"
     )
@@ -55,7 +57,13 @@ def test_the_model_is_adapted_first(solve, tmp_path):
     adapted = tmp_path / "answers-adapted"
     assert (adapted / "model.safetensors").is_file()
     assert "label_column: null" in (adapted / "config.yaml").read_text()
-    assert len(solve.output.read_text().splitlines()) == 4
+    # Training and solving look for answers as the recipe says: here every completion has one.
+    lines = [json.loads(line) for line in solve.output.read_text().splitlines()]
+    assert len(lines) == 4
+    assert all(line["answer"].startswith("starts with") for line in lines)
+    assert all(line["num_abstained"] == 0 for line in lines)
+    metrics = json.loads((adapted / "metrics.jsonl").read_text().splitlines()[0])
+    assert metrics["vote/abstained_frac"] == 0
 
 
 def test_bad_input_is_one_line(solve):

@@ -117,12 +117,15 @@ def test_more_prompts_than_there_are(refuse, settings):
     assert "num_prompts: got 9" in refuse({**settings, "num_prompts": 9})
 
 
-def test_prompt_longer_than_the_context(refuse, settings, tmp_path):
+def test_prompts_longer_than_the_context(refuse, settings, tmp_path):
     # The tiny model has 128 positions; 8 of them are for the completion.
     long = tmp_path / "long.jsonl"
     long.write_text('{"prompt": "1="}\n' + json.dumps({"prompt": "1+" * 61}) + "\n")
+    refusing = {**settings, "dataset": str(long), "overlong_prompts": "refuse"}
+    assert "prompt in row 1: got 122 tokens, expected at most 120" in refuse(refusing)
+    long.write_text(json.dumps({"prompt": "1+" * 61}) + "\n")
     error = refuse({**settings, "dataset": str(long)})
-    assert "prompt in row 1: got 122 tokens, expected at most 120" in error
+    assert "prompts: got 1 of 122 tokens or more, expected some of at most 120" in error
 
 
 def test_output_dir_of_another_run(refuse, settings, tmp_path):

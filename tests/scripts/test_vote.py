@@ -82,7 +82,7 @@ def test_ties_choices_and_methods(tmp_path):
     rows = [{"id": 1, "completions": ["The answer is B.", r"\boxed{A}", "C because a proton"]}]
     path = write_lines(tmp_path / "in.jsonl", rows)
     labels = []
-    for options in ([], ["--tie", "drop"], ["--methods", "boxed"]):
+    for options in ([], ["--tie", "drop"], ["--answer_methods", "boxed"]):
         output = tmp_path / "out.jsonl"
         assert run_vote(path, "--output", output, "--choices", "ABCD", *options).returncode == 0
         labels.append(json.loads(output.read_text())["pseudo_label"])
@@ -165,3 +165,18 @@ def test_help_shows_both_line_formats():
     assert finished.returncode == 0
     assert '"completions"' in finished.stdout
     assert '"pseudo_label"' in finished.stdout
+
+
+def test_a_task_of_ones_own(tmp_path):
+    (tmp_path / "cities.py").write_text(
+        "def city(text):\n    return text.partition('city: ')[2]\n"
+        "def same(left, right):\n    return left.lower() == right.lower()\n"
+    )
+    completions = ["city: Rome", "city: OSLO", "no idea", "city: Oslo"]
+    rows = write_lines(tmp_path / "in.jsonl", [{"id": 1, "completions": completions}])
+    task = tmp_path / "cities.py"
+    own = ["--answer_methods", f"{task}:city", "--answer_comparer", f"{task}:same"]
+    finished = run_vote(rows, "--output", tmp_path / "out.jsonl", *own)
+    assert finished.returncode == 0, finished.stderr
+    [vote] = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert (vote["pseudo_label"], vote["majority_ratio"], vote["num_abstained"]) == ("OSLO", 0.5, 1)

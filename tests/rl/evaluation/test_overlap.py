@@ -67,6 +67,15 @@ def test_the_prompts_of_a_run_are_those_of_its_dataset(tmp_path):
     assert read_train_prompts(run) == ["1+1=", "2+2="]
 
 
+def test_what_the_run_dropped_is_not_among_them(tmp_path):
+    data = tmp_path / "train.json"
+    data.write_text(json.dumps([{"question": "1+1="}, {"question": "2+2="}]))
+    run = write_run(tmp_path / "run", str(data), [])
+    document = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump(document | {"prompts": {"dropped_rows": [0]}}))
+    assert read_train_prompts(run) == ["2+2="]
+
+
 def test_without_the_file_they_are_those_it_sampled(tmp_path):
     run = write_run(tmp_path / "run", "gone.json", [["1+1=", "1+1="], ["2+2="]])
     assert read_train_prompts(run) == ["1+1=", "2+2="]
