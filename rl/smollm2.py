@@ -110,15 +110,16 @@ def _convert(gguf_file: Path, model_dir: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     source = {"pretrained_model_name_or_path": gguf_file.parent, "gguf_file": gguf_file.name}
-    tokenizer = AutoTokenizer.from_pretrained(**source, clean_up_tokenization_spaces=False)
+    tokenizer = AutoTokenizer.from_pretrained(**source)
+    tokenizer.clean_up_tokenization_spaces = False  # it is for other kinds of tokenizers
     tokenizer.eos_token, tokenizer.pad_token = "<|im_end|>", "<|endoftext|>"
     quantized: Any = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     # transformers does not save a model that came from a GGUF file, so its weights move to another.
-    settings = quantized.config.to_dict()
-    for name in ("quantization_config", "_model_name_or_path", "transformers_version", "model_type"):
-        settings.pop(name, None)
-    special = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    model = LlamaForCausalLM(LlamaConfig(**{**settings, **special, "bos_token_id": None}))
+    dropped = {"quantization_config", "_model_name_or_path", "transformers_version", "model_type"}
+    settings = {k: v for k, v in quantized.config.to_dict().items() if k not in dropped}
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        settings[name] = getattr(tokenizer, name)
+    model = LlamaForCausalLM(LlamaConfig(**settings))
     model.load_state_dict(quantized.state_dict())
     model.save_pretrained(model_dir)
     tokenizer.save_pretrained(model_dir)
