@@ -114,7 +114,9 @@ def build_frozen_engine(run: Run) -> RolloutEngine:
     """Load the model once more, to sample from it as it was before training."""
     model = create_model_from_path(run.config.model, **(run.config.model_init_kwargs or {}))
     model.to(PartialState().device).eval().requires_grad_(False)  # type: ignore[arg-type]
-    batch_size = run.config.per_device_train_batch_size
+    # At least a whole group, whose prompt is then run once; sampling keeps no activations, so more
+    # rows fit a device than in training.
+    batch_size = max(run.config.per_device_train_batch_size, run.config.num_generations)
     return TransformersEngine(model, run.tokenizer, sampling_settings(run.config), batch_size)
 
 

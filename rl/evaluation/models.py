@@ -205,17 +205,23 @@ def load_engine(
     batch_size: int,
     revision: str | None = None,
 ) -> RolloutEngine:
-    """Load the model into the engine that was asked for: "vllm" or "transformers"."""
+    """Load the model into the engine that was asked for: "vllm" or "transformers".
+
+    Weights keep the precision they are stored in, but are float32 on a CPU, where multiplying
+    matrices in bfloat16 is 20 to 40 times slower.
+    """
     if name == "vllm":
         from rl.rollouts.vllm_engine import VLLMEngine
 
         max_model_length = longest_prompt + settings.max_completion_length
         return VLLMEngine.from_pretrained(model, settings, max_model_length, revision=revision)
+    import torch
     from transformers import AutoModelForCausalLM
 
     from rl.rollouts.transformers_engine import TransformersEngine
 
+    dtype = "auto" if torch.accelerator.is_available() else torch.float32
     loaded = AutoModelForCausalLM.from_pretrained(
-        model, revision=revision, dtype="auto", device_map="auto"
+        model, revision=revision, dtype=dtype, device_map="auto"
     )
     return TransformersEngine(loaded, tokenizer, settings, batch_size)

@@ -11,7 +11,6 @@ from transformers import (
     MinPLogitsWarper,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
@@ -19,6 +18,7 @@ from transformers import (
 from transformers.generation.logits_process import LogitsProcessor
 
 from rl.rollouts.engine import Sample, SamplingSettings, derive_seed
+from rl.rollouts.prompt_cache import repeated_prompt_cache
 
 
 def uniform_noise(seeds: torch.Tensor, step: int, size: int) -> torch.Tensor:
@@ -133,22 +133,22 @@ class TransformersEngine:
         return [flat[i : i + num_samples] for i in range(0, len(flat), num_samples)]
 
     def _sample_batch(self, model: Any, requests: list[tuple[list[int], int]]) -> list[Sample]:
-        pad_token_id = self.tokenizer.pad_token_id
-        prompt_length = max(len(ids) for ids, _ in requests)
-        input_ids = torch.tensor(
-            [[pad_token_id] * (prompt_length - len(ids)) + ids for ids, _ in requests]
-        )
-        attention_mask = torch.tensor(
-            [[0] * (prompt_length - len(ids)) + [1] * len(ids) for ids, _ in requests]
-        )
+        prompts: dict[tuple[int, ...], int] = {}
+        rows = [prompts.setdefault(tuple(ids), len(prompts)) for ids, _ in requests]
+        rows = torch.tensor(rows, device=model.device)
         seeds = torch.tensor([seed for _, seed in requests], device=model.device)
+        prompt_ids, prompt_mask = self._pad_left(list(prompts), model.device)
+        prompt_length = prompt_ids.shape[1]
         output = model.generate(
-            input_ids=input_ids.to(model.device),
-            attention_mask=attention_mask.to(model.device),
+            input_ids=prompt_ids[rows],
+            attention_mask=prompt_mask[rows],
+            past_key_values=repeated_prompt_cache(model, prompt_ids, prompt_mask, rows),
+            # What is not set here, `generate` takes from the model's own generation settings.
             generation_config=GenerationConfig(
                 max_new_tokens=self.settings.max_completion_length,
                 do_sample=False,
-                pad_token_id=pad_token_id,
+                repetition_penalty=self.settings.repetition_penalty,
+                pad_token_id=self.tokenizer.pad_token_id,
                 eos_token_id=self.eos_token_ids,
                 disable_compile=True,
             ),
@@ -156,11 +156,19 @@ class TransformersEngine:
         )
         return [self._to_sample(row) for row in output[:, prompt_length:].tolist()]
 
+    def _pad_left(
+        self, prompts: list[tuple[int, ...]], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the prompts as a (P, L) tensor, and a mask that is 0 at padding."""
+        length = max(map(len, prompts))
+        pad_token_id = self.tokenizer.pad_token_id
+        ids = [[pad_token_id] * (length - len(prompt)) + list(prompt) for prompt in prompts]
+        mask = [[0] * (length - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
     def _logits_processors(self, seeds: torch.Tensor, prompt_length: int) -> LogitsProcessorList:
         settings = self.settings
         processors = LogitsProcessorList()
-        if settings.repetition_penalty != 1.0:
-            processors.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
         if settings.temperature == 0.0:
             return processors
         if settings.temperature != 1.0:

@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 
 WORKER_EXTENSION = "rl.rollouts.vllm_worker.TrainerExtension"
 
+# What vLLM is told on a CPU, under the names of `vllm.LLM` and of the server's options. After each
+# chunk of a prompt vLLM 0.31 draws a token, drops it, and sets a seeded request's generator back by
+# that draw (`set_offset` in `GPUModelRunner._bookkeeping_sync`), which generators of a CPU refuse:
+# "CPU Generator does not use offset". So a prompt is prefilled in one piece; a step takes as many
+# tokens as the context has, which vLLM sees to where no limit is given.
+CPU_SETTINGS = {
+    "enforce_eager": True,
+    "enable_chunked_prefill": False,
+    "max_num_batched_tokens": None,
+}
+
 
 def require_vllm() -> None:
     """Check that vLLM can be imported.
@@ -68,7 +79,8 @@ class VLLMEngine:
             settings: How completions are sampled.
             max_model_length: Most tokens of prompt and completion together; None takes the model's.
             parameters: As for the class.
-            llm_settings: Further arguments of `vllm.LLM`.
+            llm_settings: Further arguments of `vllm.LLM`; on a CPU `CPU_SETTINGS` go before them,
+                and weights are float32 unless a dtype is named: bfloat16 is far slower there.
 
         Raises:
             InputError: If vLLM is not installed.
@@ -76,9 +88,9 @@ class VLLMEngine:
         require_vllm()
         # The engine has to live in this process, so that its weights can be replaced from it.
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        on_cpu = not torch.cuda.is_available()
-        if on_cpu:
+        if not torch.cuda.is_available():
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+            llm_settings = {"dtype": "float32", **llm_settings, **CPU_SETTINGS}
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         from vllm import LLM
 
@@ -86,7 +98,6 @@ class VLLMEngine:
             model=model,
             max_model_len=max_model_length,
             logprobs_mode="processed_logprobs",
-            enforce_eager=on_cpu,
             worker_extension_cls=WORKER_EXTENSION,
             **llm_settings,
         )

@@ -13,13 +13,13 @@ import torch
 
 from rl.config import LabelFreeConfig
 from rl.errors import InputError
-from rl.rollouts.vllm_engine import WORKER_EXTENSION, require_vllm
+from rl.rollouts.vllm_engine import CPU_SETTINGS, WORKER_EXTENSION, require_vllm
 
 
 def server_command(
     model: str,
     port: int,
-    dtype: str = "auto",
+    dtype: str,
     weight_sync: str = "folder",
     tensor_parallel_size: int = 1,
     data_parallel_size: int = 1,
@@ -49,7 +49,9 @@ def server_command(
     if max_model_length is not None:
         command += ["--max-model-len", str(max_model_length)]
     if not torch.cuda.is_available():
-        command += ["--enforce-eager"]
+        for name, value in CPU_SETTINGS.items():
+            if value is not None:
+                command.append(f"--{'' if value else 'no-'}{name.replace('_', '-')}")
     return command
 
 

@@ -37,7 +37,15 @@ def zero(stage):
     config = f"recipes/accelerate/zero{stage}.yaml"
     return [
         *(str(BIN / "accelerate"), "launch", "--config_file", config),
-        *("--cpu", "--num_processes", "2", "--mixed_precision", "no"),
+        *("--cpu", "--num_processes", "2"),
+    ]
+
+
+def fsdp2():
+    """Two CPU ranks under FSDP2, with the launch config users get."""
+    return [
+        *(str(BIN / "accelerate"), "launch", "--config_file", "recipes/accelerate/fsdp2.yaml"),
+        *("--num_processes", "2", str(Path(__file__).parent / "fsdp_on_cpu.py")),
     ]
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from launching import (
     REWARD,
+    fsdp2,
     launch,
     load_policy,
     one_process,
@@ -97,6 +98,15 @@ def test_zero3_on_two_ranks(recipe, tmp_path, tiny_model_folder, use_vllm):
     assert_signals(metrics)
     if use_vllm:
         assert_samplers_agree(metrics)
+
+
+def test_fsdp2_on_two_ranks(recipe, tmp_path, tiny_model_folder):
+    launch(fsdp2(), recipe, tmp_path / "run", use_vllm=True, **SIGNALS)
+    metrics = assert_trained(tmp_path / "run", tiny_model_folder)
+    assert_signals(metrics)
+    assert_samplers_agree(metrics)
+    # What only a sharded model leaves.
+    assert (tmp_path / "run" / "checkpoint-2" / "pytorch_model_fsdp.bin").is_file()
 
 
 @pytest.mark.parametrize("use_vllm", [False, True])

@@ -1,6 +1,7 @@
 """Settings together: the batch's geometry by hand, and each contradiction's one line."""
 
 import pytest
+import torch
 
 from rl.errors import InputError
 from rl.recipe import make_config
@@ -146,3 +147,11 @@ def test_a_contradiction_is_one_line(settings, message):
     with pytest.raises(InputError, match=message) as raised:
         make_config(settings)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="CPUs only")
+@pytest.mark.parametrize(("settings", "expected"), [({}, "no"), ({"bf16": True}, "bf16")])
+def test_a_launch_config_for_gpus_does_not_slow_a_cpu(monkeypatch, settings, expected):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")  # as `mixed_precision: bf16` does
+    config = make_config({"output_dir": "runs/x", "model": "m", "dataset": "d", **settings})
+    assert config.mixed_precision == expected

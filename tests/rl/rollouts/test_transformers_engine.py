@@ -224,6 +224,16 @@ def test_a_repetition_penalty_avoids_what_was_there(make_engine):
     assert num_repeats(make_engine(repetition_penalty=3.0)) < num_repeats(make_engine()) / 2
 
 
+def test_what_the_model_recommends_for_sampling_is_not_used(make_engine, model):
+    # As the generation settings of Qwen2.5-Instruct do, with 1.05 to 1.1.
+    samples = ids(make_engine().generate(PROMPTS, 4, SEEDS))
+    model.generation_config.repetition_penalty = 3.0
+    try:
+        assert ids(make_engine().generate(PROMPTS, 4, SEEDS)) == samples
+    finally:
+        model.generation_config.repetition_penalty = None
+
+
 # The model it borrows.
 
 

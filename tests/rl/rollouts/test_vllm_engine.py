@@ -51,6 +51,13 @@ def test_samples_depend_on_prompt_seed_and_number_alone(session):
 
 
 @needs_vllm
+def test_seeded_prompts_that_need_several_scheduler_steps(session):
+    # vLLM 0.31 on a CPU: "CPU Generator does not use offset", were a prompt cut into chunks.
+    assert session["long"]["together"] == session["long"]["alone"]
+    assert len({tuple(ids) for group in session["long"]["together"] for ids in group}) > 64
+
+
+@needs_vllm
 def test_the_end_token_ends_a_completion_and_belongs_to_it(session):
     samples = [ids for group in session["sampling"]["together"] for ids in group]
     truncated = [flag for group in session["sampling"]["truncated"] for flag in group]

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from itertools import pairwise
 
 import pytest
+import torch
 
 from rl.errors import InputError
 from rl.rollouts.vllm_engine import WORKER_EXTENSION
@@ -27,17 +28,27 @@ def options(command):
 
 
 def test_the_command_holds_what_the_engine_needs():
-    found = options(server_command("folder", 8000))
-    assert (found["--model"], found["--port"], found["--dtype"]) == ("folder", "8000", "auto")
+    command = server_command("folder", 8000, dtype="float32")
+    found = options(command)
+    assert (found["--model"], found["--port"], found["--dtype"]) == ("folder", "8000", "float32")
     # Log-probabilities of the sampled distribution, and a worker that takes weights.
     assert found["--logprobs-mode"] == "processed_logprobs"
     assert found["--worker-extension-cls"] == WORKER_EXTENSION
     assert not {"--tensor-parallel-size", "--data-parallel-size", "--max-model-len"} & set(found)
+    # On a CPU prompts are not cut into chunks, and vLLM raises the limit of a step to the context.
+    without_chunks = {"--enforce-eager", "--no-enable-chunked-prefill"}
+    assert without_chunks & set(command) == (set() if torch.cuda.is_available() else without_chunks)
 
 
 def test_options_of_the_command():
     command = server_command(
-        "m", 1, weight_sync="nccl", tensor_parallel_size=2, data_parallel_size=3, max_model_length=9
+        "m",
+        1,
+        "auto",
+        weight_sync="nccl",
+        tensor_parallel_size=2,
+        data_parallel_size=3,
+        max_model_length=9,
     )
     found = options(command)
     assert found["--weight-transfer-config"] == '{"backend": "nccl"}'

@@ -30,6 +30,7 @@ def main(folder):
     try:
         seen = {
             "sampling": sample_in_layouts(engine),
+            "long": sample_in_several_steps(engine),
             "gaps": {"loaded": largest_gap(engine, model)},
         }
         for name, settings in {
@@ -64,6 +65,22 @@ def sample_in_layouts(engine):
         "other_seeds": ids(engine.generate(PROMPTS, 8, [1, 2, 3])),
         "no_prompts": engine.generate([], 8, []),
     }
+
+
+def sample_in_several_steps(engine):
+    """Sample more tokens of prompts than a step of the scheduler takes, 4096, together and alone.
+
+    16 prompts x 8 samples x 40 tokens = 5120; the 103rd sample would be cut at the limit.
+    """
+    prompts = [[2 + (i + j) % 20 for j in range(40)] for i in range(16)]
+    seeds = list(range(0, 1600, 100))
+
+    def ids(prompts, seeds):
+        samples = engine.generate(prompts, 8, seeds)
+        return [[sample.completion_ids for sample in group] for group in samples]
+
+    alone = [ids([prompt], [seed])[0] for prompt, seed in zip(prompts, seeds, strict=True)]
+    return {"together": ids(prompts, seeds), "alone": alone}
 
 
 def largest_gap(engine, model, temperature=1.0, top_k=None):
