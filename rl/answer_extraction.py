@@ -81,7 +81,7 @@ def extract_answer(
             answer = _choice_in_prose(text, choices)
         elif method == "boxed" and choices is None and "final_answer_phrase" in methods:
             answer = _find_statement_after_boxes(text) or find_boxed(text)
-        elif method == "last_number" and choices is not None:
+        elif method in ("last_number", "first_phrase") and choices is not None:
             answer = None
         else:
             answer = _FINDERS[method](text)
