@@ -81,6 +81,9 @@ class SeededSampling(LogitsProcessor):
 class TransformersEngine:
     """Samples with the trained model itself, so there are no weights to sync.
 
+    A prompt is run once for all its samples of a batch (`prompt_cache.py`), and each sample draws
+    with noise of its own seed, whatever else is in the batch.
+
     Args:
         model: The model to sample from.
         tokenizer: Its tokenizer; gives the padding and end tokens.
