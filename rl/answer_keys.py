@@ -15,7 +15,7 @@ Kinds of keys and what they hold:
     ( )  ( ]    keys in order: tuples and intervals, named by their brackets; also `0<x\le1`
     matrix      rows of keys
     union       frozenset of keys; also `x\ne3`
-    ratio       keys of `3:2`, up to a factor; of what may be a time of day, as they are
+    ratio       keys of `3:2` divided by the last; undivided if a part is 0 or starts so (`12:05`)
     equation    values of left minus right side, up to a factor
     word        text in lower case
     raw         anything else, without whitespace: only Math-Verify can tell
@@ -59,7 +59,6 @@ _SCALED = re.compile(r"(.+?)\s*(thousand|million|billion|trillion)")
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _MATRIX = re.compile(r"\\begin\{([pbB]?(?:small)?matrix|array)\}(.*)\\end\{\1\}", re.DOTALL)
 _RATIO = re.compile(r"[^:]+(?::[^:]+)+")
-_TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?")
 _CONNECTOR = re.compile(r"(?<![\\A-Za-z])(?:and|or)(?![A-Za-z](?!\s*[=(]))")
 _MEMBERSHIP = re.compile(r"[A-Za-z]\s*\\in(?![A-Za-z])\s*")
 _EMPTY_SET = re.compile(r"\\emptyset|\\varnothing|\\\{\s*\\\}")
@@ -296,7 +295,7 @@ def _ratio(text: str, depth: int) -> AnswerKey | None:
     if items is None or any(item.kind not in ("number", "value") for item in items):
         return None
     sizes = [item.content for item in items if isinstance(item.content, Fraction)]
-    if len(sizes) == len(items) and all(sizes) and not _TIME.fullmatch(text):
+    if len(sizes) == len(items) and all(sizes) and ":0" not in text:  # not a time of day
         items = tuple(AnswerKey("number", size / sizes[-1]) for size in sizes)
     return AnswerKey("ratio", items)
 

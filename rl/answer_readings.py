@@ -12,6 +12,7 @@ from fractions import Fraction
 from rl.answer_keys import AnswerKey, answer_key, approximate_value
 from rl.answer_text import clean_answer
 
+_ONE = AnswerKey("number", Fraction(1))
 _DECIMAL_COMMA = re.compile(r"-?\d+,\d{2,}")
 
 
@@ -22,8 +23,9 @@ def other_reading(
 
     A percentage stands for its hundredth, else for the bare number; `1011_2` for 1011; named values
     for a tuple in order of their names, else for the list; an equation such as
-    `\frac{x}{y} = 2`, constant on the right, for that constant; `1,25`, if it is never spelled with
-    a space, for 1.25; `\approx 3.14` for 3.14, else for the only value that rounds to it.
+    `\frac{x}{y} = 2`, constant on the right, for that constant; `3:2` for 3/2; `1,25`, if it is
+    never spelled with a space, for 1.25; `\approx 3.14` for 3.14, else for the only value that
+    rounds to it.
 
     Args:
         key: The key of an answer.
@@ -56,7 +58,7 @@ def _readings(key: AnswerKey, spellings: Sequence[str]) -> tuple[AnswerKey, ...]
     if key.kind == "based" and isinstance(content, tuple):
         return (AnswerKey("number", Fraction(content[0])),)
     if key.kind == "ratio" and isinstance(content, tuple) and len(content) == 2:
-        return (answer_key(spellings[0].replace(":", "/")),)
+        return content[:1] if content[1] == _ONE else ()
     if key.kind == "rounded" and isinstance(content, tuple):
         return (AnswerKey("number", content[0]),)
     if key.kind == "named" and isinstance(content, tuple):

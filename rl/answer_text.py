@@ -48,8 +48,10 @@ _FONT = re.compile(
     r"|operatorname\*?|boldsymbol|bm|boxed|fbox)\s*\{([^{}\\]*)\}"
 )
 _TEXT_UNIT = re.compile(
-    r"\\(?:text[a-z]*|mathrm|mbox)\s*\{([^{}\\]*)\}(?:\s*\^\s*\{?\s*[23]\s*\}?)?$"
+    r"\s*\\(?:text[a-z]*|mathrm|mbox)\s*\{([^{}\\]*)\}(?:\s*\^\s*\{?\s*[23]\s*\}?)?"
+    r"(?=\s*(?:[,;)\]]|$))"
 )
+_ITEM_START = re.compile(r"[,;(\[]")
 _GLUED_UNIT = re.compile(r"(?<=\d)(?:[cmk]m|[km]g|m[lL]|mph|kph)(?:\^\{?[23]\}?)?$")
 _UNIT_WORD = re.compile(r"[A-Za-z]{2,}\.?(?:\s*\^\s*\{?\s*[23]\s*\}?)?$")
 _UNIT_RATIO = re.compile(r"[A-Za-z]+(?:\^\{?[23]\}?)?(?:/[A-Za-z]+(?:\^\{?[23]\}?)?)?$")
@@ -68,7 +70,7 @@ _CURRENCY = re.compile(r"^([-+]?)\s*[€£¥]\s*|\s*[€£¥]$")
 # A comma that can only group digits or start decimals: 12{,}345 and 12,\!345; 1{,}5.
 _TYPESET_COMMA = re.compile(r"\d+(?:\s*(?:\{\s*,\s*\}|,\s*\\!)\s*\d+)+")
 _SPACED_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
-_THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
+_THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?!\d|,\d)")
 _LIST_BRACKET = re.compile(r"[(\[]|\\\{")
 # Up to the last verb, or colon after two words, with neither a number nor a formula before it.
 _INTRODUCTION = re.compile(
@@ -180,10 +182,7 @@ def strip_units(text: str) -> str:
         >>> strip_units("12 square feet"), strip_units("3 PM"), strip_units(r"\text{cm}")
         ('12', '3 PM', '\\text{cm}')
     """
-    match = _TEXT_UNIT.search(text)
-    if match and _has_value(text[: match.start()]) and _is_unit(match[1]):
-        text = text[: match.start()].rstrip()
-    text = _GLUED_UNIT.sub("", text)
+    text = _GLUED_UNIT.sub("", _TEXT_UNIT.sub(_replace_text_unit, text))
     words = text.split(" ")
     is_ratio = len(words) > 1 and "/" in words[-1] and _UNIT_RATIO.match(words[-1])
     end = len(words) - 1 if is_ratio else len(words)
@@ -191,6 +190,11 @@ def strip_units(text: str) -> str:
         end -= 1
     value = " ".join(words[:end])
     return value.rstrip() if end < len(words) and _has_value(value) else text
+
+
+def _replace_text_unit(match: re.Match[str]) -> str:
+    item = _ITEM_START.split(match.string[: match.start()])[-1]
+    return "" if _has_value(item) and _is_unit(match[1]) else match.group()
 
 
 def _has_value(text: str) -> bool:

@@ -1,10 +1,10 @@
 r"""Answers of a prompt: extract them from completions and group those that mean the same.
 
-Two strings are the same answer if their canonical keys agree (`rl.answer_keys`), if one is a
-percentage or a number with a base that stands for the other, or if Math-Verify says so in either
-direction (`rl.answer_workers`). Keys decide almost every pair; Math-Verify sees only pairs that no
-rule covers, in a process that is killed at a deadline. Within a group the relation is closed: if a
-matches b and b matches c, all three are one class.
+Two strings are the same answer if their canonical keys agree (`rl.answer_keys`), if one stands for
+the other in this group, as a percentage may for a number (`rl.answer_readings`), or if Math-Verify
+says so in either direction (`rl.answer_workers`). Keys decide almost every pair; Math-Verify sees
+only pairs that no rule covers, in a process that is killed at a deadline. Within a group the
+relation is closed: if a matches b and b matches c, all three are one class.
 
 No answer (None) is in no class.
 
@@ -72,8 +72,9 @@ _comparers: list[str] = []  # the one in use, if any
 def same_answer(a: str | None, b: str | None) -> bool:
     r"""Tell whether two answers mean the same; symmetric.
 
-    `50\%` is the same as `0.5` and as `50`, depending on what the prompt asked for; apart from that
-    and from answers only Math-Verify can compare, the relation is transitive.
+    `50\%` is the same as `0.5` and as `50`, depending on what the prompt asked for, and so are the
+    other answers of `rl.answer_readings`; apart from them and from answers only Math-Verify can
+    compare, the relation is transitive.
 
     Args:
         a: An answer as extracted, LaTeX or plain, or None.

@@ -22,6 +22,8 @@ from rl.errors import InputError
         "It is 5.",
         "The answer is found by adding 3 and 4.",
         "The answer is a sum of two primes",
+        "Answer: The sum of 3 and 4",
+        "Answer: Let x be 5",
         "the answer is",
         "Answer: \n\n\n",
         r"\boxedfoo{5}",
@@ -80,6 +82,8 @@ def test_last_balanced_box(text, answer):
         ("The answer is east.", "east"),
         ("The answer is 3. Wait. The answer is 4.", "4"),
         ("ANSWER: -2", "-2"),
+        ("Final Answer: The largest $n$ is 34.", "34"),
+        ("The answer is that $x = 5$", "x = 5"),
     ],
 )
 def test_final_answer_phrase(text, answer):
@@ -94,6 +98,14 @@ def test_final_answer_phrase(text, answer):
 def test_last_number_only_when_asked_for(text, answer):
     assert extract_answer(text) is None
     assert extract_answer(text, methods=METHODS) == answer
+
+
+def test_a_final_answer_after_the_last_box_comes_first():
+    text = r"Interest: \boxed{255}. Final Answer: The final answer is $10,455$. I hope it is."
+    assert extract_answer(text) == "10,455"
+    assert extract_answer(text, methods=BOX_ONLY) == "255"
+    assert extract_answer(r"The final answer is $4$, or \boxed{5}") == "5"
+    assert extract_answer(r"\boxed{5}. The final answer is found by adding.") == "5"
 
 
 def test_methods_are_tried_in_order():

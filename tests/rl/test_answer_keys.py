@@ -4,9 +4,9 @@ from fractions import Fraction
 
 import pytest
 
-from rl.answer_keys import AnswerKey, alternatives, answer_key, approximate_value
+from rl.answer_keys import AnswerKey, answer_key, approximate_value
 
-ONE, TWO = (AnswerKey("number", Fraction(value)) for value in (1, 2))
+ONE, TWO, HALF = (AnswerKey("number", Fraction(value)) for value in (1, 2, "1/2"))
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,12 @@ ONE, TWO = (AnswerKey("number", Fraction(value)) for value in (1, 2))
         ("East", AnswerKey("word", "east")),
         ("1,2", AnswerKey("set", frozenset({ONE, TWO}))),
         ("1, 1", ONE),
+        ("y=2, x_{1}=1", AnswerKey("named", (("x_1", ONE), ("y", TWO)))),
+        ("x=1, x=2", AnswerKey("set", frozenset({ONE, TWO}))),
+        ("1:2", AnswerKey("ratio", (HALF, ONE))),
+        ("1:02", AnswerKey("ratio", (ONE, TWO))),
+        (r"\approx 0.50", AnswerKey("rounded", (Fraction(1, 2), 2))),
+        (r"x = 1 \approx 1.0", ONE),
         (r"\emptyset", AnswerKey("set", frozenset())),
         ("(1,2]", AnswerKey("(]", (ONE, TWO))),
         ("1<x<2", AnswerKey("()", (ONE, TWO))),
@@ -36,12 +42,6 @@ ONE, TWO = (AnswerKey("number", Fraction(value)) for value in (1, 2))
 )
 def test_kinds(answer, key):
     assert answer_key(answer) == key
-
-
-def test_alternatives():
-    assert alternatives(answer_key("200%")) == (TWO, AnswerKey("number", Fraction(200)))
-    assert alternatives(answer_key("2_3")) == (TWO,)
-    assert alternatives(ONE) == ()
 
 
 def test_approximate_value():

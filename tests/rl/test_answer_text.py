@@ -2,7 +2,13 @@
 
 import pytest
 
-from rl.answer_text import clean_answer, outer_brackets, split_top_level, strip_units
+from rl.answer_text import (
+    clean_answer,
+    outer_brackets,
+    split_top_level,
+    strip_introduction,
+    strip_units,
+)
 
 
 @pytest.mark.parametrize(
@@ -14,6 +20,12 @@ from rl.answer_text import clean_answer, outer_brackets, split_top_level, strip_
         (r"\dfrac{1}{2}", r"\frac{1}{2}"),
         ("1,234,567.5", "1234567.5"),
         ("1,23", "1,23"),
+        ("0,111", "0,111"),
+        (r"11,\! 222", "11222"),
+        (r"1{,}5", "1.5"),
+        (r"(1,\,200)", "(1, 200)"),
+        ("12,5,200", "12,5,200"),
+        ("1,200, 3,400", "1200, 3400"),
         ("−½", r"-\frac{1}{2}"),  # noqa: RUF001
         ("x²", "x^2"),
         (r"\text{\textbf{(B)}}", "(B)"),
@@ -38,6 +50,8 @@ def test_clean_answer(text, cleaned):
         ("12 square feet", "12"),
         ("3 km/h", "3"),
         ("60 miles per hour", "60"),
+        ("7cm^2", "7"),
+        (r"(5\text{ m}, 3\text{ m})", "(5, 3)"),
         (r"\pi\text{ radians}", r"\pi"),
         ("3 PM", "3 PM"),
         ("5 million", "5 million"),
@@ -51,6 +65,25 @@ def test_clean_answer(text, cleaned):
 )
 def test_strip_units(text, value):
     assert strip_units(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("The largest n is 34", "34"),
+        ("So, x = 5", "x = 5"),
+        ("Special matrix: 12", "12"),
+        ("There are 12 distinct paths", "12"),
+        ("The roots are 2 and 3", "2 and 3"),
+        ("The sum of 3 and 4 is 7", "The sum of 3 and 4 is 7"),
+        ("The winner is Ann", "The winner is Ann"),
+        ("Tom is 5", "Tom is 5"),
+        ("Tom: 5", "Tom: 5"),
+        ("", ""),
+    ],
+)
+def test_strip_introduction(text, value):
+    assert strip_introduction(text) == value
 
 
 def test_split_at_the_top_level_only():
