@@ -1,8 +1,9 @@
 """Label-free signals, one idea per file, and the names by which recipes call them.
 
 A reward is a callable `Group -> list[float | None]`: one number per rollout, in order, None for a
-rollout it cannot score. To add one, write `rewards/<idea>.py` and name it in `REWARDS`. A token
-selector (`rl.token_selection`) says which tokens are trained; those are named in `TOKEN_SELECTORS`.
+rollout it cannot score, which beside other rewards counts as the least it gives in the group. To
+add one, write `rewards/<idea>.py` and name it in `REWARDS`. A token selector (`rl.token_selection`)
+says which tokens are trained; those are named in `TOKEN_SELECTORS`.
 """
 
 from collections.abc import Callable

@@ -105,6 +105,7 @@ def _check_micro_batches(config: "LabelFreeConfig") -> None:
         "entropy_coef": (config.entropy_coef, 0.0),
         "use_adaptive_entropy": (config.use_adaptive_entropy, False),
         "top_entropy_quantile": (config.top_entropy_quantile, 1.0),
+        "router_aux_loss_coef": (config.router_aux_loss_coef or 0.0, 0.0),
         "loss_type": (config.loss_type == "bnpo", False),
     }
     for name, (value, expected) in needed.items():

@@ -161,8 +161,6 @@ ONE_LINE_CHANGES = {
 }
 ONE_LINE_BASE = "recipes/ttrl/ttrl_qwen2.5_math_1.5b_aime24.yaml"
 SPINE = [recipe for recipe in PAPERS if recipe.startswith("recipes/spine/")]
-SPINE_BASELINE = "recipes/spine/baselines/ttrl_8_votes_qwen2.5_math_1.5b_math500.yaml"
-NO_SELECTOR = ["--token_selector", "null"]
 SPINE_V1 = ["--token_selector", "{entropy_band: {preset: v1}}"]
 NUM_PROCESSES = (1, 8, 16)
 LAUNCH_CONFIGS = {  # file -> kind, machines, processes
@@ -210,7 +208,6 @@ def configured():
     requests += [(recipe, n, []) for recipe in LARGE for n in NUM_PROCESSES]
     requests += [(ONE_LINE_BASE, 8, overrides) for overrides in ONE_LINE_CHANGES.values()]
     requests += [(recipe, 8, SPINE_V1) for recipe in SPINE]
-    requests += [(controlled_by(SPINE_BASELINE), 8, NO_SELECTOR)]
     # Without -P, tests/rl and tests/rewards would be found before the packages they test.
     process = subprocess.run(
         [sys.executable, "-P", __file__],
@@ -350,13 +347,6 @@ def test_spine_version_one_is_one_changed_setting(configured, recipe):
     plain, changed = configured(recipe, 8), configured(recipe, 8, SPINE_V1)
     assert [name for name in plain if plain[name] != changed[name]] == ["token_selector"]
     assert changed["token_selector"] == {"entropy_band": {"preset": "v1"}}
-
-
-def test_the_baseline_of_spine_is_spine_without_its_selector(configured):
-    assert " ".join(NO_SELECTOR) in read_header(SPINE_BASELINE)["ours"]
-    expected = configured(controlled_by(SPINE_BASELINE), 8, NO_SELECTOR)
-    assert configured(SPINE_BASELINE, 8) == expected
-    assert expected["token_selector"] is None
 
 
 @pytest.mark.parametrize("change", ONE_LINE_CHANGES)

@@ -51,5 +51,5 @@ def repeated_prompt_cache(
         return None
     # Unlike `batch_repeat_interleave` this takes as many copies of each prompt as it has samples in
     # the batch, and copies the states of layers with linear attention too.
-    cache.reorder_cache(rows)  # type: ignore[arg-type]
+    cache.reorder_cache(rows)  # type: ignore[arg-type]  # type: ignore[arg-type]
     return cache

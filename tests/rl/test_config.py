@@ -131,6 +131,10 @@ CONTRADICTIONS = [
         {**GROUPS, "num_updates": 2, "per_device_train_batch_size": 4},
         "per_device_train_batch_size: got 4 .* divides the 6 rows",
     ),
+    (
+        {"max_tokens_per_micro_batch": 99, "router_aux_loss_coef": 0.1},
+        "max_tokens_per_micro_batch: got 99 beside router_aux_loss_coef 0.1, which fixes the rows",
+    ),
     ({"answer_methods": ["boxd"]}, "answer_methods: got 'boxd', expected one of .*boxed"),
     ({"answer_methods": []}, "answer_methods: got"),
     ({"eval_num_samples": 0}, "eval_num_samples: got 0, expected at least 1"),

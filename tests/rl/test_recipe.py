@@ -1,6 +1,7 @@
 """Recipes and settings: what is read, and the one line for each setting that cannot be."""
 
 from dataclasses import MISSING, fields
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,16 @@ def test_no_file(tmp_path):
 
 
 # The command line.
+
+
+def test_a_setting_is_taken_back_with_null():
+    # Without its selector a recipe of SPINE is its baseline.
+    folder = Path(__file__).parents[2] / "recipes/spine"
+    spine = load_recipe(folder / "spine_qwen2.5_math_1.5b_math500.yaml")
+    baseline = load_recipe(folder / "ttrl_8_votes_qwen2.5_math_1.5b_math500.yaml")
+    changed = spine | parse_overrides(["--token_selector", "null"])
+    assert changed == baseline | {"token_selector": None}
+    assert check_setting("token_selector", None) is None
 
 
 @pytest.mark.parametrize(
