@@ -1,12 +1,20 @@
-"""Work that one process does for all of them."""
+"""Work that one process does for all of them, and work that only it shows."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
+from tqdm import tqdm
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def with_progress(items: Iterable[Item], what: str, unit: str) -> Iterable[Item]:
+    """Show a bar on the main process while items are gone through, if it takes two seconds."""
+    is_hidden = not PartialState().is_main_process
+    return tqdm(items, desc=what, unit=unit, delay=2, leave=False, disable=is_hidden)
 
 
 def from_main_process(work: Generator[None, None, Result]) -> Result:

@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from rl.errors import InputError
+from rl.main_process import with_progress
 
 # Vectors of texts, shape (N, D), such as an embedder's of `rewards.embedding`.
 Embed: TypeAlias = Callable[[Sequence[str]], Any]
@@ -97,16 +97,13 @@ def document_vectors(
     """
     known = files.read() if files is not None else {}
     missing = [key for key in texts if key not in known]
-    with tqdm(
-        total=len(missing), desc="embedding documents", unit="document", delay=2, leave=False
-    ) as bar:
-        for start in range(0, len(missing), CHUNK):
-            chunk = missing[start : start + CHUNK]
-            vectors = np.asarray(embed([texts[key] for key in chunk]), dtype=np.float32)
-            new = dict(zip(chunk, vectors, strict=True))
-            if files is not None:
-                files.write(new)
-            known |= new
-            bar.update(len(chunk))
-            yield
+    starts = range(0, len(missing), CHUNK)
+    for start in with_progress(starts, "embedding documents", f"{CHUNK} documents"):
+        chunk = missing[start : start + CHUNK]
+        vectors = np.asarray(embed([texts[key] for key in chunk]), dtype=np.float32)
+        new = dict(zip(chunk, vectors, strict=True))
+        if files is not None:
+            files.write(new)
+        known |= new
+        yield
     return np.stack([known[key] for key in texts])

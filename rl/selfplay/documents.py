@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from rl.errors import InputError
-from rl.main_process import from_main_process
+from rl.main_process import from_main_process, with_progress
 from rl.selfplay.document_vectors import Embed, VectorFiles, document_vectors
 from rl.selfplay.duplicates import near_duplicates
 
@@ -153,7 +153,8 @@ def _drop_duplicates(documents: list[Document], threshold: float | None) -> list
     kept = list(distinct.values())
     if threshold is None:
         return kept
-    found = near_duplicates([document.text for document in kept], threshold)
+    texts = [document.text for document in kept]
+    found = near_duplicates(with_progress(texts, "finding duplicates", "document"), threshold)
     return [d for d, earlier in zip(kept, found, strict=True) if earlier is None]
 
 

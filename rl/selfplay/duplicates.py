@@ -1,7 +1,7 @@
 """Texts that are nearly the same: MinHash finds candidates, the exact Jaccard index decides."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from rl.errors import InputError
 
@@ -22,7 +22,7 @@ def shingles(text: str, num_words: int = 3) -> frozenset[str]:
 
 
 def near_duplicates(
-    texts: Sequence[str], threshold: float = 0.8, num_words: int = 3
+    texts: Iterable[str], threshold: float = 0.8, num_words: int = 3
 ) -> list[int | None]:
     """Find for each text an earlier one that it nearly repeats.
 

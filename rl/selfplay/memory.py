@@ -7,8 +7,8 @@ cluster: the oldest questions make room for a document that was not shown with a
 Source: SPELL, arXiv 2509.23863, section 3.1 and algorithm 1.
 Differs: a question with the same words and the same answer is not remembered twice (in the code the
     check has no effect). Of a cluster that is over the budget as a whole fewer documents are drawn
-    at a time, and the oldest questions are left out; paper and code have no such clusters, or drop
-    their prompts. `reset_success_rate` is our own addition, and off by default.
+    at a time, and the oldest questions are left out, where the code drops prompts that are too
+    long. `reset_success_rate` is our own addition, and off by default.
 """
 
 from collections.abc import Callable, Mapping, Sequence

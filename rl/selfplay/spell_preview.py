@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from rl.errors import InputError
+from rl.main_process import with_progress
 from rl.selfplay.documents import Cluster
 from rl.selfplay.game import CountTokens
 from rl.selfplay.spell_batch import BatchPlayer
@@ -37,7 +38,10 @@ def describe_documents(
         InputError: If none fits into a prompt.
     """
     documents = [document for cluster in clusters for document in cluster.documents]
-    tokens = [player.count_document(task, document, count_tokens) for document in documents]
+    tokens = [
+        player.count_document(task, document, count_tokens)
+        for document in with_progress(documents, "counting tokens", "document")
+    ]
     room = player.empty_room(task, count_tokens)
     num_too_long = sum(number > room for number in tokens)
     if num_too_long == len(tokens):

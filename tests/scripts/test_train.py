@@ -224,6 +224,11 @@ def test_documents_that_do_not_fit(refuse, selfplay_settings, changes, message):
     assert message in refuse(selfplay_settings, "--dry_run")
 
 
+def test_a_mistyped_model_shows_before_documents_are_read(refuse, selfplay_settings):
+    selfplay_settings["selfplay"]["documents"] = "/no/such/folder"
+    assert "model: got /no/such/model" in refuse({**selfplay_settings, "model": "/no/such/model"})
+
+
 def test_dry_run_prints_the_geometry_and_writes_nothing(settings, tmp_path, monkeypatch, capsys):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(settings))

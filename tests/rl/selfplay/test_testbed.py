@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rl.errors import InputError
-from rl.selfplay.documents import load_clusters
+from rl.selfplay.documents import load_corpus
 from rl.selfplay.proposals import (
     BAD_FORMAT,
     UNUSABLE_ANSWER,
@@ -128,12 +128,12 @@ def test_transcripts_are_short_and_have_tokens():
 
 
 def test_the_files(testbed):
-    clusters = load_clusters(
+    clusters = load_corpus(
         testbed / "documents.jsonl",
         key_column="key",
         min_characters=1,
         duplicate_threshold=None,
-    )
+    ).clusters
     assert len(clusters) == NUM_CLUSTERS
     assert {len(cluster.documents) for cluster in clusters} == {NUM_NOTES}
     rows = [json.loads(line) for line in (testbed / "heldout.jsonl").read_text().splitlines()]
