@@ -104,9 +104,10 @@ class PolicySampler:
                 [derive_seed(self.seed, self.step, request.key) for request in mine],
                 share.first_sample,
             )
-            for number, group in zip(share.requests, groups, strict=True):
-                kept = group[: share.num_kept]
-                own.append((number, share.first_sample, kept, self._decode(kept)))
+            if share.num_kept:  # a tokenizer decodes nothing to one empty text
+                for number, group in zip(share.requests, groups, strict=True):
+                    kept = group[: share.num_kept]
+                    own.append((number, share.first_sample, kept, self._decode(kept)))
         found: dict[str, tuple[list[Sample], list[str]]] = {}
         for number, _, samples, texts in sorted(gather_object(own), key=lambda part: part[:2]):
             known = found.setdefault(requests[number].key, ([], []))
