@@ -278,7 +278,10 @@ def choose_prompts(
         InputError: If the settings refuse them, or fewer are left than a batch takes.
     """
     limit = prompt_limit(config.max_prompt_length, context, config.max_completion_length)
-    lengths = [len(tokenize_prompt(prompt, tokenizer)) for prompt in prompts["prompt"]]
+    # As `tokenize_prompt` does it, all at once.
+    is_text = isinstance(prompts["prompt"][0], str)
+    ids = tokenizer(prompts["rendered_prompt"][:], add_special_tokens=is_text)["input_ids"]
+    lengths = [len(prompt) for prompt in ids]  # type: ignore[arg-type]
     refuse = config.overlong_prompts == "refuse"
     prompts, facts = keep_short_prompts(prompts, lengths, limit, refuse)
     if facts.dropped_rows and PartialState().is_main_process:
