@@ -47,6 +47,15 @@ def test_geometry_by_hand(settings, num_prompts, accumulation, steps_per_generat
     assert config.generation_batch_size == num_prompts * config.num_generations
 
 
+def test_the_context_of_vllm_follows_from_the_limits():
+    limits = {"max_prompt_length": 512, "max_completion_length": 3072}
+    assert make_config(limits).vllm_max_model_length == 3584
+    assert make_config({**limits, "vllm_max_model_length": 4096}).vllm_max_model_length == 4096
+    assert make_config({"max_completion_length": 3072}).vllm_max_model_length is None
+    with pytest.raises(InputError, match="max_prompt_length: got -1"):
+        make_config({"max_prompt_length": -1})
+
+
 def test_geometry_says_what_a_batch_holds():
     config = make_config(
         {
@@ -146,12 +155,3 @@ def test_a_contradiction_is_one_line(settings, message):
     with pytest.raises(InputError, match=message) as raised:
         make_config(settings)
     assert "\n" not in str(raised.value)
-
-
-def test_the_context_of_vllm_follows_from_the_limits():
-    limits = {"max_prompt_length": 512, "max_completion_length": 3072}
-    assert make_config(limits).vllm_max_model_length == 3584
-    assert make_config({**limits, "vllm_max_model_length": 4096}).vllm_max_model_length == 4096
-    assert make_config({"max_completion_length": 3072}).vllm_max_model_length is None
-    with pytest.raises(InputError, match="max_prompt_length: got -1"):
-        make_config({"max_prompt_length": -1})
