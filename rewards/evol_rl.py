@@ -43,7 +43,7 @@ from rewards.embedding import (
 )
 from rewards.majority_vote import MajorityVote
 from rewards.novelty import cosine_similarities, novelties, positions_in_band
-from rl.answers import BOX_ONLY, extract_answer
+from rl.answers import after_thought, last_box
 from rl.errors import InputError, unknown_name
 from rl.types import Group
 from rl.votes import TIE_RULES, GroupVote
@@ -279,7 +279,7 @@ def _reasoning(text: str) -> str:
 
 
 def _last_box_with_digit(text: str) -> str | None:
-    box = extract_answer(text, methods=BOX_ONLY)
+    box = last_box(after_thought(text))
     return box if box is not None and _DIGIT.search(box) else None
 
 

@@ -56,7 +56,7 @@ def find_boxed(text: str) -> str | None:
     found = _box_at(text, start)
     answer = clean_content(found[0]) if found else None
     if answer is None:
-        return _last_of_all_boxes(text)
+        return last_box(text)
     is_alone = text.rfind("\\boxed", max(0, start - _MAX_LISTED_CHARACTERS), start) < 0
     return answer if is_alone else _with_listed(text, start, answer)
 
@@ -122,8 +122,8 @@ def _bare(text: str, start: int) -> str | None:
     return match[1].rstrip(".,;:!?") if match else None
 
 
-def _last_of_all_boxes(text: str) -> str | None:
-    """Find the box that opens last among those that close and are not empty, in linear time."""
+def last_box(text: str) -> str | None:
+    """Return the box that opens last of those that close and are not empty, in linear time."""
     open_braces: list[int | None] = []  # where a box's content starts, None for other braces
     best_start, best = -1, None
     text = text.replace("\\boxed{}", "")  # collapsed policies repeat it hundreds of times

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain, combinations
 
+from rl.answer_boxes import last_box
 from rl.answer_extraction import (
     BOX_ONLY,
     DEFAULT_METHODS,
@@ -53,6 +54,7 @@ __all__ = [
     "extract_answer",
     "forget_answers",
     "group_clusters",
+    "last_box",
     "same_answer",
     "start_verifier",
     "use_comparer",

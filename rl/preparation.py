@@ -103,7 +103,7 @@ def prepare_run(
     benchmarks = load_benchmarks(config)
     tokenizer = load_tokenizer(config)
     prompts, facts = add_prompt_ids(prompt_set.dataset, tokenizer), None
-    context = read_context(config)
+    context = model_context(config)
     if game is None:
         prompts, facts = choose_prompts(config, prompts, tokenizer, context)
         if checkpoint is not None:
@@ -126,6 +126,19 @@ def prepare_run(
         run_files=run_files,
         checkpoint=checkpoint,
     )
+
+
+def model_context(config: LabelFreeConfig) -> int | None:
+    """Most tokens of a prompt with its completion; None if the model names no limit."""
+    model_config = _read_model_files(
+        config,
+        lambda: AutoConfig.from_pretrained(
+            config.model, trust_remote_code=config.trust_remote_code
+        ),
+    )
+    if config.use_vllm and config.vllm_max_model_length is not None:
+        return config.vllm_max_model_length
+    return getattr(model_config.get_text_config(), "max_position_embeddings", None)
 
 
 def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
@@ -265,23 +278,6 @@ def add_prompt_ids(dataset: Dataset, tokenizer: PreTrainedTokenizerBase) -> Data
     rendered = [render_prompt(prompt, tokenizer) for prompt in dataset["prompt"]]
     with_text = dataset.add_column("rendered_prompt", rendered)
     return with_text.add_column("prompt_id", [prompt_id(text) for text in rendered])
-
-
-def read_context(config: LabelFreeConfig) -> int | None:
-    """Return the most tokens of prompt and completion: vLLM's limit or the model's, None if unset.
-
-    Raises:
-        InputError: If the model's configuration cannot be read.
-    """
-    model_config = _read_model_files(
-        config,
-        lambda: AutoConfig.from_pretrained(
-            config.model, trust_remote_code=config.trust_remote_code
-        ),
-    )
-    if config.use_vllm and config.vllm_max_model_length is not None:
-        return config.vllm_max_model_length
-    return getattr(model_config.get_text_config(), "max_position_embeddings", None)
 
 
 def choose_prompts(

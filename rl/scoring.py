@@ -142,7 +142,7 @@ def score_group(
         group=group,
         row=row,
         rewards=scores,
-        reward=weighted_sums(scores, weights),
+        reward=weighted_sums(scores, weights) if scores else [None] * len(group.rollouts),
         reward_seconds=seconds,
         vote=next((r.vote(group) for r in everything.values() if hasattr(r, "vote")), None),
         group_weights={

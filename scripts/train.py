@@ -129,12 +129,12 @@ def load_game(config: "LabelFreeConfig") -> Any:
     if config.selfplay is None:
         return None
     from rewards import get_game
-    from rl.preparation import read_context
+    from rl.preparation import model_context
     from rl.selfplay.run_settings import read_selfplay
 
     settings = read_selfplay(config.selfplay)
     if config.model:
-        read_context(config)  # a mistyped name shows before documents are read and embedded
+        model_context(config)  # a mistyped name shows before documents are read and embedded
     return get_game(settings.game, seed=config.seed, **settings.game_settings)
 
 

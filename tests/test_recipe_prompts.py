@@ -12,7 +12,7 @@ RECIPES = sorted(
     path.relative_to(ROOT / "recipes").as_posix()
     for path in (ROOT / "recipes").rglob("*.yaml")
     if path.parent.name not in ("accelerate", "studies", "spell")
-    and not path.name.endswith(("demo.yaml", "_testbed.yaml"))
+    and load_recipe(path).get("use_vllm")  # those of papers
 )
 
 

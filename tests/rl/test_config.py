@@ -48,6 +48,15 @@ def test_geometry_by_hand(settings, num_prompts, accumulation, steps_per_generat
     assert config.generation_batch_size == num_prompts * config.num_generations
 
 
+def test_the_context_of_vllm_follows_from_the_limits():
+    limits = {"max_prompt_length": 512, "max_completion_length": 3072}
+    assert make_config(limits).vllm_max_model_length == 3584
+    assert make_config({**limits, "vllm_max_model_length": 4096}).vllm_max_model_length == 4096
+    assert make_config({"max_completion_length": 3072}).vllm_max_model_length is None
+    with pytest.raises(InputError, match="max_prompt_length: got -1"):
+        make_config({"max_prompt_length": -1})
+
+
 def test_geometry_says_what_a_batch_holds():
     config = make_config(
         {
@@ -159,12 +168,3 @@ def test_a_launch_config_for_gpus_does_not_slow_a_cpu(monkeypatch, settings, exp
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")  # as `mixed_precision: bf16` does
     config = make_config({"output_dir": "runs/x", "model": "m", "dataset": "d", **settings})
     assert config.mixed_precision == expected
-
-
-def test_the_context_of_vllm_follows_from_the_limits():
-    limits = {"max_prompt_length": 512, "max_completion_length": 3072}
-    assert make_config(limits).vllm_max_model_length == 3584
-    assert make_config({**limits, "vllm_max_model_length": 4096}).vllm_max_model_length == 4096
-    assert make_config({"max_completion_length": 3072}).vllm_max_model_length is None
-    with pytest.raises(InputError, match="max_prompt_length: got -1"):
-        make_config({"max_prompt_length": -1})
