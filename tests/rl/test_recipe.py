@@ -52,7 +52,7 @@ def test_a_setting_is_taken_back_with_null():
     # Without its selector a recipe of SPINE is its baseline.
     folder = Path(__file__).parents[2] / "recipes/spine"
     spine = load_recipe(folder / "spine_qwen2.5_math_1.5b_math500.yaml")
-    baseline = load_recipe(folder / "ttrl_8_votes_qwen2.5_math_1.5b_math500.yaml")
+    baseline = load_recipe(folder / "baselines/ttrl_8_votes_qwen2.5_math_1.5b_math500.yaml")
     changed = spine | parse_overrides(["--token_selector", "null"])
     assert changed == baseline | {"token_selector": None}
     assert check_setting("token_selector", None) is None
