@@ -156,7 +156,20 @@ def tokenize_prompt(prompt: Prompt, tokenizer: "PreTrainedTokenizerBase") -> lis
     A chat template writes its special tokens itself; plain text gets the tokenizer's own.
     """
     rendered = render_prompt(prompt, tokenizer)
-    return tokenizer(rendered, add_special_tokens=isinstance(prompt, str))["input_ids"]
+    return tokenize_rendered([rendered], isinstance(prompt, str), tokenizer)[0]
+
+
+def tokenize_rendered(
+    rendered: Sequence[str], is_text: bool, tokenizer: "PreTrainedTokenizerBase"
+) -> list[list[int]]:
+    """Return the token ids of rendered prompts, all at once, as `tokenize_prompt` does of one.
+
+    Args:
+        rendered: What `render_prompt` returned.
+        is_text: Whether the prompts are plain text, not chat messages.
+        tokenizer: The policy's.
+    """
+    return tokenizer(list(rendered), add_special_tokens=is_text)["input_ids"]  # type: ignore[return-value]
 
 
 def prompt_id(rendered: str) -> str:

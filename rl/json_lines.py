@@ -1,9 +1,9 @@
-"""Read JSON lines, plain or .gz, one at a time; a bad line is an error that names it."""
+"""JSON lines: written, and read, plain or .gz, one at a time; a bad line is an error naming it."""
 
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -44,3 +44,8 @@ def read_json_lines(file: BinaryIO, path: Path) -> Iterator[JsonLine]:
             f"{path} after line {number}: got {error}, expected a complete gzip file. "
             "Compress the file again or give it another suffix than .gz."
         ) from error
+
+
+def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a plain file with one JSON object a line, in place of what it held."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

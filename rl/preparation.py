@@ -13,7 +13,14 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from rl.answers import use_comparer
 from rl.config import LabelFreeConfig
-from rl.data import PromptSet, load_prompts, prompt_id, render_prompt, tokenize_prompt
+from rl.data import (
+    PromptSet,
+    load_prompts,
+    prompt_id,
+    render_prompt,
+    tokenize_prompt,
+    tokenize_rendered,
+)
 from rl.errors import InputError
 from rl.evaluation.problems import Benchmark, Problem, load_benchmark
 from rl.prompt_lengths import (
@@ -292,10 +299,8 @@ def choose_prompts(
         InputError: If the settings refuse them, or fewer are left than a batch takes.
     """
     limit = prompt_limit(config.max_prompt_length, context, config.max_completion_length)
-    # As `tokenize_prompt` does it, all at once.
     is_text = isinstance(prompts["prompt"][0], str)
-    ids = tokenizer(prompts["rendered_prompt"][:], add_special_tokens=is_text)["input_ids"]
-    lengths = [len(prompt) for prompt in ids]  # type: ignore[arg-type]
+    lengths = list(map(len, tokenize_rendered(prompts["rendered_prompt"], is_text, tokenizer)))
     refuse = config.overlong_prompts == "refuse"
     prompts, facts = keep_short_prompts(prompts, lengths, limit, refuse)
     if facts.dropped_rows and PartialState().is_main_process:

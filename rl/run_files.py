@@ -13,6 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from rl.errors import InputError
 from rl.grouping import VisitKey
+from rl.json_lines import write_json_lines
 from rl.prompt_lengths import PromptFacts
 from rl.rollout_files import write_rollout_file
 from rl.scoring import ScoredGroup
@@ -89,7 +90,7 @@ class RunFiles:
         """Remove metrics and rollouts of steps that a resumed run will take again."""
         if self.metrics_path.exists():
             kept = [line for line in _read_whole_lines(self.metrics_path) if line["step"] <= step]
-            self.metrics_path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            write_json_lines(self.metrics_path, kept)
         for path in self.rollouts_dir.glob("step_*.jsonl.gz"):
             if int(path.name[5:11]) > step:
                 path.unlink()

@@ -25,6 +25,7 @@ from typing import Any
 
 from rl import testbed_problems
 from rl.errors import InputError
+from rl.json_lines import write_json_lines
 from rl.testbed_model import pretrain
 from rl.testbed_problems import is_hard, make_prompt, solve
 
@@ -173,18 +174,14 @@ def _write_problems(testbed: Testbed, seed: int) -> set[str]:
         heldout = draw_prompts(rng, NUM_HELDOUT_PROMPTS, tier, taken)
         train = draw_prompts(rng, NUM_TRAIN_PROMPTS, tier, taken)
         (testbed.output_dir / name).mkdir()
-        _write_jsonl(testbed.heldout_file(name), _with_labels(heldout))
-        _write_jsonl(testbed.labelled_file(name), _with_labels(train))
-        _write_jsonl(testbed.train_file(name), [{"prompt": prompt} for prompt in train])
+        write_json_lines(testbed.heldout_file(name), _with_labels(heldout))
+        write_json_lines(testbed.labelled_file(name), _with_labels(train))
+        write_json_lines(testbed.train_file(name), [{"prompt": prompt} for prompt in train])
     return taken
 
 
 def _with_labels(prompts: list[str]) -> list[dict[str, str]]:
     return [{"prompt": prompt, "label": solve(prompt)} for prompt in prompts]
-
-
-def _write_jsonl(path: Path, rows: list[dict[str, str]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def _corpus_chain_lengths() -> tuple[int, ...]:

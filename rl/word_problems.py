@@ -10,9 +10,10 @@ continue text answers in a word or two:
 The labels are our own. Words with several right answers (learned, learnt) are left out.
 """
 
-import json
 import random
 from pathlib import Path
+
+from rl.json_lines import write_json_lines
 
 NUM_HELDOUT_PER_FAMILY = 32
 
@@ -110,5 +111,4 @@ def write_word_problems(folder: Path) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in files.items():
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+        write_json_lines(folder / f"{name}.jsonl", rows)

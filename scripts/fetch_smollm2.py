@@ -40,9 +40,12 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--output_dir", type=Path, default=Path("runs/smollm2"), metavar="DIR",
+        "--output_dir",
+        type=Path,
+        default=Path("runs/smollm2"),
+        metavar="DIR",
         help="where model and problems go (default: runs/smollm2)",
-    )  # fmt: skip
+    )
     output_dir = parser.parse_args().output_dir
 
     from rl.smollm2 import build_smollm2

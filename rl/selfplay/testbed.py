@@ -19,6 +19,7 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from rl.errors import InputError
+from rl.json_lines import write_json_lines
 from rl.selfplay.templates import R_ZERO_SLOTS, Templates
 from rl.selfplay.testbed_teacher import (
     HABIT,
@@ -91,8 +92,10 @@ def write_selfplay_testbed(
         for number in range(NUM_CLUSTERS)
         for text in draw_notes(rng).texts
     ]
-    _write(folder / "documents.jsonl", rows)
-    _write(folder / "heldout.jsonl", heldout_problems(random.Random(f"self-play heldout {seed}")))
+    write_json_lines(folder / "documents.jsonl", rows)
+    write_json_lines(
+        folder / "heldout.jsonl", heldout_problems(random.Random(f"self-play heldout {seed}"))
+    )
     model, tokenizer = pretrain_roles(
         seed=seed, num_steps=num_pretraining_steps, show_progress=show_progress
     )
@@ -192,7 +195,3 @@ def transcript_loss(
         input_ids=pad_sequence(rows, batch_first=True),
         labels=pad_sequence(labels, batch_first=True, padding_value=-100),
     ).loss
-
-
-def _write(path: Path, rows: list[dict[str, str]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from rl.errors import InputError
-from rl.json_lines import read_json_lines
+from rl.json_lines import read_json_lines, write_json_lines
 
 
 def read(path):
@@ -40,3 +40,13 @@ def test_a_file_that_breaks_off_is_named(tmp_path):
     path.write_bytes(gzip.compress(b"1\n")[:-4])
     with pytest.raises(InputError, match=r"after line 1: got .*, expected a complete gzip file"):
         read(path)
+
+
+def test_what_is_written_is_read(tmp_path):
+    path, rows = tmp_path / "rows.jsonl", [{"prompt": "a\nb\u2028\ud83d"}, {}]
+    write_json_lines(path, [{"old": 1}])
+    write_json_lines(path, rows)
+    with path.open("rb") as file:
+        assert [line.value for line in read_json_lines(file, path)] == rows
+    write_json_lines(path, [])
+    assert path.read_bytes() == b""
