@@ -2,8 +2,8 @@
 
 A reward is a callable `Group -> list[float | None]`: one number per rollout, in order, None for a
 rollout it cannot score, which beside other rewards counts as the least it gives in the group. To
-add one, write `rewards/<idea>.py` and name it in `REWARDS`. A token selector (`rl.token_selection`)
-says which tokens are trained; those are named in `TOKEN_SELECTORS`.
+add one, write `rewards/<idea>.py` and name it in `REWARDS`. A token selector
+(`rl.training.token_selection`) says which tokens are trained; those are named in `TOKEN_SELECTORS`.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from rl.plugins import load_plugin
 from rl.types import Reward
 
 if TYPE_CHECKING:
-    from rl.token_selection import TokenSelector
+    from rl.training.token_selection import TokenSelector
 
 ENTRY_POINT_GROUP = "label_free_rl.rewards"
 
@@ -56,8 +56,8 @@ TOKEN_SELECTORS: dict[str, str] = {
 
 # Self-play, with the rewards of its roles; likewise by their place.
 GAMES: dict[str, str] = {
-    "spell": "rewards.selfplay_games:build_spell",
-    "r_zero": "rewards.selfplay_games:build_r_zero",
+    "spell": "rewards.selfplay.games:build_spell",
+    "r_zero": "rewards.selfplay.games:build_r_zero",
 }
 
 

@@ -17,9 +17,9 @@ from numbers import Real
 from typing import Any, TypeVar
 
 from rl.answers import cluster_answers
+from rl.answers.votes import count_votes
 from rl.errors import InputError
 from rl.types import Group, Reward, Rollout, TokenStatistics
-from rl.votes import count_votes
 
 Outcome = TypeVar("Outcome")
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from rl.answers import group_clusters, same_answer
+from rl.answers.votes import GroupVote, count_votes
 from rl.types import Group
-from rl.votes import GroupVote, count_votes
 
 
 @dataclass(frozen=True, kw_only=True)

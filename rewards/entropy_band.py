@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from rl.errors import InputError, unknown_name
-from rl.token_selection import TokenSelection
+from rl.training.token_selection import TokenSelection
 
 PRESETS = ("v1", "v2", "anchored")
 SCOPES = ("response", "group", "batch")

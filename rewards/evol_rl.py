@@ -44,9 +44,9 @@ from rewards.embedding import (
 from rewards.majority_vote import MajorityVote
 from rewards.novelty import cosine_similarities, novelties, positions_in_band
 from rl.answers import after_thought, last_box
+from rl.answers.votes import TIE_RULES, GroupVote
 from rl.errors import InputError, unknown_name
 from rl.types import Group
-from rl.votes import TIE_RULES, GroupVote
 
 EMBEDDED_TEXTS = ("reasoning", "completion", "after_think")
 SELECTIONS = ("majority", "correctness")

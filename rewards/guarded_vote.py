@@ -27,9 +27,9 @@ from statistics import fmean
 from typing import Any
 
 from rl.answers import group_clusters, same_answer
+from rl.answers.votes import TIE_RULES, GroupVote, Vote, count_votes, vote_over_classes
 from rl.errors import InputError, unknown_name
 from rl.types import Group
-from rl.votes import TIE_RULES, GroupVote, Vote, count_votes, vote_over_classes
 
 LEAST_WEIGHT = 0.1
 
@@ -107,7 +107,7 @@ class GuardedVote:
             scripts, 0.7 is the code's own default.
         p_skip: Chance to skip a locked prompt.
         max_skipped_frac: Largest expected share of prompts skipped.
-        tie: Tie rule of the vote, see `rl.votes.count_votes`.
+        tie: Tie rule of the vote, see `rl.answers.votes.count_votes`.
         seed: Changes which visits are skipped.
 
     Raises:

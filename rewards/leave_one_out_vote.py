@@ -10,8 +10,8 @@ Fails when: the majority is confidently wrong, as with a majority vote; and in s
 """
 
 from rl.answers import group_clusters
+from rl.answers.votes import count_votes
 from rl.types import Group
-from rl.votes import count_votes
 
 
 def leave_one_out_vote(group: Group) -> list[float | None]:

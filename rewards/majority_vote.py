@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 
 from rewards.ttrl_normalization import normalize_answer
 from rl.answers import group_clusters, same_answer
+from rl.answers.votes import TIE_RULES, GroupVote, vote_over_classes
 from rl.errors import unknown_name
 from rl.types import Group
-from rl.votes import TIE_RULES, GroupVote, vote_over_classes
 
 PRESETS = ("default", "paper", "reference_code")
 

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rl.answers import group_clusters
+from rl.answers.votes import count_votes
 from rl.errors import InputError
 from rl.types import Group
-from rl.votes import count_votes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,48 @@
-"""Processes that must not outlive the one that started them."""
+"""Work shared among processes: what one does for all, and children that end with their parent."""
 
 import multiprocessing
 import os
 import threading
+from collections.abc import Generator, Iterable
+from typing import TypeVar
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def with_progress(items: Iterable[Item], what: str, unit: str) -> Iterable[Item]:
+    """Show a bar on the main process while items are gone through, if it takes two seconds."""
+    is_hidden = not PartialState().is_main_process
+    return tqdm(items, desc=what, unit=unit, delay=2, leave=False, disable=is_hidden)
+
+
+def from_main_process(work: Generator[None, None, Result]) -> Result:
+    """Run a generator on the main process alone and give what it returns to every rank.
+
+    The other ranks wait for one step of it at a time, so that work of hours does not run into the
+    time limit of collective calls; a step should take minutes at most.
+
+    Args:
+        work: Yields between steps; not started on other ranks than the main one.
+
+    Returns:
+        What it returns; a copy on other ranks, which should be small.
+    """
+    state = PartialState()
+    message: list = [None]
+    while not message[0]:
+        if state.is_main_process:
+            try:
+                next(work)
+            except StopIteration as end:
+                message = [(end.value,)]
+        if state.num_processes > 1:
+            broadcast_object_list(message)
+    return message[0][0]
 
 
 def end_with_parent() -> None:

@@ -76,7 +76,7 @@ class Group:
 # A reward returns one number per rollout, in order; None means "cannot be scored", never 0.0.
 # A rollout that no reward of the run scored teaches nothing. Where only some of several rewards
 # said None, each of those counts as the least it gives in the group: lacking a part of the sum is
-# no gain (rl.scoring.weighted_sums).
+# no gain (rl.groups.scoring.weighted_sums).
 #
 # A reward that is an object may also have, all optional:
 #   needs_token_statistics = True     its groups come with `Rollout.token_statistics`
@@ -85,8 +85,8 @@ class Group:
 #       a memory: `observe` gets all groups of a batch on every rank, in the same order, after they
 #       were scored; the state (plain JSON) is saved in checkpoints
 #   vote(group)
-#       a reward that takes one answer for right: its `rl.votes.GroupVote`, which the vote/ and
-#       audit/ metrics and the rollout files then show; of several such rewards, the first one's
+#       a reward that takes one answer for right: its `rl.answers.votes.GroupVote`, which the vote/
+#       and audit/ metrics and the rollout files then show; of several such rewards, the first one's
 #   group_weight(group)
 #       a factor of the group's finished advantages, at least 0; those of several rewards multiply
 #   sees_labels = True, set_labels(labels)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rl.errors import InputError, exit_on_bad_input
 
 if TYPE_CHECKING:
-    from rl.measurements.ratios import Measurement
+    from measurements.ratios import Measurement
 
 PARTS = ("update", "votes", "steps", "adaptive", "growth")
 EPILOG = """
@@ -80,8 +80,9 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: For what the user has to mend.
     """
+    from measurements.runs import require_testbed
+
     from rl.errors import unknown_name
-    from rl.measurements.runs import require_testbed
 
     for part in arguments.parts:
         if part not in PARTS:
@@ -110,19 +111,19 @@ def measure(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
     """Measure one part."""
     runs = arguments.output_dir / "runs" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     if part == "votes":
-        from rl.measurements.votes import measure_votes
+        from measurements.votes import measure_votes
 
         return measure_votes(read_groups(arguments.completions), arguments.repetitions)
     if part == "steps":
-        from rl.measurements.runs import measure_steps
+        from measurements.runs import measure_steps
 
         ranks = [int(number) for number in arguments.ranks.split(",")]
         return measure_steps(arguments.testbed, runs, ranks)
     if part == "adaptive":
-        from rl.measurements.runs import measure_adaptive_votes
+        from measurements.runs import measure_adaptive_votes
 
         return measure_adaptive_votes(arguments.testbed, runs, arguments.target, arguments.seeds)
-    from rl.measurements.updates import UpdateSizes, measure_growth, measure_updates
+    from measurements.updates import UpdateSizes, measure_growth, measure_updates
 
     sizes = UpdateSizes(
         num_prompts=arguments.num_prompts,
@@ -138,7 +139,7 @@ def measure(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
 
 def read_groups(path: Path) -> list[list[str]]:
     """Read the completions of each line."""
-    from rl.json_lines import read_json_lines
+    from rl.data.json_lines import read_json_lines
 
     with path.open("rb") as file:
         return [line.value["completions"] for line in read_json_lines(file, path)]
@@ -147,8 +148,8 @@ def read_groups(path: Path) -> list[list[str]]:
 def write_results(arguments: argparse.Namespace, measurements: "list[Measurement]") -> None:
     """Write the table, and the numbers with what they were measured on."""
     import torch
+    from measurements.ratios import markdown_table
 
-    from rl.measurements.ratios import markdown_table
     from rl.versions import git_commit, library_versions
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None

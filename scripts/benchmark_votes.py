@@ -8,8 +8,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rl.adaptive_votes import VoteBudget
-from rl.answer_workers import PairVerifier
 from rl.answers import (
     cluster_answers,
     extract_answer,
@@ -17,9 +15,11 @@ from rl.answers import (
     start_verifier,
     verification_counters,
 )
+from rl.answers.votes import count_votes
+from rl.answers.workers import PairVerifier
+from rl.data.json_lines import read_json_lines
 from rl.errors import InputError, exit_on_bad_input
-from rl.json_lines import read_json_lines
-from rl.votes import count_votes
+from rl.rollouts.adaptive_votes import VoteBudget
 
 EPILOG = """\
 input lines: {"completions": [strings]}, and "gold": string for --referee

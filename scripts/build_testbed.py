@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from rl.errors import exit_on_bad_input
-from rl.testbed import TIERS, build_testbed
+from rl.testbed.build import TIERS, build_testbed
 
 DESCRIPTION = """\
 Build the testbed: a tiny base model (Qwen3, under 1M parameters) and its problems, in about a
@@ -15,7 +15,7 @@ makes mistakes, so that sampled answers are often wrong although their majority 
     completion  4+1=5;5+6=11\\boxed{11}
 
 With --selfplay, another one: tiny notes, and a tiny base model that plays questioner, responder and
-verifier over them, all three badly (rl/selfplay/testbed.py).
+verifier over them, all three badly (rl/testbed/selfplay.py).
 
 The problems come in three tiers:
     easy    the majority of the base model's answers is right
@@ -60,7 +60,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     if arguments.selfplay:
-        from rl.selfplay.testbed import write_selfplay_testbed
+        from rl.testbed.selfplay import write_selfplay_testbed
 
         folder = write_selfplay_testbed(arguments.output_dir, seed=arguments.seed)
         print(f"model      {folder / 'base'}")

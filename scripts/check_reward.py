@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rl.answer_options import add_answer_arguments, use_answer_arguments
+from rl.answers.options import add_answer_arguments, use_answer_arguments
 from rl.errors import InputError, exit_on_bad_input
-from rl.rollout_files import read_rollout_file
+from rl.training.rollout_files import read_rollout_file
 
 if TYPE_CHECKING:
     from rewards.contract import Finding

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rl.errors import InputError, exit_on_bad_input
 
 if TYPE_CHECKING:
-    from rl.studies import Study, StudyRow, StudyRun
+    from rl.training.studies import Study, StudyRow, StudyRun
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = {  # those that no run has are left out
@@ -64,7 +64,7 @@ def main() -> None:
     """Run what is missing, then report."""
     arguments = parse_arguments()
 
-    from rl.studies import load_study
+    from rl.training.studies import load_study
 
     study = load_study(arguments.study)
     failed = []
@@ -83,7 +83,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("study", help="YAML file; rl/studies.py says what it holds")
+    parser.add_argument("study", help="YAML file; rl/training/studies.py says what it holds")
     parser.add_argument("--output_dir", type=Path, required=True, help="where everything goes")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="runs at a time (default: cores)"
@@ -101,7 +101,7 @@ def check_settings(study: "Study") -> None:
     Raises:
         InputError: If a run's settings are wrong.
     """
-    from rl.recipe import load_recipe, make_config
+    from rl.training.recipe import load_recipe, make_config
 
     shared = load_recipe(study.recipe)
     for run in study.runs:
@@ -119,7 +119,7 @@ def run_missing(study: "Study", output_dir: Path, workers: int) -> list["StudyRu
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Every run is a process of its own, forked from one that has imported the libraries already.
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["rl.training", "rewards"])
+    processes.set_forkserver_preload(["rl.training.run", "rewards"])
     failed = []
     with (
         ThreadPoolExecutor(workers) as pool,
@@ -176,7 +176,7 @@ def report(study: "Study", output_dir: Path) -> None:
     """
     from dataclasses import asdict
 
-    from rl.studies import collect, markdown_table
+    from rl.training.studies import collect, markdown_table
 
     rows = collect(study, output_dir)
     if not rows:
@@ -236,7 +236,7 @@ def mean_curves(
     study: "Study", method: str, variant: str, output_dir: Path
 ) -> dict[str, tuple[list[float], list[float]]]:
     """Average the metrics of `CURVES` over the finished seeds of a method, see `mean_curve`."""
-    from rl.studies import read_curves
+    from rl.training.studies import read_curves
 
     runs = [
         read_curves(output_dir / run.name, CURVES)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl.errors import InputError, exit_on_bad_input
-from rl.evaluation.comparison import TRANSITIONS, compare, read_evaluation
+from rl.evaluation.metrics.comparison import TRANSITIONS, compare, read_evaluation
 from rl.evaluation.options import parse_ks
 from rl.evaluation.records import replace_file
 

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from rl.answer_options import use_answer_arguments
 from rl.answers import verification_counters
+from rl.answers.options import use_answer_arguments
 from rl.errors import exit_on_bad_input
-from rl.evaluation.benchmarks import short_name
 from rl.evaluation.evaluate import EvaluationResult, evaluate_problems, rescore
 from rl.evaluation.manifest import (
     MANIFEST_FILE,
@@ -22,16 +21,17 @@ from rl.evaluation.manifest import (
 from rl.evaluation.models import Sampler, make_sampler
 from rl.evaluation.options import parse_arguments
 from rl.evaluation.overlap import Overlap, find_overlap, read_train_prompts
-from rl.evaluation.problems import Benchmark, default_template, load_benchmark
-from rl.evaluation.records import SAMPLES_FILE, SUMMARY_FILE
-from rl.evaluation.referee import judge
-from rl.evaluation.scoring import score_file
-from rl.evaluation.tables import (
+from rl.evaluation.printing import (
     benchmarks_table,
     metrics_table,
     overview_table,
     templates_table,
 )
+from rl.evaluation.problems.labelled import Benchmark, default_template, load_benchmark
+from rl.evaluation.problems.registry import short_name
+from rl.evaluation.records import SAMPLES_FILE, SUMMARY_FILE
+from rl.evaluation.referee import judge
+from rl.evaluation.saved_completions import score_file
 
 
 class Finished(NamedTuple):

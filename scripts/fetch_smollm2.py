@@ -48,7 +48,7 @@ def main() -> None:
     )
     output_dir = parser.parse_args().output_dir
 
-    from rl.smollm2 import build_smollm2
+    from rl.testbed.smollm2 import build_smollm2
 
     print(f"model     {build_smollm2(output_dir)}")
     print(f"problems  {output_dir / 'words'}")

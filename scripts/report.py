@@ -27,7 +27,7 @@ def main() -> None:
     from rl.evaluation.records import replace_file
     from rl.report.folders import read_folders
     from rl.report.page import render_page
-    from rl.report.rollouts import choose_rollouts, rollout_files
+    from rl.report.shown_rollouts import choose_rollouts, rollout_files
 
     runs = read_folders(arguments.runs)
     if arguments.steps is not None:

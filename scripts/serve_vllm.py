@@ -22,9 +22,9 @@ def main() -> None:
     """Turn the recipe into the server's command and become it."""
     arguments, overrides = parse_arguments()
 
-    from rl.recipe import load_recipe, make_config, parse_overrides
     from rl.rollouts.vllm_engine import require_vllm
     from rl.rollouts.vllm_server import configured_command, server_environment
+    from rl.training.recipe import load_recipe, make_config, parse_overrides
 
     settings = {**load_recipe(arguments.recipe), **parse_overrides(overrides)}
     settings.setdefault("output_dir", "runs/server")

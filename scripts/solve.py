@@ -10,12 +10,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rl.answer_options import add_answer_arguments, use_answer_arguments
 from rl.answers import comparer_in_use
+from rl.answers.options import add_answer_arguments, use_answer_arguments
 from rl.errors import InputError, exit_on_bad_input
 
 if TYPE_CHECKING:
-    from rl.data import Prompt
+    from rl.data.prompts import Prompt
 
 EPILOG = r"""
 examples:
@@ -118,14 +118,14 @@ def read_recipe(arguments: argparse.Namespace) -> dict[str, Any]:
     """Read the recipe's settings, if there is one."""
     if not arguments.adapt:
         return {}
-    from rl.recipe import load_recipe
+    from rl.training.recipe import load_recipe
 
     return load_recipe(arguments.adapt)
 
 
 def read_questions(arguments: argparse.Namespace, recipe: dict[str, Any]) -> "list[Prompt]":
     """Read the questions with the words the recipe or the command line puts around them."""
-    from rl.data import load_prompts
+    from rl.data.prompts import load_prompts
 
     for name, default in (("prompt_column", "prompt"), ("system_prompt", None)):
         value = first_given(getattr(arguments, name), recipe.get(name), default)
@@ -150,7 +150,7 @@ def open_output(output: Path, settings: dict[str, Any], prompts: "Sequence[Promp
     Raises:
         InputError: If its answers were sampled with other settings or to other questions.
     """
-    from rl.data import prompt_id
+    from rl.data.prompts import prompt_id
 
     questions = [prompt_id(json.dumps(prompt)) for prompt in prompts]
     stamp = json.dumps({**settings, "questions": questions})
@@ -215,7 +215,7 @@ def solve(
     from tqdm import tqdm
 
     from rl.answers import start_verifier
-    from rl.data import tokenize_prompt
+    from rl.data.prompts import tokenize_prompt
     from rl.evaluation.models import completion_length, load_engine, load_tokenizer
     from rl.rollouts.engine import SamplingSettings
 
@@ -263,8 +263,8 @@ def answer(
 ) -> Iterator[dict[str, Any]]:
     """Sample some questions and yield the line of each."""
     from rl.answers import extract_answer
+    from rl.answers.solving import voted_answer
     from rl.rollouts.engine import derive_seed
-    from rl.solving import voted_answer
 
     looked_for = {"methods": settings["answer_methods"], "choices": settings["answer_choices"]}
     seeds = [derive_seed(arguments.seed, "solve", row) for row in rows]

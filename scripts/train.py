@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rl.errors import InputError, exit_on_bad_input
 
 if TYPE_CHECKING:
-    from rl.config import LabelFreeConfig
+    from rl.training.config import LabelFreeConfig
 
 EPILOG = """
 Any field of the recipe can be set on the command line, as `--field value`; values are read as YAML:
@@ -22,7 +22,7 @@ Any field of the recipe can be set on the command line, as `--field value`; valu
   torchrun --nproc_per_node 2 scripts/train.py recipes/demo.yaml            (two CPU ranks)
   python scripts/train.py recipes/demo.yaml --dry_run                       (load no model)
 
-The fields are those of rl/config.py, listed here, and of trl.GRPOConfig:
+The fields are those of rl/training/config.py, listed here, and of trl.GRPOConfig:
 """
 
 
@@ -31,13 +31,13 @@ def main() -> None:
     arguments, overrides = parse_arguments()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
-    from rl.recipe import load_recipe, make_config, parse_overrides
+    from rl.training.recipe import load_recipe, make_config, parse_overrides
 
     settings = {**load_recipe(arguments.recipe), **parse_overrides(overrides)}
     settings.setdefault("output_dir", str(Path("runs") / Path(arguments.recipe).stem))
     config = make_config(settings)
 
-    from rl.preparation import prepare_run
+    from rl.training.prepare import prepare_run
 
     game = load_game(config)
     run = prepare_run(
@@ -53,7 +53,7 @@ def main() -> None:
     if run.preview:
         print_table("What the game is played on", run.preview)
 
-    from rl.training import train
+    from rl.training.run import train
 
     train(run)
 
@@ -83,7 +83,7 @@ def describe_fields() -> str:
 
     from trl.trainer.grpo_config import GRPOConfig
 
-    from rl.config import LabelFreeConfig
+    from rl.training.config import LabelFreeConfig
 
     inherited = {f.name for f in fields(GRPOConfig)}
     lines = []
@@ -129,8 +129,8 @@ def load_game(config: "LabelFreeConfig") -> Any:
     if config.selfplay is None:
         return None
     from rewards import get_game
-    from rl.preparation import model_context
     from rl.selfplay.run_settings import read_selfplay
+    from rl.training.prepare import model_context
 
     settings = read_selfplay(config.selfplay)
     if config.model:

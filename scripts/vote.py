@@ -11,11 +11,11 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
-from rl.answer_options import add_answer_arguments, use_answer_arguments
 from rl.answers import cluster_answers, extract_answer, verification_counters
+from rl.answers.options import add_answer_arguments, use_answer_arguments
+from rl.answers.votes import TIE_RULES, count_votes, rank_classes
+from rl.data.json_lines import read_json_lines
 from rl.errors import InputError, exit_on_bad_input
-from rl.json_lines import read_json_lines
-from rl.votes import TIE_RULES, count_votes, rank_classes
 
 EPILOG = """\
 input lines:   {"id": "p1", "completions": ["... \\\\boxed{0.5}", "... \\\\boxed{1/2}", "no idea"]}

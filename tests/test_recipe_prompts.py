@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rl.recipe import load_recipe
+from rl.training.recipe import load_recipe
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted(

@@ -14,7 +14,7 @@ import yaml
 from accelerate.commands.config.config_args import ClusterConfig
 
 from rewards import get_reward_for_run, get_token_selector
-from rl.answer_extraction import METHODS
+from rl.answers.extraction import METHODS
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted(
@@ -180,7 +180,7 @@ def configure(recipe: str, num_processes: int, overrides: list[str]) -> dict[str
     from torch.testing._internal.distributed.fake_pg import FakeStore
 
     from rl.errors import InputError
-    from rl.recipe import load_recipe, make_config, parse_overrides
+    from rl.training.recipe import load_recipe, make_config, parse_overrides
 
     os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": str(num_processes)}
     os.environ |= {"MASTER_ADDR": "localhost", "OMP_NUM_THREADS": "1"}

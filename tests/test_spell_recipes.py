@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rl.recipe import load_recipe
 from rl.selfplay.run_settings import read_selfplay
-from rl.selfplay.spell_settings import SpellSettings
+from rl.selfplay.spell.settings import SpellSettings
+from rl.training.recipe import load_recipe
 
 FOLDER = Path(__file__).parents[1] / "recipes" / "spell"
 NAMES = sorted(path.name for path in FOLDER.glob("*.yaml"))

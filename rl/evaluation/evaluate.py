@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from tqdm import tqdm
 
 from rl.answers import DEFAULT_METHODS
-from rl.data import Prompt, prompt_id, render_prompt, tokenize_prompt
+from rl.data.prompts import Prompt, prompt_id, render_prompt, tokenize_prompt
 from rl.errors import InputError
 from rl.evaluation.grading import grade
 from rl.evaluation.manifest import read_manifest, stamp_grader
-from rl.evaluation.problems import Problem
+from rl.evaluation.metrics.summary import check_ks, default_ks, group_by_problem, summarize
+from rl.evaluation.problems.labelled import Problem
 from rl.evaluation.records import (
     Estimate,
     SampleRecord,
@@ -23,7 +24,6 @@ from rl.evaluation.records import (
     write_samples,
     write_summary,
 )
-from rl.evaluation.summary import check_ks, default_ks, group_by_problem, summarize
 from rl.rollouts.engine import RolloutEngine, derive_seed
 from rl.rollouts.openai_engine import TextEngine
 

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 
 import rl.answers
-from rl.answer_plugins import is_plugin
 from rl.answers import (
     DEFAULT_METHODS,
     cluster_answers,
@@ -18,6 +17,7 @@ from rl.answers import (
     extract_answer,
     same_answer,
 )
+from rl.answers.plugins import is_plugin
 from rl.evaluation.records import SampleRecord
 from rl.plugins import plugin_source
 from rl.versions import library_versions
@@ -75,7 +75,7 @@ def grader_version(methods: tuple[str, ...] = DEFAULT_METHODS, comparer: str | N
     digest = hashlib.sha256(
         repr(sorted(library_versions(["math-verify", "sympy"]).items())).encode()
     )
-    rules = sorted(Path(rl.answers.__file__).parent.glob("answer*.py"))
+    rules = sorted(Path(rl.answers.__file__).parent.glob("*.py"))
     for path in [*rules, Path(__file__)]:
         digest.update(path.read_bytes())
     if methods != DEFAULT_METHODS or comparer:

@@ -11,9 +11,9 @@ from typing import Any
 
 from rl.answers import DEFAULT_METHODS, comparer_in_use
 from rl.errors import InputError
-from rl.evaluation.benchmarks import split_name
 from rl.evaluation.grading import grader_version
-from rl.evaluation.problems import Problem
+from rl.evaluation.problems.labelled import Problem
+from rl.evaluation.problems.registry import split_name
 from rl.evaluation.records import SampleRecord, read_samples, replace_file
 from rl.rollouts.engine import SamplingSettings
 from rl.versions import git_commit, library_versions

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rl.data import tokenize_prompt
+from rl.data.prompts import tokenize_prompt
 from rl.errors import InputError
-from rl.evaluation.problems import Benchmark
+from rl.evaluation.problems.labelled import Benchmark
 from rl.rollouts.engine import RolloutEngine, SamplingSettings
 from rl.rollouts.openai_engine import OpenAIEngine, TextEngine
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rl.answer_options import add_answer_arguments
+from rl.answers.options import add_answer_arguments
 from rl.errors import InputError
-from rl.evaluation.benchmarks import KINDS, split_benchmarks
+from rl.evaluation.metrics.summary import check_ks, default_ks
 from rl.evaluation.models import DEFAULT_MAX_COMPLETION_LENGTH
+from rl.evaluation.problems.prompt_templates import TEMPLATES
+from rl.evaluation.problems.registry import KINDS, split_benchmarks
 from rl.evaluation.referee import REFEREES
-from rl.evaluation.summary import check_ks, default_ks
-from rl.evaluation.templates import TEMPLATES
 from rl.rollouts.openai_engine import api_key, require_openai
 
 EPILOG = r"""
@@ -51,8 +51,8 @@ files in --output_dir (in a folder for each benchmark, if there are several):
   manifest.json   model, benchmark and its revision, sampling settings, seed, grader, versions
 
 --score reads JSON lines {"problem_id", "completion", "label"}, one per sample, or {"id",
-"completions": [...], "label"}, one per problem; rl/evaluation/scoring.py lists what else may be
-there.
+"completions": [...], "label"}, one per problem; rl/evaluation/saved_completions.py lists what
+else may be there.
 """
 
 DEFAULT_BATCH_SIZES = {"transformers": 64, "vllm": 1024, "openai": 1024}

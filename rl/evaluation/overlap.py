@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from rl.data import Prompt, load_prompts
+from rl.data.prompts import Prompt, load_prompts
 from rl.errors import InputError
-from rl.evaluation.problems import Problem
-from rl.rollout_files import read_rollout_file
+from rl.evaluation.problems.labelled import Problem
+from rl.training.rollout_files import read_rollout_file
 
 # A shorter text, such as 1+2=, may be the end of another problem.
 MIN_CONTAINED_CHARACTERS = 40

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rl.data.tables import short_repr
 from rl.errors import InputError
-from rl.tables import short_repr
 
 SAMPLES_FILE = "samples.jsonl"
 SUMMARY_FILE = "summary.json"

@@ -15,7 +15,7 @@ from pathlib import Path
 from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
 
-from rl.answer_workers import WorkerContext
+from rl.answers.workers import WorkerContext
 from rl.evaluation.records import SampleRecord, replace_file
 
 REFEREE_FILE = "referee.json"
@@ -142,7 +142,7 @@ def _verdicts(
     pairs: Sequence[tuple[str, str]], show_progress: bool
 ) -> Iterable[tuple[bool, str | None] | None]:
     context = WorkerContext()
-    context.set_forkserver_preload(["rl.answer_verifier"])
+    context.set_forkserver_preload(["rl.answers.verifier"])
     with (
         tqdm(desc="referee", total=len(pairs), unit="completion", disable=not show_progress) as bar,
         ProcessPool(max_workers=1, initializer=_limit_worker, context=context) as pool,
@@ -157,7 +157,7 @@ def _verdicts(
 
 
 def _limit_worker() -> None:
-    from rl.answer_verifier import limit_process
+    from rl.answers.verifier import limit_process
 
     limit_process()
 

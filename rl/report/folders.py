@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import yaml
 
+from rl.data.json_lines import read_json_lines
 from rl.errors import InputError
-from rl.json_lines import read_json_lines
 
 RUN_FILES = ("config.yaml", "metrics.jsonl", "rollouts", "summary.json")
 

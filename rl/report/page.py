@@ -18,11 +18,11 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from rl.report.costs_and_settings import cost_rows, one_line, setting_rows
 from rl.report.curves import MAX_POINTS, read_series
 from rl.report.folders import ReportedRun
 from rl.report.results import ResultRow, curve_points, result_rows, shown_columns
-from rl.report.rollouts import ShownRollouts
-from rl.report.tables import cost_rows, one_line, setting_rows
+from rl.report.shown_rollouts import ShownRollouts
 
 # Told apart by people with any colour vision, on white and on black (Okabe and Ito, 2008, and two).
 COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f")

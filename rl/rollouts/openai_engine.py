@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Protocol, runtime_checkable
 
-from rl.data import Prompt
+from rl.data.prompts import Prompt
 from rl.errors import InputError
 from rl.rollouts.engine import SamplingSettings
 

@@ -11,9 +11,9 @@ from types import TracebackType
 import httpx
 import torch
 
-from rl.config import LabelFreeConfig
 from rl.errors import InputError
 from rl.rollouts.vllm_engine import CPU_SETTINGS, WORKER_EXTENSION, require_vllm
+from rl.training.config import LabelFreeConfig
 
 
 def server_command(

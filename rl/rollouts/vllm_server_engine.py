@@ -13,12 +13,12 @@ import torch
 from huggingface_hub import save_torch_state_dict
 from torch import Tensor
 
-from rl.config import LabelFreeConfig
 from rl.errors import InputError
 from rl.rollouts.engine import Sample, SamplingSettings
 from rl.rollouts.fingerprint import weight_fingerprint
 from rl.rollouts.vllm_engine import check_fingerprint, request_settings
 from rl.rollouts.vllm_server import ServerProcess, configured_command, wait_until_up
+from rl.training.config import LabelFreeConfig
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

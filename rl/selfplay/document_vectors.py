@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rl.errors import InputError
-from rl.main_process import with_progress
+from rl.processes import with_progress
 
 # Vectors of texts, shape (N, D), such as an embedder's of `rewards.embedding`.
 Embed: TypeAlias = Callable[[Sequence[str]], Any]

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from rl.errors import InputError
-from rl.main_process import from_main_process, with_progress
+from rl.processes import from_main_process, with_progress
 from rl.selfplay.document_vectors import Embed, VectorFiles, document_vectors
 from rl.selfplay.duplicates import near_duplicates
 
@@ -172,7 +172,7 @@ def read_documents(
         return [_read_file(file, path) for file in files if file.is_file()]
     if path.is_file() and path.suffix.lower() in TEXT_SUFFIXES:
         return [_read_file(path, path.parent)]
-    from rl.tables import load_table, short_repr
+    from rl.data.tables import load_table, short_repr
 
     table = load_table(str(source))
     for column in (text_column, *([key_column] if key_column is not None else [])):

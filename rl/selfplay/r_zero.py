@@ -11,11 +11,11 @@ Differs: one policy plays both roles and is updated on both in every round, wher
     two models in turn; all problems of a round are one group of the challenger's, where the code
     has groups of 4; the answers that measure a problem are the ones the solver is trained on;
     problems come as JSON, without the challenger's own answer; answers are the same if their
-    canonical keys are (`rl.answer_keys`), so that all ranks find the same classes.
+    canonical keys are (`rl.answers.keys`), so that all ranks find the same classes.
     `preset="reference_code"` chooses problems as the code does: the share of their majority is
     taken of the answers that could be read, and lies between 0.3 and 0.8. In the challenger's
     reward that share is of all answers in paper and code; its presets are in
-    `rewards.selfplay_questioner.UncertaintyChallenge`.
+    `rewards.selfplay.questioner.UncertaintyChallenge`.
 """
 
 import math
@@ -26,14 +26,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Protocol
 
-from rl.answer_keys import answer_key
 from rl.answers import extract_answer
+from rl.answers.keys import answer_key
 from rl.errors import InputError, unknown_name
-from rl.selfplay.advantages import batch_advantages, group_advantages
 from rl.selfplay.duplicates import near_duplicates
 from rl.selfplay.game import Answered, Episode, Prompt, Request, Round, Sampler, make_episode
 from rl.selfplay.proposals import last_json_object, text_field
-from rl.selfplay.templates import R_ZERO_SLOTS, Templates
+from rl.selfplay.role_advantages import batch_advantages, group_advantages
+from rl.selfplay.role_prompts import R_ZERO_SLOTS, Templates
 
 ROLES = ("challenger", "solver")
 # Preset -> smallest and largest share of a majority to learn from. The paper's |p - 1/2| <= 1/4 of
@@ -42,7 +42,7 @@ INFORMATIVE = {"paper": (0.3, 0.7), "reference_code": (0.3, 0.8)}
 
 
 class ChallengeReward(Protocol):
-    """What problems pay, such as `rewards.selfplay_questioner.UncertaintyChallenge`."""
+    """What problems pay, such as `rewards.selfplay.questioner.UncertaintyChallenge`."""
 
     def __call__(  # noqa: D102
         self, questions: Sequence[str | None], majority_ratios: Sequence[float | None]

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from rl.data import prompt_id, render_prompt
-from rl.grouping import shard
-from rl.rollout_trainer import RolloutGRPOTrainer
+from rl.data.prompts import prompt_id, render_prompt
+from rl.groups.visits import shard
 from rl.rollouts.engine import RolloutEngine, Sample
 from rl.selfplay.game import Answered, Episode, Game, Request, Round, make_episode
-from rl.selfplay.policy_sampler import PolicySampler
 from rl.selfplay.role_weights import role_scales
+from rl.selfplay.sampler import PolicySampler
+from rl.training.rollout_trainer import RolloutGRPOTrainer
 
 Row = TypeVar("Row")
 _NO_KEY = "no episode"

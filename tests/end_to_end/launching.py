@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rl.rollout_files import read_rollout_file
+from rl.training.rollout_files import read_rollout_file
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

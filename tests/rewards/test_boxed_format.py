@@ -3,7 +3,7 @@
 import pytest
 
 from rewards.boxed_format import boxed_format
-from rl.scoring import answer_groups
+from rl.groups.scoring import answer_groups
 from rl.types import Group, Rollout
 
 

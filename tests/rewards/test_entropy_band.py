@@ -16,8 +16,8 @@ from rewards.entropy_band import (
     quantile_band,
     top_share_mask,
 )
-from rl.advantages import get_advantage
 from rl.errors import InputError
+from rl.groups.advantages import get_advantage
 
 
 def row(*entropies, width=None):

@@ -16,8 +16,8 @@ from rewards.contract import (
     renumbered,
     with_token_statistics,
 )
+from rl.answers.votes import vote_over_classes
 from rl.errors import InputError
-from rl.votes import vote_over_classes
 
 GROUPS = example_groups()
 each_reward = pytest.mark.parametrize("name", REWARDS)

@@ -14,7 +14,7 @@ def main(num_rows, length, vocabulary):
     from transformers import Qwen3Config, Qwen3ForCausalLM
     from trl.trainer.utils import add_fused_lm_head
 
-    from rl.token_statistics import add_token_statistics, measure_tokens
+    from rl.groups.token_statistics import add_token_statistics, measure_tokens
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

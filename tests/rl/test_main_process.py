@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rl.main_process import from_main_process
+from rl.processes import from_main_process
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

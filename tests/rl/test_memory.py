@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rl.token_statistics import MAX_CHUNK_LOGITS
+from rl.groups.token_statistics import MAX_CHUNK_LOGITS
 
 ROWS, LENGTH, VOCABULARY = 4, 256, 151_936
 TILE = 32_768  # columns of the vocabulary in one tile of TRL's output head

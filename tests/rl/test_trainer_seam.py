@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from rl.compact_trainer import CompactGRPOTrainer
-from rl.resumable_trainer import ResumableGRPOTrainer
-from rl.rollout_trainer import RolloutGRPOTrainer
-from rl.trainer import LabelFreeGRPOTrainer
+from rl.training.compact_trainer import CompactGRPOTrainer
+from rl.training.resumable_trainer import ResumableGRPOTrainer
+from rl.training.rollout_trainer import RolloutGRPOTrainer
+from rl.training.trainer import LabelFreeGRPOTrainer
 
 OURS = (LabelFreeGRPOTrainer, RolloutGRPOTrainer, CompactGRPOTrainer, ResumableGRPOTrainer)
 DOCUMENTATION = "".join(inspect.getdoc(ours) or "" for ours in OURS)

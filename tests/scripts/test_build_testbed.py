@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rl.testbed import TIERS, build_testbed
+from rl.testbed.build import TIERS, build_testbed
 
 ROOT = Path(__file__).parents[2]
 

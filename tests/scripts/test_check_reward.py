@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from rewards import get_reward
-from rl.run_files import RunFiles
-from rl.scoring import score_group
+from rl.groups.scoring import score_group
+from rl.training.files import RunFiles
 
 ROOT = Path(__file__).parents[2]
 REWARDS = '''

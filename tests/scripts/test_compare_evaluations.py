@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rl.evaluation.scoring import score_file
+from rl.evaluation.saved_completions import score_file
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "compare_evaluations.py"
 

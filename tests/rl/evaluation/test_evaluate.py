@@ -12,7 +12,7 @@ from rl.evaluation.evaluate import (
     summarize,
 )
 from rl.evaluation.manifest import build_manifest, open_evaluation
-from rl.evaluation.problems import Problem
+from rl.evaluation.problems.labelled import Problem
 from rl.evaluation.records import SampleRecord, read_samples, write_samples
 from rl.rollouts.engine import SamplingSettings, derive_seed
 

@@ -6,7 +6,7 @@ import pytest
 
 from rl.errors import InputError
 from rl.evaluation.manifest import build_manifest, model_hash, open_evaluation, read_manifest
-from rl.evaluation.problems import Problem
+from rl.evaluation.problems.labelled import Problem
 from rl.evaluation.records import SampleRecord, append_samples
 from rl.rollouts.engine import SamplingSettings
 

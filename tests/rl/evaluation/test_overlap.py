@@ -6,7 +6,7 @@ import yaml
 
 from rl.errors import InputError
 from rl.evaluation.overlap import find_overlap, read_train_prompts
-from rl.evaluation.problems import Problem
+from rl.evaluation.problems.labelled import Problem
 
 LONG = "A train leaves at noon and runs 60 km/h. When has it gone 90 km?"
 

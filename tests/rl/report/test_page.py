@@ -10,7 +10,7 @@ import pytest
 
 from rl.report.folders import read_folders
 from rl.report.page import compress, embed_json, render_page, to_json
-from rl.report.rollouts import choose_rollouts
+from rl.report.shown_rollouts import choose_rollouts
 
 HOSTILE = "</script><script>alert(1)</script><!--\u2028\u2029&amp;"
 

@@ -6,7 +6,7 @@ import pytest
 
 from rl.report.folders import read_folders
 from rl.report.page import render_page
-from rl.report.rollouts import choose_rollouts
+from rl.report.shown_rollouts import choose_rollouts
 
 HOSTILE = (
     '<script>window.hacked=1</script></script><img src=x onerror="window.hacked=2"><!-- '

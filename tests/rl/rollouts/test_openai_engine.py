@@ -11,7 +11,7 @@ import pytest
 
 from rl.errors import InputError
 from rl.evaluation.evaluate import evaluate_problems
-from rl.evaluation.problems import Problem
+from rl.evaluation.problems.labelled import Problem
 from rl.rollouts.engine import SamplingSettings
 from rl.rollouts.openai_engine import OpenAIEngine, TextEngine, api_key
 from rl.rollouts.vllm_server import ServerProcess, server_command, wait_until_up

@@ -134,7 +134,7 @@ def test_counts_of_what_is_left_out(tmp_path):
 def test_a_real_embedder_reads_more_than_the_end(tmp_path):
     """The last 256 tokens of a document are a footer, on half of those of each subject."""
     pytest.importorskip("sentence_transformers")
-    from rewards.selfplay_games import build_spell
+    from rewards.selfplay.games import build_spell
 
     sea = "Whales and dolphins swim in the deep ocean and dive for squid and cod. "
     bank = "The bank's shareholders got dividends as the stock market rose this year. "

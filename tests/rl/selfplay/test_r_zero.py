@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rewards.selfplay_questioner import UncertaintyChallenge
+from rewards.selfplay.questioner import UncertaintyChallenge
 from rl.errors import InputError
 from rl.selfplay.game import Answered
 from rl.selfplay.r_zero import RZero, RZeroSettings

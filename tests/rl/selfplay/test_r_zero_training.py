@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from rewards import get_game
-from rl.config import LabelFreeConfig
-from rl.preparation import prepare_run
+from rl.selfplay.role_prompts import R_ZERO_SLOTS, Templates
 from rl.selfplay.run_settings import read_selfplay
-from rl.selfplay.templates import R_ZERO_SLOTS, Templates
-from rl.selfplay.testbed import PROMPTS, transcript_loss
-from rl.selfplay.testbed_teacher import draw_challenge, write_answer
-from rl.testbed_model import make_model, make_tokenizer
-from rl.training import train
+from rl.testbed.model import make_model, make_tokenizer
+from rl.testbed.selfplay import PROMPTS, transcript_loss
+from rl.testbed.selfplay_teacher import draw_challenge, write_answer
+from rl.training.config import LabelFreeConfig
+from rl.training.prepare import prepare_run
+from rl.training.run import train
 
 NUM_STEPS = 150
 TEMPLATES = Templates("r_zero", PROMPTS, R_ZERO_SLOTS)

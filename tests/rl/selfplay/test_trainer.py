@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from rewards import get_game
-from rl.config import LabelFreeConfig
 from rl.errors import InputError
-from rl.preparation import prepare_run
 from rl.selfplay.game import Request, Round, make_episode
-from rl.training import build_trainer, train
+from rl.training.config import LabelFreeConfig
+from rl.training.prepare import prepare_run
+from rl.training.run import build_trainer, train
 
 GAME = f"{Path(__file__).parents[2] / 'end_to_end' / 'first_character_game.py'}:build"
 

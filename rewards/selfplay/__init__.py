@@ -1,0 +1,1 @@
+"""Rewards of self-play's roles, and the games a recipe can name."""

@@ -1,0 +1,194 @@
+"""Rewards of a role that writes questions: most for those that are solved about half of the time.
+
+Source: SPELL, arXiv 2509.23863, equation 7 (`GaussianDifficulty`); R-Zero: Self-Evolving Reasoning
+    LLM from Zero Data, arXiv 2508.05004, section 3 (`UncertaintyChallenge`).
+Differs: similarity of two questions is a smoothed BLEU of our own, not a library's; paper and code
+    of R-Zero are presets.
+Fails when: questions are solved half of the time because they are ambiguous, not because they are
+    hard, or because the reference answer is wrong. Watch `rl.selfplay.spell.canaries`.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rl.errors import InputError, unknown_name
+
+_MAX_ORDER = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianDifficulty:
+    """Pay a question by how often it was solved.
+
+    r = exp(-(p - mu)^2 / (2 sigma^2)) for 0 < p < 1, `zero` for p in {0, 1}
+
+    Attributes:
+        mu: Success rate that pays most, in (0, 1).
+        sigma: Width, above 0.
+        zero: Reward of a question that nobody or everybody solved.
+        not_grounded: Reward of a question that is answered without the documents.
+        bad_format: Reward of what is no question.
+    """
+
+    mu: float = 0.5
+    sigma: float = 0.5 / 3
+    zero: float = 0.0
+    not_grounded: float = -0.5
+    bad_format: float = -1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.mu < 1:
+            raise InputError(
+                f"selfplay questioner mu: got {self.mu}, expected between 0 and 1. Use 0.5."
+            )
+        if not 0 < self.sigma < math.inf:
+            raise InputError(
+                f"selfplay questioner sigma: got {self.sigma}, expected above 0. Use 0.1667."
+            )
+        values = (self.zero, self.not_grounded, self.bad_format)
+        if not all(-1e6 < value <= 0 for value in values):
+            raise InputError(
+                f"selfplay questioner zero, not_grounded, bad_format: got {values}, expected "
+                "numbers of at most 0. Lower them."
+            )
+
+    def __call__(self, success_rate: float) -> float:
+        """Reward a question by the mean reward of its answers, in [0, 1].
+
+        Example:
+            >>> [round(GaussianDifficulty()(k / 8), 4) for k in (0, 1, 2, 3, 4, 8)]
+            [0.0, 0.0796, 0.3247, 0.7548, 1.0, 0.0]
+        """
+        if not 0 < success_rate < 1:
+            return self.zero
+        return math.exp(-((success_rate - self.mu) ** 2) / (2 * self.sigma**2))
+
+
+PRESETS = ("paper", "reference_code")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UncertaintyChallenge:
+    """Pay questions whose answers disagree, less where a round has many alike.
+
+    p is the share of the most common answer, C the class of similar questions, w the weight.
+
+        paper            r = max(0, 1 - 2 |p - 1/2| - w |C| / B), 0 for what is no question;
+                         B is the number of questions of the round
+        reference_code   r = min(p, 1 - p) - w |C| / B, -1 - w / B for what is no question: each
+                         of those is a class of its own; B is the number of all proposals
+
+    Source: R-Zero, arXiv 2508.05004, section 3.2. Reference code: Chengsong-Huang/R-Zero,
+        examples/reward_function/caller_penalty.py, run by scripts/questioner_train_penalty.sh.
+
+    Attributes:
+        preset: "paper" or "reference_code".
+        repetition_weight: Weight w of the repetition penalty; 0 turns it off.
+        max_distance: Two classes are joined while their mean distance 1 - BLEU is below it.
+        bad_format: Reward of what is no question, before the penalty; None: the preset's, 0 or -1.
+    """
+
+    preset: str = "paper"
+    repetition_weight: float = 1.0
+    max_distance: float = 0.5
+    bad_format: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise unknown_name("selfplay challenger preset", self.preset, list(PRESETS))
+        if not 0 <= self.repetition_weight < math.inf or not 0 <= self.max_distance <= 1:
+            raise InputError(
+                f"selfplay repetition_weight, max_distance: got {self.repetition_weight} and "
+                f"{self.max_distance}, expected at least 0, and 0..1. Use 1.0 and 0.5."
+            )
+
+    def __call__(
+        self, questions: Sequence[str | None], majority_ratios: Sequence[float | None]
+    ) -> list[float]:
+        """Reward the proposals of a round.
+
+        Args:
+            questions: Their texts; None for what is no question.
+            majority_ratios: Share of the most common answer among all answers, in [0, 1]; None for
+                what is no question.
+
+        Returns:
+            One reward per proposal, at most 1; none for none.
+        """
+        penalties = iter(self.repetition_penalties([q for q in questions if q is not None]))
+        if self.preset == "paper":
+            bad = 0.0 if self.bad_format is None else self.bad_format
+            return [
+                bad if ratio is None else max(0.0, 1 - 2 * abs(ratio - 0.5) - next(penalties))
+                for ratio in majority_ratios
+            ]
+        # Penalties are shares of the questions there are.
+        share = sum(question is not None for question in questions) / max(1, len(questions))
+        bad = -1.0 if self.bad_format is None else self.bad_format
+        bad -= self.repetition_weight / max(1, len(questions))
+        return [
+            bad if ratio is None else min(ratio, 1 - ratio) - next(penalties) * share
+            for ratio in majority_ratios
+        ]
+
+    def repetition_penalties(self, questions: Sequence[str]) -> list[float]:
+        """Return repetition_weight |C| / B for each question; a question alone is a class too."""
+        classes = similar_questions(questions, self.max_distance)
+        sizes = Counter(classes)
+        return [self.repetition_weight * sizes[c] / len(classes) for c in classes]
+
+
+def similar_questions(questions: Sequence[str], max_distance: float) -> list[int]:
+    """Number classes of similar questions by average linkage over the distance 1 - BLEU.
+
+    BLEU is symmetric here: the mean of both directions. Equal questions are always one class.
+
+    Example:
+        >>> similar_questions(["What is 2 + 3 ?", "What is 2 + 4 ?", "Name a prime"], 0.5)
+        [0, 0, 1]
+    """
+    texts = list(dict.fromkeys(questions))
+    if len(texts) < 2:
+        return [0] * len(questions)
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    counts = [_ngram_counts(text) for text in texts]
+    distances = [
+        1 - (_bleu(left, right) + _bleu(right, left)) / 2
+        for i, left in enumerate(counts)
+        for right in counts[i + 1 :]
+    ]
+    found = fcluster(linkage(distances, method="average"), t=max_distance, criterion="distance")
+    labels = dict(zip(texts, found.tolist(), strict=True))
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(labels[question], len(numbers)) for question in questions]
+
+
+def _ngram_counts(text: str) -> list[Counter[tuple[str, ...]]]:
+    words = re.findall(r"\w+|[^\w\s]", text.casefold())
+    return [
+        Counter(tuple(words[i : i + order]) for i in range(len(words) - order + 1))
+        for order in range(1, _MAX_ORDER + 1)
+    ]
+
+
+def _bleu(
+    candidate: list[Counter[tuple[str, ...]]], reference: list[Counter[tuple[str, ...]]]
+) -> float:
+    """BLEU of up to four words; an order without a match counts as half a match."""
+    length, reference_length = candidate[0].total(), reference[0].total()
+    if not length or not reference_length:
+        return float(length == reference_length)
+    logs = []
+    for ours, theirs in zip(candidate, reference, strict=True):
+        if not ours:  # too short for this order
+            continue
+        matches = sum(min(count, theirs[ngram]) for ngram, count in ours.items())
+        if not logs and not matches:
+            return 0.0
+        logs.append(math.log(max(matches, 0.5) / ours.total()))
+    brevity = min(0.0, 1 - reference_length / length)
+    return math.exp(brevity + sum(logs) / len(logs))

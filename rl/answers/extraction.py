@@ -1,0 +1,212 @@
+r"""Find the final answer in a completion.
+
+Methods are tried in a fixed, named order. By default the last balanced, non-empty `\boxed{}` is the
+answer (`rl.answers.boxes`), then what follows the last "the answer is" or "Answer:". The last
+number of the text is an answer only on request: in unfinished text it is any intermediate result.
+So is the first phrase, for prompts that are answered in a word or two.
+"""
+
+import re
+from collections import deque
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+from rl.answers.boxes import SPECIAL_TOKEN, balanced, clean_content, find_boxed
+from rl.answers.plugins import extract_with, is_plugin, load_extractor
+from rl.answers.text import strip_introduction
+from rl.errors import InputError, unknown_name
+
+BOX_ONLY = ("boxed",)
+DEFAULT_METHODS = ("boxed", "final_answer_phrase")
+METHODS = ("boxed", "final_answer_phrase", "last_number", "first_phrase")
+
+CompletionState = Literal["answered", "no_answer", "truncated"]
+
+_MAX_PHRASE_CHARACTERS = 200
+# After "answer" in "the answer is", "**Answer:**", "Answer**:".
+_ANSWER_IS = r"(?:\*\*)?\s*(?:(?:is|are)\b(?:\*\*)?\s*:?|:)(?:\*\*)?[ \t]*\n{0,2}"
+_PHRASE = re.compile(r"\b(?:[Aa]nswer|ANSWER)" + _ANSWER_IS)
+_CHOICE_PHRASE = re.compile(r"\b(?:[Aa]nswer|ANSWER|[Oo]ption|[Cc]hoice)" + _ANSWER_IS)
+_MATH_SPAN = re.compile(
+    r"[ \t(*]*(?:\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\])(\s*\\?%)?", re.DOTALL
+)
+_SENTENCE_END = re.compile(r"\n|[.;!?](?=\s|\*|$)|,(?=\s*[A-Za-z]{2})|<")
+_PROSE_WORD = re.compile(r"\s(?!and\b|or\b|percent\b)[A-Za-z]{2,}\b")
+_FIRST_PHRASE_END = re.compile(r"[\n;:!?(]|[.,](?=\s|$)")
+_NUMBER = re.compile(r"(?<![\w.])-?\$?(\d[\d,]*(?:\.\d+)?(?:/\d+)?|\.\d+)(\s?\\?%)?")
+_FONT = re.compile(r"\\(?:text|math)[a-z]*\s*(?=\{)")
+
+
+def extract_answer(
+    text: str,
+    *,
+    methods: Sequence[str] = DEFAULT_METHODS,
+    choices: Collection[str] | None = None,
+) -> str | None:
+    r"""Extract the final answer from a completion.
+
+    If the text holds `</think>`, only what follows the last one counts; a thought that was opened
+    and never closed holds no answer. Special tokens (`<|im_end|>`, `</s>`, ...) are dropped.
+
+    Args:
+        text: A completion; any characters.
+        methods: Names from `METHODS` and of extractors of one's own (`rl.answers.plugins`), tried
+            in this order. `BOX_ONLY` accepts boxes alone. Where phrases count as well, a "final
+            answer is" after the last box comes before the boxes.
+        choices: Letters of a multiple-choice prompt, such as "ABCD". Then only one of them is an
+            answer: the letter a box starts with, or a stand-alone capital after an answer phrase
+            or on the last line. The article "a" and the letters of words are never a choice. What
+            an extractor of one's own returns is taken as it is.
+
+    Returns:
+        The answer without surrounding whitespace, LaTeX left as it is; the letter in upper case if
+        `choices` is given. None if there is no answer; empty boxes are none.
+
+    Raises:
+        InputError: If a method is unknown.
+
+    Example:
+        >>> extract_answer(r"So \boxed{7}, or rather $\boxed{\frac{1}{2}}$.")
+        '\\frac{1}{2}'
+        >>> extract_answer("It is C because a proton moves.", choices="ABCD") is None
+        True
+    """
+    text = after_thought(text)
+    for method in methods:
+        if is_plugin(method):
+            answer = extract_with(method, text)
+        elif method not in _FINDERS:
+            raise unknown_name("answer extraction method", method, list(METHODS))
+        elif method == "final_answer_phrase" and choices is not None:
+            answer = _choice_in_prose(text, choices)
+        elif method == "boxed" and choices is None and "final_answer_phrase" in methods:
+            answer = _find_statement_after_boxes(text) or find_boxed(text)
+        elif method in ("last_number", "first_phrase") and choices is not None:
+            answer = None
+        else:
+            answer = _FINDERS[method](text)
+            if choices is not None and answer is not None:
+                answer = _choice_in_box(answer, choices)
+        if answer is not None:
+            return answer
+    return None
+
+
+def check_methods(methods: Sequence[str]) -> None:
+    """Check that every method is a built-in one or can be loaded.
+
+    Raises:
+        InputError: If one is not, or there is none.
+    """
+    if not methods:
+        raise InputError(
+            "answer_methods: got none, expected at least one. Fill it, or leave it out."
+        )
+    for method in methods:
+        if is_plugin(method):
+            load_extractor(method)
+        elif method not in METHODS:
+            raise unknown_name("answer_methods", method, list(METHODS))
+
+
+def completion_state(answer: str | None, truncated: bool) -> CompletionState:
+    """Tell why a completion has an answer or none.
+
+    Args:
+        answer: What `extract_answer` returned.
+        truncated: Whether sampling stopped at the length limit.
+
+    Returns:
+        "answered" if there is an answer, also in a truncated completion; else "truncated" or
+        "no_answer".
+    """
+    if answer is not None:
+        return "answered"
+    return "truncated" if truncated else "no_answer"
+
+
+def after_thought(text: str) -> str:
+    """Return what follows the last `</think>`; of a thought that is never closed, what is before.
+
+    Example:
+        >>> after_thought("<think>7?</think>8"), after_thought("so <think>7"), after_thought("8")
+        ('8', 'so ', '8')
+    """
+    if "think>" not in text:
+        return text
+    _, closed, rest = text.rpartition("</think>")
+    return rest if closed or "<think>" not in text else text.partition("<think>")[0]
+
+
+def _find_phrase(text: str) -> str | None:
+    if "nswer" not in text and "NSWER" not in text:  # much faster than the expression below
+        return None
+    last = _last_match(_PHRASE, text)
+    if last is None:
+        return None
+    rest = text[last.end() : last.end() + _MAX_PHRASE_CHARACTERS]
+    if span := _MATH_SPAN.match(rest):
+        return clean_content((span[1] or span[2] or span[3]) + (span[4] or ""))
+    rest = SPECIAL_TOKEN.sub("\n", rest).lstrip(" *:")
+    sentence = _SENTENCE_END.split(rest, maxsplit=1)[0].strip(" *`")
+    words = sentence.split()
+    if len(words) > 1 and re.fullmatch(r"[A-Za-z]{2,}|a", words[0]):  # prose, such as "found by"
+        sentence = sentence.replace("$", "")
+        stated = strip_introduction(sentence)
+        return None if stated == sentence else clean_content(stated)
+    answer = clean_content(_PROSE_WORD.split(sentence, maxsplit=1)[0])
+    return answer if answer and balanced(answer + "}", 0) == answer else None
+
+
+def _find_statement_after_boxes(text: str) -> str | None:
+    """Read "final answer is ..." behind the last box, which then held an intermediate result."""
+    end = text.rfind("\\boxed")
+    start = text.find("inal answer is", end) if end >= 0 else -1
+    return _find_phrase(text[start:]) if start >= 0 else None
+
+
+def _last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    newest = deque(pattern.finditer(text), maxlen=1)
+    return newest[0] if newest else None
+
+
+def _find_last_number(text: str) -> str | None:
+    last = _last_match(_NUMBER, text)
+    return last.group().replace("$", "").rstrip(",") if last else None
+
+
+def _choice_in_box(content: str, choices: Collection[str]) -> str | None:
+    r"""Read `C`, `(C)`, `\text{C}`, `C. 12` or `\textbf{(C)}\ 12`; a lone letter in either case."""
+    plain = _FONT.sub("", content).replace("{", " ").replace("}", " ").strip(" $*")
+    match = re.match(r"\(?\s*([A-Za-z])(?![A-Za-z])\s*(?:[).:]|\s|\\ |$)", plain)
+    if match is None:
+        return None
+    is_alone = not re.search(r"[A-Za-z0-9]", plain[match.end(1) :])
+    letter = match[1].upper() if is_alone else match[1]
+    return letter if letter in choices else None
+
+
+def _choice_in_prose(text: str, choices: Collection[str]) -> str | None:
+    letters = "".join(re.escape(letter) for letter in choices if len(letter) == 1)
+    standing = rf"[\s*$]*(?:\\(?:text|math)[a-z]*\{{)?\(?([{letters}])(?![\w'\u2019-])"
+    # "A proton" and "I think" are prose; "A because" is not.
+    not_prose = r"(?!(?<=[AI])[ \t]+(?!because\b|since\b|as\b|and\b)[a-z])"
+    for phrase in reversed(list(_CHOICE_PHRASE.finditer(text))):
+        if match := re.match(standing + not_prose, text[phrase.end() : phrase.end() + 40]):
+            return match[1]
+    last_line = SPECIAL_TOKEN.sub("", text.rstrip().rpartition("\n")[2])
+    match = re.fullmatch(rf"[\s*$]*\(?([{letters}])[).]?[\s*$.]*", last_line)
+    return match[1] if match else None
+
+
+def _find_first_phrase(text: str) -> str | None:
+    text = SPECIAL_TOKEN.sub("\n", text).strip()
+    return clean_content(_FIRST_PHRASE_END.split(text, maxsplit=1)[0].strip(" \"'*`"))
+
+
+_FINDERS = {
+    "boxed": find_boxed,
+    "final_answer_phrase": _find_phrase,
+    "last_number": _find_last_number,
+    "first_phrase": _find_first_phrase,
+}

@@ -1,0 +1,362 @@
+r"""A canonical, hashable key for one answer: equal keys are the same answer.
+
+Kinds of keys and what they hold:
+
+    number      Fraction; decimals are exact, so 0.333333 is not 1/3, except that decimals of 13 and
+                more digits are a program's floats, compared like symbolic expressions
+    value       values of a symbolic expression at fixed points, see `rl.answers.expressions`
+    percent     Fraction before the sign
+    based       digits and base of `1011_2`
+    rounded     Fraction and its number of decimals, where the answer says so: `\approx 3.14`
+    infinity    sign
+    set         frozenset of keys: `\{1,2\}`, `1,2`, `1 \text{ or } 2`, `3\pm1`; order is free; also
+                the solutions of a system, `p=5, q=2; p=7, q=2`, as tuples in order of the names
+    named       pairs of name and key, in order of the names: `x=1, y=2`
+    ( )  ( ]    keys in order: tuples and intervals, named by their brackets; also `0<x\le1`
+    matrix      rows of keys
+    union       frozenset of keys; also `x\ne3`
+    ratio       keys of `3:2` divided by the last; undivided if a part is 0 or starts so (`12:05`)
+    equation    values of left minus right side, up to a factor
+    word        text in lower case
+    raw         anything else, without whitespace: only Math-Verify can tell
+
+`rl.answers.readings` says which other keys an answer may stand for.
+"""
+
+import re
+from collections.abc import Hashable
+from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
+
+from rl.answers.expressions import evaluate_expression, fingerprint
+from rl.answers.grammar import FUNCTIONS, is_float_printout
+from rl.answers.text import clean_answer, outer_brackets, split_top_level, strip_units
+
+_MAX_CHARACTERS = 2_000
+_MAX_DEPTH = 4
+_MAX_ITEMS = 64
+
+
+class AnswerKey(NamedTuple):
+    """What an answer is, apart from how it is written; `kind` and `content` as in the module."""
+
+    kind: str
+    content: Hashable
+
+
+_INTEGER = re.compile(r"-?\d{1,30}")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
+_MIXED = re.compile(r"(-?)(\d+) (\d+)/(\d+)")
+_PERCENT = re.compile(r"(.+?)\s*(?:\\?%|\b[Pp]er\s?cent(?:age)?|\bpct)")
+_BASED = re.compile(r"(\d+)_\{?\s*(\d+)\s*\}?")
+_INFINITY = re.compile(r"([-+]?)\s*(?:\\infty|\\?infinity|oo)")
+_CHOICE = re.compile(r"\(?([A-Z])[).]")
+# A word has two letters in a row; next to a minus sign, four: "x-intercept", but not "ab-c".
+_WORDS = re.compile(r"(?=.*[^\W\d_]{4}|[^-]*[^\W\d_]{2}[^-]*$)[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*")
+_PRODUCT = re.compile(r"[b-df-hj-np-tv-z]{2,3}|pi|oo|infinity")  # "xy" is no word, "odd" is
+_SCALED = re.compile(r"(.+?)\s*(thousand|million|billion|trillion)")
+_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_MATRIX = re.compile(r"\\begin\{([pbB]?(?:small)?matrix|array)\}(.*)\\end\{\1\}", re.DOTALL)
+_RATIO = re.compile(r"[^:]+(?::[^:]+)+")
+_CONNECTOR = re.compile(r"(?<![\\A-Za-z])(?:and|or)(?![A-Za-z](?!\s*[=(]))")
+_MEMBERSHIP = re.compile(r"[A-Za-z]\s*\\in(?![A-Za-z])\s*")
+_EMPTY_SET = re.compile(r"\\emptyset|\\varnothing|\\\{\s*\\\}")
+_EQUAL_SIGN = re.compile(r"(?<![<>!:])=(?!=)")
+_RELATION = re.compile(r"(<=|>=|<|>|\\[lg](?:t|eq?q?(?:slant)?)(?![A-Za-z]))")
+_UNEQUAL = re.compile(r"\\neq?(?![A-Za-z])|!=")
+_APPROXIMATE = re.compile(r"\\(?:approx|simeq)(?![A-Za-z])|\b(?:about|approximately|roughly)\b")
+_SUBSCRIPT = re.compile(r"_(?:\{[^{}]*\}|[A-Za-z0-9])")
+_NAME = re.compile(r"[A-Za-z\\\s(){},'|:]+|[A-Za-z](?:\s*\+\s*[A-Za-z])+")
+_COMMAND = re.compile(r"\\([A-Za-z]+)")
+_NO_NAME = FUNCTIONS | {"frac", "sqrt"}
+_SMALL_PRODUCT = re.compile(r"[a-z]{2,3}")
+_SINGLE_BRACES = re.compile(r"\{(\w)\}")
+
+
+@lru_cache(maxsize=65_536)
+def answer_key(answer: str) -> AnswerKey:
+    r"""Find the canonical key of an answer.
+
+    Args:
+        answer: An answer as extracted, LaTeX or plain; any characters, any length.
+
+    Returns:
+        Its key. Assignments to one name count as their value (`x=5` is 5). Text that is too long or
+        nested too deeply is `raw`.
+
+    Example:
+        >>> answer_key(r"\frac{1}{2}") == answer_key("0.50")
+        True
+        >>> answer_key("(1,2)") == answer_key("(2,1)")
+        False
+    """
+    if _INTEGER.fullmatch(answer):
+        return AnswerKey("number", Fraction(int(answer)))
+    if len(answer) > _MAX_CHARACTERS:
+        return AnswerKey("raw", answer)
+    text = clean_answer(answer)
+    key = _parse(text, 0)
+    if key is None:
+        packed = _SINGLE_BRACES.sub(r"\1", "".join(text.split()))
+        return AnswerKey("raw", packed or answer)
+    return key
+
+
+def approximate_value(key: AnswerKey) -> complex | None:
+    """Give the size of a constant `number` or `value`; None for other keys and above 1e300."""
+    if key.kind == "number" and isinstance(key.content, Fraction):
+        return complex(key.content) if abs(key.content) < 10**300 else None
+    if key.kind == "value" and isinstance(key.content, tuple) and len(key.content) == 1:
+        return complex(*map(float, str(key.content[0]).split()))
+    return None
+
+
+def _parse(text: str, depth: int) -> AnswerKey | None:
+    if depth > _MAX_DEPTH or not text:
+        return None
+    if depth:
+        text = strip_units(text)
+    for rule in _RULES:
+        key = rule(text, depth)
+        if key:
+            return key
+    return _expression(text)
+
+
+def _simple(text: str, depth: int) -> AnswerKey | None:
+    """Read what one regular expression recognizes."""
+    if _NUMBER.fullmatch(text) and not is_float_printout(text):
+        return AnswerKey("number", Fraction(text))
+    if _is_words(text):
+        return AnswerKey("word", " ".join(text.casefold().split()))
+    if match := _MIXED.fullmatch(text):
+        return _expression(f"{match[1]}({match[2]}+{match[3]}/{match[4]})")
+    if match := _SCALED.fullmatch(text):
+        return _expression(f"({match[1]})*{_SCALES[match[2]]}")
+    if match := _CHOICE.fullmatch(text):
+        return _expression(match[1])
+    if match := _INFINITY.fullmatch(text):
+        return AnswerKey("infinity", match[1] or "+")
+    if match := _BASED.fullmatch(text):
+        return AnswerKey("based", (int(match[1]), int(match[2])))
+    if _EMPTY_SET.fullmatch(text):
+        return AnswerKey("set", frozenset())
+    if match := _PERCENT.fullmatch(text):
+        number = _parse(match[1], depth + 1)
+        return AnswerKey("percent", number.content) if number and number.kind == "number" else None
+    if match := _MEMBERSHIP.match(text):
+        return _parse(text[match.end() :], depth + 1)
+    return None
+
+
+def _brackets(text: str, depth: int) -> AnswerKey | None:
+    """Read tuples, intervals and sets; brackets around a single item only group it."""
+    brackets = outer_brackets(text)
+    if brackets is None:
+        return None
+    opening, inside, closing = brackets
+    parts = split_top_level(inside, ",;")
+    if len(parts) == 1:
+        return _parse(inside, depth + 1)
+    items = _parse_all(parts, depth + 1)
+    if items is None:
+        return None
+    if opening in ("{", "\\{"):
+        return AnswerKey("set", frozenset(items))
+    return AnswerKey(opening + closing, items)
+
+
+def _matrix(text: str, depth: int) -> AnswerKey | None:
+    match = _MATRIX.fullmatch(text)
+    if match is None or "\\begin" in match[2]:
+        return None
+    body = match[2].strip().removesuffix("\\\\")
+    rows = [_parse_all(row.split("&"), depth + 1) for row in body.split("\\\\")]
+    return None if None in rows else AnswerKey("matrix", tuple(rows))
+
+
+def _several(text: str, depth: int) -> AnswerKey | None:
+    """Read unions and lists."""
+    parts = text.split("\\cup")
+    if len(parts) > 1:
+        items = _parse_all(parts, depth + 1)
+        return None if items is None else AnswerKey("union", frozenset(items))
+    parts = split_top_level(_CONNECTOR.sub(",", text), ",;")
+    parts = [part for part in parts if part]
+    if len(parts) < 2:
+        return None
+    items = _parse_all(parts, depth + 1)
+    if items is None:
+        return None
+    sides = [_EQUAL_SIGN.split(part) for part in parts]
+    names = [_name(side[0]) for side in sides if len(side) == 2 and _is_name(side[0])]
+    unique = frozenset(items)
+    return (_assignments(names, items) if len(names) == len(parts) else None) or (
+        AnswerKey("set", unique) if len(unique) > 1 else items[0]
+    )
+
+
+def _assignments(names: list[str], items: tuple[AnswerKey, ...]) -> AnswerKey | None:
+    """Read values of different names, or the solutions of a system one after the other."""
+    num_names = len(set(names))
+    if num_names == 1 or len(names) % num_names:
+        return None
+    pairs = list(zip(names, items, strict=True))
+    solutions = [
+        tuple(sorted(pairs[start : start + num_names], key=lambda pair: pair[0]))
+        for start in range(0, len(pairs), num_names)
+    ]
+    if len({tuple(name for name, _ in solution) for solution in solutions}) > 1:
+        return None
+    if len(solutions) == 1:
+        return AnswerKey("named", solutions[0])
+    tuples = (AnswerKey("()", tuple(item for _, item in solution)) for solution in solutions)
+    return AnswerKey("set", frozenset(tuples))
+
+
+def _relation(text: str, depth: int) -> AnswerKey | None:
+    r"""Read inequalities of one variable as intervals: `1 < x \le 2` is `(1,2]`."""
+    parts = [part.strip() for part in _RELATION.split(text)]
+    if len(parts) not in (3, 5):
+        return None
+    signs = [_relation_sign(part) for part in parts[1::2]]
+    if len({sign[0] for sign in signs}) > 1:
+        return None
+    sides = parts[0::2]
+    if signs[0][0] == ">":
+        sides, signs = sides[::-1], signs[::-1]
+    if len(sides) == 2:
+        if _is_variable(sides[0]):
+            sides, signs = ["-\\infty", *sides], [("<", ""), *signs]
+        else:
+            sides, signs = [*sides, "\\infty"], [*signs, ("<", "")]
+    low, middle, high = sides
+    ends = _parse_all([low, high], depth + 1)
+    if ends is None or not _is_variable(middle):
+        return None
+    return AnswerKey(("[" if signs[0][1] else "(") + ("]" if signs[1][1] else ")"), ends)
+
+
+def _relation_sign(token: str) -> tuple[str, str]:
+    """Split a relation into its direction and whether the end belongs to it."""
+    is_less = token[0] == "<" or token.startswith("\\l")
+    return ("<" if is_less else ">", "" if token in ("<", ">", "\\lt", "\\gt") else "=")
+
+
+def _unequal(text: str, depth: int) -> AnswerKey | None:
+    r"""Read `x \ne 3` as everything below and above 3."""
+    sides = _UNEQUAL.split(text)
+    if len(sides) != 2 or not _is_variable(sides[0]):
+        return None
+    hole = _parse(sides[1].strip(), depth + 1)
+    if hole is None or hole.kind not in ("number", "value"):
+        return None
+    ends = (AnswerKey("infinity", "-"), hole, AnswerKey("infinity", "+"))
+    return AnswerKey("union", frozenset((AnswerKey("()", ends[:2]), AnswerKey("()", ends[1:]))))
+
+
+def _approximate(text: str, depth: int) -> AnswerKey | None:
+    r"""Read a decimal that says it is rounded; of `\pi \approx 3.14` the exact side counts."""
+    sides = [side.strip() for side in _APPROXIMATE.split(text)]
+    if len(sides) != 2:
+        return None
+    exact, decimal = sides
+    exact = exact.removesuffix("is").strip()
+    if exact and not _is_name(exact.removesuffix("=")):
+        return _parse(exact, depth + 1)
+    if not _NUMBER.fullmatch(decimal):
+        return None
+    return AnswerKey("rounded", (Fraction(decimal), len(decimal.partition(".")[2])))
+
+
+def _equation(text: str, depth: int) -> AnswerKey | None:
+    """Read `x = 5` and chains as the value on the right, other equations up to a factor."""
+    sides = [side.strip() for side in _EQUAL_SIGN.split(text)]
+    if len(sides) < 2 or not all(sides):
+        return None
+    if _is_name(sides[0]) or len(sides) > 2:
+        return _parse(sides[-1], depth + 1)
+    if _is_variable(sides[1]):
+        return _parse(sides[0], depth + 1)
+    values = evaluate_expression(f"{sides[0]}-({sides[1]})")
+    if values is None:
+        return None
+    if len(values) == 1:  # no variables: the last step of a calculation
+        return _parse(sides[1], depth + 1)
+    if not all(values):
+        return None
+    ratios = tuple(complex(value) / complex(values[0]) for value in values[1:])
+    return AnswerKey("equation", fingerprint(ratios))
+
+
+def _ratio(text: str, depth: int) -> AnswerKey | None:
+    items = _parse_all(text.split(":"), depth + 1) if _RATIO.fullmatch(text) else None
+    if items is None or any(item.kind not in ("number", "value") for item in items):
+        return None
+    sizes = [item.content for item in items if isinstance(item.content, Fraction)]
+    if len(sizes) == len(items) and all(sizes) and ":0" not in text:  # not a time of day
+        items = tuple(AnswerKey("number", size / sizes[-1]) for size in sizes)
+    return AnswerKey("ratio", items)
+
+
+def _signs(text: str, depth: int) -> AnswerKey | None:
+    if text.count("\\pm") != 1:
+        return None
+    items = _parse_all([text.replace("\\pm", sign) for sign in "+-"], depth + 1)
+    return None if items is None else AnswerKey("set", frozenset(items))
+
+
+def _expression(text: str) -> AnswerKey | None:
+    values = evaluate_expression(text)
+    if values is None:
+        return None
+    rounded = fingerprint(values)
+    if len(rounded) == 1 and isinstance(rounded[0], Fraction):
+        return AnswerKey("number", rounded[0])
+    return AnswerKey("value", rounded)
+
+
+def _parse_all(parts: list[str], depth: int) -> tuple[AnswerKey, ...] | None:
+    if len(parts) > _MAX_ITEMS:
+        return None
+    keys = [_parse(part.strip(), depth) for part in parts]
+    return tuple(key for key in keys if key) if all(keys) else None
+
+
+def _is_words(text: str) -> bool:
+    is_list = _CONNECTOR.search(text) is not None
+    return not is_list and not _PRODUCT.fullmatch(text) and _WORDS.fullmatch(text) is not None
+
+
+def _is_variable(text: str) -> bool:
+    name = _SUBSCRIPT.sub("", text).strip()
+    return re.fullmatch(r"[A-Za-z](?:\([a-z]\))?|\\[a-z]+", name) is not None
+
+
+def _is_name(text: str) -> bool:
+    r"""Tell whether a left side only names the value: `x`, `f(x)`, `(x,y)`, `S_1:S`, `m+n`."""
+    name = _SUBSCRIPT.sub("", text).strip()
+    is_name = _NAME.fullmatch(name) is not None and _NO_NAME.isdisjoint(_COMMAND.findall(name))
+    return is_name and _SMALL_PRODUCT.fullmatch(name) is None
+
+
+def _name(text: str) -> str:
+    """One spelling of a name: `x_{1}` is `x_1`."""
+    return re.sub(r"[{}\s]", "", text)
+
+
+_RULES = (
+    *(
+        _simple,
+        _brackets,
+        _matrix,
+        _several,
+        _relation,
+        _unequal,
+        _approximate,
+        _equation,
+        _ratio,
+        _signs,
+    ),
+)

@@ -1,0 +1,261 @@
+"""Prompts, read from files or the hub; a label, if there is one, is split off here."""
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from datasets import Dataset
+
+from rl.data.tables import Table, load_table, short_repr
+from rl.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# Plain text, or chat messages {"role": ..., "content": ...}.
+Prompt: TypeAlias = str | list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """The prompts of a source and, apart from them, its labels.
+
+    Attributes:
+        dataset: Exactly the columns `prompt` (text, or messages where the source is chat or a
+            system prompt is given) and `row` (position in the source, from 0).
+        labels: Row -> label of the rows that have one; None where no label column was named. They
+            never travel with the prompts, so that no reward can see them.
+    """
+
+    dataset: Dataset
+    labels: dict[int, str] | None
+
+
+def load_prompts(
+    dataset: str,
+    *,
+    split: str = "train",
+    config_name: str | None = None,
+    prompt_column: str = "prompt",
+    label_column: str | None = None,
+    system_prompt: str | None = None,
+    prompt_suffix: str | None = None,
+) -> PromptSet:
+    """Load prompts and keep the labels, if a column of them is named, apart.
+
+    Args:
+        dataset: A .jsonl, .json, .csv (also .gz) or .parquet file, a folder or a hub id.
+        split: Split of a hub dataset; a file has none.
+        config_name: Configuration of a hub dataset.
+        prompt_column: Column with the prompt: text, or a list of chat messages.
+        label_column: Column with the label; numbers become text.
+        system_prompt: System message put before each prompt; turns plain text into chat messages.
+            An empty string gives the user message alone.
+        prompt_suffix: Put after the prompt's text exactly as written; in a chat, after the last
+            user message.
+
+    Returns:
+        One prompt per row, in the source's order.
+
+    Raises:
+        InputError: If the source cannot be read, is empty, lacks a column, or a prompt is neither
+            text nor messages, or is empty.
+    """
+    table = load_table(dataset, split=split, config_name=config_name)
+    prompts = prompts_of(
+        table, prompt_column, system_prompt=system_prompt, prompt_suffix=prompt_suffix
+    )
+    labels = None
+    if label_column is not None:
+        if label_column == prompt_column:
+            raise InputError(
+                f"label_column: got {label_column!r}, expected another column than the prompt's. "
+                "Name the column with the label, or none."
+            )
+        texts = enumerate(labels_of(table, label_column))
+        labels = {row: text for row, text in texts if text is not None}
+    return PromptSet(
+        dataset=Dataset.from_dict({"prompt": prompts, "row": range(len(prompts))}), labels=labels
+    )
+
+
+def prompts_of(
+    table: Table,
+    column: str,
+    *,
+    system_prompt: str | None = None,
+    prompt_suffix: str | None = None,
+) -> list[Prompt]:
+    """Return the prompts of a table, with the system prompt and the suffix in place.
+
+    Args:
+        table: Columns of a source, as `load_table` returns them.
+        column: The prompts' column.
+        system_prompt: As for `load_prompts`.
+        prompt_suffix: As for `load_prompts`.
+
+    Raises:
+        InputError: If there is no such column or a row does not hold a prompt.
+    """
+    prompts: list[Prompt] = []
+    for row, value in enumerate(_column(table, column, "prompt_column")):
+        where = f"prompt in row {row} (from 0), column {column!r}"
+        prompt = _messages(value, where) if isinstance(value, list) else _text(value, where)
+        if system_prompt is not None:
+            prompt = _with_system_prompt(prompt, system_prompt, where)
+        if prompts and isinstance(prompt, str) != isinstance(prompts[0], str):
+            raise InputError(
+                f"{where}: got {'text' if isinstance(prompt, str) else 'messages'}, expected the "
+                "same kind as in row 0. Write all prompts as text or all as messages."
+            )
+        prompts.append(_with_suffix(prompt, prompt_suffix, where) if prompt_suffix else prompt)
+    return prompts
+
+
+def labels_of(table: Table, column: str) -> list[str | None]:
+    """Return the labels of a table as text, None where a row has none (null, NaN or empty).
+
+    A list of one label stands for that label.
+
+    Args:
+        table: Columns of a source, as `load_table` returns them.
+        column: The labels' column.
+
+    Raises:
+        InputError: If there is no such column or a label is neither text nor a number.
+    """
+    return [
+        _label(value, f"label in row {row} (from 0), column {column!r}")
+        for row, value in enumerate(_column(table, column, "label_column"))
+    ]
+
+
+def render_prompt(prompt: Prompt, tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Return the text the policy continues: messages through the chat template, text as it is.
+
+    Raises:
+        InputError: If the prompt is a chat and the tokenizer has no chat template.
+    """
+    if isinstance(prompt, str):
+        return prompt
+    if tokenizer.chat_template is None:
+        raise InputError(
+            "chat template: got none in the model's tokenizer, expected one because the prompts "
+            "are chat messages. Use plain-text prompts and no system_prompt."
+        )
+    rendered = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
+    return str(rendered)
+
+
+def tokenize_prompt(prompt: Prompt, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """Return the prompt's token ids, the same ones TRL's `GRPOTrainer` feeds to the policy.
+
+    A chat template writes its special tokens itself; plain text gets the tokenizer's own.
+    """
+    rendered = render_prompt(prompt, tokenizer)
+    return tokenize_rendered([rendered], isinstance(prompt, str), tokenizer)[0]
+
+
+def tokenize_rendered(
+    rendered: Sequence[str], is_text: bool, tokenizer: "PreTrainedTokenizerBase"
+) -> list[list[int]]:
+    """Return the token ids of rendered prompts, all at once, as `tokenize_prompt` does of one.
+
+    Args:
+        rendered: What `render_prompt` returned.
+        is_text: Whether the prompts are plain text, not chat messages.
+        tokenizer: The policy's.
+    """
+    return tokenizer(list(rendered), add_special_tokens=is_text)["input_ids"]  # type: ignore[return-value]
+
+
+def prompt_id(rendered: str) -> str:
+    """Hash a rendered prompt: the first 16 hex digits of SHA-256 over its UTF-8 text.
+
+    Example:
+        >>> prompt_id("")
+        'e3b0c44298fc1c14'
+    """
+    return hashlib.sha256(rendered.encode()).hexdigest()[:16]
+
+
+def _column(table: Table, name: str, setting: str) -> Sequence[Any]:
+    if name not in table:
+        raise unknown_name(setting, name, list(table))
+    return table[name]
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise InputError(
+            f"{where}: got {short_repr(value)}, expected text or a list of messages. Correct the "
+            "row or name another column."
+        )
+    if not value.strip():
+        raise InputError(f"{where}: got empty text, expected a prompt. Remove or fill the row.")
+    if re.search(r"[\ud800-\udfff]", value):
+        raise InputError(
+            f"{where}: got half a surrogate pair, expected valid Unicode. Correct the row."
+        )
+    return value
+
+
+def _messages(value: list[Any], where: str) -> list[dict[str, str]]:
+    messages = []
+    for message in value:
+        fields = message if isinstance(message, dict) else {}
+        given = {name for name, content in fields.items() if content is not None}
+        if given != {"role", "content"}:
+            raise InputError(
+                f"{where}: got the message {short_repr(message)}, expected an object with role and "
+                "content, both text. Correct the row."
+            )
+        role, content = _text(fields["role"], where), _text(fields["content"], where)
+        messages.append({"role": role, "content": content})
+    if not messages or messages[-1]["role"] == "assistant":
+        raise InputError(
+            f"{where}: got {'messages that end with the assistant' if messages else 'no messages'},"
+            " expected the last one to be the user's. Correct the row."
+        )
+    return messages
+
+
+def _with_system_prompt(prompt: Prompt, system_prompt: str, where: str) -> Prompt:
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    if not system_prompt:
+        return messages
+    if messages[0]["role"] == "system":
+        raise InputError(
+            f"{where}: got a system message of its own, expected none beside system_prompt. Drop "
+            "one of the two."
+        )
+    return [{"role": "system", "content": system_prompt}, *messages]
+
+
+def _with_suffix(prompt: Prompt, suffix: str, where: str) -> Prompt:
+    if isinstance(prompt, str):
+        return prompt + suffix
+    positions = [i for i, message in enumerate(prompt) if message["role"] == "user"]
+    if not positions:
+        raise InputError(
+            f"{where}: got no user message, expected one for prompt_suffix. Leave the suffix out."
+        )
+    last = positions[-1]
+    changed = {"role": "user", "content": prompt[last]["content"] + suffix}
+    return [*prompt[:last], changed, *prompt[last + 1 :]]
+
+
+def _label(value: Any, where: str) -> str | None:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if value is None or (isinstance(value, float) and math.isnan(value)) or value == "":
+        return None
+    if not isinstance(value, str | int | float):
+        raise InputError(
+            f"{where}: got {short_repr(value)}, expected text or a number. Correct the row or name "
+            "another column."
+        )
+    return str(value)

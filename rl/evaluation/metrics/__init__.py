@@ -1,0 +1,1 @@
+"""From graded samples to numbers: estimators, intervals, summaries, paired comparisons."""

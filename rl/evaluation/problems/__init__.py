@@ -1,0 +1,1 @@
+"""Labelled problems: the known benchmarks, where their rows are, how a model is asked."""

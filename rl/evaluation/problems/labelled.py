@@ -1,0 +1,202 @@
+"""Labelled problems, read from a file or the hub: what an evaluation samples and grades."""
+
+from dataclasses import dataclass, field
+from typing import TypedDict, Unpack
+
+from rl.data.prompts import Prompt, prompts_of
+from rl.errors import InputError
+from rl.evaluation.problems.prompt_templates import apply_template, find_template
+from rl.evaluation.problems.registry import BENCHMARKS, short_name, split_name
+from rl.evaluation.problems.rows import Row, find_layout, read_rows
+from rl.evaluation.problems.sources import Source, load_source
+
+_COLUMNS = ("prompt_column", "label_column", "options_column", "kind")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One prompt with its label.
+
+    Attributes:
+        id: Names the problem within its benchmark.
+        prompt: Text, or chat messages.
+        label: The right answer, plain or LaTeX; the letter of a multiple choice.
+        choices: Letters of a multiple choice, such as "ABCD"; None for any other problem.
+        question: The problem as the source states it, without the words of a template or a system
+            prompt; None where the source gives messages.
+    """
+
+    id: str
+    prompt: Prompt
+    label: str
+    choices: str | None = None
+    question: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """The problems of one source and how they were read.
+
+    Attributes:
+        problems: At least one.
+        prompt_column: Column of the prompts.
+        label_column: Column of the labels.
+        name: What its results are filed under.
+        place: The file or the hub id.
+        revision: Commit of the hub dataset, None if it is not known or a file.
+        fingerprint: The `datasets` library's hash of what it loaded, None for a file.
+        template: Prompt template, None where the prompts are put as they are.
+        expected_size: Number of problems a named benchmark has, None for any other.
+    """
+
+    problems: list[Problem]
+    prompt_column: str
+    label_column: str
+    name: str = ""
+    place: str = ""
+    revision: str | None = None
+    fingerprint: str | None = None
+    template: str | None = None
+    expected_size: int | None = None
+
+
+class Reading(TypedDict, total=False):
+    """How a source is read; everything may be left out.
+
+    Attributes:
+        split: Split of a hub dataset; None takes the named benchmark's, or "test".
+        config_name: Configuration of a hub dataset; None takes the named benchmark's.
+        revision: Branch, tag or commit of a hub dataset; None takes its newest.
+        prompt_column: Column with the prompt; None takes the named benchmark's if it is there, or
+            else `prompt`, `problem` or `question`, in any letter case.
+        label_column: Column with the label; None takes the named benchmark's if it is there, or
+            else `label`, `answer` or `final_answer`.
+        options_column: Column with the list of a multiple choice's options.
+        kind: "maths", "hashes" or "choice" (see `rl.evaluation.problems.registry`); None takes the
+            named benchmark's, or "choice" with an `options_column`, or "maths".
+        option_seed: Seed of the order of options, for benchmarks that shuffle them; 0 if left out.
+    """
+
+    split: str | None
+    config_name: str | None
+    revision: str | None
+    prompt_column: str | None
+    label_column: str | None
+    options_column: str | None
+    kind: str | None
+    option_seed: int
+
+
+def load_benchmark(
+    name_or_path: str,
+    *,
+    template: str | None = None,
+    system_prompt: str | None = None,
+    prompt_suffix: str | None = None,
+    **reading: Unpack[Reading],
+) -> Benchmark:
+    """Load labelled problems.
+
+    A problem's id is its value in the benchmark's own column, or else in `id` or `unique_id`, where
+    those values are unique, and its row, from 0, otherwise.
+
+    Args:
+        name_or_path: A name of `rl.evaluation.problems.registry`, `NAME=FILE` for a local copy of
+            one, a .jsonl, .json, .csv (also .gz) or .parquet file, a folder or a hub id.
+        template: A name of `rl.evaluation.problems.prompt_templates`; None puts the problem as it
+            is, after `system_prompt` and before `prompt_suffix`.
+        system_prompt: As for `rl.data.prompts.load_prompts`; not with a template.
+        prompt_suffix: As for `rl.data.prompts.load_prompts`; not with a template.
+        reading: See `Reading`.
+
+    Raises:
+        InputError: If the source cannot be read, a column is missing, or a row lacks a prompt or a
+            label.
+    """
+    name, _ = split_name(name_or_path)
+    spec = BENCHMARKS[name] if name else None
+    source = _load_named(name_or_path, reading)
+    columns = {key: reading.get(key) for key in _COLUMNS}
+    layout = find_layout(source.table, spec, **columns)
+    if template is not None:
+        _check_template(template, layout.kind, system_prompt, prompt_suffix)
+    rows = read_rows(source.table, layout, reading.get("option_seed", 0))
+    problems = _put(rows, layout.prompt_column, template, system_prompt, prompt_suffix)
+    return Benchmark(
+        problems=problems,
+        prompt_column=layout.prompt_column,
+        label_column=layout.label_column,
+        name=short_name(name_or_path),
+        place=source.place,
+        revision=source.revision,
+        fingerprint=source.fingerprint,
+        template=template,
+        expected_size=spec.size if spec else None,
+    )
+
+
+def _put(
+    rows: list[Row],
+    column: str,
+    template: str | None,
+    system_prompt: str | None,
+    prompt_suffix: str | None,
+) -> list[Problem]:
+    """Turn what a source states into what a model is asked."""
+    prompts = prompts_of(
+        {column: [row.question for row in rows]},
+        column,
+        system_prompt=system_prompt,
+        prompt_suffix=prompt_suffix,
+    )
+    if template is not None:
+        prompts = [
+            apply_template(template, prompt, row.letters, column)
+            for prompt, row in zip(prompts, rows, strict=True)
+        ]
+    return [
+        Problem(
+            id=row.id,
+            prompt=prompt,
+            label=row.label,
+            choices=row.letters,
+            question=row.question if isinstance(row.question, str) else None,
+        )
+        for prompt, row in zip(prompts, rows, strict=True)
+    ]
+
+
+def _load_named(name_or_path: str, reading: Reading) -> Source:
+    name, path = split_name(name_or_path)
+    spec = BENCHMARKS[name] if name else None
+    return load_source(
+        path or (spec.hub_id if spec else name_or_path),
+        split=reading.get("split") or (spec.split if spec else "test"),
+        config_name=reading.get("config_name") or (spec.config_name if spec else None),
+        revision=reading.get("revision"),
+        local_way=f"pass {name}=FILE with its .jsonl, .json, .csv or .parquet file"
+        if name
+        else None,
+    )
+
+
+def default_template(name_or_path: str) -> str | None:
+    """Return the template a named benchmark is put with, None for any other source."""
+    name, _ = split_name(name_or_path)
+    return BENCHMARKS[name].template if name else None
+
+
+def _check_template(
+    template: str, kind: str, system_prompt: str | None, prompt_suffix: str | None
+) -> None:
+    if system_prompt is not None or prompt_suffix is not None:
+        raise InputError(
+            f"--template: got {template!r} beside a system prompt or a suffix, expected one or the "
+            "other. Leave --template out to put your own words around the problem."
+        )
+    asks_for_letters = find_template(template).for_choices
+    if asks_for_letters and kind != "choice":
+        raise InputError(
+            f"--template: got {template!r}, which asks for a letter, for problems without options, "
+            "expected a template of another kind. Name another one."
+        )

@@ -1,0 +1,201 @@
+"""Score completions that something else sampled: read them, grade them, file them as ours.
+
+A line of the file is one sample:
+
+    {"problem_id": "p1", "completion": "So the answer is 4.", "label": "4"}
+
+and may hold, too: "sample" (number within the problem; else the order of the lines), "num_tokens",
+"truncated", "finish_reason", "prompt" (text or messages), "seed", "choices" (letters of a multiple
+choice, such as "ABCD") and "must_close_thought" (true where a completion without </think> holds no
+answer). Other keys are ignored, so a samples.jsonl of this project can be scored as well.
+
+A line may also be all samples of one problem: {"id": "p1", "completions": [...], "label": "4"}. In
+both, "id" and "problem_id", "gold" and "label" stand for each other.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl.answers import DEFAULT_METHODS
+from rl.data.json_lines import read_json_lines
+from rl.data.prompts import prompt_id
+from rl.data.tables import short_repr
+from rl.errors import InputError
+from rl.evaluation.evaluate import EvaluationResult, rescore
+from rl.evaluation.manifest import open_evaluation, origin
+from rl.evaluation.metrics.summary import check_ks, default_ks, group_by_problem
+from rl.evaluation.records import SampleRecord, write_samples
+
+_ID_KEYS = ("problem_id", "id")
+_LABEL_KEYS = ("label", "gold")
+# What a line may hold, and how it is told from a mistake; null is as good as nothing.
+_OPTIONAL: dict[str, tuple[type, ...]] = {
+    "sample": (int,),
+    "num_tokens": (int,),
+    "truncated": (bool,),
+    "finish_reason": (str,),
+    "seed": (int,),
+    "choices": (str,),
+    "must_close_thought": (bool,),
+    "latency_seconds": (int, float),
+}
+
+
+def read_completions(path: Path) -> list[SampleRecord]:
+    """Read saved completions, ungraded.
+
+    Args:
+        path: JSON lines, plain or .gz; the module's docstring says what a line holds.
+
+    Returns:
+        Those of one problem together, problems in order of first appearance.
+
+    Raises:
+        InputError: If the file or a line is not as said, a sample is there twice, or problems
+            differ in their number of samples or a problem's lines in their label.
+    """
+    if not path.is_file():
+        raise InputError(f"--score: got {path}, expected a file that exists. Check the path.")
+    samples: dict[str, dict[int, SampleRecord]] = {}
+    with path.open("rb") as file:
+        for line in read_json_lines(file, path):
+            where = f"{path} line {line.number}"
+            for record in _records(line.value, where, lambda name: len(samples.get(name, {}))):
+                group = samples.setdefault(record.problem_id, {})
+                if record.sample in group:
+                    raise InputError(
+                        f"{where}: got sample {record.sample} of problem {record.problem_id!r} "
+                        "again, expected each once. Remove one, or leave the numbers out."
+                    )
+                first = next(iter(group.values()), record)
+                if (first.label, first.choices) != (record.label, record.choices):
+                    raise InputError(
+                        f"{where}: got label {short_repr(record.label)} for problem "
+                        f"{record.problem_id!r}, expected {short_repr(first.label)} as before. "
+                        "Correct one of them, or give the problems different ids."
+                    )
+                group[record.sample] = record
+    sizes = {name: len(group) for name, group in samples.items()}
+    if not sizes:
+        raise InputError(f"--score: got no lines in {path}, expected at least one. Check the file.")
+    if len(set(sizes.values())) > 1:
+        least, most = min(sizes, key=lambda n: sizes[n]), max(sizes, key=lambda n: sizes[n])
+        raise InputError(
+            f"{path}: got {sizes[least]} samples of problem {least!r} and {sizes[most]} of "
+            f"{most!r}, expected the same number of each. Complete or remove the shorter ones."
+        )
+    flat = (sample for group in samples.values() for sample in group.values())
+    return [sample for group in group_by_problem(flat).values() for sample in group]
+
+
+def score_file(
+    path: Path,
+    output_dir: Path,
+    *,
+    ks: Sequence[int] | None = None,
+    thresholds: Sequence[float] = (),
+    methods: Sequence[str] = DEFAULT_METHODS,
+    show_progress: bool = False,
+) -> EvaluationResult:
+    """Grade saved completions and leave the files of an evaluation.
+
+    Args:
+        path: What `read_completions` reads.
+        output_dir: Made if it does not exist; what was scored from the same file is replaced.
+        ks: Sizes k of pass@k and maj@k, in [1, n]; None takes `default_ks(n)`.
+        thresholds: Shares t of G-Pass@k_t, in (0, 1].
+        methods: Where an answer is looked for; a multiple choice has its own way.
+        show_progress: Whether to show a bar.
+
+    Raises:
+        InputError: As `read_completions`; if a k is out of range, or the folder holds samples of
+            something else.
+    """
+    samples = read_completions(path)
+    num_problems = len({sample.problem_id for sample in samples})
+    num_samples = len(samples) // num_problems
+    manifest = {
+        "settings": {"scored_file_sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
+        "scored_file": str(path),
+        "num_problems": num_problems,
+        "num_samples": num_samples,
+        "k": check_ks(ks or default_ks(num_samples), num_samples),
+        **origin(methods),
+    }
+    open_evaluation(output_dir, manifest)
+    write_samples(output_dir, samples)
+    return rescore(output_dir, methods=methods, show_progress=show_progress, thresholds=thresholds)
+
+
+def _records(value: Any, where: str, num_known: Callable[[str], int]) -> Iterator[SampleRecord]:
+    if not isinstance(value, dict):
+        raise InputError(
+            f"{where}: got {short_repr(value)}, expected an object. Write one JSON object a line."
+        )
+    name = str(_first_of(value, _ID_KEYS, (str, int), where))
+    label = str(_first_of(value, _LABEL_KEYS, (str, int, float), where))
+    facts = {key: _fact(value, key, kinds, where) for key, kinds in _OPTIONAL.items()}
+    prompt = value.get("prompt")
+    saved_id = value.get("prompt_id")
+    if prompt is not None:
+        saved_id = prompt_id(prompt if isinstance(prompt, str) else json.dumps(prompt))
+    if "completions" in value:
+        completions: Iterable[Any] = value["completions"]
+        if not isinstance(completions, list) or facts["sample"] is not None:
+            raise InputError(
+                f"{where}: got completions {short_repr(completions)}, expected a list of texts and "
+                "no sample number. Correct the line."
+            )
+        facts |= {"num_tokens": None, "truncated": None, "finish_reason": None}
+    else:
+        completions = [_first_of(value, ("completion",), (str,), where)]
+    number = facts.pop("sample")
+    start = num_known(name) if number is None else number
+    for i, completion in enumerate(completions, start=start):
+        if not isinstance(completion, str) or i < 0:
+            raise InputError(
+                f"{where}: got completion {short_repr(completion)}, expected text with a number "
+                "from 0. Correct the line."
+            )
+        yield SampleRecord(
+            problem_id=name,
+            sample=i,
+            prompt_id=str(saved_id or ""),
+            completion=completion,
+            label=label,
+            **{**facts, "must_close_thought": bool(facts["must_close_thought"])},
+        )
+
+
+def _first_of(
+    value: dict[str, Any], keys: Sequence[str], kinds: tuple[type, ...], where: str
+) -> Any:
+    for key in keys:
+        if value.get(key) is not None:
+            found = value[key]
+            if not isinstance(found, kinds) or isinstance(found, bool) or found == "":
+                break
+            return found
+    found = {key: value[key] for key in keys if key in value}
+    if keys == ("completion",) and found.get("completion") == "":
+        return ""
+    raise InputError(
+        f"{where}: got {short_repr(found or 'no such key')} for {keys[0]}, expected "
+        f"{' or '.join(kind.__name__ for kind in kinds)}. Each line needs problem_id, completion "
+        "(or completions) and label."
+    )
+
+
+def _fact(value: dict[str, Any], key: str, kinds: tuple[type, ...], where: str) -> Any:
+    found = value.get(key)
+    if found is not None and (
+        not isinstance(found, kinds) or (isinstance(found, bool) and bool not in kinds)
+    ):
+        raise InputError(
+            f"{where}: got {short_repr(found)} for {key}, expected "
+            f"{' or '.join(kind.__name__ for kind in kinds)}. Correct it or leave it out."
+        )
+    return found

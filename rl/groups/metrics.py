@@ -1,0 +1,104 @@
+"""What one step's groups say about themselves, and what labels would have said about them."""
+
+from collections.abc import Mapping, Sequence
+from operator import eq
+from statistics import fmean
+
+from rl.answers import same_answer
+from rl.answers.votes import Vote, count_votes
+from rl.groups.scoring import ScoredGroup
+
+
+def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
+    """Average what each group's votes and rewards look like, without any label.
+
+    The votes are those of the reward that votes, `ScoredGroup.vote`, with its classes and tie rule;
+    without one, the plain votes over classes of equal answers.
+
+    Args:
+        scored_groups: All groups of a generation batch, at least one.
+
+    Returns:
+        vote/majority_ratio: votes of the leading answer / all votes.
+        vote/num_clusters: different answers in a group.
+        vote/abstained_frac, vote/truncated_frac: shares of rollouts.
+        vote/tie_frac, vote/unanimous_frac, vote/no_label_frac: shares of groups whose first place
+            is tied, whose votes all agree, or that have no pseudo-label.
+        reward/mean, reward/unscorable_frac: over all rollouts; the mean skips unscorable ones.
+        reward/<name>/seconds, reward/<name>/unscorable_frac: time over all groups; share.
+        reward/<name>/group_weight: mean over the groups, of a reward that weighs whole groups.
+    """
+    rollouts = [rollout for scored in scored_groups for rollout in scored.group.rollouts]
+    votes = [scored.vote.vote if scored.vote else _plain_vote(scored) for scored in scored_groups]
+    rewards = [reward for scored in scored_groups for reward in scored.reward]
+    known = [reward for reward in rewards if reward is not None]
+    metrics = {
+        "vote/majority_ratio": fmean(vote.majority_ratio for vote in votes),
+        "vote/num_clusters": fmean(len(vote.counts) for vote in votes),
+        "vote/abstained_frac": fmean(rollout.answer is None for rollout in rollouts),
+        "vote/truncated_frac": fmean(rollout.truncated for rollout in rollouts),
+        "vote/tie_frac": fmean(vote.is_tie for vote in votes),
+        "vote/unanimous_frac": fmean(vote.majority_ratio == 1.0 for vote in votes),
+        "vote/no_label_frac": fmean(vote.winner is None for vote in votes),
+        "reward/unscorable_frac": 1 - len(known) / len(rewards),
+    }
+    if known:
+        metrics["reward/mean"] = fmean(known)
+    for name in scored_groups[0].rewards:
+        scores = [score for scored in scored_groups for score in scored.rewards[name]]
+        metrics[f"reward/{name}/seconds"] = sum(s.reward_seconds[name] for s in scored_groups)
+        metrics[f"reward/{name}/unscorable_frac"] = fmean(score is None for score in scores)
+    for name in scored_groups[0].group_weights:
+        weights = [scored.group_weights[name] for scored in scored_groups]
+        metrics[f"reward/{name}/group_weight"] = fmean(weights)
+    return metrics
+
+
+def audit_metrics(
+    scored_groups: Sequence[ScoredGroup], labels: Mapping[int, str]
+) -> dict[str, float]:
+    """Average what the labels would have said of what was paid. Never feed this into training.
+
+    What was paid is the vote of the reward that votes, `ScoredGroup.vote`: its pseudo-label, and
+    the rollouts it takes for right.
+
+    Args:
+        scored_groups: All groups of a generation batch, at least one.
+        labels: Row of the training set -> label; groups of rows without one are left out.
+
+    Returns:
+        Nothing if no group has a label, otherwise:
+        audit/accuracy: share of rollouts whose answer equals the label.
+        audit/majority_accuracy: share of groups whose most common answer equals the label, the
+            first of several; whatever the reward.
+        And if a reward votes:
+        audit/label_accuracy: share of groups whose pseudo-label equals the label, of all groups.
+        audit/reward_accuracy: share of rollouts on which vote and label agree whether the rollout
+            is right (TTRL, arXiv 2504.16084, section 4.2: high even where the vote is wrong).
+    """
+    right, majority_right, label_right, verdicts_agree = [], [], [], []
+    for scored in scored_groups:
+        label = labels.get(scored.row)
+        if label is None:
+            continue
+        clusters = [rollout.cluster for rollout in scored.group.rollouts]
+        # One comparison per class: its first answer stands for all.
+        answers = {r.cluster: r.answer for r in reversed(scored.group.rollouts) if r.answer}
+        correct = {c for c, answer in answers.items() if answer and same_answer(answer, label)}
+        verdicts = [cluster in correct for cluster in clusters]
+        right += verdicts
+        majority_right.append(_plain_vote(scored).winner in correct)
+        if scored.vote is not None:
+            label_right.append(same_answer(scored.vote.pseudo_label, label))
+            verdicts_agree += map(eq, scored.vote.selected, verdicts)
+    found = {
+        "audit/accuracy": right,
+        "audit/majority_accuracy": majority_right,
+        "audit/label_accuracy": label_right,
+        "audit/reward_accuracy": verdicts_agree,
+    }
+    return {name: fmean(values) for name, values in found.items() if values}
+
+
+def _plain_vote(scored: ScoredGroup) -> Vote:
+    return count_votes([rollout.cluster for rollout in scored.group.rollouts])

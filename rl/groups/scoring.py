@@ -1,0 +1,258 @@
+"""From sampled text to rewards: answers, equivalence classes, and every reward on whole groups."""
+
+import math
+import time
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from rl.answers import cluster_answers, cluster_groups, extract_answer
+from rl.answers.votes import GroupVote, count_votes
+from rl.groups.advantages import TrainedVotes
+from rl.groups.visits import VisitKey
+from rl.rollouts.engine import Sample
+from rl.types import Group, Reward, Rollout
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredGroup:
+    """A group, the dataset row it came from, and what each reward said of its rollouts.
+
+    Attributes:
+        group: The group.
+        row: Number of its prompt in the training set.
+        rewards: Reward name -> one number per rollout, None = unscorable.
+        reward: Weighted sum of them per rollout (`weighted_sums`); None where none scored it.
+        reward_seconds: Reward name -> time it took on this group.
+        vote: Which answer was taken for right, by the first reward that votes; None if none does.
+        group_weights: Name of each reward that weighs whole groups -> this group's weight.
+    """
+
+    group: Group
+    row: int
+    rewards: dict[str, list[float | None]]
+    reward: list[float | None]
+    reward_seconds: dict[str, float]
+    vote: GroupVote | None = None
+    group_weights: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> float:
+        """Factor of the group's advantages."""
+        return math.prod(self.group_weights.values())
+
+    @property
+    def key(self) -> VisitKey:
+        """Names the visit the group belongs to."""
+        return VisitKey(self.group.prompt_id, self.group.visit)
+
+
+def make_group(
+    key: VisitKey,
+    prompt: str,
+    samples: Sequence[Sample],
+    trained: Container[int],
+    tokenizer: PreTrainedTokenizerBase,
+) -> Group:
+    """Turn what was sampled at one visit into a group, its answers not yet looked for.
+
+    Args:
+        key: The visit.
+        prompt: The rendered prompt.
+        samples: All votes.
+        trained: Numbers of the samples that are trained.
+        tokenizer: Turns the samples into text, without special tokens.
+    """
+    texts = tokenizer.batch_decode([s.completion_ids for s in samples], skip_special_tokens=True)
+    rollouts = tuple(
+        Rollout(
+            completion=text,
+            num_tokens=len(sample.completion_ids),
+            truncated=sample.truncated,
+            trained=i in trained,
+        )
+        for i, (text, sample) in enumerate(zip(texts, samples, strict=True))
+    )
+    return Group(prompt_id=key.prompt_id, prompt=prompt, visit=key.visit, rollouts=rollouts)
+
+
+def classify_samples(
+    samples: Sequence[Sample],
+    tokenizer: PreTrainedTokenizerBase,
+    answer_methods: Sequence[str],
+    choices: str | None = None,
+) -> list[int | None]:
+    """Return the class of each sample's answer among the samples of one prompt."""
+    texts = tokenizer.batch_decode([s.completion_ids for s in samples], skip_special_tokens=True)
+    return cluster_answers(
+        [extract_answer(text, methods=answer_methods, choices=choices) for text in texts]
+    )
+
+
+def answer_groups(
+    groups: Sequence[Group], answer_methods: Sequence[str], choices: str | None = None
+) -> list[Group]:
+    """Fill in each rollout's answer and the equivalence class of the answer in its group.
+
+    Args:
+        groups: Groups whose rollouts hold completions only.
+        answer_methods: Where an answer is looked for, in order.
+        choices: Letters of a multiple-choice task; None for maths.
+
+    Returns:
+        The groups with `answer` and `cluster` set, in order.
+    """
+    answers = [
+        [extract_answer(r.completion, methods=answer_methods, choices=choices) for r in g.rollouts]
+        for g in groups
+    ]
+    return [
+        replace(
+            group,
+            rollouts=tuple(
+                replace(rollout, answer=answer, cluster=cluster)
+                for rollout, answer, cluster in zip(group.rollouts, texts, clusters, strict=True)
+            ),
+        )
+        for group, texts, clusters in zip(groups, answers, cluster_groups(answers), strict=True)
+    ]
+
+
+def score_group(
+    group: Group, row: int, rewards: Mapping[str, Reward], weights: Mapping[str, float]
+) -> ScoredGroup:
+    """Score a whole group with every reward and add the scores up.
+
+    Raises:
+        ValueError: If a reward breaks its contract: another number of values than rollouts, a value
+            that is not finite, or such or a negative group weight. The message names the reward.
+    """
+    everything: dict[str, Any] = dict(rewards)  # with the methods a reward may have
+    scores, seconds = {}, {}
+    for name, reward in rewards.items():
+        start = time.perf_counter()
+        scores[name] = _checked(name, reward(group), len(group.rollouts))
+        seconds[name] = time.perf_counter() - start
+    return ScoredGroup(
+        group=group,
+        row=row,
+        rewards=scores,
+        reward=weighted_sums(scores, weights) if scores else [None] * len(group.rollouts),
+        reward_seconds=seconds,
+        vote=next((r.vote(group) for r in everything.values() if hasattr(r, "vote")), None),
+        group_weights={
+            name: _checked_weight(name, reward.group_weight(group))
+            for name, reward in everything.items()
+            if hasattr(reward, "group_weight")
+        },
+    )
+
+
+def rewards_of_rows(
+    scored: Mapping[VisitKey, ScoredGroup], visits: Mapping[VisitKey, Sequence[int]]
+) -> tuple[Tensor, Tensor]:
+    """Put the rewards of the trained rollouts where their rows are; NaN where unscorable.
+
+    Args:
+        scored: All groups of the batch.
+        visits: For each of them the rows of its trained rollouts, in order; together 0..R-1.
+
+    Returns:
+        The summed rewards, (R,), and those of each of the F rewards, (R, F).
+    """
+    num_rows = sum(len(positions) for positions in visits.values())
+    table: list[list[float | None]] = [[] for _ in range(num_rows)]
+    for key, positions in visits.items():
+        scores = scored[key]
+        trained = [g for g, r in enumerate(scores.group.rollouts) if r.trained]
+        for position, g in zip(positions, trained, strict=True):
+            table[position] = [scores.reward[g], *(values[g] for values in scores.rewards.values())]
+    numbers = [[math.nan if score is None else score for score in row] for row in table]
+    rewards = torch.tensor(numbers)
+    return rewards[:, 0], rewards[:, 1:]
+
+
+def trained_votes(groups: Sequence[Group]) -> TrainedVotes:
+    """Collect how the trained rollouts of P groups, G of each, voted."""
+    votes = [count_votes([rollout.cluster for rollout in g.rollouts]) for g in groups]
+    clusters = [[r.cluster for r in g.rollouts if r.trained] for g in groups]
+    return TrainedVotes(
+        clusters=torch.tensor([[-1 if c is None else c for c in row] for row in clusters]),
+        shares=torch.tensor(
+            [
+                [0.0 if c is None else vote.counts[c] / vote.num_votes for c in row]
+                for row, vote in zip(clusters, votes, strict=True)
+            ]
+        ),
+        majority_ratio=torch.tensor([vote.majority_ratio for vote in votes]),
+    )
+
+
+def weighted_sums(
+    scores: Mapping[str, Sequence[float | None]], weights: Mapping[str, float]
+) -> list[float | None]:
+    """Add up what F rewards said of each of a group's G rollouts.
+
+    reward[g] = sum_f part[f][g],  part[f][g] = weight[f] * scores[f][g]
+
+    A part that is missing counts as the least that this reward gives in the group, so that no
+    rollout gains by lacking it: with equal other parts it ranks with the last. A reward that scored
+    nobody in the group counts nowhere in it. A rollout that no reward scored stays unscorable.
+
+    Differs: TRL counts a missing part as 0, which lifts it above all negative ones.
+
+    Args:
+        scores: Reward name -> one number per rollout, None = unscorable, F lists of length G.
+        weights: Reward name -> factor; a negative one makes the largest score the least part.
+
+    Returns:
+        One sum per rollout, length G; None where every reward said None.
+
+    Example:
+        >>> scores = {"vote": [1.0, 0.0, 0.0], "entropy": [-0.5, -2.0, None]}
+        >>> weighted_sums(scores, {"vote": 1.0, "entropy": 0.1})
+        [0.95, -0.2, -0.2]
+        >>> weighted_sums({"vote": [1.0, None]}, {"vote": 1.0})
+        [1.0, None]
+    """
+    columns: list[list[float]] = []
+    for name, column in scores.items():
+        parts = [None if score is None else weights[name] * score for score in column]
+        least = min((part for part in parts if part is not None), default=0.0)
+        columns.append([least if part is None else part for part in parts])
+    return [
+        None if all(score is None for score in of_rollout) else math.fsum(parts)
+        for of_rollout, parts in zip(
+            zip(*scores.values(), strict=True), zip(*columns, strict=True), strict=True
+        )
+    ]
+
+
+def _checked(name: str, scores: Any, num_rollouts: int) -> list[float | None]:
+    if not isinstance(scores, list | tuple) or len(scores) != num_rollouts:
+        got = f"{len(scores)} values" if isinstance(scores, list | tuple) else repr(scores)
+        raise ValueError(
+            f"reward {name!r}: got {got}, expected a list with one value per rollout "
+            f"({num_rollouts}). Return None for a rollout that cannot be scored."
+        )
+    for score in scores:
+        if score is not None and not (isinstance(score, Real) and math.isfinite(score)):
+            raise ValueError(
+                f"reward {name!r}: got {score!r}, expected a finite number or None. "
+                "Return None for a rollout that cannot be scored."
+            )
+    return [None if score is None else float(score) for score in scores]
+
+
+def _checked_weight(name: str, weight: Any) -> float:
+    if not isinstance(weight, Real) or not 0.0 <= float(weight) < math.inf:
+        raise ValueError(
+            f"group weight of reward {name!r}: got {weight!r}, expected a finite number from 0 on. "
+            "Return 0.0 for a group that is to teach nothing."
+        )
+    return float(weight)

@@ -1,1 +1,0 @@
-"""What our savings save, measured against what they replace: as ratios within one run."""

@@ -1,0 +1,141 @@
+"""Votes only as long as they are needed: sampling goes on until the leading answer is certain."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rl.answers.votes import count_votes, leader_certainty
+from rl.errors import InputError, unknown_name
+from rl.rollouts.engine import RolloutEngine, Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoteBudget:
+    """How many completions of a prompt vote.
+
+    Attributes:
+        min: Sampled at once, at least 1.
+        max: Most of one prompt, at least `min`.
+        confidence: Sampling stops once `leader_certainty` has reached this, in [0.5, 1]; 1.0 never
+            is, so all are sampled.
+        chunk: Sampled at a time after the first.
+    """
+
+    min: int
+    max: int
+    confidence: float = 0.95
+    chunk: int = 8
+
+    def is_decided(self, clusters: Sequence[int | None]) -> bool:
+        """Say whether these votes are enough.
+
+        Args:
+            clusters: Class of each answer so far; no answer, None, votes for nothing.
+        """
+        if len(clusters) >= self.max:
+            return True
+        counts = count_votes(clusters).counts.values()
+        return len(clusters) >= self.min and leader_certainty(counts) >= self.confidence
+
+
+def read_vote_budget(setting: int | Mapping[str, Any]) -> VoteBudget:
+    """Turn the setting `num_votes` into a budget: a number, or {min, max, confidence, chunk}.
+
+    Raises:
+        InputError: If a key is unknown or missing, or a value out of range.
+    """
+    if isinstance(setting, int):
+        return VoteBudget(min=setting, max=setting)
+    known = ["min", "max", "confidence", "chunk"]
+    for key in setting:
+        if key not in known:
+            raise unknown_name("num_votes key", str(key), known)
+    for key in ("min", "max", "chunk"):
+        value = setting.get(key, 8 if key == "chunk" else None)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise InputError(
+                f"num_votes.{key}: got {value!r}, expected a whole number of at least 1. Set it."
+            )
+    confidence = setting.get("confidence", 0.95)
+    if isinstance(confidence, bool) or not isinstance(confidence, int | float):
+        raise InputError(
+            f"num_votes.confidence: got {confidence!r}, expected a number. Change the value."
+        )
+    if setting["max"] < setting["min"] or not 0.5 <= confidence <= 1.0:
+        raise InputError(
+            f"num_votes: got {dict(setting)}, expected min <= max and a confidence from 0.5 to 1. "
+            "Change one."
+        )
+    return VoteBudget(**setting)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedVotes:
+    """What was not sampled, because the votes were decided.
+
+    Attributes:
+        num_completions: Completions.
+        num_tokens: Their tokens, had they been as long as the sampled ones of the same prompt.
+    """
+
+    num_completions: int
+    num_tokens: float
+
+
+def count_saved(lengths: Sequence[Sequence[int]], max_votes: int) -> SavedVotes:
+    """Count what was saved on `max_votes` completions of every prompt.
+
+    Args:
+        lengths: For each prompt the tokens of its sampled completions, at least one.
+        max_votes: Most votes of a prompt.
+    """
+    missing = [max_votes - len(row) for row in lengths]
+    return SavedVotes(
+        num_completions=sum(missing),
+        num_tokens=sum(n * sum(row) / len(row) for n, row in zip(missing, lengths, strict=True)),
+    )
+
+
+def sample_votes(
+    engine: RolloutEngine,
+    prompt_ids: Sequence[list[int]],
+    seeds: Sequence[int],
+    budget: VoteBudget,
+    classify: Callable[[list[Sample]], list[int | None]],
+    is_over_on_all_ranks: Callable[[bool], bool],
+) -> list[list[Sample]]:
+    """Sample each prompt until its vote is decided; the undecided ones share the next call.
+
+    The first samples of a prompt are those a larger fixed number would begin with.
+
+    Args:
+        engine: Samples.
+        prompt_ids: P tokenized prompts.
+        seeds: One per prompt.
+        budget: When to stop.
+        classify: Class of each answer among the samples of one prompt.
+        is_over_on_all_ranks: Whether every rank is done, given whether this one is: sampling from a
+            sharded model is collective.
+
+    Returns:
+        For each prompt its samples, between `budget.min` and `budget.max` of them.
+    """
+    samples: list[list[Sample]] = [[] for _ in prompt_ids]
+    waiting = list(range(len(samples)))
+    num_sampled = 0
+    while True:
+        size = min(budget.max - num_sampled, budget.chunk if num_sampled else budget.min)
+        new = engine.generate(
+            [prompt_ids[i] for i in waiting],
+            size,
+            [seeds[i] for i in waiting],
+            first_sample=num_sampled,
+        )
+        num_sampled += size
+        for i, more in zip(waiting, new, strict=True):
+            samples[i] += more
+        if budget.min == budget.max:
+            return samples
+        waiting = [i for i in waiting if not budget.is_decided(classify(samples[i]))]
+        if is_over_on_all_ranks(not waiting):
+            return samples

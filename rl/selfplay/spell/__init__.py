@@ -1,0 +1,1 @@
+"""SPELL: one policy asks questions about documents, answers them and judges the answers."""

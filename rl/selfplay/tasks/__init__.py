@@ -1,0 +1,1 @@
+"""What is asked in self-play: a task reads questions and answers and has a rule check."""

@@ -1,0 +1,1 @@
+"""Base models and problems for a CPU without a network, one of them pretrained."""

@@ -1,0 +1,220 @@
+"""The testbed's base model: its tokenizer, its size, and pretraining on the noisy teacher's work.
+
+The teacher's errors have to become sampling noise around a right majority, not a lack of skill. So
+where a result is written the model learns the teacher's whole distribution, which is known, and not
+only the one result that was drawn: fewer solutions teach it the same.
+"""
+
+import random
+import string
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm
+from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from rl.testbed.problems import make_prompt, step_distribution, write_steps
+
+BOXED = r"\boxed{"
+CONTEXT_TOKENS = 256
+BATCH_SIZE = 16
+PEAK_LEARNING_RATE = 2e-3
+NUM_WARMUP_STEPS = 50
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    r"""Make a tokenizer of printable ASCII, with one token each for `10`..`99` and `\boxed{`.
+
+    Decoding returns exactly the encoded text. Longer numbers are cut from the left into two
+    digits; any other character becomes `<unk>`. The chat template concatenates the messages'
+    contents, so a chat of one user message is the plain prompt.
+
+    Example:
+        >>> tokenizer = make_tokenizer()
+        >>> tokenizer.tokenize("5+6=11\\boxed{11}")
+        ['5', '+', '6', '=', '11', '\\boxed{', '11', '}']
+    """
+    tokens = ["<pad>", "<eos>", "<unk>", BOXED]
+    tokens += sorted(set(string.printable) - set("\t\r\v\f"))
+    tokens += [str(number) for number in range(10, 100)]
+    vocabulary = {token: token_id for token_id, token in enumerate(tokens)}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Split(
+        Regex(r"\\boxed\{|[0-9]{1,2}|[\s\S]"), behavior="isolated"
+    )
+    backend.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="<pad>",
+        eos_token="<eos>",
+        unk_token="<unk>",
+        padding_side="left",
+        model_max_length=CONTEXT_TOKENS,
+        clean_up_tokenization_spaces=False,
+        chat_template="{% for message in messages %}{{ message['content'] }}{% endfor %}",
+    )
+
+
+def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
+    """Make an untrained Qwen3 of about 0.45M float32 parameters from torch's current RNG state.
+
+    `head_dim` is 32 because vLLM's CPU backend refuses smaller ones. The weights start larger than
+    the library's default, which is meant for wide models and costs this one 100 steps.
+    """
+    vocabulary = tokenizer.get_vocab()
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        head_dim=32,
+        max_position_embeddings=CONTEXT_TOKENS,
+        tie_word_embeddings=True,
+        initializer_range=0.06,
+        pad_token_id=vocabulary["<pad>"],
+        eos_token_id=vocabulary["<eos>"],
+        bos_token_id=None,
+        dtype="float32",
+    )
+    model = Qwen3ForCausalLM(config)
+    model.generation_config = GenerationConfig(
+        do_sample=True,
+        temperature=1.0,
+        top_k=0,
+        top_p=1.0,
+        pad_token_id=config.pad_token_id,
+        eos_token_id=config.eos_token_id,
+    )
+    return model
+
+
+def pretrain(
+    *,
+    seed: int,
+    num_steps: int,
+    chain_lengths: tuple[int, ...],
+    excluded_prompts: Container[str],
+    show_progress: bool = True,
+) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
+    """Train a fresh model on the teacher's solutions of random prompts.
+
+    The loss is the cross-entropy with the teacher's distribution of each token of the solution and
+    the end token; prompts are not predicted.
+    The weights depend on the arguments alone: one thread does the work, and torch's global RNG
+    and thread count are as before afterwards.
+
+    Args:
+        seed: Fixes the initial weights and the corpus.
+        num_steps: Optimizer steps of `BATCH_SIZE` solutions, at least 1.
+        chain_lengths: Steps per chain, drawn with equal probability.
+        excluded_prompts: Prompts that must not appear in the corpus.
+        show_progress: Whether to show a progress bar with the loss.
+
+    Returns:
+        The model in evaluation mode, and its tokenizer.
+    """
+    tokenizer = make_tokenizer()
+    rng = random.Random(f"corpus {seed}")
+    with _seeded_single_thread(seed):
+        model = make_model(tokenizer)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.98), fused=True
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: min(1, (step + 1) / NUM_WARMUP_STEPS) * (1 - step / num_steps)
+        )
+        progress = tqdm(range(num_steps), "pretraining", unit="step", disable=not show_progress)
+        for step in progress:
+            examples = []
+            while len(examples) < BATCH_SIZE:
+                prompt = make_prompt(rng, rng.choice(chain_lengths))
+                if prompt not in excluded_prompts:
+                    examples.append(solution_targets(prompt, rng, tokenizer))
+            loss = _distribution_loss(model, examples)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            if step % 20 == 0:
+                progress.set_postfix(loss=f"{loss.item():.3f}")
+    return model.eval(), tokenizer
+
+
+def solution_targets(
+    prompt: str, rng: random.Random, tokenizer: PreTrainedTokenizerFast
+) -> tuple[list[int], list[dict[int, float]]]:
+    """Tokenize a prompt with one solution, and say what the teacher may write at each position.
+
+    Returns:
+        Token ids; and for each of them the distribution it was drawn from, token id ->
+        probability, empty within the prompt.
+    """
+    input_ids = tokenizer.encode(prompt)
+    targets: list[dict[int, float]] = [{} for _ in input_ids]
+
+    def write(text: str) -> None:
+        token_ids = tokenizer.encode(text)
+        input_ids.extend(token_ids)
+        targets.extend({token_id: 1.0} for token_id in token_ids)
+
+    steps = write_steps(prompt, rng)
+    for i, (total, term, result) in enumerate(steps):
+        write(f"{';' if i else ''}{total}{term:+d}=")
+        results = step_distribution(total, term)
+        result_ids = tokenizer.encode(str(result))
+        input_ids.extend(result_ids)
+        targets.append(_first_token_distribution(results, tokenizer))
+        # A negative result is two tokens; given the sign, its digits stay as they were written.
+        targets.extend({token_id: 1.0} for token_id in result_ids[1:])
+    write(f"{BOXED}{steps[-1][2]}}}{tokenizer.eos_token}")
+    return input_ids, targets
+
+
+def _first_token_distribution(
+    results: dict[int, float], tokenizer: PreTrainedTokenizerFast
+) -> dict[int, float]:
+    """Distribution of the first token of a number; negative numbers share the sign's."""
+    distribution: dict[int, float] = {}
+    for result, prob in results.items():
+        first_token = "-" if result < 0 else str(result)[:2]
+        token_id = tokenizer.convert_tokens_to_ids(first_token)  # 30 times as fast as encoding
+        assert isinstance(token_id, int)
+        distribution[token_id] = distribution.get(token_id, 0.0) + prob
+    return distribution
+
+
+def _distribution_loss(
+    model: Qwen3ForCausalLM, examples: list[tuple[list[int], list[dict[int, float]]]]
+) -> torch.Tensor:
+    """Mean cross-entropy per solution token with the distribution it was drawn from."""
+    # Padding is on the right here, where causal attention hides it from every scored token.
+    input_ids = pad_sequence([torch.tensor(ids) for ids, _ in examples], batch_first=True)
+    entries = [
+        (row, position - 1, token_id, prob)
+        for row, (_, targets) in enumerate(examples)
+        for position, target in enumerate(targets)
+        for token_id, prob in target.items()
+    ]
+    rows, positions, token_ids, probs = zip(*entries, strict=True)
+    logps = model(input_ids=input_ids).logits.log_softmax(-1)
+    weights = torch.tensor(probs)
+    return -(logps[rows, positions, token_ids] * weights).sum() / weights.sum()
+
+
+@contextmanager
+def _seeded_single_thread(seed: int) -> Iterator[None]:
+    # Sums depend on the thread count, and two threads gain nothing on matrices this small.
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(num_threads)

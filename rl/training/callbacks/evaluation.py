@@ -1,0 +1,172 @@
+"""Evaluates the policy of a running training: before, on a schedule, after; keeps the best one."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import gather_object
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from rl.evaluation.evaluate import evaluate_problems
+from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, LABEL_FREE_METRICS
+from rl.evaluation.metrics.summary import default_ks, summarize
+from rl.evaluation.problems.labelled import Benchmark
+from rl.groups.visits import shard
+from rl.training.prepare import Run
+from rl.training.rollout_trainer import RolloutGRPOTrainer
+
+BEST_DIR = "best"
+BEST_FILE = "best.json"
+
+
+class PolicyEvaluation(TrainerCallback):
+    """Evaluates the policy on the run's benchmarks and keeps the best one found.
+
+    Each evaluation is a line of metrics.jsonl, `eval/<metric>`, with several benchmarks
+    `eval/<benchmark>/<metric>`, and `eval/sampled_tokens`, what training has sampled by then.
+
+    With `keep_best` the policy with the highest value of that metric, the untouched one included,
+    is saved in best/, and best.json says which step it is of and whether a label was needed to
+    choose it. It is measured on the first of `eval_prompts`, or, if there are none or the metric
+    needs labels, the first of `eval_benchmarks`. A tie keeps the earlier policy.
+
+    Attributes:
+        results: "before" and "after" -> metrics, with several benchmarks by name; "best".
+    """
+
+    def __init__(self, trainer: RolloutGRPOTrainer, run: Run) -> None:
+        self.trainer = trainer
+        self.run = run
+        self.results: dict[str, dict[str, Any]] = {}
+        self.output_dir = run.run_files.output_dir
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Evaluate the untouched model; a resumed run reads what it found then."""
+        path = self.output_dir / "before.json"
+        if state.global_step == 0 and self.run.config.eval_base:
+            self._evaluate("before", state, control)
+            if state.is_world_process_zero and self.results:
+                path.write_text(json.dumps(self.results["before"]))
+        elif path.exists():
+            self.results["before"] = json.loads(path.read_text())
+        best = self.output_dir / BEST_FILE
+        if state.global_step and best.exists():
+            found = json.loads(best.read_text())
+            # What a later step found is found again.
+            if found["step"] <= state.global_step:
+                self.results["best"] = found
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Evaluate where the schedule says so; the last step is evaluated at the end anyway."""
+        every = self.run.config.eval_every
+        if every and state.global_step % every == 0 and state.global_step < state.max_steps:
+            self._evaluate("now", state, control)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Evaluate the trained model."""
+        self._evaluate("after", state, control)
+        self.results.pop("now", None)
+
+    def _evaluate(self, when: str, state: TrainerState, control: TrainerControl) -> None:
+        if not self.run.benchmarks:
+            return
+        start = time.perf_counter()
+        found = {
+            name: evaluate_policy(self.trainer, benchmark, self.run.config.eval_num_samples)
+            for name, benchmark in self.run.benchmarks.items()
+        }
+        self.results[when] = next(iter(found.values())) if len(found) == 1 else found
+        seconds = time.perf_counter() - start
+        logs = eval_logs(found) | {
+            "eval/sampled_tokens": self.trainer.costs.total["num_sampled_tokens"],
+            "cost/eval_seconds": seconds,
+        }
+        # Not through the trainer's `log`, which would take the running step's averages with it.
+        should_log = control.should_log
+        self.trainer.callback_handler.on_log(self.trainer.args, state, control, logs)
+        control.should_log = should_log
+        if self.run.config.keep_best:
+            unlabelled_first = sorted(
+                found, key=lambda name: name in self.run.config.eval_benchmarks
+            )
+            values = [found[name].get(self.run.config.keep_best) for name in unlabelled_first]
+            self._keep_if_best(next(value for value in values if value is not None), state)
+
+    def _keep_if_best(self, value: float, state: TrainerState) -> None:
+        metric = self.run.config.keep_best
+        if "best" in self.results and value <= self.results["best"]["value"]:
+            return
+        self.results["best"] = {
+            "step": state.global_step,
+            "metric": metric,
+            "value": value,
+            "label_free": metric in LABEL_FREE_CRITERIA,
+        }
+        self.trainer.save_model(str(self.output_dir / BEST_DIR))
+        if state.is_world_process_zero:
+            (self.output_dir / BEST_FILE).write_text(json.dumps(self.results["best"]) + "\n")
+
+
+def eval_logs(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Name metrics as metrics.jsonl does: by benchmark where there are several.
+
+    Example:
+        >>> eval_logs({"a.jsonl": {"pass@1": 0.5}})
+        {'eval/pass@1': 0.5}
+        >>> eval_logs({"data/a.jsonl": {"pass@1": 0.5}, "b": {"pass@1": 1.0}})
+        {'eval/a/pass@1': 0.5, 'eval/b/pass@1': 1.0}
+    """
+    if len(found) == 1:
+        return {f"eval/{name}": value for name, value in next(iter(found.values())).items()}
+    return {
+        f"eval/{Path(benchmark).stem}/{name}": value
+        for benchmark, metrics in found.items()
+        for name, value in metrics.items()
+    }
+
+
+def evaluate_policy(
+    trainer: RolloutGRPOTrainer, benchmark: Benchmark, num_samples: int
+) -> dict[str, float]:
+    """Evaluate the policy as it is now with the run's own engine, each rank a share of problems.
+
+    Returns:
+        Metric -> mean over problems, the same on every rank; without labels what needs none.
+    """
+    problems = benchmark.problems
+    trainer.sync_engine()
+    accelerator = trainer.accelerator
+    rank, num_ranks = accelerator.process_index, accelerator.num_processes
+    # Sampling from a sharded model is collective, so each rank samples as many problems as the
+    # others; a share that falls short is filled up with copies, which are left out of the result.
+    share = shard(problems, rank, num_ranks)
+    copies = [
+        replace(problems[0], id=f"copy {i}")
+        for i in range(math.ceil(len(problems) / num_ranks) - len(share))
+    ]
+    result = evaluate_problems(
+        trainer.engine,
+        trainer.processing_class,
+        [*share, *copies],
+        num_samples=num_samples,
+        seed=trainer.args.seed,
+        methods=trainer.args.answer_methods,
+        show_progress=accelerator.is_main_process and not trainer.args.disable_tqdm,
+    )
+    mine = result.samples[: len(share) * num_samples]
+    metrics = summarize(gather_object(mine), default_ks(num_samples))
+    return {
+        name: estimate.value
+        for name, estimate in metrics.items()
+        if benchmark.label_column or name in LABEL_FREE_METRICS
+    }

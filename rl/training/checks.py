@@ -1,0 +1,193 @@
+"""What settings of a run must be to go together: checked before a model is loaded."""
+
+from typing import TYPE_CHECKING
+
+from rl.answers.extraction import check_methods
+from rl.answers.plugins import load_comparer
+from rl.errors import InputError, unknown_name
+from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, criteria
+from rl.groups.advantages import get_advantage
+from rl.selfplay.run_settings import read_selfplay
+
+if TYPE_CHECKING:
+    from rl.training.config import LabelFreeConfig
+
+
+def check_settings(config: "LabelFreeConfig") -> None:
+    """Check everything but the batch's geometry.
+
+    Raises:
+        InputError: If settings contradict each other; the message names the way out.
+    """
+    _check_groups(config)
+    _check_sampling(config)
+    _check_micro_batches(config)
+    _check_token_selection(config)
+    _check_evaluation(config)
+    _check_selfplay(config)
+
+
+def _check_groups(config: "LabelFreeConfig") -> None:
+    if config.num_generations < 2:
+        raise InputError(
+            f"num_generations: got {config.num_generations}, expected at least 2. A group of one "
+            "has nothing to be compared with; raise num_generations."
+        )
+    if config.vote_budget.min < config.num_generations:
+        raise InputError(
+            f"num_votes: got {config.vote_budget.min}, expected at least num_generations "
+            f"({config.num_generations}). Raise num_votes or lower num_generations."
+        )
+    if not config.rewards:
+        raise InputError(
+            "rewards: got none, expected at least one. Add `rewards: {majority_vote: {}}`."
+        )
+    get_advantage(config.advantage)
+    check_methods(config.answer_methods)
+    if config.answer_comparer is not None:
+        load_comparer(config.answer_comparer)
+    if config.scale_rewards != "group" or config.reward_weights is not None:
+        raise InputError(
+            "scale_rewards, reward_weights: got a value, expected neither. Set `advantage` "
+            "(normalized, centered, ...) and each reward's `weight` instead."
+        )
+
+
+def _check_sampling(config: "LabelFreeConfig") -> None:
+    if config.max_completion_length < 1:
+        raise InputError(
+            f"max_completion_length: got {config.max_completion_length}, expected at least 1. "
+            "Set the most tokens a completion may have."
+        )
+    if config.max_prompt_length < 0:
+        raise InputError(
+            f"max_prompt_length: got {config.max_prompt_length}, expected at least 0. Raise it, or "
+            "leave it out."
+        )
+    if not config.temperature > 0:  # NaN is not above 0 either
+        raise InputError(
+            f"temperature: got {config.temperature}, expected above 0. Training needs samples "
+            "that differ; 1.0 samples from the policy itconfig."
+        )
+    ignored = {
+        "generation_kwargs": config.generation_kwargs,
+        "cache_implementation": config.cache_implementation,
+        "use_transformers_continuous_batching": config.use_transformers_continuous_batching,
+        "vllm_enable_sleep_mode": config.vllm_enable_sleep_mode,
+        "vllm_structured_outputs_regex": config.vllm_structured_outputs_regex,
+    }
+    for name, value in ignored.items():
+        if value:
+            raise InputError(
+                f"{name}: got {value!r}, expected it unset. The rollout engines do not use it; "
+                "remove it."
+            )
+    if config.vllm_mode == "colocate" and config.vllm_tensor_parallel_size > 1:
+        raise InputError(
+            f"vllm_tensor_parallel_size: got {config.vllm_tensor_parallel_size} colocated, "
+            "expected 1. Set vllm_mode: server to split one copy over several devices."
+        )
+    if config.eval_strategy not in ("no", None):
+        raise InputError(
+            f"eval_strategy: got {config.eval_strategy!r}, expected 'no'. TRL's evaluation needs "
+            "a reward per row; name files in eval_benchmarks instead."
+        )
+
+
+def _check_micro_batches(config: "LabelFreeConfig") -> None:
+    if config.max_tokens_per_micro_batch < 0:
+        raise InputError(
+            f"max_tokens_per_micro_batch: got {config.max_tokens_per_micro_batch}, expected at "
+            "least 0. Raise it, or leave it out."
+        )
+    needed = {
+        "trim_micro_batches": (config.trim_micro_batches, True),
+        "entropy_coef": (config.entropy_coef, 0.0),
+        "use_adaptive_entropy": (config.use_adaptive_entropy, False),
+        "top_entropy_quantile": (config.top_entropy_quantile, 1.0),
+        "router_aux_loss_coef": (config.router_aux_loss_coef or 0.0, 0.0),
+        "loss_type": (config.loss_type == "bnpo", False),
+    }
+    for name, (value, expected) in needed.items():
+        if config.max_tokens_per_micro_batch and value != expected:
+            raise InputError(
+                f"max_tokens_per_micro_batch: got {config.max_tokens_per_micro_batch} beside "
+                f"{name} {getattr(config, name)!r}, which fixes the rows of a micro-batch, "
+                "expected 0. Remove one of the two."
+            )
+
+
+def _check_token_selection(config: "LabelFreeConfig") -> None:
+    if config.gradient_ratio_every < 0:
+        raise InputError(
+            f"gradient_ratio_every: got {config.gradient_ratio_every}, expected at least 0. Raise "
+            "it, or leave it out."
+        )
+    if config.token_selector is None:
+        return
+    if len(config.token_selector) != 1:
+        raise InputError(
+            f"token_selector: got {len(config.token_selector)} names, expected one. Write "
+            "`token_selector: {NAME: {setting: value}}`."
+        )
+    # The terms at selected tokens are sums over the tokens of an optimizer step, as dapo's is.
+    needed = {
+        "loss_type": (config.loss_type, "dapo"),
+        "importance_sampling_level": (config.importance_sampling_level, "token"),
+        "top_entropy_quantile": (config.top_entropy_quantile, 1.0),
+        "entropy_coef": (config.entropy_coef, 0.0),
+        "use_adaptive_entropy": (config.use_adaptive_entropy, False),
+    }
+    for name, (value, expected) in needed.items():
+        if value != expected:
+            raise InputError(
+                f"{name}: got {value!r} beside token_selector, expected {expected!r}. Remove "
+                "one of the two."
+            )
+
+
+def _check_evaluation(config: "LabelFreeConfig") -> None:
+    evaluated = [*config.eval_benchmarks, *config.eval_prompts]
+    if len(set(evaluated)) < len(evaluated):
+        raise InputError(
+            f"eval_benchmarks, eval_prompts: got {evaluated}, expected each file once. Remove one."
+        )
+    for name, least in (("eval_num_samples", 1), ("eval_every", 0)):
+        if getattr(config, name) < least:
+            raise InputError(
+                f"{name}: got {getattr(config, name)}, expected at least {least}. Raise it."
+            )
+    if (config.eval_every or config.keep_best) and not evaluated:
+        name = "eval_every" if config.eval_every else "keep_best"
+        raise InputError(
+            f"eval_benchmarks, eval_prompts: got none beside {name}, expected at least one. Name a "
+            f"file of problems or of prompts, or leave {name} out."
+        )
+    if config.keep_best and config.keep_best not in criteria(config.eval_num_samples):
+        raise unknown_name("keep_best", config.keep_best, criteria(config.eval_num_samples))
+    is_labelled = config.keep_best and config.keep_best not in LABEL_FREE_CRITERIA
+    if is_labelled and not config.eval_benchmarks:
+        raise InputError(
+            f"keep_best: got {config.keep_best!r} without eval_benchmarks, expected one of "
+            f"{', '.join(LABEL_FREE_CRITERIA)}. Name a file of labelled problems, or change it."
+        )
+
+
+def _check_selfplay(config: "LabelFreeConfig") -> None:
+    if config.selfplay is None:
+        return
+    read_selfplay(config.selfplay)
+    # An episode's advantage is scaled for a sum over the tokens of a step, as dapo's is.
+    needed = {
+        "loss_type": (config.loss_type, "dapo"),
+        "token_selector": (config.token_selector, None),
+        "supervised": (config.supervised, False),
+        "dataset": (config.dataset, ""),
+        "max_prompt_length": (config.max_prompt_length, 0),
+    }
+    for name, (value, expected) in needed.items():
+        if value != expected:
+            raise InputError(
+                f"{name}: got {value!r} beside selfplay, expected {expected!r}. Remove one of the "
+                "two."
+            )

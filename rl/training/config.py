@@ -1,0 +1,326 @@
+"""Every setting of a training run: ours here, TRL's `GRPOConfig` beneath.
+
+All checks across settings happen in `__post_init__`, before a model is loaded.
+"""
+
+import math
+import os
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import torch
+from trl.trainer.grpo_config import GRPOConfig
+
+from rl.answers.extraction import DEFAULT_METHODS
+from rl.errors import InputError
+from rl.rollouts.adaptive_votes import VoteBudget, read_vote_budget
+from rl.training.checks import check_settings
+
+
+@dataclass
+class LabelFreeConfig(GRPOConfig):
+    """Settings of one label-free training run.
+
+    Each of our settings is described by its `help`; every other field is TRL's. The batch is given
+    in prompts, so that a recipe means the same on any number of devices: `num_prompts` prompts of
+    `num_generations` trained rollouts make one generation batch, which is used in `num_updates`
+    optimizer steps. TRL's `gradient_accumulation_steps` and `steps_per_generation` follow.
+
+    Raises:
+        InputError: If settings contradict each other; the message names the way out.
+    """
+
+    model: str = field(default="", metadata={"help": "Model folder or hub id."})
+    lora: dict[str, Any] | None = field(
+        default=None,
+        metadata={
+            "help": "Settings of `peft.LoraConfig`, such as {r: 16}; none trains all weights."
+        },
+    )
+    dataset: str = field(
+        default="",
+        metadata={"help": "Prompts: a .jsonl, .json, .csv or .parquet file, or a hub id."},
+    )
+    dataset_split: str = field(default="train", metadata={"help": "Split of a hub dataset."})
+    dataset_config_name: str | None = field(
+        default=None, metadata={"help": "Configuration of a hub dataset."}
+    )
+    prompt_column: str = field(
+        default="prompt", metadata={"help": "Column with the prompt: text or chat messages."}
+    )
+    label_column: str | None = field(
+        default=None,
+        metadata={"help": "Column with a label; it reaches audit/ metrics only, never a reward."},
+    )
+    system_prompt: str | None = field(
+        default=None, metadata={"help": "System message put before each prompt."}
+    )
+    prompt_suffix: str | None = field(
+        default=None, metadata={"help": "Text put after each prompt, exactly as written."}
+    )
+    max_prompt_length: int = field(
+        default=0,
+        metadata={
+            "help": "Most tokens of a prompt, its chat template included; 0: what the context "
+            "leaves beside max_completion_length."
+        },
+    )
+    overlong_prompts: Literal["drop", "refuse"] = field(
+        default="drop",
+        metadata={"help": "Prompts longer than that are dropped with a count, or stop the run."},
+    )
+    rewards: dict[str, dict[str, Any] | None] = field(
+        default_factory=lambda: {"majority_vote": {}},
+        metadata={"help": "Reward name -> its settings; `weight` (default 1) is one of them."},
+    )
+    num_votes: int | dict[str, Any] = field(
+        default=0,
+        metadata={
+            "help": "Completions sampled per prompt, which all vote; 0: num_generations. {min: 16, "
+            "max: 64, confidence: 0.95} samples until the leading answer is that certain."
+        },
+    )
+    trained_subset: Literal["first", "random"] = field(
+        default="first",
+        metadata={"help": "Which num_generations of the num_votes rollouts are trained."},
+    )
+    num_prompts: int = field(
+        default=0,
+        metadata={"help": "Prompts per generation batch, over all devices; 0: as few as fit."},
+    )
+    num_updates: int = field(
+        default=1, metadata={"help": "Optimizer steps per pass over a generation batch."}
+    )
+    max_sampled_tokens: int = field(
+        default=0,
+        metadata={"help": "Stop once so many tokens were sampled, over all devices; 0: no limit."},
+    )
+    advantage: str | dict[str, dict[str, Any] | None] = field(
+        default="normalized",
+        metadata={
+            "help": "How a group's rewards become advantages: normalized, centered, leave_one_out, "
+            "pass_at_k or restrain; with settings as {pass_at_k: {k: 4}}."
+        },
+    )
+    token_selector: dict[str, dict[str, Any] | None] | None = field(
+        default=None,
+        metadata={
+            "help": "Which tokens are trained, such as {entropy_band: {preset: v2}}; none: all."
+        },
+    )
+    gradient_ratio_every: int = field(
+        default=10,
+        metadata={
+            "help": "Optimizer steps between two in which a token selector's band and KL gradients "
+            "are compared with the policy's; 0: never."
+        },
+    )
+    selfplay: dict[str, Any] | None = field(
+        default=None,
+        metadata={
+            "help": "A game in place of prompts and rewards: {game: spell, documents: FOLDER, "
+            "...}; recipes/spell/ shows its settings."
+        },
+    )
+    supervised: bool = field(
+        default=False,
+        metadata={"help": "Allow a control whose reward sees labels; everything is stamped so."},
+    )
+    answer_methods: list[str] = field(
+        default_factory=lambda: list(DEFAULT_METHODS),
+        metadata={
+            "help": "Where an answer is looked for, in order (rl/answers/extraction.py); an "
+            "extractor of your own as file.py:function."
+        },
+    )
+    answer_comparer: str | None = field(
+        default=None,
+        metadata={"help": "Your own test of equal answers, as file.py:function; none: ours."},
+    )
+    answer_choices: str | None = field(
+        default=None,
+        metadata={"help": "Letters of a multiple-choice task, such as ABCD; none for maths."},
+    )
+    eval_benchmarks: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Files of labelled problems, evaluated before and after training."},
+    )
+    eval_prompts: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Files of held-out prompts without labels: what needs none is measured on them."
+        },
+    )
+    eval_base: bool = field(
+        default=True, metadata={"help": "Evaluate before training too, not only after."}
+    )
+    eval_num_samples: int = field(
+        default=16, metadata={"help": "Samples per problem of those evaluations."}
+    )
+    eval_every: int = field(
+        default=0, metadata={"help": "Optimizer steps between two evaluations; 0: none between."}
+    )
+    keep_best: str = field(
+        default="",
+        metadata={
+            "help": "Save the policy with the highest value of this metric in best/: "
+            "majority_ratio, which needs no label, or a labelled one such as pass@1."
+        },
+    )
+    skip_silent_rows: bool = field(
+        default=True,
+        metadata={"help": "Leave rows with an advantage of zero out of the model's passes."},
+    )
+    trim_micro_batches: bool = field(
+        default=True,
+        metadata={"help": "Put rows of one length together and pad them no further than needed."},
+    )
+    max_tokens_per_micro_batch: int = field(
+        default=0,
+        metadata={
+            "help": "Most padded positions of a micro-batch, in place of "
+            "per_device_train_batch_size rows (set that to 1); 0: count rows."
+        },
+    )
+    save_rollouts: bool = field(
+        default=True, metadata={"help": "Write every sampled rollout to rollouts/."}
+    )
+    steps_per_generation: int = field(
+        default=0, metadata={"help": "Follows from num_prompts and num_updates; leave it unset."}
+    )
+    vllm_weight_sync: Literal["folder", "nccl"] = field(
+        default="folder",
+        metadata={"help": "How a vLLM server takes new weights: a shared folder, or NCCL (GPUs)."},
+    )
+    vllm_sync_dir: str | None = field(
+        default=None,
+        metadata={"help": "That folder, seen by trainer and server (<output_dir>/vllm_weights)."},
+    )
+    vllm_launch_server: bool = field(
+        default=False, metadata={"help": "Start the vLLM server with the run and end it with it."}
+    )
+    max_sampling_logp_gap: float = field(
+        default=0.05,
+        metadata={"help": "Largest mean gap, in nats, between sampler and trainer at the start."},
+    )
+
+    # TRL allows None for these and then fails later; here they always have a value.
+    output_dir: str = field(default="runs/run", metadata={"help": "Where the run's files go."})
+    num_generations: int = field(
+        default=8, metadata={"help": "Completions of a prompt that are trained: the group size."}
+    )
+    max_completion_length: int = field(
+        default=256, metadata={"help": "Most tokens per completion."}
+    )
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"] = (
+        field(default="dapo", metadata={"help": "Form and normaliser of the policy loss."})
+    )
+    vllm_mode: Literal["colocate", "server"] = field(
+        default="colocate", metadata={"help": "vLLM in each training process, or a server."}
+    )
+    shuffle_dataset: bool = field(
+        default=True, metadata={"help": "Whether prompts are visited in another order each epoch."}
+    )
+    model_init_kwargs: dict[str, Any] | None = field(
+        default=None, metadata={"help": "Further arguments of `from_pretrained`."}
+    )
+    resume_from_checkpoint: bool | str | None = field(
+        default=None,
+        metadata={"help": "Go on from a checkpoint folder; true: from the run's newest whole one."},
+    )
+    logging_steps: float = field(default=1, metadata={"help": "Optimizer steps between two logs."})
+    report_to: str | list[str] = field(
+        default="none", metadata={"help": "Loggers: tensorboard, wandb, trackio, none."}
+    )
+
+    def __post_init__(self) -> None:
+        if not torch.accelerator.is_available():
+            # Only with this does a launcher's second process on a CPU become a second rank.
+            self.use_cpu = True
+            self.dataloader_pin_memory = False
+        if self.bf16 is None:
+            self.bf16 = (
+                not self.fp16 and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+            )
+        if self.use_cpu and not (self.bf16 or self.fp16):
+            # Launch configs for GPUs name bf16, which is 20 to 40 times slower on a CPU.
+            os.environ["ACCELERATE_MIXED_PRECISION"] = "no"
+        self.num_votes = self.num_votes or self.num_generations
+        check_settings(self)
+        if self.selfplay is not None:
+            self.rewards = {}  # a game has its own
+        if self.max_prompt_length and self.vllm_max_model_length is None:
+            self.vllm_max_model_length = self.max_prompt_length + self.max_completion_length
+        self._derive_batch_geometry()
+        super().__post_init__()
+
+    def _derive_batch_geometry(self) -> None:
+        """Turn prompts per batch and updates per batch into TRL's accumulation settings."""
+        for name in ("generation_batch_size", "steps_per_generation"):
+            if getattr(self, name):
+                raise InputError(
+                    f"{name}: got {getattr(self, name)}, expected it unset. Set num_prompts and "
+                    "num_updates, from which it follows."
+                )
+        if self.gradient_accumulation_steps != _default("gradient_accumulation_steps"):
+            raise InputError(
+                f"gradient_accumulation_steps: got {self.gradient_accumulation_steps}, expected it "
+                "unset. Set num_prompts and num_updates, from which it follows."
+            )
+        # TrainingArguments knows its world size only after the fields set here have been read.
+        num_processes = int(os.environ.get("WORLD_SIZE", "1"))
+        rows_per_forward = self.per_device_train_batch_size * num_processes
+        if rows_per_forward < 1:
+            raise InputError(
+                f"per_device_train_batch_size: got {self.per_device_train_batch_size}, expected "
+                "at least 1. Raise it."
+            )
+        for name, least in (("num_prompts", 0), ("num_updates", 1)):
+            if getattr(self, name) < least:
+                raise InputError(
+                    f"{name}: got {getattr(self, name)}, expected at least {least}. Raise it."
+                )
+        if not self.num_prompts:
+            # The smallest number of whole groups that fills every device's micro-batches.
+            rows = math.lcm(self.num_generations, rows_per_forward * self.num_updates)
+            self.num_prompts = rows // self.num_generations
+        rows = self.num_prompts * self.num_generations
+        if rows % self.num_updates:
+            raise InputError(
+                f"num_updates: got {self.num_updates}, expected a divisor of num_prompts x "
+                f"num_generations ({self.num_prompts} x {self.num_generations}). Change one."
+            )
+        rows_per_update = rows // self.num_updates
+        if rows_per_update % rows_per_forward:
+            raise InputError(
+                f"per_device_train_batch_size: got {self.per_device_train_batch_size} on "
+                f"{num_processes} process(es), expected a size whose product with the processes "
+                f"divides the {rows_per_update} rows of one optimizer step (num_prompts x "
+                f"num_generations / num_updates). Lower it, or change num_prompts."
+            )
+        self.gradient_accumulation_steps = rows_per_update // rows_per_forward
+        self.steps_per_generation = self.gradient_accumulation_steps * self.num_updates
+
+    @property
+    def vote_budget(self) -> VoteBudget:
+        """How many completions of a prompt vote."""
+        return read_vote_budget(self.num_votes)
+
+    @property
+    def geometry(self) -> dict[str, int]:
+        """The sizes of one generation batch and of one optimizer step, for people to check."""
+        return {
+            "processes": self.world_size,
+            "prompts per generation batch": self.num_prompts,
+            "completions sampled (votes)": self.num_prompts * self.vote_budget.max,
+            "completions trained": self.num_prompts * self.num_generations,
+            "optimizer steps per generation batch": self.num_updates * self.num_iterations,
+            "rows per optimizer step": self.num_prompts * self.num_generations // self.num_updates,
+            "rows per device and forward pass": self.per_device_train_batch_size,
+            "gradient accumulation steps": self.gradient_accumulation_steps,
+            "max completion length": self.max_completion_length,
+        }
+
+
+def _default(name: str) -> Any:
+    return next(f.default for f in fields(GRPOConfig) if f.name == name)

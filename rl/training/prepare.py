@@ -1,0 +1,327 @@
+"""Everything a run needs before a model is loaded: checked settings, tokenizer, prompts, files."""
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from accelerate import PartialState
+from datasets import Dataset
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+
+from rl.answers import use_comparer
+from rl.data.prompt_lengths import (
+    PromptFacts,
+    check_problem_lengths,
+    check_same_prompts,
+    keep_short_prompts,
+    prompt_limit,
+)
+from rl.data.prompts import (
+    PromptSet,
+    load_prompts,
+    prompt_id,
+    render_prompt,
+    tokenize_prompt,
+    tokenize_rendered,
+)
+from rl.errors import InputError
+from rl.evaluation.problems.labelled import Benchmark, Problem, load_benchmark
+from rl.rollouts.vllm_engine import require_vllm
+from rl.selfplay.game import Game
+from rl.training.config import LabelFreeConfig
+from rl.training.files import RunFiles
+from rl.training.token_selection import TokenSelector
+from rl.types import Reward
+
+Loaded = TypeVar("Loaded")
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A checked run.
+
+    Attributes:
+        config: Its settings.
+        rewards: Reward name -> callable.
+        reward_weights: Reward name -> weight.
+        tokenizer: The policy's tokenizer.
+        prompts: Columns `prompt`, `row`, `prompt_id` and `rendered_prompt`.
+        prompt_facts: How many of the source's prompts these are; None in self-play.
+        labels: Row -> label, for audit/ metrics; None without a label column.
+        token_selector: Chooses the tokens that are trained; None trains all.
+        game: What is played in self-play, in place of prompts and rewards; else None.
+        preview: What the game tells of itself, name -> text; empty on other ranks than the main.
+        benchmarks: Name -> labelled problems, evaluated before and after training.
+        run_files: Where the run's files go.
+        checkpoint: Checkpoint to go on from; None for a new run.
+    """
+
+    config: LabelFreeConfig
+    rewards: dict[str, Reward]
+    reward_weights: dict[str, float]
+    tokenizer: PreTrainedTokenizerBase
+    prompts: Dataset
+    prompt_facts: PromptFacts | None
+    labels: dict[int, str] | None
+    token_selector: TokenSelector | None
+    game: Game | None
+    preview: dict[str, str]
+    benchmarks: dict[str, Benchmark]
+    run_files: RunFiles
+    checkpoint: Path | None
+
+
+def prepare_run(
+    config: LabelFreeConfig,
+    rewards: Mapping[str, tuple[Reward, float]],
+    token_selector: TokenSelector | None = None,
+    game: Game | None = None,
+    dry_run: bool = False,
+) -> Run:
+    """Check a run's input and load all of it but the model.
+
+    Args:
+        config: Settings of the run.
+        rewards: Reward name -> callable and weight.
+        token_selector: Chooses the tokens that are trained; None trains all.
+        game: What is played in self-play.
+        dry_run: Whether the run ends after this; then the output folder is not touched.
+
+    Raises:
+        InputError: For anything the user has to mend.
+    """
+    if not config.model or not (config.dataset or game):
+        missing = "dataset" if config.model else "model"
+        raise InputError(f"{missing}: got none, expected a value. Set {missing} in the recipe.")
+    use_comparer(config.answer_comparer)
+    check_supervision(config, {name: reward for name, (reward, _) in rewards.items()})
+    if config.use_vllm:
+        require_vllm()
+    run_files, checkpoint = RunFiles(config.output_dir), None
+    if config.resume_from_checkpoint:
+        checkpoint = run_files.find_checkpoint(config.resume_from_checkpoint)
+    elif not dry_run and PartialState().is_main_process:
+        run_files.check_free()
+    prompt_set = load_training_prompts(config) if game is None else seats(config, game)
+    benchmarks = load_benchmarks(config)
+    tokenizer = load_tokenizer(config)
+    prompts, facts = add_prompt_ids(prompt_set.dataset, tokenizer), None
+    context = model_context(config)
+    if game is None:
+        prompts, facts = choose_prompts(config, prompts, tokenizer, context)
+        if checkpoint is not None:
+            check_same_prompts(checkpoint.parent / "config.yaml", facts)
+    check_benchmarks(config, benchmarks, tokenizer, context)
+    if config.supervised:
+        show_labels({name: reward for name, (reward, _) in rewards.items()}, prompts, prompt_set)
+    return Run(
+        config=config,
+        rewards={name: reward for name, (reward, _) in rewards.items()},
+        reward_weights={name: weight for name, (_, weight) in rewards.items()},
+        tokenizer=tokenizer,
+        prompts=prompts,
+        prompt_facts=facts,
+        labels=prompt_set.labels,
+        token_selector=token_selector,
+        game=game,
+        preview={} if game is None else preview_game(config, game, tokenizer, context),
+        benchmarks=benchmarks,
+        run_files=run_files,
+        checkpoint=checkpoint,
+    )
+
+
+def model_context(config: LabelFreeConfig) -> int | None:
+    """Most tokens of a prompt with its completion; None if the model names no limit."""
+    model_config = _read_model_files(
+        config,
+        lambda: AutoConfig.from_pretrained(
+            config.model, trust_remote_code=config.trust_remote_code
+        ),
+    )
+    if config.use_vllm and config.vllm_max_model_length is not None:
+        return config.vllm_max_model_length
+    return getattr(model_config.get_text_config(), "max_position_embeddings", None)
+
+
+def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
+    """Load the prompts and their labels."""
+    return load_prompts(
+        config.dataset,
+        split=config.dataset_split,
+        config_name=config.dataset_config_name,
+        prompt_column=config.prompt_column,
+        label_column=config.label_column,
+        system_prompt=config.system_prompt,
+        prompt_suffix=config.prompt_suffix,
+    )
+
+
+def seats(config: LabelFreeConfig, game: Game) -> PromptSet:
+    """Stand-ins for prompts, as many as make a batch: a game writes its own.
+
+    Raises:
+        InputError: If a batch has fewer rows than a round may train.
+    """
+    num_rows = config.num_prompts * config.num_generations
+    if num_rows < game.max_trained:
+        raise InputError(
+            f"num_prompts x num_generations: got {config.num_prompts} x {config.num_generations}, "
+            f"expected at least the {game.max_trained} rows that a round may train. Set "
+            f"num_prompts to {math.ceil(game.max_trained / config.num_generations)}."
+        )
+    rows = range(config.num_prompts)
+    prompts = Dataset.from_dict({"prompt": [f"seat {row}" for row in rows], "row": list(rows)})
+    return PromptSet(dataset=prompts, labels=None)
+
+
+def preview_game(
+    config: LabelFreeConfig, game: Game, tokenizer: PreTrainedTokenizerBase, context: int | None
+) -> dict[str, str]:
+    """Let the game check on the main process what it is played on, and tell of it."""
+    if not hasattr(game, "preview") or not PartialState().is_main_process:
+        return {}
+
+    def count_tokens(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    return game.preview(  # type: ignore[attr-defined]
+        count_tokens, None if context is None else context - config.max_completion_length
+    )
+
+
+def load_benchmarks(config: LabelFreeConfig) -> dict[str, Benchmark]:
+    """Load what the run is evaluated on, with its own prompt format; prompts have empty labels."""
+    words: Any = {"system_prompt": config.system_prompt, "prompt_suffix": config.prompt_suffix}
+    benchmarks = {name: load_benchmark(name, **words) for name in config.eval_benchmarks}
+    for name in config.eval_prompts:
+        prompts = load_prompts(name, prompt_column=config.prompt_column, **words).dataset["prompt"]
+        problems = [Problem(id=str(i), prompt=p, label="") for i, p in enumerate(prompts)]
+        benchmarks[name] = Benchmark(
+            problems=problems, prompt_column=config.prompt_column, label_column=""
+        )
+    return benchmarks
+
+
+def check_supervision(config: LabelFreeConfig, rewards: Mapping[str, Reward]) -> None:
+    """Check that no reward sees labels in a run that is not declared a supervised control.
+
+    Raises:
+        InputError: If one does, if none does in a run declared so, or if there are no labels.
+    """
+    seeing = [name for name, reward in rewards.items() if getattr(reward, "sees_labels", False)]
+    if seeing and not config.supervised:
+        raise InputError(
+            f"rewards: got {seeing[0]!r}, which sees labels, expected label-free rewards. Set "
+            "supervised: true if the run is meant as a supervised control."
+        )
+    if config.supervised and not (seeing and config.label_column):
+        missing = "label_column" if seeing else "rewards"
+        raise InputError(
+            f"{missing}: got none for labels in a supervised run, expected a reward that sees "
+            "labels and a label_column. Set both, or remove supervised."
+        )
+
+
+def show_labels(rewards: Mapping[str, Reward], prompts: Dataset, prompt_set: PromptSet) -> None:
+    """Give the labels to the rewards that declare to see them.
+
+    Raises:
+        InputError: If rows with the same prompt have different labels.
+    """
+    labels: dict[str, str] = {}
+    for row, prompt in zip(prompts["row"], prompts["prompt_id"], strict=True):
+        label = (prompt_set.labels or {}).get(row)
+        if label is None:
+            continue
+        if labels.setdefault(prompt, label) != label:
+            raise InputError(
+                f"label in row {row}: got {label!r}, expected {labels[prompt]!r} as in an earlier "
+                "row with the same prompt. Mend one of them."
+            )
+    for reward in rewards.values():
+        if getattr(reward, "sees_labels", False):
+            reward.set_labels(labels)  # type: ignore[attr-defined]
+
+
+def load_tokenizer(config: LabelFreeConfig) -> PreTrainedTokenizerBase:
+    """Load the policy's tokenizer, set up to pad on the left.
+
+    Raises:
+        InputError: If the model folder or hub id cannot be read.
+    """
+
+    def load() -> PreTrainedTokenizerBase:
+        return AutoTokenizer.from_pretrained(
+            config.model,
+            revision=(config.model_init_kwargs or {}).get("revision", "main"),
+            trust_remote_code=config.trust_remote_code,
+            padding_side="left",
+        )
+
+    tokenizer = _read_model_files(config, load)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _read_model_files(config: LabelFreeConfig, load: Callable[[], Loaded]) -> Loaded:
+    try:
+        return load()
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"model: got {config.model}, expected a model folder or a hub id that can be reached "
+            f"({reason}). Check the path; without a network, name a folder."
+        ) from error
+
+
+def add_prompt_ids(dataset: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """Add the columns `rendered_prompt`, the text the policy continues, and its `prompt_id`."""
+    rendered = [render_prompt(prompt, tokenizer) for prompt in dataset["prompt"]]
+    with_text = dataset.add_column("rendered_prompt", rendered)
+    return with_text.add_column("prompt_id", [prompt_id(text) for text in rendered])
+
+
+def choose_prompts(
+    config: LabelFreeConfig,
+    prompts: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    context: int | None,
+) -> tuple[Dataset, PromptFacts]:
+    """Drop the prompts that are too long and say how many, or refuse them as the settings say.
+
+    Raises:
+        InputError: If the settings refuse them, or fewer are left than a batch takes.
+    """
+    limit = prompt_limit(config.max_prompt_length, context, config.max_completion_length)
+    is_text = isinstance(prompts["prompt"][0], str)
+    lengths = list(map(len, tokenize_rendered(prompts["rendered_prompt"], is_text, tokenizer)))
+    refuse = config.overlong_prompts == "refuse"
+    prompts, facts = keep_short_prompts(prompts, lengths, limit, refuse)
+    if facts.dropped_rows and PartialState().is_main_process:
+        logger.warning("%s: %s", config.dataset, facts)
+    if len(prompts) < config.num_prompts:
+        dropped = f" ({facts})" if facts.dropped_rows else ""
+        raise InputError(
+            f"num_prompts: got {config.num_prompts}, expected at most the {len(prompts)} prompts "
+            f"in {config.dataset}{dropped}. Lower num_prompts."
+        )
+    return prompts, facts
+
+
+def check_benchmarks(
+    config: LabelFreeConfig,
+    benchmarks: Mapping[str, Benchmark],
+    tokenizer: PreTrainedTokenizerBase,
+    context: int | None,
+) -> None:
+    """Check that the problems the run is evaluated on fit; none of them is ever dropped."""
+    room = prompt_limit(0, context, config.max_completion_length)
+    for name, benchmark in benchmarks.items():
+        lengths = {p.id: len(tokenize_prompt(p.prompt, tokenizer)) for p in benchmark.problems}
+        check_problem_lengths(name, lengths, room)

@@ -1,0 +1,231 @@
+"""Side-by-side studies: many short runs that differ in one thing, and what came of them.
+
+A study is a YAML file:
+
+    recipe: FILE          what all runs share
+    settings: {...}       on top of it
+    seeds: [0, 1, 2]
+    variants: {NAME: {...}, ...}   settings under which every method runs
+    methods: {NAME: {...}, ...}    what is compared
+
+Every method runs under every variant with every seed.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from rl.errors import InputError, unknown_name
+from rl.training.recipe import load_recipe
+
+KEYS = ("recipe", "settings", "seeds", "variants", "methods")
+BASE = "base model"
+LAST_STEPS = 10
+TRAINING_METRICS = (
+    "entropy",
+    "selfplay/funnel/proposed",
+    "selfplay/funnel/informative",
+    "selfplay/tokens/questioner",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRun:
+    """One run of a study.
+
+    Attributes:
+        method: Name of what is compared.
+        variant: Name of the settings it runs under.
+        seed: The run's seed.
+        settings: Everything on top of the study's recipe.
+    """
+
+    method: str
+    variant: str
+    seed: int
+    settings: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Folder of the run within the study's."""
+        words = "".join(c if c.isalnum() else " " for c in self.method.lower()).split()
+        return f"{'_'.join(words)}-{self.variant}-{self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study as read from its file.
+
+    Attributes:
+        recipe: What all runs share.
+        runs: All runs, methods first, then variants, then seeds.
+    """
+
+    recipe: str
+    runs: list[StudyRun]
+
+
+def load_study(path: str | Path) -> Study:
+    """Read a study.
+
+    Raises:
+        InputError: If the file is missing, is not YAML, or does not hold what a study needs.
+    """
+    document = load_recipe(path)
+    for key in document:
+        if key not in KEYS:
+            raise unknown_name("study key", str(key), list(KEYS))
+    for key, kind in (("recipe", str), ("seeds", list), ("variants", dict), ("methods", dict)):
+        if not isinstance(document.get(key), kind) or not document[key]:
+            raise InputError(
+                f"study {key}: got {document.get(key)!r}, expected a filled {kind.__name__}. "
+                f"Mend {path}."
+            )
+    shared = document.get("settings") or {}
+    runs = [
+        StudyRun(
+            method=method,
+            variant=variant,
+            seed=seed,
+            # The base model is the same for all runs: the first one evaluates it.
+            settings={
+                **shared,
+                **(document["variants"][variant] or {}),
+                **(document["methods"][method] or {}),
+                "seed": seed,
+                "eval_base": number == 0,
+            },
+        )
+        for number, (method, variant, seed) in enumerate(
+            product(document["methods"], document["variants"], document["seeds"])
+        )
+    ]
+    names = [run.name for run in runs]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"study methods: got two with the folder {name}, expected names that differ in "
+                "letters or digits. Rename one."
+            )
+    return Study(recipe=document["recipe"], runs=runs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRow:
+    """What one method came to under one variant.
+
+    Attributes:
+        method: Its name, or `BASE`.
+        variant: The variant's name.
+        num_seeds: Finished runs.
+        values: Benchmark and metric, such as "easy pass@1", -> value of each seed.
+    """
+
+    method: str
+    variant: str
+    num_seeds: int
+    values: dict[str, list[float]]
+
+
+def collect(study: Study, output_dir: Path) -> list[StudyRow]:
+    """Read what the finished runs of a study left.
+
+    Returns:
+        For each variant the base model and then every method with a finished run, in the study's
+        order. Values are the final metrics of every benchmark, the means of `TRAINING_METRICS` over
+        the last steps of training where a run has them, and `sampled_tokens`, in millions.
+    """
+    rows = []
+    first = _read_summary(output_dir / study.runs[0].name)
+    for variant in dict.fromkeys(run.variant for run in study.runs):
+        if first and "before" in first:
+            base = {name: [value] for name, value in _flat(first["before"]).items()}
+            rows.append(StudyRow(method=BASE, variant=variant, num_seeds=1, values=base))
+        for method in dict.fromkeys(run.method for run in study.runs):
+            found = []
+            for run in study.runs:
+                summary = _read_summary(output_dir / run.name)
+                if (run.method, run.variant) == (method, variant) and summary:
+                    found.append(_flat(summary["after"]) | _training_values(output_dir / run.name))
+            if found:
+                values = {name: [result[name] for result in found] for name in found[0]}
+                rows.append(
+                    StudyRow(method=method, variant=variant, num_seeds=len(found), values=values)
+                )
+    return rows
+
+
+def _read_summary(folder: Path) -> dict[str, Any] | None:
+    path = folder / "summary.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _flat(results: Mapping[str, Any]) -> dict[str, float]:
+    """{"runs/testbed/easy/heldout.jsonl": {"pass@1": ...}} -> {"easy pass@1": ...}.
+
+    A run with one benchmark names none.
+    """
+    if not all(isinstance(metrics, dict) for metrics in results.values()):
+        return dict(results)
+    return {
+        f"{Path(benchmark).parent.name} {metric}": value
+        for benchmark, metrics in results.items()
+        for metric, value in metrics.items()
+    }
+
+
+def _training_values(folder: Path) -> dict[str, float]:
+    curves = read_curves(folder, TRAINING_METRICS)
+    values = {metric: fmean(curve[-LAST_STEPS:]) for metric, (_, curve) in curves.items() if curve}
+    return values | {"sampled_tokens": curves["entropy"][0][-1] / 1e6}
+
+
+def read_curves(folder: Path, metrics: Iterable[str]) -> dict[str, tuple[list[float], list[float]]]:
+    """Read how metrics went over a run.
+
+    Returns:
+        Metric -> tokens sampled up to each logged step that has it, and its values there.
+    """
+    tokens = 0.0
+    curves: dict[str, tuple[list[float], list[float]]] = {metric: ([], []) for metric in metrics}
+    for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+        logged = json.loads(line)
+        tokens += logged.get("cost/num_sampled_tokens") or 0.0
+        for metric, (tokens_at, values) in curves.items():
+            if logged.get(metric) is not None:
+                tokens_at.append(tokens)
+                values.append(logged[metric])
+    return curves
+
+
+def markdown_table(rows: Sequence[StudyRow], columns: Mapping[str, str]) -> str:
+    """Write rows as a Markdown table: mean over seeds, and the sample standard deviation.
+
+    Args:
+        rows: Of one variant.
+        columns: Heading -> name of a value.
+
+    Returns:
+        One line per row; "mean ± deviation", the mean alone for one seed, "-" where a value is
+        missing.
+    """
+    lines = [
+        "| " + " | ".join(["method", *columns]) + " |",
+        "|---" * (len(columns) + 1) + "|",
+    ]
+    for row in rows:
+        cells = [_cell(row.values.get(name, [])) for name in columns.values()]
+        lines.append("| " + " | ".join([row.method, *cells]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    digits = 3 if max(map(abs, values)) < 10 else 1
+    mean = f"{fmean(values):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {stdev(values):.{digits}f}"

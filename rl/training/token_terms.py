@@ -1,0 +1,148 @@
+"""A token selector at work: selection per batch of rollouts, loss terms per micro-batch."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from rl.training.token_selection import TokenSelector, band_violations, kl_to_reference
+
+
+class SelectedTokenTerms:
+    """Adds a selector's KL and band terms to the policy loss of the tokens it selected.
+
+    loss = policy_loss + beta / M sum_t w_t KL_t
+           + 1/N sum_t w_t (low_weight below_t + high_weight above_t)
+
+    N counts the sampled tokens and M the selected ones of the whole optimizer step, on all ranks,
+    so neither micro-batches nor ranks change the loss. KL_t is estimated from the sampled token;
+    with `corrects_kl` it is multiplied by the ratio of new to old probability, whose expected
+    gradient is that of the KL divergence over the whole vocabulary.
+
+    Args:
+        selector: Chooses the tokens.
+        beta: Coefficient of the KL term; 0.0 leaves it out.
+        corrects_kl: TRL's `use_bias_correction_kl`.
+        model: The policy; its last hidden states are watched to compare the terms' gradients.
+    """
+
+    def __init__(
+        self, selector: TokenSelector, beta: float, corrects_kl: bool, model: PreTrainedModel
+    ) -> None:
+        self.selector = selector
+        self.beta = beta
+        self.corrects_kl = corrects_kl
+        self._hidden: Tensor | None = None
+        backbone: nn.Module = model.base_model
+        backbone.register_forward_hook(self._keep_hidden)
+
+    def _keep_hidden(self, module: nn.Module, arguments: Any, output: Any) -> None:
+        self._hidden = output.last_hidden_state if torch.is_grad_enabled() else None
+
+    def select(
+        self, entropies: Tensor, mask: Tensor, groups: Tensor, advantages: Tensor
+    ) -> dict[str, Tensor]:
+        """Select among all rows of a generation batch.
+
+        Args:
+            entropies: Under the sampling policy, on the CPU, (B, T).
+            mask: True at sampled tokens of scorable rollouts, (B, T).
+            groups: Number of each row's group, from 0, (B,).
+            advantages: (B,).
+
+        Returns:
+            What the loss needs: `token_weights` (B, T), `band_low` and `band_high` (B,), and
+            `num_selected_in_batch`, the sum of the weights.
+        """
+        selection = self.selector(entropies, mask, groups)
+        weights = selection.weights * mask
+        if not self.selector.keep_silent_groups:
+            # A row of advantage 0 beside others that have one is a part of the step's KL and band.
+            num_heard = torch.zeros(len(groups)).index_add(0, groups, (advantages != 0).float())
+            weights = weights * (num_heard[groups] > 0)[:, None]
+        return {
+            "token_weights": weights,
+            "band_low": selection.low,
+            "band_high": selection.high,
+            "num_selected_in_batch": weights.sum(),
+        }
+
+    def add_to(
+        self,
+        policy_loss: Tensor,
+        per_token_logps: Tensor,
+        entropies: Tensor,
+        inputs: dict[str, Tensor],
+        share_of_step: float,
+        compares_gradients: bool = False,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Add the terms to the policy loss of one micro-batch.
+
+        Args:
+            policy_loss: Loss of this micro-batch; its advantages carry the weights already.
+            per_token_logps: Under the policy as it is now, with gradient, (B, T).
+            entropies: Likewise.
+            inputs: The micro-batch, with what `select` returned.
+            share_of_step: Factor on the batch-wide counts that makes them those of one optimizer
+                step, divided by the number of ranks, whose gradients are averaged.
+            compares_gradients: Whether to measure the terms' gradients against the policy's, at the
+                cost of a backward pass through the output head for each.
+
+        Returns:
+            The whole loss, and metrics of this micro-batch.
+        """
+        weights, low, high = inputs["token_weights"], inputs["band_low"], inputs["band_high"]
+        num_tokens = inputs["num_items_in_batch"].clamp(min=1.0) * share_of_step
+        num_selected = inputs["num_selected_in_batch"].clamp(min=1.0) * share_of_step
+        below, above = band_violations(entropies, low, high)
+        per_token_band = self.selector.low_weight * below + self.selector.high_weight * above
+        terms = {"band": (weights * per_token_band).sum() / num_tokens}
+        here = weights.sum().clamp(min=1.0)
+        metrics = {
+            "signal/band_low": (weights.amax(dim=1) * low).sum(),
+            "signal/band_high": (weights.amax(dim=1) * high).sum(),
+            "signal/band_below": (weights * below).sum() / here,
+            "signal/band_above": (weights * above).sum() / here,
+            "signal/band_below_frac": (weights * (below > 0)).sum() / here,
+            "signal/band_above_frac": (weights * (above > 0)).sum() / here,
+        }
+        rows = (weights.amax(dim=1) > 0).sum().clamp(min=1)
+        for name in ("signal/band_low", "signal/band_high"):
+            metrics[name] = metrics[name] / rows
+        if self.beta:
+            kl = kl_to_reference(per_token_logps, inputs["ref_per_token_logps"])
+            if self.corrects_kl:
+                old_logps = inputs.get("old_per_token_logps", per_token_logps.detach())
+                kl = kl * torch.exp(per_token_logps - old_logps)
+            terms["kl"] = self.beta * (weights * kl).sum() / num_selected
+            metrics["kl"] = (weights * kl).sum() / here
+        hidden, self._hidden = self._hidden, None
+        if compares_gradients:
+            metrics |= _gradient_ratios(hidden, policy_loss, terms)
+        return policy_loss + sum(terms.values()), {k: v.detach() for k, v in metrics.items()}
+
+
+def _gradient_ratios(
+    hidden: Tensor | None, policy_loss: Tensor, terms: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Compare the terms' gradients with the policy's, all at the last hidden states.
+
+    Taken there the comparison costs a pass through the output head instead of the whole model. It
+    is left out where the policy has no gradient.
+    """
+    if hidden is None or not hidden.requires_grad:
+        return {}
+    norms = {
+        name: _gradient_norm(term, hidden)
+        for name, term in {"policy": policy_loss, **terms}.items()
+    }
+    policy = norms.pop("policy")
+    if not policy > 0:
+        return {}
+    return {f"signal/{name}_gradient_ratio": norm / policy for name, norm in norms.items()}
+
+
+def _gradient_norm(term: Tensor, hidden: Tensor) -> Tensor:
+    [gradient] = torch.autograd.grad(term, hidden, retain_graph=True, allow_unused=True)
+    return hidden.new_zeros(()) if gradient is None else gradient.float().norm()

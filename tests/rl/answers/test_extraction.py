@@ -1,0 +1,196 @@
+"""Where an answer is found, and where none is."""
+
+import pytest
+
+from rl.answers.extraction import BOX_ONLY, METHODS, completion_state, extract_answer
+from rl.errors import InputError
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n",
+        r"\boxed{}",
+        r"\boxed{ }",
+        r"\boxed{\text{}}",
+        r"\boxed{?}",
+        r"\boxed{<|im_end|>}",
+        r"\boxed{5",
+        r"\boxed",
+        r"\boxed{}. " * 5,
+        "It is 5.",
+        "The answer is found by adding 3 and 4.",
+        "The answer is a sum of two primes",
+        "Answer: The sum of 3 and 4",
+        "Answer: Let x be 5",
+        "the answer is",
+        "Answer: \n\n\n",
+        r"\boxedfoo{5}",
+    ],
+)
+def test_no_answer(text):
+    assert extract_answer(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"\boxed{7}", "7"),
+        (r"So \boxed{6}, no: $\boxed{ \frac{1}{2} }$.", r"\frac{1}{2}"),
+        (r"\boxed{5} and then \boxed{6", "5"),  # the last box that closes
+        (r"\boxed{5}. Write it as \boxed{}.", "5"),
+        (r"\boxed{\boxed{5}}", "5"),
+        (r"\boxed{x=\boxed{5}}", "5"),
+        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
+        (r"\boxed{\left\{1, 2\right\}}", r"\left\{1, 2\right\}"),
+        (
+            r"\boxed{ \begin{pmatrix} 1 \\ 2 \end{pmatrix} }",
+            r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}",
+        ),
+        (r"\boxed 7", "7"),
+        (r"$\boxed 12$.", "12"),
+        ("\\boxed\n{8}", "8"),
+        (r"\fbox{9}", "9"),
+        (r"\boxed{5<|im_end|>}", "5"),
+        (r"\boxed{3} The answer is 4.", "3"),  # a box comes before a phrase
+    ],
+)
+def test_last_balanced_box(text, answer):
+    assert extract_answer(text) == answer
+    assert extract_answer(text, methods=BOX_ONLY) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("The answer is 7.", "7"),
+        ("The answer is 7<|im_end|>", "7"),
+        ("The answer is 7</s>", "7"),
+        (r"The final answer is $\frac{1}{2}$. I hope it is correct.", r"\frac{1}{2}"),
+        (r"the answer is: \(3\)", "3"),
+        ("Therefore the answer is\n\\[ 5 \\]", "5"),
+        ("**Answer:** 42", "42"),
+        ("**Answer**: x = 5 or x = 6.", "x = 5 or x = 6"),
+        ("The answer is **12**.", "12"),
+        ("The answer is 5 because 3 + 2 = 5", "5"),
+        ("Answer: 3 hours", "3"),
+        ("The answer is 12.5%.", "12.5%"),
+        (r"The answer is $12$\%.", r"12\%"),
+        ("The answer is 1,234.", "1,234"),
+        ("The answer is (1, 2).", "(1, 2)"),
+        ("The answer is east.", "east"),
+        ("The answer is 3. Wait. The answer is 4.", "4"),
+        ("ANSWER: -2", "-2"),
+        ("Final Answer: The largest $n$ is 34.", "34"),
+        ("The answer is that $x = 5$", "x = 5"),
+    ],
+)
+def test_final_answer_phrase(text, answer):
+    assert extract_answer(text) == answer
+    assert extract_answer(text, methods=BOX_ONLY) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [("so 5, then 1,234.5.", "1,234.5"), ("-3/4 it is", "-3/4"), ("x2 and 40%", "40%")],
+)
+def test_last_number_only_when_asked_for(text, answer):
+    assert extract_answer(text) is None
+    assert extract_answer(text, methods=METHODS) == answer
+
+
+def test_a_final_answer_after_the_last_box_comes_first():
+    text = r"Interest: \boxed{255}. Final Answer: The final answer is $10,455$. I hope it is."
+    assert extract_answer(text) == "10,455"
+    assert extract_answer(text, methods=BOX_ONLY) == "255"
+    assert extract_answer(r"The final answer is $4$, or \boxed{5}") == "5"
+    assert extract_answer(r"\boxed{5}. The final answer is found by adding.") == "5"
+
+
+def test_methods_are_tried_in_order():
+    text = r"The answer is 4. \boxed{3} and 9"
+    assert extract_answer(text, methods=("final_answer_phrase", "boxed")) == "4"
+    assert extract_answer(text, methods=("last_number",)) == "9"
+    assert extract_answer(text, methods=()) is None
+
+
+def test_unknown_method_names_the_known_ones():
+    with pytest.raises(
+        InputError, match=r"got 'boxd', expected one of boxed.*Did you mean 'boxed'"
+    ):
+        extract_answer("5", methods=("boxd",))
+
+
+def test_answer_stands_after_the_thought():
+    assert extract_answer(r"<think>\boxed{4}</think> It is \boxed{5}.") == "5"
+    assert extract_answer(r"maybe \boxed{4}</think> It is \boxed{5}.") == "5"
+    assert extract_answer(r"<think>\boxed{4}</think> I do not know.") is None
+    assert extract_answer(r"<think> so far \boxed{4}") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        (r"\boxed{C}", "C"),
+        (r"\boxed{C} which is a", "C"),
+        (r"\boxed{(c)}", "C"),
+        (r"\boxed{\text{C}}", "C"),
+        (r"\boxed{\textbf{(C)}\ 12}", "C"),
+        (r"\boxed{C. 12}", "C"),
+        ("The answer is A.", "A"),
+        ("The answer is A because it moves.", "A"),
+        ("The answer is (D), not a proton.", "D"),
+        ("Answer: **B**", "B"),
+        (r"The correct answer is $\text{B}$", "B"),
+        ("The correct option is C", "C"),
+        ("I compare them.\n**(B)**", "B"),
+        ("B", "B"),
+        (r"\boxed{12}, so the answer is D", "D"),
+    ],
+)
+def test_multiple_choice(text, letter):
+    assert extract_answer(text, choices="ABCD") == letter
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "C because a proton moves",
+        "The answer is a proton.",
+        "The answer is A proton.",
+        "Answer: A proton has charge.",
+        r"\boxed{a proton}",
+        r"\boxed{12}",
+        r"\boxed{E}",
+        "The answer is Carbon.",
+        "The answer is C's mass.",
+        "a",
+        "It must be a.",
+        "7",
+    ],
+)
+def test_the_article_and_letters_of_words_are_no_choice(text):
+    assert extract_answer(text, choices="ABCD", methods=METHODS) is None
+
+
+def test_completion_state():
+    assert completion_state("5", truncated=False) == "answered"
+    assert completion_state("5", truncated=True) == "answered"
+    assert completion_state(None, truncated=True) == "truncated"
+    assert completion_state(None, truncated=False) == "no_answer"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (" mice\n\nThis is", "mice"),
+        (" went, and tomorrow I", "went"),
+        (" 3.5. So", "3.5"),
+        (' "New York" (a city)', "New York"),
+        ("<|im_end|>\n", None),
+        ("\n , so", None),
+    ],
+)
+def test_first_phrase(text, answer):
+    assert extract_answer(text, methods=["first_phrase"]) == answer

@@ -1,0 +1,135 @@
+"""Every named benchmark on a fixture of its schema, with rows of our own."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rl.errors import InputError
+from rl.evaluation.problems.labelled import default_template, load_benchmark
+from rl.evaluation.problems.prompt_templates import TEMPLATES
+from rl.evaluation.problems.registry import BENCHMARKS, short_name, split_benchmarks, split_name
+
+FIXTURES = Path(__file__).with_name("fixtures")
+# The labels of the first two rows of each fixture, as they are graded.
+LABELS = {
+    "aime24": ["80", "024"],
+    "aime25": ["6", "100"],
+    "aime26": ["1", "999"],
+    "amc23": ["5.0", "3.0"],
+    "amc12_val83": ["12.0", "7.0"],
+    "math500": [r"\frac{3}{4}", "3"],
+    "minerva": ["10", "1e-15"],
+    "olympiadbench": [r"$\sqrt{2}$", "23"],
+    "hmmt_feb_2025": [r"2\sqrt{3}", r"\frac{5}{6}"],
+    "hmmt_nov_2025": [r"9\pi", r"\frac{1}{4}"],
+    "hmmt_feb_2026": ["-1", "10"],
+    "brumo_2025": ["9", "5"],
+    "gsm8k": ["1200", "2"],
+    "gpqa_diamond": None,
+    "mmlu_pro": ["C", "C"],
+}
+
+
+def load(name, **settings):
+    return load_benchmark(f"{name}={FIXTURES / name}.jsonl", **settings)
+
+
+def test_every_name_has_a_fixture_and_a_template():
+    assert BENCHMARKS.keys() == LABELS.keys() == {path.stem for path in FIXTURES.iterdir()}
+    assert {spec.template for spec in BENCHMARKS.values()} <= TEMPLATES.keys()
+
+
+def test_the_two_amcs_are_two_benchmarks():
+    assert (BENCHMARKS["amc23"].size, BENCHMARKS["amc12_val83"].size) == (40, 83)
+    assert BENCHMARKS["amc23"].hub_id != BENCHMARKS["amc12_val83"].hub_id
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_local_copy_is_read_with_the_benchmark_s_own_columns(name):
+    spec = BENCHMARKS[name]
+    found = load(name, template=default_template(name))
+    assert (found.prompt_column, found.label_column) == (spec.prompt_column, spec.label_column)
+    assert (found.name, found.expected_size) == (name, spec.size)
+    assert (found.revision, found.fingerprint) == (None, None)  # a file has none; none is made up
+    if LABELS[name]:
+        assert [problem.label for problem in found.problems[:2]] == LABELS[name]
+    for problem in found.problems:
+        assert problem.prompt[-1]["role"] == "user"
+        assert problem.question in problem.prompt[-1]["content"]
+        assert (problem.choices is not None) == (spec.kind == "choice")
+
+
+def test_ids_are_the_benchmark_s_own():
+    assert load("math500").problems[0].id == "test/prealgebra/own1.json"
+    assert [p.id for p in load("aime25").problems] == ["1", "2"]
+    assert [p.id for p in load("gsm8k").problems] == ["0", "1"]
+
+
+def test_options_are_shuffled_by_a_seed_for_each_problem():
+    problems = load("gpqa_diamond").problems
+    assert problems == load("gpqa_diamond").problems
+    letters = [problem.label for problem in problems]
+    assert len(set(letters)) > 1  # the right option moves
+    assert [p.label for p in load("gpqa_diamond", option_seed=1).problems] != letters
+    first = problems[0]
+    assert (first.id, first.choices) == ("rec0", "ABCD")
+    assert f"\n{first.label}) Neutron" in first.prompt
+    lines = re.findall(r"^([A-D])\) (.*)$", first.prompt, re.MULTILINE)
+    assert [letter for letter, _ in lines] == list("ABCD")
+    assert {text for _, text in lines} == {"Neutron", "Proton", "Electron", "Positron"}
+
+
+def test_the_order_of_one_problem_does_not_depend_on_the_others(tmp_path):
+    lines = (FIXTURES / "gpqa_diamond.jsonl").read_text().splitlines()
+    path = tmp_path / "turned.jsonl"
+    path.write_text("\n".join(lines[::-1]))
+    turned = load_benchmark(f"gpqa_diamond={path}").problems
+    assert turned[::-1] == load("gpqa_diamond").problems
+
+
+def test_options_that_have_an_order_keep_it():
+    many, few = load("mmlu_pro").problems
+    assert many.prompt.startswith("What is 6*7?\n\nA) 40\nB) 41\n")
+    assert (many.choices, few.choices) == ("ABCDEFGHIJ", "ABC")
+
+
+def test_a_template_for_letters_names_those_there_are():
+    [_, few] = load("mmlu_pro", template="choice-letter").problems
+    assert "LETTER is one of ABC. " in few.prompt[0]["content"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["aime24"], ["aime24"]),
+        (["aime24,math500", "gsm8k"], ["aime24", "math500", "gsm8k"]),
+        (["aime24=a.json, own/set"], ["aime24=a.json", "own/set"]),
+    ],
+)
+def test_several_benchmarks_are_named_with_commas_or_one_by_one(texts, expected):
+    assert split_benchmarks(texts) == expected
+
+
+def test_a_file_may_have_a_comma_or_a_benchmark_s_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a,b.json", "gsm8k", "x=y.json"):
+        Path(name).write_text("[]")
+    assert split_benchmarks(["a,b.json"]) == ["a,b.json"]
+    assert split_name("gsm8k") == (None, "gsm8k")
+    assert split_name("x=y.json") == (None, "x=y.json")
+    assert split_benchmarks(["aime24=a,b.json"]) == ["aime24=a,b.json"]
+
+
+@pytest.mark.parametrize("texts", [["a/x.json", "b/x.json"], ["aime24", "aime24=a.json"], [","]])
+def test_two_benchmarks_of_one_name_are_refused(texts):
+    with pytest.raises(InputError, match="expected benchmarks with different names"):
+        split_benchmarks(texts)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("own.v2.jsonl", "own"), ("data/own", "own"), ("o/n.parquet", "n"), ("math500=b", "math500")],
+)
+def test_what_a_benchmark_s_folder_is_called(text, name):
+    assert short_name(text) == name

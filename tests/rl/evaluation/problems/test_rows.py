@@ -1,0 +1,50 @@
+import pytest
+
+from rl.errors import InputError
+from rl.evaluation.problems.rows import find_layout, read_rows
+
+
+def read(table, **settings):
+    names = ("prompt_column", "label_column", "options_column", "kind")
+    layout = find_layout(table, None, **{name: settings.get(name) for name in names})
+    return read_rows(table, layout)
+
+
+def test_an_own_multiple_choice_needs_only_its_options_column():
+    table = {"question": ["Which?", "What?"], "answer": ["b", "B"], "options": [["a", "b"]] * 2}
+    found = read(table, options_column="options")
+    # A label may be the option's text or its letter.
+    assert [(row.label, row.letters) for row in found] == [("B", "AB")] * 2
+    assert found[0].question == "Which?\n\nA) a\nB) b"
+
+
+def test_the_answer_after_hashes():
+    table = {"question": ["q"], "answer": ["see #### 3 #### -1,234.5 "]}
+    assert read(table, kind="hashes")[0].label == "-1234.5"
+
+
+@pytest.mark.parametrize(
+    ("table", "settings", "message"),
+    [
+        ({"q": ["x"], "answer": ["1"]}, {"prompt_column": "p"}, "prompt_column: got 'p'"),
+        ({"prompt": ["x"], "answer": ["1"]}, {"kind": "hashes"}, r"expected an answer after ####"),
+        ({"prompt": ["x"], "answer": ["#### "]}, {"kind": "hashes"}, "expected an answer after"),
+        ({"prompt": ["x"], "answer": ["A"]}, {"kind": "choice"}, "--options_column: got none"),
+        ({"prompt": ["x"], "answer": ["A"]}, {"options_column": "o"}, "--options_column: got 'o'"),
+        (
+            {"prompt": ["x"], "answer": ["C"], "o": [["1", "2"]]},
+            {"options_column": "o"},
+            "got 'C', expected a letter up to B or one of the options",
+        ),
+        (
+            {"prompt": ["x"], "answer": ["A"], "o": [["1"]]},
+            {"options_column": "o"},
+            "expected a list of 2 to 26 texts",
+        ),
+        ({"prompt": ["x"], "answer": ["1"]}, {"kind": "essay"}, "--answer_kind: got 'essay'"),
+        ({"prompt": ["x"], "answer": [["1", "2"]]}, {}, "expected text or a number"),
+    ],
+)
+def test_rows_that_cannot_be_read_are_refused(table, settings, message):
+    with pytest.raises(InputError, match=message):
+        read(table, **settings)

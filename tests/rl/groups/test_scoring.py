@@ -1,0 +1,189 @@
+"""From completions to rewards; sums by hand, and rewards that break their contract."""
+
+import math
+from typing import Any
+
+import pytest
+
+from rewards.majority_vote import MajorityVote
+from rewards.token_entropy import TokenEntropy
+from rl.groups.scoring import answer_groups, score_group, weighted_sums
+from rl.types import Group, Rollout, TokenStatistics
+
+
+def make_unanswered(*completions, **fields):
+    rollouts = tuple(Rollout(completion=text, **fields) for text in completions)
+    return Group(prompt_id="p", prompt="1+1=", visit="3-7", rollouts=rollouts)
+
+
+def constant(*scores):
+    return lambda group: list(scores)
+
+
+def test_what_no_reward_scored_is_unscorable():
+    assert weighted_sums({"a": [], "b": []}, {"a": 1.0, "b": 1.0}) == []
+    nothing = {"a": [None, None], "b": [None, None]}
+    assert weighted_sums(nothing, {"a": 1.0, "b": 1.0}) == [None, None]
+    # One reward alone: a missing score is never made up.
+    assert weighted_sums({"a": [1.0, None, 0.0]}, {"a": 2.0}) == [2.0, None, 0.0]
+
+
+def test_a_reward_that_scores_nobody_counts_nowhere():
+    scores = {"a": [0.0, 1.0, None], "b": [None, None, None]}
+    assert weighted_sums(scores, {"a": 1.0, "b": -3.0}) == [0.0, 1.0, None]
+
+
+def test_weighted_sums_by_hand():
+    # 0.5 * 1 - 2 * 0.25 + 1 * 3 = 3
+    scores, weights = {"a": [1.0], "b": [0.25], "c": [3.0]}, {"a": 0.5, "b": -2.0, "c": 1.0}
+    assert weighted_sums(scores, weights) == [3.0]
+
+
+def test_no_rollout_gains_by_lacking_a_part():
+    # Right, wrong and surer, wrong and less sure, no answer: the entropies are -0.25, -0.5, -2, and
+    # the missing one counts as the least, -2. As 0 it would rank no answer above both wrong ones.
+    vote = [1.0, 0.0, 0.0, 0.0]
+    weights = {"vote": 1.0, "other": 1.0}
+    sums = weighted_sums({"vote": vote, "other": [-0.25, -0.5, -2.0, None]}, weights)
+    assert sums == [0.75, -0.5, -2.0, -2.0]
+    # With a weight of -1 the parts are 0.25, 0.5 and 2, of which 0.25 is the least.
+    weights = {"vote": 1.0, "other": -1.0}
+    sums = weighted_sums({"vote": vote, "other": [-0.25, -0.5, -2.0, None]}, weights)
+    assert sums == [1.25, 0.5, 2.0, 0.25]
+
+
+def test_silence_does_not_rank_above_wrong_answers():
+    rollouts = tuple(
+        Rollout(
+            completion="",
+            answer=answer,
+            cluster=cluster,
+            num_tokens=1,
+            token_statistics=TokenStatistics(
+                logps=(-1.0,),
+                entropies=(entropy,),
+                self_certainties=(1.0,),
+                in_answer=(answer is not None,),
+            ),
+        )
+        for answer, cluster, entropy in [
+            ("2", 0, 0.5),
+            ("2", 0, 1.0),
+            ("3", 1, 2.0),
+            (None, None, 0.0),
+        ]
+    )
+    group = Group(prompt_id="p", prompt="1+1=", rollouts=rollouts)
+    rewards = {"majority_vote": MajorityVote(), "token_entropy": TokenEntropy(span="answer")}
+    scored = score_group(group, 0, rewards, {"majority_vote": 1.0, "token_entropy": 0.1})
+    assert scored.rewards["token_entropy"][3] is None
+    # 1 - 0.05, 1 - 0.1, 0 - 0.2, and no answer as the least sure one.
+    assert scored.reward == pytest.approx([0.95, 0.9, -0.2, -0.2])
+
+
+def test_no_groups_and_empty_groups():
+    assert answer_groups([], ["boxed"]) == []
+    [empty] = answer_groups([make_unanswered()], ["boxed"])
+    assert empty.rollouts == ()
+    scored = score_group(empty, 0, {"a": constant()}, {"a": 1.0})
+    assert (scored.rewards, scored.reward) == ({"a": []}, [])
+
+
+def test_answers_and_their_classes():
+    completions = (r"\boxed{0.5}", "no idea", r"so \boxed{7}", r"\boxed{\frac12}")
+    [group] = answer_groups([make_unanswered(*completions)], ["boxed"])
+    assert [r.answer for r in group.rollouts] == ["0.5", None, "7", r"\frac12"]
+    assert [r.cluster for r in group.rollouts] == [0, None, 1, 0]
+
+
+def test_groups_do_not_mix_and_keep_all_else():
+    first = make_unanswered(r"\boxed{7}", num_tokens=9, truncated=True, trained=False)
+    second = make_unanswered(r"\boxed{8}", "8", num_tokens=4)
+    answered = answer_groups([first, second], ["boxed", "last_number"])
+    # 8 is class 0 of its own group although 7 was seen first.
+    assert [r.cluster for g in answered for r in g.rollouts] == [0, 0, 0]
+    assert answered[0].rollouts == (
+        Rollout(
+            completion=r"\boxed{7}",
+            answer="7",
+            cluster=0,
+            num_tokens=9,
+            truncated=True,
+            trained=False,
+        ),
+    )
+    assert {(g.prompt_id, g.prompt, g.visit) for g in answered} == {("p", "1+1=", "3-7")}
+
+
+def test_methods_and_choices_are_obeyed():
+    box_only, any_number = (
+        answer_groups([make_unanswered("so 8")], methods)[0].rollouts[0].answer
+        for methods in (["boxed"], ["boxed", "last_number"])
+    )
+    assert (box_only, any_number) == (None, "8")
+    [group] = answer_groups([make_unanswered("a man said: the answer is C")], ["boxed"], "ABCD")
+    [rollout] = answer_groups(
+        [make_unanswered("a man said: the answer is C")], ["boxed", "final_answer_phrase"], "ABCD"
+    )[0].rollouts
+    assert (group.rollouts[0].answer, rollout.answer) == (None, "C")
+
+
+def test_several_rewards_by_hand():
+    group = make_unanswered("x", "y", "z")
+    rewards = {"a": constant(1.0, None, None), "b": constant(0.5, 2.0, None)}
+    scored = score_group(group, 4, rewards, {"a": 1.0, "b": 2.0})
+    # 1 + 2 * 0.5 = 2; a's least is 1, so 1 + 2 * 2 = 5; nothing scored the third.
+    assert scored.reward == [2.0, 5.0, None]
+    assert scored.rewards == {"a": [1.0, None, None], "b": [0.5, 2.0, None]}
+    assert (scored.row, scored.group) == (4, group)
+    assert scored.reward_seconds.keys() == {"a", "b"}
+    assert all(seconds >= 0 for seconds in scored.reward_seconds.values())
+
+
+def test_a_reward_sees_the_whole_group_once():
+    seen = []
+
+    def reward(group) -> list[float | None]:
+        seen.append(group)
+        return [None] * len(group.rollouts)
+
+    group = make_unanswered("x", "y")
+    score_group(group, 0, {"a": reward}, {"a": 1.0})
+    assert len(seen) == 1
+    assert seen[0] is group
+
+
+def test_numbers_of_any_kind_become_floats():
+    scored = score_group(make_unanswered("x", "y"), 0, {"a": constant(True, 2)}, {"a": 1.0})
+    assert [type(score) for score in scored.rewards["a"]] == [float, float]
+    assert scored.reward == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("weight", [-0.5, math.nan, math.inf, None])
+def test_a_groups_weight_must_be_a_finite_factor(weight):
+    reward: Any = constant(1.0, 0.0)
+    reward.group_weight = lambda group: 0.5
+    group = make_unanswered("x", "y")
+    both = {"a": reward, "b": reward}
+    assert score_group(group, 0, both, {"a": 1.0, "b": 1.0}).weight == 0.25
+    reward.group_weight = lambda group: weight
+    with pytest.raises(ValueError, match=rf"group weight of reward 'a': got {weight}"):
+        score_group(group, 0, {"a": reward}, {"a": 1.0})
+
+
+@pytest.mark.parametrize("scores", [[], [1.0], [1.0, 0.0, 0.0]])
+def test_a_reward_must_score_every_rollout(scores):
+    with pytest.raises(ValueError, match=rf"reward 'a': got {len(scores)} values, .*\(2\)"):
+        score_group(make_unanswered("x", "y"), 0, {"a": constant(*scores)}, {"a": 1.0})
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_a_reward_must_be_finite_or_none(score):
+    with pytest.raises(ValueError, match=rf"reward 'a': got {score}, expected a finite number"):
+        score_group(make_unanswered("x", "y"), 0, {"a": constant(0.0, score)}, {"a": 1.0})
+
+
+@pytest.mark.parametrize("returned", [None, "ab", [1.0, "0.5"], 1.0])
+def test_a_reward_that_breaks_its_contract_is_named(make_group, returned):
+    with pytest.raises(ValueError, match="reward 'mine': got"):
+        score_group(make_group(["1", "2"]), 0, {"mine": lambda group: returned}, {"mine": 1.0})

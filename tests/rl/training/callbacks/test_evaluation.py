@@ -1,0 +1,133 @@
+"""Evaluations on a schedule in a real run, and the policy that is kept."""
+
+import json
+
+import pytest
+
+from rewards import get_reward
+from rl.answers import use_comparer
+from rl.errors import InputError
+from rl.training.callbacks.evaluation import eval_logs
+from rl.training.config import LabelFreeConfig
+from rl.training.prepare import prepare_run
+from rl.training.run import train
+
+
+@pytest.fixture
+def run_training(tmp_path, tiny_model_folder):
+    def run(**settings):
+        train_file, heldout = tmp_path / "train.jsonl", tmp_path / "heldout.jsonl"
+        train_file.write_text("".join(json.dumps({"prompt": f"{a}+1="}) + "\n" for a in range(4)))
+        heldout.write_text(json.dumps({"prompt": "7+1=", "label": "8"}) + "\n")
+        settings = {
+            "output_dir": str(tmp_path / "run"),
+            "eval_benchmarks": [str(heldout)],
+            "answer_methods": ["last_number"],
+            **settings,
+        }
+        config = LabelFreeConfig(
+            model=tiny_model_folder,
+            dataset=str(train_file),
+            eval_num_samples=4,
+            num_prompts=2,
+            num_generations=4,
+            per_device_train_batch_size=8,
+            max_completion_length=3,
+            gradient_checkpointing=False,
+            disable_tqdm=True,
+            **{"max_steps": 3, **settings},
+        )
+        run = prepare_run(config, {"majority_vote": (get_reward("majority_vote"), 1.0)})
+        return train(run), tmp_path / "run"
+
+    return run
+
+
+def test_the_policy_is_evaluated_on_a_schedule_and_the_best_is_kept(run_training):
+    from transformers import AutoModelForCausalLM
+
+    summary, folder = run_training(eval_every=1, keep_best="majority_ratio", save_steps=1)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    evaluations = [line for line in lines if "eval/pass@1" in line]
+    assert [line["step"] for line in evaluations] == [0, 1, 2, 3]
+    assert evaluations[0]["eval/majority_ratio"] == summary["before"]["majority_ratio"]
+    assert evaluations[-1]["eval/pass@1"] == summary["after"]["pass@1"]
+    tokens = [line["eval/sampled_tokens"] for line in evaluations]
+    assert tokens[0] == 0
+    assert tokens == sorted(set(tokens))
+    # TRL's own numbers of each step are untouched.
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3]
+    ratios = [line["eval/majority_ratio"] for line in evaluations]
+    best = json.loads((folder / "best.json").read_text())
+    assert best == {
+        "step": ratios.index(max(ratios)),
+        "metric": "majority_ratio",
+        "value": max(ratios),
+        "label_free": True,
+    }
+    assert summary["best"] == best
+    assert "now" not in summary
+    AutoModelForCausalLM.from_pretrained(folder / "best")
+
+    # Prompts without labels choose alike, and nothing that needs a label is said of them.
+    unlabelled, _ = run_training(
+        eval_every=1,
+        keep_best="majority_ratio",
+        eval_benchmarks=[],
+        eval_prompts=[str(folder.parent / "heldout.jsonl")],
+        output_dir=str(folder.parent / "unlabelled"),
+    )
+    assert unlabelled["best"] == best
+    assert "pass@1" not in unlabelled["after"]
+    assert unlabelled["after"]["majority_ratio"] == summary["after"]["majority_ratio"]
+
+    # A resumed run goes on from the best found up to its checkpoint.
+    resumed, _ = run_training(
+        eval_every=1, keep_best="majority_ratio", save_steps=1, resume_from_checkpoint="true"
+    )
+    assert resumed["before"] == summary["before"]
+    assert resumed["best"] == best
+
+
+def test_the_task_of_a_run_is_that_of_its_evaluation(run_training, tmp_path):
+    # Every completion is an answer and all are the same, the label too.
+    (tmp_path / "task.py").write_text(
+        "def whole(text):\n    return 'it is ' + text\ndef same(left, right):\n    return True\n"
+    )
+    task = str(tmp_path / "task.py")
+    summary, folder = run_training(
+        answer_methods=[f"{task}:whole"], answer_comparer=f"{task}:same", max_steps=1
+    )
+    use_comparer(None)
+    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    [step] = [line for line in metrics if "vote/unanimous_frac" in line]
+    assert (step["vote/unanimous_frac"], step["vote/abstained_frac"]) == (1.0, 0.0)
+    assert summary["after"]["pass@1"] == summary["after"]["majority_ratio"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"eval_every": -1}, "eval_every: got -1"),
+        ({"keep_best": "pass@3"}, "keep_best"),
+        ({"keep_best": "mean_length"}, "keep_best"),
+        ({"eval_every": 5, "eval_benchmarks": []}, "got none beside eval_every"),
+        (
+            {"keep_best": "pass@1", "eval_benchmarks": [], "eval_prompts": ["a.jsonl"]},
+            "keep_best: got 'pass@1' without eval_benchmarks",
+        ),
+        ({"eval_prompts": ["a.jsonl"]}, "expected each file once"),
+    ],
+)
+def test_settings_that_do_not_go_together(tmp_path, settings, message):
+    with pytest.raises(InputError, match=message):
+        LabelFreeConfig(
+            output_dir=str(tmp_path),
+            **{"eval_benchmarks": ["a.jsonl"], "eval_num_samples": 4, **settings},
+        )
+
+
+def test_several_benchmarks_are_told_apart():
+    assert eval_logs({"x/a.jsonl": {"pass@1": 0.5}}) == {"eval/pass@1": 0.5}
+    several = eval_logs({"x/a.jsonl": {"pass@1": 0.5}, "b": {"pass@1": 1.0}})
+    assert several == {"eval/a/pass@1": 0.5, "eval/b/pass@1": 1.0}

@@ -1,0 +1,239 @@
+"""All that is checked and loaded before the model, with a real model folder and real files."""
+
+import json
+
+import pytest
+
+from rl.errors import InputError
+from rl.training.prepare import load_tokenizer, prepare_run
+from rl.training.recipe import make_config
+
+ROWS = [{"prompt": f"{i}+1=", "label": str(i + 1)} for i in range(5)]
+CONTEXT = 128  # max_position_embeddings of the tiny model
+REWARDS = {"a": (len, 1.0), "b": (max, 0.5)}
+
+
+def write_rows(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.fixture
+def settings(tmp_path, tiny_model_folder):
+    return {
+        "model": tiny_model_folder,
+        "dataset": write_rows(tmp_path / "train.jsonl", ROWS),
+        "output_dir": str(tmp_path / "run"),
+        "max_completion_length": 16,
+        "num_generations": 4,
+        "num_prompts": 2,
+    }
+
+
+def prepare(settings, rewards=None, **changes):
+    dry_run = changes.pop("dry_run", False)
+    return prepare_run(make_config({**settings, **changes}), rewards or REWARDS, dry_run=dry_run)
+
+
+class SeesLabels:
+    sees_labels = True
+
+    def set_labels(self, labels):
+        self.labels = labels
+
+
+@pytest.mark.parametrize("name", ["model", "dataset"])
+def test_model_and_dataset_are_needed(settings, name):
+    del settings[name]
+    with pytest.raises(InputError, match=f"{name}: got none, expected a value"):
+        prepare(settings)
+
+
+def test_what_a_run_holds(settings):
+    run = prepare(settings)
+    assert run.rewards == {"a": len, "b": max}
+    assert run.reward_weights == {"a": 1.0, "b": 0.5}
+    assert run.prompts["prompt"][:2] == ["0+1=", "1+1="]
+    assert run.prompts["rendered_prompt"][:] == run.prompts["prompt"][:]
+    assert run.tokenizer.padding_side == "left"
+    assert run.checkpoint is None
+    assert run.benchmarks == {}
+    assert run.run_files.output_dir.is_dir()
+
+
+def test_labels_are_split_off(settings):
+    assert prepare(settings).labels is None
+    run = prepare(settings, label_column="label", dry_run=True)
+    assert run.labels == {row: str(row + 1) for row in range(5)}
+    assert set(run.prompts.column_names) == {"prompt", "row", "prompt_id", "rendered_prompt"}
+
+
+# A supervised control says so, and gets what it asked for.
+
+
+def test_a_reward_that_sees_labels_is_refused(settings):
+    rewards = {"a": (len, 1.0), "cheat": (SeesLabels(), 1.0)}
+    with pytest.raises(InputError, match="rewards: got 'cheat', which sees labels"):
+        prepare(settings, rewards, label_column="label")
+    assert not hasattr(rewards["cheat"][0], "labels")
+
+
+def test_a_supervised_run_needs_labels_and_a_reward_that_sees_them(settings):
+    with pytest.raises(InputError, match="label_column: got none"):
+        prepare(settings, {"cheat": (SeesLabels(), 1.0)}, supervised=True)
+    with pytest.raises(InputError, match="rewards: got none for labels"):
+        prepare(settings, supervised=True, label_column="label")
+
+
+def test_a_supervised_control_gets_the_labels_by_prompt(settings):
+    rewards = {"a": (len, 1.0), "control": (SeesLabels(), 1.0)}
+    run = prepare(settings, rewards, supervised=True, label_column="label")
+    expected = dict(zip(run.prompts["prompt_id"], [row["label"] for row in ROWS], strict=True))
+    assert run.rewards["control"].labels == expected
+
+
+def test_one_prompt_with_two_labels_supervises_nothing(settings, tmp_path):
+    rows = [*ROWS, {"prompt": "0+1=", "label": "2"}]
+    settings["dataset"] = write_rows(tmp_path / "two.jsonl", rows)
+    with pytest.raises(InputError, match="label in row 5: got '2', expected '1' as in an earlier"):
+        prepare(settings, {"c": (SeesLabels(), 1.0)}, supervised=True, label_column="label")
+
+
+def test_the_same_prompt_has_the_same_id(settings, tmp_path):
+    rows = [{"prompt": "1+1="}, {"prompt": "2+1="}, {"prompt": "1+1="}]
+    ids = prepare(settings, dataset=write_rows(tmp_path / "twice.jsonl", rows)).prompts["prompt_id"]
+    assert ids[0] == ids[2] != ids[1]
+
+
+def test_a_dry_run_touches_nothing(settings, tmp_path):
+    prepare(settings, dry_run=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_run_is_not_written_over(settings, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.jsonl").write_text("")
+    with pytest.raises(InputError, match=r"output_dir: got .*, which holds another run"):
+        prepare(settings)
+    with pytest.raises(InputError, match="resume_from_checkpoint: got no checkpoint-N folder"):
+        prepare(settings, resume_from_checkpoint="true")
+
+
+def test_too_few_prompts(settings):
+    with pytest.raises(InputError, match="num_prompts: got 6, expected at most the 5 prompts"):
+        prepare(settings, num_prompts=6)
+
+
+# Prompts that are too long: one character is one token here.
+
+
+@pytest.fixture
+def long(tmp_path):
+    """Rows 1 and 3 are too long for the tiny model's context of 128 and a completion of 16."""
+    prompts = ["1+1=", "1" * 113, "2+1=", "2" * 114, "1" * 112]
+    rows = [{"prompt": prompt, "label": str(row)} for row, prompt in enumerate(prompts)]
+    return write_rows(tmp_path / "long.jsonl", rows)
+
+
+def test_overlong_prompts_are_dropped_with_a_count(settings, long, caplog):
+    run = prepare(settings, dataset=long, label_column="label", dry_run=True)
+    assert run.prompts["row"][:] == [0, 2, 4]
+    # Labels are found by the position in the source, as before.
+    assert [run.labels[row] for row in run.prompts["row"]] == ["0", "2", "4"]
+    facts = run.prompt_facts
+    assert (facts.num_in_source, facts.dropped_rows, facts.num_trained) == (5, [1, 3], 3)
+    assert (facts.limit, facts.longest) == (112, 112)
+    assert "2 of 5 prompts (40.00%) dropped, being longer than 112 tokens" in caplog.text
+    assert prepare(settings, dry_run=True).prompt_facts.dropped_rows == []
+
+
+def test_a_limit_of_ones_own(settings, long):
+    run = prepare(settings, dataset=long, max_prompt_length=4, dry_run=True)
+    assert run.prompts["row"][:] == [0, 2]
+    with pytest.raises(InputError, match="max_prompt_length: got 113, expected at most 112"):
+        prepare(settings, dataset=long, max_prompt_length=113)
+    with pytest.raises(InputError, match="max_completion_length: got 128, expected less than the"):
+        prepare(settings, dataset=long, max_completion_length=128)
+
+
+def test_overlong_prompts_are_refused_where_asked(settings, long):
+    with pytest.raises(InputError, match="row 3: got 114 tokens, expected at most 112, as in 2 of"):
+        prepare(settings, dataset=long, overlong_prompts="refuse")
+
+
+def test_what_is_left_must_make_a_batch(settings, long):
+    with pytest.raises(
+        InputError, match=r"at most the 3 prompts in .* \(2 of 5 prompts .* dropped"
+    ):
+        prepare(settings, dataset=long, num_prompts=4)
+    with pytest.raises(InputError, match="prompts: got 5 of 4 tokens or more, expected some of at"):
+        prepare(settings, dataset=long, max_prompt_length=3)
+
+
+def test_a_resumed_run_sees_the_same_prompts(settings, long, tmp_path):
+    run = prepare(settings, dataset=long)
+    run.run_files.write_config(run.config, run.prompt_facts)
+    checkpoint = tmp_path / "run" / "checkpoint-1"
+    checkpoint.mkdir()
+    (checkpoint / "trainer_state.json").write_text("{}")
+    (checkpoint / "pytorch_model.bin").touch()
+    resumed = prepare(settings, dataset=long, resume_from_checkpoint="true")
+    assert resumed.prompt_facts == run.prompt_facts
+    with pytest.raises(InputError, match="dataset: got 2 prompts, expected the 3 that the run in"):
+        prepare(settings, dataset=long, resume_from_checkpoint="true", max_prompt_length=4)
+
+
+def test_an_evaluation_drops_nothing(settings, tmp_path):
+    problems = [{"prompt": "1+1=", "answer": "2"}, {"prompt": "1" * 113, "answer": "3"}]
+    path = write_rows(tmp_path / "heldout.jsonl", problems)
+    for setting in ("eval_benchmarks", "eval_prompts"):
+        with pytest.raises(InputError, match=r"heldout.jsonl, problem '1': got 113 tokens, exp"):
+            prepare(settings, **{setting: [path]})
+
+
+def test_benchmarks_are_loaded_under_their_names(settings, tmp_path):
+    problems = [{"prompt": "1+1=", "answer": "2"}, {"prompt": "1+2=", "answer": "3"}]
+    path = write_rows(tmp_path / "heldout.jsonl", problems)
+    run = prepare(settings, eval_benchmarks=[path], dry_run=True)
+    assert run.benchmarks.keys() == {path}
+    assert len(run.benchmarks[path].problems) == 2
+
+
+def test_bad_files_are_one_line(settings, tmp_path):
+    cases = {
+        "model": (
+            str(tmp_path / "no" / "such" / "model"),
+            "model: got .*, expected a model folder",
+        ),
+        "dataset": (str(tmp_path / "none.jsonl"), "none.jsonl"),
+        "prompt_column": ("promt", "Did you mean 'prompt'"),
+        "label_column": ("gold", "label_column: got 'gold', expected one of label, prompt"),
+        "eval_benchmarks": ([str(tmp_path / "none.json")], "none.json"),
+    }
+    for name, (value, message) in cases.items():
+        with pytest.raises(InputError, match=message) as raised:
+            prepare(settings, **{name: value}, dry_run=True)
+        assert "\n" not in str(raised.value)
+
+
+def test_a_folder_without_a_model(settings, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"model: got .*empty, expected a model folder"):
+        prepare(settings, model=str(tmp_path / "empty"))
+
+
+def test_chat_prompts_need_a_chat_template(settings):
+    with pytest.raises(InputError, match="chat template: got none in the model's tokenizer"):
+        prepare(settings, system_prompt="Be brief.")
+
+
+def test_a_tokenizer_without_padding_pads_with_its_end_token(
+    settings, tmp_path, tiny_tokenizer, tiny_model_folder
+):
+    folder = tmp_path / "no_padding"
+    type(tiny_tokenizer)(
+        tokenizer_object=tiny_tokenizer.backend_tokenizer, eos_token="<eos>"
+    ).save_pretrained(folder)
+    padded = load_tokenizer(make_config({**settings, "model": tiny_model_folder}))
+    assert padded.pad_token == "<pad>"
+    assert load_tokenizer(make_config({**settings, "model": str(folder)})).pad_token == "<eos>"

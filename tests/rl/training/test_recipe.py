@@ -1,0 +1,146 @@
+"""Recipes and settings: what is read, and the one line for each setting that cannot be."""
+
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import pytest
+
+from rl.errors import InputError
+from rl.training.config import LabelFreeConfig
+from rl.training.recipe import check_setting, load_recipe, make_config, parse_overrides
+
+# Reading a file.
+
+
+def write_recipe(tmp_path, text):
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_a_recipe_is_read(tmp_path):
+    path = write_recipe(tmp_path, "# a comment\nmodel: m\nrewards: {random: {weight: 0.5}}\n")
+    assert load_recipe(path) == {"model": "m", "rewards": {"random": {"weight": 0.5}}}
+    assert load_recipe(str(path)) == load_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "got None, expected `key: value` lines"),
+        ("- a\n- b\n", r"got \['a', 'b'\], expected `key: value` lines"),
+        ("model: [1, 2\n", "got invalid YAML"),
+        ("model: !!python/object/apply:os.getcwd []\n", "got invalid YAML"),
+        (b"model: \xff\n", "got invalid YAML"),
+    ],
+)
+def test_a_file_that_is_no_recipe(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        load_recipe(write_recipe(tmp_path, text))
+
+
+def test_no_file(tmp_path):
+    for path in (tmp_path / "none.yaml", tmp_path):
+        with pytest.raises(InputError, match=r"recipe: got .*, expected a YAML file"):
+            load_recipe(path)
+
+
+# The command line.
+
+
+def test_a_setting_is_taken_back_with_null():
+    # Without its selector a recipe of SPINE is its baseline.
+    folder = Path(__file__).parents[3] / "recipes/spine"
+    spine = load_recipe(folder / "spine_qwen2.5_math_1.5b_math500.yaml")
+    baseline = load_recipe(folder / "baselines/ttrl_8_votes_qwen2.5_math_1.5b_math500.yaml")
+    changed = spine | parse_overrides(["--token_selector", "null"])
+    assert changed == baseline | {"token_selector": None}
+    assert check_setting("token_selector", None) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        ([], {}),
+        (["--use_vllm"], {"use_vllm": True}),
+        (["--use_vllm", "--beta", "0.5"], {"use_vllm": True, "beta": 0.5}),
+        (["--num-votes=8"], {"num_votes": 8}),
+        (["--vllm_mode", "server"], {"vllm_mode": "server"}),
+        (["--top_k", "-1"], {"top_k": -1}),
+        (["--prompt_suffix=--x=1"], {"prompt_suffix": "--x=1"}),
+        (["--eval_benchmarks", "[a.json, b.json]"], {"eval_benchmarks": ["a.json", "b.json"]}),
+        (["--rewards", '{"random": {"seed": 3}}'], {"rewards": {"random": {"seed": 3}}}),
+        (["--beta", "0.5", "--beta", "0.0"], {"beta": 0.0}),
+    ],
+)
+def test_overrides(arguments, settings):
+    assert parse_overrides(arguments) == settings
+
+
+def test_bad_overrides():
+    with pytest.raises(InputError, match="argument: got 'beta', expected --field value"):
+        parse_overrides(["beta", "0.5"])
+    with pytest.raises(InputError, match=r"--rewards: got '\{random', expected a YAML value"):
+        parse_overrides(["--rewards", "{random"])
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("runs/a/checkpoint-3",) * 2])
+def test_resume_can_be_asked_for_on_the_command_line(text, value):
+    config = make_config(parse_overrides(["--resume_from_checkpoint", text]))
+    assert config.resume_from_checkpoint == value
+
+
+# Names and types.
+
+
+def test_every_default_is_of_its_type():
+    for field in fields(LabelFreeConfig):
+        make = field.default_factory
+        default = field.default if make is MISSING else make()
+        assert check_setting(field.name, default) == default
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("learning_rate", "1e-4", 1e-4),  # YAML 1.1 reads 1e-4 as text
+        ("learning_rate", 1, 1.0),
+        ("max_steps", "80", 80),
+        ("rewards", {"random": None}, {"random": None}),
+        ("label_column", None, None),
+        ("report_to", ["tensorboard"], ["tensorboard"]),
+    ],
+)
+def test_exact_conversions(name, value, read):
+    found = check_setting(name, value)
+    assert found == read
+    assert type(found) is type(read)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lerning_rate": 1e-4}, "got 'lerning_rate', .* Did you mean 'learning_rate'?"),
+        ({"zzzzqqq": 1}, r"got 'zzzzqqq', expected a field of .*\. Remove it"),
+        ({1: 2}, "recipe key: got 1, expected a field"),
+        ({"learning_rate": "fast"}, "learning_rate: got 'fast', expected a valid number"),
+        ({"num_generations": 8.5}, "num_generations: got 8.5, expected a valid integer"),
+        ({"use_vllm": "maybe"}, "use_vllm: got 'maybe', expected a valid boolean"),
+        ({"rewards": ["random"]}, r"rewards: got \['random'\], expected a valid dictionary"),
+        ({"rewards": {"random": 1}}, "rewards.random: got 1, expected a valid dictionary"),
+        ({"advantage": "best"}, "advantage: got 'best', expected one of centered, leave_one"),
+        ({"trained_subset": "last"}, "trained_subset: got 'last', expected 'first' or 'random'"),
+        ({"eval_benchmarks": "a.json"}, "eval_benchmarks: got 'a.json', expected a valid list"),
+    ],
+)
+def test_a_wrong_key_or_type(settings, message):
+    with pytest.raises(InputError, match=message):
+        make_config(settings)
+
+
+def test_only_true_and_false_are_truth_values(tmp_path):
+    # YAML 1.1 would read these words as False and True.
+    assert parse_overrides(["--save_strategy", "no"]) == {"save_strategy": "no"}
+    path = tmp_path / "r.yaml"
+    path.write_text("save_strategy: no\non: 1\nuse_vllm: false\n")
+    assert load_recipe(path) == {"save_strategy": "no", "on": 1, "use_vllm": False}

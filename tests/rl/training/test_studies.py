@@ -1,0 +1,132 @@
+"""Studies: which runs a file means, and what a table makes of their results."""
+
+import json
+
+import pytest
+import yaml
+
+from rl.errors import InputError
+from rl.training.studies import BASE, StudyRow, collect, load_study, markdown_table, read_curves
+
+STUDY = {
+    "recipe": "recipes/demo.yaml",
+    "settings": {"num_prompts": 2},
+    "seeds": [3, 4],
+    "variants": {"slow": {"learning_rate": 1e-5}, "fast": {"learning_rate": 1e-3}},
+    "methods": {"TTRL": None, "TTRL + clip-high": {"epsilon_high": 0.28, "num_prompts": 4}},
+}
+
+
+@pytest.fixture
+def write_study(tmp_path):
+    def write(**changes):
+        path = tmp_path / "study.yaml"
+        path.write_text(yaml.safe_dump({**STUDY, **changes}, sort_keys=False))
+        return path
+
+    return write
+
+
+def test_every_method_runs_under_every_variant_with_every_seed(write_study):
+    study = load_study(write_study())
+    assert [run.name for run in study.runs] == [
+        *("ttrl-slow-3", "ttrl-slow-4", "ttrl-fast-3", "ttrl-fast-4"),
+        *("ttrl_clip_high-slow-3", "ttrl_clip_high-slow-4"),
+        *("ttrl_clip_high-fast-3", "ttrl_clip_high-fast-4"),
+    ]
+    # The method has the last word, and the base model is evaluated once.
+    assert study.runs[-1].settings == {
+        "num_prompts": 4,
+        "learning_rate": 1e-3,
+        "epsilon_high": 0.28,
+        "seed": 4,
+        "eval_base": False,
+    }
+    assert [run.settings["eval_base"] for run in study.runs] == [True] + [False] * 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": []}, r"study seeds: got \[\], expected a filled list"),
+        ({"methods": ["TTRL"]}, "study methods: got .*, expected a filled dict"),
+        ({"recipe": None}, "study recipe: got None, expected a filled str"),
+        ({"method": {}}, "study key: got 'method', .*'methods'"),
+        ({"methods": {"a+b": None, "a b": None}}, "got two with the folder a_b-slow-3"),
+    ],
+)
+def test_a_wrong_study(write_study, changes, message):
+    with pytest.raises(InputError, match=message):
+        load_study(write_study(**changes))
+
+
+def write_run(folder, pass_at_1, entropies, before=None):
+    folder.mkdir()
+    results = {"data/easy/heldout.jsonl": {"pass@1": pass_at_1}}
+    summary = {"after": results} | ({"before": before} if before else {})
+    (folder / "summary.json").write_text(json.dumps(summary))
+    lines = [
+        {"step": 1 + i, "entropy": entropy, "cost/num_sampled_tokens": 10.0}
+        for i, entropy in enumerate(entropies)
+    ]
+    lines.append({"step": len(lines) + 1, "train_loss": 0.0})
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_nothing_has_finished(write_study, tmp_path):
+    assert collect(load_study(write_study()), tmp_path) == []
+
+
+def test_results_are_collected_by_method_and_variant(write_study, tmp_path):
+    before = {"data/easy/heldout.jsonl": {"pass@1": 0.25}}
+    write_run(tmp_path / "ttrl-slow-3", 0.5, [9.0] + [1.0] * 10, before)
+    write_run(tmp_path / "ttrl-slow-4", 0.75, [2.0])
+    write_run(tmp_path / "ttrl_clip_high-fast-3", 1.0, [3.0])
+    assert collect(load_study(write_study()), tmp_path) == [
+        StudyRow(method=BASE, variant="slow", num_seeds=1, values={"easy pass@1": [0.25]}),
+        StudyRow(
+            method="TTRL",
+            variant="slow",
+            num_seeds=2,
+            # Entropy over the last ten steps: the first of eleven does not count.
+            values={
+                "easy pass@1": [0.5, 0.75],
+                "entropy": [1.0, 2.0],
+                "sampled_tokens": [11 * 10 / 1e6, 10 / 1e6],
+            },
+        ),
+        StudyRow(method=BASE, variant="fast", num_seeds=1, values={"easy pass@1": [0.25]}),
+        StudyRow(
+            method="TTRL + clip-high",
+            variant="fast",
+            num_seeds=1,
+            values={"easy pass@1": [1.0], "entropy": [3.0], "sampled_tokens": [10 / 1e6]},
+        ),
+    ]
+
+
+def test_a_run_with_one_benchmark_does_not_name_it(write_study, tmp_path):
+    write_run(tmp_path / "ttrl-slow-3", 0.5, [1.0])
+    path = tmp_path / "ttrl-slow-3" / "summary.json"
+    path.write_text(json.dumps({"after": {"pass@1": 0.5}}))
+    [row] = collect(load_study(write_study()), tmp_path)
+    assert row.values == {"pass@1": [0.5], "entropy": [1.0], "sampled_tokens": [10 / 1e6]}
+
+
+def test_a_curve_is_over_sampled_tokens(tmp_path):
+    write_run(tmp_path / "run", 0.5, [1.0, None, 3.0])
+    assert read_curves(tmp_path / "run", ["entropy"]) == {"entropy": ([10.0, 30.0], [1.0, 3.0])}
+
+
+def test_a_table_by_hand():
+    rows = [
+        StudyRow(method=BASE, variant="v", num_seeds=1, values={"a": [0.5]}),
+        # Mean 0.5, sample deviation sqrt(2 * 0.25**2) = 0.354; mean 15, deviation 7.07.
+        StudyRow(method="m", variant="v", num_seeds=2, values={"a": [0.25, 0.75], "b": [10, 20]}),
+    ]
+    assert markdown_table(rows, {"A": "a", "B": "b"}).splitlines() == [
+        "| method | A | B |",
+        "|---|---|---|",
+        "| base model | 0.500 | - |",
+        "| m | 0.500 ± 0.354 | 15.0 ± 7.1 |",
+    ]
