@@ -28,11 +28,6 @@ def check_settings(config: "LabelFreeConfig") -> None:
 
 
 def _check_groups(config: "LabelFreeConfig") -> None:
-    if config.num_generations < 2:
-        raise InputError(
-            f"num_generations: got {config.num_generations}, expected at least 2. A group of one "
-            "has nothing to be compared with; raise num_generations."
-        )
     if config.vote_budget.min < config.num_generations:
         raise InputError(
             f"num_votes: got {config.vote_budget.min}, expected at least num_generations "
@@ -54,21 +49,6 @@ def _check_groups(config: "LabelFreeConfig") -> None:
 
 
 def _check_sampling(config: "LabelFreeConfig") -> None:
-    if config.max_completion_length < 1:
-        raise InputError(
-            f"max_completion_length: got {config.max_completion_length}, expected at least 1. "
-            "Set the most tokens a completion may have."
-        )
-    if config.max_prompt_length < 0:
-        raise InputError(
-            f"max_prompt_length: got {config.max_prompt_length}, expected at least 0. Raise it, or "
-            "leave it out."
-        )
-    if not config.temperature > 0:  # NaN is not above 0 either
-        raise InputError(
-            f"temperature: got {config.temperature}, expected above 0. Training needs samples "
-            "that differ; 1.0 samples from the policy itconfig."
-        )
     ignored = {
         "generation_kwargs": config.generation_kwargs,
         "cache_implementation": config.cache_implementation,
@@ -95,11 +75,6 @@ def _check_sampling(config: "LabelFreeConfig") -> None:
 
 
 def _check_micro_batches(config: "LabelFreeConfig") -> None:
-    if config.max_tokens_per_micro_batch < 0:
-        raise InputError(
-            f"max_tokens_per_micro_batch: got {config.max_tokens_per_micro_batch}, expected at "
-            "least 0. Raise it, or leave it out."
-        )
     needed = {
         "trim_micro_batches": (config.trim_micro_batches, True),
         "entropy_coef": (config.entropy_coef, 0.0),
@@ -118,11 +93,6 @@ def _check_micro_batches(config: "LabelFreeConfig") -> None:
 
 
 def _check_token_selection(config: "LabelFreeConfig") -> None:
-    if config.gradient_ratio_every < 0:
-        raise InputError(
-            f"gradient_ratio_every: got {config.gradient_ratio_every}, expected at least 0. Raise "
-            "it, or leave it out."
-        )
     if config.token_selector is None:
         return
     if len(config.token_selector) != 1:
@@ -152,11 +122,6 @@ def _check_evaluation(config: "LabelFreeConfig") -> None:
         raise InputError(
             f"eval_benchmarks, eval_prompts: got {evaluated}, expected each file once. Remove one."
         )
-    for name, least in (("eval_num_samples", 1), ("eval_every", 0)):
-        if getattr(config, name) < least:
-            raise InputError(
-                f"{name}: got {getattr(config, name)}, expected at least {least}. Raise it."
-            )
     if (config.eval_every or config.keep_best) and not evaluated:
         name = "eval_every" if config.eval_every else "keep_best"
         raise InputError(

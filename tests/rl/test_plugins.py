@@ -17,7 +17,7 @@ def test_a_file_is_run_once(tmp_path, monkeypatch):
 
 def test_of_a_module():
     assert load_plugin("math:sqrt", "task")(4) == 2
-    assert plugin_source("rl.plugins:load_plugin", "task").startswith(b'"""A user')
+    assert plugin_source("rl.plugins:load_plugin", "task").startswith(b'"""What a name')
 
 
 @pytest.mark.parametrize(

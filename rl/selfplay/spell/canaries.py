@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from rl.errors import InputError
+from pydantic import NonNegativeInt, PositiveInt
+
 from rl.selfplay.duplicates import near_duplicates
+from rl.settings import PositiveShare, checked
 
 METRICS = (
     "verifier_disagreement",
@@ -31,6 +33,7 @@ METRICS = (
 )
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class CanarySettings:
     """What is measured, and the thresholds of alarms.
@@ -49,24 +52,15 @@ class CanarySettings:
         min_reanswer_agreement: Alarm below it.
     """
 
-    num_questions: int = 32
-    num_reanswers: int = 1
-    history: int = 512
-    near_duplicate_threshold: float = 0.8
-    baseline_rounds: int = 5
+    num_questions: NonNegativeInt = 32
+    num_reanswers: PositiveInt = 1
+    history: NonNegativeInt = 512
+    near_duplicate_threshold: PositiveShare = 0.8
+    baseline_rounds: PositiveInt = 5
     max_verifier_disagreement: float = 0.2
     max_yes_rate_drift: float = 0.2
     max_near_duplicates: float = 0.5
     min_reanswer_agreement: float = 0.5
-
-    def __post_init__(self) -> None:
-        at_least = {"num_questions": 0, "num_reanswers": 1, "history": 0, "baseline_rounds": 1}
-        for name, least in at_least.items():
-            if getattr(self, name) < least:
-                raise InputError(
-                    f"selfplay canaries {name}: got {getattr(self, name)}, expected at least "
-                    f"{least}. Raise it."
-                )
 
 
 @dataclass(kw_only=True)
