@@ -45,7 +45,7 @@ def checked(dataclass: _Class) -> _Class:
     def check_and_init(self: Any, **settings: Any) -> None:
         init(self, **check_settings(dataclass.__name__, dataclass, settings))
 
-    dataclass.__init__ = check_and_init
+    dataclass.__init__ = check_and_init  # type: ignore[method-assign]
     return dataclass
 
 

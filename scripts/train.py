@@ -29,7 +29,7 @@ The fields are those of rl/training/config.py, listed here, and of trl.GRPOConfi
 def main() -> None:
     """Read the recipe, check everything that can be checked, then train."""
     arguments, overrides = parse_arguments()
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    log_warnings()
 
     import rewards
     from rl.training.recipe import load_recipe, parse_overrides
@@ -80,6 +80,11 @@ def describe_fields() -> str:
     return "\n".join(lines)
 
 
+def log_warnings() -> None:
+    """Show warnings on standard error."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+
 def print_preview(run: "Run") -> None:
     """Show what a game tells of what it is played on."""
     if run.preview:
@@ -91,15 +96,15 @@ def print_geometry(run: "Run") -> None:
     config = run.config
     source = f"a game of {config.selfplay['game']}" if config.selfplay else config.dataset
     facts = run.prompt_facts
-    last = (
-        {"most rows a round trains": run.game.max_trained, **run.preview}
-        if facts is None
-        else {
+    last: dict[str, Any] = {}
+    if run.game is not None:
+        last = {"most rows a round trains": run.game.max_trained, **run.preview}
+    if facts is not None:
+        last = {
             "prompts in the dataset": facts.num_in_source,
             "prompts dropped": f"{len(facts.dropped_rows)}, over {facts.limit} tokens",
             "tokens of the longest prompt": facts.longest,
         }
-    )
     print_table(f"{config.model} on {source}", {**config.geometry, **last})
 
 

@@ -1,4 +1,4 @@
-"""Settings of anything: right ones are converted, wrong ones are one line, own code is left alone."""
+"""Settings of anything: right ones are converted, wrong ones are one line."""
 
 import pickle
 from dataclasses import dataclass, field, replace
