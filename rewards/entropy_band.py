@@ -19,10 +19,10 @@ Fails when: the majority is wrong, which selection cannot see; and, in v1 and v2
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from rl.errors import InputError
@@ -127,7 +127,6 @@ class EntropyBand:
         top_share: Share of a response's tokens, in (0, 1]; v1 and anchored.
         low_quantile: In [0, 1]; v1 and anchored.
         high_quantile: At least low_quantile, at most 1; None: 0.5 (v1), 0.9 (anchored).
-        num_bins: Bins of the histogram; v2 and anchored.
         min_entropy: In nats; anchored.
         keep_silent_groups: Whether band and KL also act on groups whose rewards are all equal; of
             any other group every scorable rollout takes part, also one whose advantage is zero.
@@ -141,7 +140,6 @@ class EntropyBand:
     top_share: PositiveShare = 0.2
     low_quantile: Share = 0.1
     high_quantile: Share | None = None
-    num_bins: Annotated[int, Field(ge=2)] = 100
     min_entropy: NonNegativeFloat = 0.05
     keep_silent_groups: bool = False
     _anchor: tuple[float, float] | None = field(default=None, init=False, repr=False)
@@ -185,7 +183,7 @@ class EntropyBand:
     def _select(self, entropies: Tensor) -> Tensor:
         if self.preset == "v1":
             return top_share_mask(entropies, self.top_share)
-        forking = entropies >= otsu_threshold(entropies, self.num_bins)
+        forking = entropies >= otsu_threshold(entropies)
         if self.preset == "anchored":
             forking &= entropies >= self.min_entropy
             forking &= top_share_mask(entropies, self.top_share)

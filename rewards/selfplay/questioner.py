@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from rl.settings import Share, checked
+from rl.settings import checked
 
 _MAX_ORDER = 4
 Penalty = Annotated[float, Field(gt=-1e6, le=0)]
@@ -74,13 +74,11 @@ class UncertaintyChallenge:
     Attributes:
         preset: "paper" or "reference_code".
         repetition_weight: Weight w of the repetition penalty; 0 turns it off.
-        max_distance: Two classes are joined while their mean distance 1 - BLEU is below it.
         bad_format: Reward of what is no question, before the penalty; None: the preset's, 0 or -1.
     """
 
     preset: Literal["paper", "reference_code"] = "paper"
     repetition_weight: Annotated[float, Field(ge=0, lt=math.inf)] = 1.0
-    max_distance: Share = 0.5
     bad_format: float | None = None
 
     def __call__(
@@ -114,12 +112,12 @@ class UncertaintyChallenge:
 
     def repetition_penalties(self, questions: Sequence[str]) -> list[float]:
         """Return repetition_weight |C| / B for each question; a question alone is a class too."""
-        classes = similar_questions(questions, self.max_distance)
+        classes = similar_questions(questions)
         sizes = Counter(classes)
         return [self.repetition_weight * sizes[c] / len(classes) for c in classes]
 
 
-def similar_questions(questions: Sequence[str], max_distance: float) -> list[int]:
+def similar_questions(questions: Sequence[str], max_distance: float = 0.5) -> list[int]:
     """Number classes of similar questions by average linkage over the distance 1 - BLEU.
 
     BLEU is symmetric here: the mean of both directions. Equal questions are always one class.

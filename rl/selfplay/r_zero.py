@@ -26,7 +26,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field
 
 from rl.answers import extract_answer
 from rl.answers.keys import answer_key
@@ -36,7 +36,7 @@ from rl.selfplay.game import Answered, Episode, Prompt, Request, Round, Sampler,
 from rl.selfplay.proposals import last_json_object, text_field
 from rl.selfplay.role_advantages import batch_advantages, group_advantages
 from rl.selfplay.role_prompts import R_ZERO_SLOTS, Templates
-from rl.settings import PositiveShare, Share, checked
+from rl.settings import Share, checked
 
 ROLES = ("challenger", "solver")
 AtLeastTwo = Annotated[int, Field(ge=2)]
@@ -66,8 +66,6 @@ class RZeroSettings:
         min_majority_ratio: A problem with a less common majority is too hard, or badly put; None:
             the preset's.
         max_majority_ratio: A problem with a more common one is too easy; None: the preset's.
-        min_challenger_std: Problems whose rewards deviate less are not trained.
-        near_duplicate_threshold: Alarm if more than half of the problems repeat another one.
         chat: Whether prompts are chat messages, or plain text.
         thinking: Whether the chat template opens a thought, so that a completion starts within it.
     """
@@ -78,8 +76,6 @@ class RZeroSettings:
     group_size: AtLeastTwo = 10
     min_majority_ratio: Share | None = None
     max_majority_ratio: Share | None = None
-    min_challenger_std: NonNegativeFloat = 1e-3
-    near_duplicate_threshold: PositiveShare = 0.8
     chat: bool = True
     thinking: bool = False
 
@@ -154,7 +150,7 @@ class RZero:
         )
         kept = [p for p in problems if self._is_informative(p)]
         trained = {problem.number for problem in kept[: self.settings.num_questions]}
-        advantages = batch_advantages(rewards, min_std=self.settings.min_challenger_std)
+        advantages = batch_advantages(rewards)
         episodes = [
             make_episode(
                 request,
@@ -256,7 +252,7 @@ class RZero:
         episodes: list[Episode],
     ) -> Round:
         questions = [problem.question for problem in problems]
-        repeats = near_duplicates(questions, self.settings.near_duplicate_threshold)
+        repeats = near_duplicates(questions)
         answers = [answer for problem in problems for answer in problem.answers]
         metrics = {
             "funnel/proposed": len(written),

@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import NonNegativeInt, PositiveInt
 
 from rl.selfplay.duplicates import near_duplicates
-from rl.settings import PositiveShare, checked
+from rl.settings import checked
 
 METRICS = (
     "verifier_disagreement",
@@ -41,10 +41,7 @@ class CanarySettings:
     Attributes:
         num_questions: Most informative questions of a round whose first answer the frozen verifier
             judges, and which are answered again; 0 turns both off, and their cost.
-        num_reanswers: Answers over the questioner's documents alone, per question; one that agrees
-            is enough.
         history: Number of earlier questions that new ones are compared with.
-        near_duplicate_threshold: See `rl.selfplay.duplicates.near_duplicates`.
         baseline_rounds: Rounds whose mean share of YES the later ones are compared with.
         max_verifier_disagreement: Alarm above it.
         max_yes_rate_drift: Alarm above it.
@@ -53,9 +50,7 @@ class CanarySettings:
     """
 
     num_questions: NonNegativeInt = 32
-    num_reanswers: PositiveInt = 1
     history: NonNegativeInt = 512
-    near_duplicate_threshold: PositiveShare = 0.8
     baseline_rounds: PositiveInt = 5
     max_verifier_disagreement: float = 0.2
     max_yes_rate_drift: float = 0.2
@@ -120,7 +115,7 @@ class Canaries:
     def _near_duplicates(self, questions: Sequence[str]) -> float:
         """Share of the questions that nearly repeat an earlier one, of this round or before it."""
         earlier = self.questions
-        found = near_duplicates([*earlier, *questions], self.settings.near_duplicate_threshold)
+        found = near_duplicates([*earlier, *questions])
         share = _mean([match is not None for match in found[len(earlier) :]])
         newest = [*earlier, *questions]
         self.questions = newest[max(0, len(newest) - self.settings.history) :]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from rl.errors import InputError
 from rl.selfplay.spell.canaries import CanarySettings
@@ -41,15 +41,10 @@ class SpellSettings:
             paper's algorithm 1); "shown", all documents the questioner saw (the authors' code).
         reset_success_rate: Ours, not SPELL's, see `rl.selfplay.spell.memory.Memory`; None: off.
         grounding_samples: Answers without documents per question; 0 turns the filter off.
-        max_lucky_prob: See `rl.selfplay.spell.filters.min_correct_guesses`.
-        min_agreement: Smallest share of a majority of judgments the verifier is trained on.
-        max_agreement: Largest share of it.
-        update_consistency: Whether that majority has to agree with the rule check.
-        train_few_verifier_groups: Whether the verifier is trained on fewer groups than planned (one
-            per `num_judgments` questions), or not at all then.
+        update_consistency: Whether a majority of judgments has to agree with the rule check, for
+            the verifier to be trained on it.
         negative_sampling: See `rl.selfplay.spell.filters.draw_negatives`.
         questioner_advantage: "batch": over all questions; "per_task": over those of a task.
-        min_questioner_std: Questions whose rewards deviate less are not trained.
         chat: Whether prompts are chat messages of one user turn, or plain text.
         thinking: Whether the chat template opens a thought, so that a completion starts within it.
         canaries: Checks that need no label.
@@ -71,14 +66,9 @@ class SpellSettings:
     memory_documents: Literal["new", "shown"] = "new"
     reset_success_rate: Share | None = None
     grounding_samples: NonNegativeInt = 1
-    max_lucky_prob: Share = 0.2
-    min_agreement: Share = 0.51
-    max_agreement: Share = 0.99
     update_consistency: bool = True
-    train_few_verifier_groups: bool = False
     negative_sampling: NegativeSampling = "uniform"
     questioner_advantage: Literal["batch", "per_task"] = "batch"
-    min_questioner_std: NonNegativeFloat = 1e-3
     chat: bool = True
     thinking: bool = False
     canaries: CanarySettings = field(default_factory=CanarySettings)
@@ -88,11 +78,6 @@ class SpellSettings:
             raise InputError(
                 "selfplay trained_roles: got the questioner beside frozen_questioner, expected it "
                 "left out. Write `trained_roles: [responder, verifier]`."
-            )
-        if self.min_agreement > self.max_agreement:
-            raise InputError(
-                f"selfplay min_agreement, max_agreement: got {self.min_agreement} and "
-                f"{self.max_agreement}, expected min <= max. Correct them."
             )
 
     @property

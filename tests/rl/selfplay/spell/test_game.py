@@ -367,8 +367,6 @@ def test_bad_settings():
         SpellSettings(shortfall="stop")
     with pytest.raises(InputError, match=r"trained_roles\.0: got 'solver'"):
         SpellSettings(trained_roles=("solver",))
-    with pytest.raises(InputError, match="expected min <= max"):
-        SpellSettings(min_agreement=0.9, max_agreement=0.5)
 
 
 def test_tasks_need_documents(make_clusters):
