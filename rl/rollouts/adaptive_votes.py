@@ -56,7 +56,7 @@ def read_vote_budget(setting: int | Mapping[str, Any]) -> VoteBudget:
         InputError: If a key is unknown or missing, or a value out of range.
     """
     if isinstance(setting, int):
-        return VoteBudget(min=setting, max=setting)
+        setting = {"min": setting, "max": setting}
     return build("num_votes", VoteBudget, setting)
 
 

@@ -1,6 +1,7 @@
 """What settings of a run must be to go together: checked before a model is loaded."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rl.answers.extraction import check_methods
 from rl.answers.plugins import load_comparer
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
 
 
-def check_settings(config: "LabelFreeConfig") -> None:
+def check_combinations(config: "LabelFreeConfig") -> None:
     """Check everything but the batch's geometry.
 
     Raises:
@@ -102,18 +103,13 @@ def _check_token_selection(config: "LabelFreeConfig") -> None:
         )
     # The terms at selected tokens are sums over the tokens of an optimizer step, as dapo's is.
     needed = {
-        "loss_type": (config.loss_type, "dapo"),
-        "importance_sampling_level": (config.importance_sampling_level, "token"),
-        "top_entropy_quantile": (config.top_entropy_quantile, 1.0),
-        "entropy_coef": (config.entropy_coef, 0.0),
-        "use_adaptive_entropy": (config.use_adaptive_entropy, False),
+        "loss_type": "dapo",
+        "importance_sampling_level": "token",
+        "top_entropy_quantile": 1.0,
+        "entropy_coef": 0.0,
+        "use_adaptive_entropy": False,
     }
-    for name, (value, expected) in needed.items():
-        if value != expected:
-            raise InputError(
-                f"{name}: got {value!r} beside token_selector, expected {expected!r}. Remove "
-                "one of the two."
-            )
+    _check_beside(config, "token_selector", needed)
 
 
 def _check_evaluation(config: "LabelFreeConfig") -> None:
@@ -144,15 +140,20 @@ def _check_selfplay(config: "LabelFreeConfig") -> None:
     read_selfplay(config.selfplay)
     # An episode's advantage is scaled for a sum over the tokens of a step, as dapo's is.
     needed = {
-        "loss_type": (config.loss_type, "dapo"),
-        "token_selector": (config.token_selector, None),
-        "supervised": (config.supervised, False),
-        "dataset": (config.dataset, ""),
-        "max_prompt_length": (config.max_prompt_length, 0),
+        "loss_type": "dapo",
+        "token_selector": None,
+        "supervised": False,
+        "dataset": "",
+        "max_prompt_length": 0,
     }
-    for name, (value, expected) in needed.items():
-        if value != expected:
+    _check_beside(config, "selfplay", needed)
+
+
+def _check_beside(config: "LabelFreeConfig", setting: str, needed: Mapping[str, Any]) -> None:
+    """Refuse the first field whose value does not go with a setting that is given."""
+    for name, expected in needed.items():
+        if getattr(config, name) != expected:
             raise InputError(
-                f"{name}: got {value!r} beside selfplay, expected {expected!r}. Remove one of the "
-                "two."
+                f"{name}: got {getattr(config, name)!r} beside {setting}, expected {expected!r}. "
+                "Remove one of the two."
             )

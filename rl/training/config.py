@@ -16,7 +16,7 @@ from rl.answers.extraction import DEFAULT_METHODS
 from rl.errors import InputError
 from rl.rollouts.adaptive_votes import VoteBudget, read_vote_budget
 from rl.settings import checked
-from rl.training.checks import check_settings
+from rl.training.checks import check_combinations
 
 
 @checked
@@ -76,7 +76,7 @@ class LabelFreeConfig(GRPOConfig):
         default_factory=lambda: {"majority_vote": {}},
         metadata={"help": "Reward name -> its settings; `weight` (default 1) is one of them."},
     )
-    num_votes: int | dict[str, Any] = field(
+    num_votes: NonNegativeInt | dict[str, Any] = field(
         default=0,
         metadata={
             "help": "Completions sampled per prompt, which all vote; 0: num_generations. {min: 16, "
@@ -255,7 +255,7 @@ class LabelFreeConfig(GRPOConfig):
             # Launch configs for GPUs name bf16, which is 20 to 40 times slower on a CPU.
             os.environ["ACCELERATE_MIXED_PRECISION"] = "no"
         self.num_votes = self.num_votes or self.num_generations
-        check_settings(self)
+        check_combinations(self)
         if self.selfplay is not None:
             self.rewards = {}  # a game has its own
         if self.max_prompt_length and self.vllm_max_model_length is None:

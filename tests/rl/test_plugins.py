@@ -47,5 +47,7 @@ def test_a_name_is_looked_for_in_the_table_first(tmp_path):
     assert find("here", table, "task") is len
     assert find("there", table, "task")(4) == 2
     assert find(f"{tmp_path}/mine.py:f", table, "task")() == "mine"
-    with pytest.raises(InputError, match="task: got 'their', expected one of here, there. Did you"):
+    with pytest.raises(
+        InputError, match=r"task: got 'their', expected one of here, there\. Did you"
+    ):
         find("their", table, "task")
