@@ -24,15 +24,16 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Refuse a second key of the same text, before keys are merged."""
+        node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
-            name = (key.tag, str(key.value))
-            if name in seen:
+            if (key.tag, str(key.value)) in seen:
                 line = key.start_mark.line + 1
                 raise yaml.YAMLError(f"the key {key.value!r} a second time in line {line}")
-            seen.add(name)
-        return super().construct_mapping(node, deep)
+            seen.add((key.tag, str(key.value)))
+        return node
 
     def construct_int(self, node: yaml.ScalarNode) -> int:
         """Read digits, decimal unless they begin with 0o or 0x."""

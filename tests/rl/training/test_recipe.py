@@ -189,8 +189,9 @@ def test_keys_stand_once_and_may_be_merged(tmp_path):
             load_recipe(write_recipe(tmp_path, text))
     with pytest.raises(InputError, match=r"--rewards: got .* the key 'a' a second time"):
         parse_overrides(["--rewards={a: 1, a: 2}"])
-    merged = "a: &base {x: 1, y: 2}\nb: {<<: *base, y: 3}\n"
-    assert load_recipe(write_recipe(tmp_path, merged))["b"] == {"x": 1, "y": 3}
+    merged = "a: {b: &b {x: 1, y: 2}, c: &c {<<: *b, y: 3}}\nd: {<<: *c, x: 4}\n"
+    found = load_recipe(write_recipe(tmp_path, merged))
+    assert (found["a"]["c"], found["d"]) == ({"x": 1, "y": 3}, {"x": 4, "y": 3})
 
 
 def test_arguments_are_read_as_they_were():
