@@ -172,7 +172,7 @@ def _wrong_value(what: str, value: Any, error: ValidationError) -> InputError:
     got, rule = problem["input"], " or ".join(rules)
     near = get_close_matches(str(got), re.findall(r"'(.+?)'", rule), n=1)
     advice = {"greater": "Raise it.", "less": "Lower it."}.get(problem["type"].split("_")[0])
-    if near or got != got:  # NaN is neither too low nor too high
+    if near or (isinstance(got, float) and got != got):  # NaN is neither too low nor too high
         advice = f"Did you mean {near[0]!r}?" if near else None
     where = ".".join([what, *map(str, path)])
     return InputError(f"{where}: got {got!r}, expected {rule}. {advice or 'Change the value.'}")
@@ -196,6 +196,7 @@ def _rule(message: str) -> str:
         ("less than or equal to", "at most"),
         ("greater than", "above"),
         ("less than", "below"),
+        ("a valid tuple", "a valid list"),  # a file has no tuples
         (r", (unable|got) .*$", ""),
         (r"^\w+ should have (.*?)(?: after .*)?$", r"\1"),
         ("^Field required$", "one value more"),

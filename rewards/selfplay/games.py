@@ -3,7 +3,7 @@
 A game knows no concrete reward and a reward no game; here they meet.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rewards.embedding import DEFAULT_MODEL, SentenceTransformerEmbedder, free_models
@@ -27,7 +27,7 @@ MAX_WINDOWS = 4
 def build_spell(
     *,
     documents: str | Mapping[str, str],
-    tasks: Sequence[str] | Mapping[str, Mapping[str, Any] | None] = DEFAULT_TASKS,
+    tasks: tuple[str, ...] | Mapping[str, Mapping[str, Any] | None] = DEFAULT_TASKS,
     prompts: str | None = None,
     document_settings: Mapping[str, Any] | None = None,
     questioner: Mapping[str, Any] | None = None,

@@ -58,6 +58,10 @@ def test_a_dictionary_is_enough_to_train(settings, tmp_path):
             r"^token_selector\.entropy_band\.low_weight: got 'x', expected a valid number",
         ),
         ({"selfplay": {"game": "spell"}, "dataset": ""}, r"^selfplay\.documents: got none, expec"),
+        (
+            {"selfplay": {"game": "spell", "documents": "d", "tasks": "qa"}, "dataset": ""},
+            r"^selfplay\.tasks: got 'qa', expected a valid list or a valid dictionary\. Change",
+        ),
     ],
 )
 def test_what_is_wrong_shows_before_a_model_is_loaded(settings, changes, message):
