@@ -83,7 +83,8 @@ class SelfPlaySource:
         order = [place for r in range(num_ranks) for place in shard(range(num_rows), r, num_ranks)]
         rewards_by_name = rewards_by_name[order]
         no_reward = rewards_by_name.isnan().all(dim=1)
-        numbers = {key: i for i, key in enumerate({episode.request.key for episode in seated})}
+        keys = [seated[place].request.key for place in order]
+        numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         rows = [
             to_row(episode, samples[episode.request.key][episode.sample], policy.tokenizer)
             for episode in shard(seated, rank, num_ranks)
@@ -94,7 +95,7 @@ class SelfPlaySource:
             rewards_by_name=rewards_by_name,
             rewards=rewards_by_name.nansum(dim=1).masked_fill(no_reward, math.nan),
             advantages=advantages[order],
-            groups=torch.tensor([numbers[seated[place].request.key] for place in order]),
+            groups=torch.tensor([numbers[key] for key in keys]),
             metrics={
                 **{f"selfplay/{name}": value for name, value in round_.metrics.items()},
                 "selfplay/num_alarms": len(round_.alarms),
