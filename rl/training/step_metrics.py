@@ -97,8 +97,15 @@ def add_to_table(table: Mapping[str, Any], batch: Batch, names: Sequence[str]) -
         batch: The rows.
         names: Of the rewards.
     """
+    shown = [
+        # A chat is answered by a message.
+        row.completion
+        if isinstance(row.prompt, str)
+        else [{"role": "assistant", "content": row.completion}]
+        for row in batch.rows
+    ]
     table["prompt"].extend(gather_object([row.prompt for row in batch.rows]))
-    table["completion"].extend(gather_object([row.completion for row in batch.rows]))
+    table["completion"].extend(gather_object(shown))
     for name, values in zip(names, batch.rewards_by_name.unbind(dim=1), strict=True):
         table["rewards"][name].extend(values.tolist())
     table["advantages"].extend(batch.advantages.tolist())

@@ -4,10 +4,23 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from rl.training.source import Batch
-from rl.training.step_metrics import length_metrics, reward_metrics, sampling_metrics
+from rl.training.source import Batch, Row
+from rl.training.step_metrics import add_to_table, length_metrics, reward_metrics, sampling_metrics
 
 NAN = float("nan")
+
+
+def make_batch(rewards_by_name, rewards, rows=()):
+    return Batch(
+        rows=rows,
+        rewards_by_name=torch.tensor(rewards_by_name),
+        rewards=torch.tensor(rewards),
+        advantages=torch.tensor([0.5, -0.5]),
+        groups=torch.tensor([0, 1]),
+        metrics={},
+        rollout_lines=[],
+        policy_version=0,
+    )
 
 
 @pytest.fixture
@@ -32,17 +45,8 @@ def test_lengths(accelerator):
 
 
 def test_rewards():
-    table = torch.tensor([[1.0, NAN], [1.0, -1.0], [0.0, NAN], [NAN, NAN]])
-    batch = Batch(
-        rows=[],
-        rewards_by_name=table,
-        rewards=torch.tensor([0.0, 0.0, -1.0, NAN]),
-        advantages=torch.zeros(4),
-        groups=torch.tensor([0, 0, 1, 1]),
-        metrics={},
-        rollout_lines=[],
-        policy_version=0,
-    )
+    table = [[1.0, NAN], [1.0, -1.0], [0.0, NAN], [NAN, NAN]]
+    batch = make_batch(table, [0.0, 0.0, -1.0, NAN])
     found = reward_metrics(batch, ["vote", "entropy"], num_generations=2)
     assert found["rewards/vote/mean"] == pytest.approx(2 / 3)
     assert found["rewards/vote/std"] == pytest.approx(3**-0.5)
@@ -52,6 +56,21 @@ def test_rewards():
     assert found["reward"] == pytest.approx(-1 / 3)
     assert found["reward_std"] == pytest.approx(3**-0.5)
     assert found["frac_reward_zero_std"] == 0.5
+
+
+def test_a_chat_is_shown_as_messages():
+    chat = [{"role": "user", "content": "1+1="}]
+    facts = {"prompt_ids": [2], "completion_ids": [3], "sampling_per_token_logps": None}
+    rows = [Row(**facts, prompt=prompt, completion="2") for prompt in ("1+1=", chat)]
+    batch = make_batch([[1.0], [0.0]], [1.0, 0.0], rows)
+    table = {"prompt": [], "completion": [], "rewards": {"vote": []}, "advantages": []}
+    add_to_table(table, batch, ["vote"])
+    assert table == {
+        "prompt": ["1+1=", chat],
+        "completion": ["2", [{"role": "assistant", "content": "2"}]],
+        "rewards": {"vote": [1.0, 0.0]},
+        "advantages": [0.5, -0.5],
+    }
 
 
 def test_sampling(accelerator):
