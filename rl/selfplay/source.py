@@ -86,7 +86,12 @@ class SelfPlaySource:
         keys = [seated[place].request.key for place in order]
         numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
         rows = [
-            to_row(episode, samples[episode.request.key][episode.sample], policy.tokenizer)
+            Row(
+                prompt_ids=tokenize_prompt(episode.request.prompt, policy.tokenizer),
+                sample=samples[episode.request.key][episode.sample],
+                prompt=episode.request.prompt,
+                completion=episode.completion,
+            )
             for episode in shard(seated, rank, num_ranks)
         ]
         nothing = [] if trained else ["nothing is trained: the step's gradient is zero"]
@@ -147,17 +152,6 @@ def sampled_by_key(
         sampling_per_token_logps=[0.0],
     )
     return {_NO_KEY: [end]} | sampler.frozen_samples | sampler.samples
-
-
-def to_row(episode: Episode, sample: Sample, tokenizer: PreTrainedTokenizerBase) -> Row:
-    """Turn an episode into a row, token by token as it was sampled."""
-    return Row(
-        prompt_ids=tokenize_prompt(episode.request.prompt, tokenizer),
-        completion_ids=sample.completion_ids,
-        sampling_per_token_logps=sample.sampling_per_token_logps,
-        prompt=episode.request.prompt,
-        completion=episode.completion,
-    )
 
 
 def _no_episode(role: str) -> Episode:

@@ -52,14 +52,15 @@ def lay_out(
     def padded(sequences: Sequence[Sequence[Any]], side: str, value: int) -> Tensor:
         return pad(list(map(torch.tensor, sequences)), value, side, pad_to_multiple_of)
 
-    prompts, completions = zip(*((row.prompt_ids, row.completion_ids) for row in rows), strict=True)
+    prompts = [row.prompt_ids for row in rows]
+    completions = [row.sample.completion_ids for row in rows]
     tensors = {
         "prompt_ids": padded(prompts, "left", pad_token_id),
         "prompt_mask": padded([[1] * len(ids) for ids in prompts], "left", 0),
         "completion_ids": padded(completions, "right", pad_token_id),
         "completion_mask": padded([[1] * len(ids) for ids in completions], "right", 0),
     }
-    logps = [row.sampling_per_token_logps for row in rows]
+    logps = [row.sample.sampling_per_token_logps for row in rows]
     if None not in logps:
         # vLLM says None of a token it could not score; NaN is what the ratio below leaves out.
         known = [[float("nan") if x is None else x for x in row or []] for row in logps]
@@ -69,7 +70,7 @@ def lay_out(
 
 def are_truncated(rows: Sequence[Row], end_token_ids: Collection[int]) -> Tensor:
     """Say which completions do not end with a token that ends one, (B,)."""
-    return torch.tensor([row.completion_ids[-1] not in end_token_ids for row in rows])
+    return torch.tensor([row.sample.completion_ids[-1] not in end_token_ids for row in rows])
 
 
 def importance_ratios(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from accelerate.utils import gather_object
@@ -32,8 +32,13 @@ from rl.training.source import Batch, Policy, Row
 from rl.types import Group, Reward
 
 Value = TypeVar("Value")
-# Tokens of a prompt, and its row of the training set.
-Prompt = tuple[list[int], Mapping[str, Any]]
+
+
+class Prompt(NamedTuple):
+    """What is sampled at a visit: the tokens of the prompt, and its row of the training set."""
+
+    ids: list[int]
+    example: Mapping[str, Any]
 
 
 class PromptSource:
@@ -77,7 +82,7 @@ class PromptSource:
         # Sample: all votes, of which some are trained.
         votes = sample_visits(mine, prompts, policy)
         groups = [
-            sampled_group(key, prompts[key][1]["rendered_prompt"], samples, policy)
+            sampled_group(key, prompts[key].example["rendered_prompt"], samples, policy)
             for key, samples in zip(mine, votes, strict=True)
         ]
 
@@ -97,22 +102,22 @@ class PromptSource:
 
         # Rows: of the trained rollouts of all ranks those whose rows are here.
         trained = gather_mappings(trained_samples(groups, votes))
-        first_row = rank * len(inputs)
-        places = [visits[key].index(first_row + i) for i, key in enumerate(keys)]
-        lines = rollout_lines(
-            scored, {key: advantages[torch.tensor(rows)].tolist() for key, rows in visits.items()}
-        )
+        rows = []
+        for position, key in enumerate(keys, start=rank * len(inputs)):
+            sample, completion = trained[key][visits[key].index(position)]
+            ids, example = prompts[key]
+            rows.append(
+                Row(prompt_ids=ids, sample=sample, prompt=example["prompt"], completion=completion)
+            )
+        by_visit = {key: advantages[torch.tensor(at)].tolist() for key, at in visits.items()}
         return Batch(
-            rows=[
-                to_row(prompts[key], *trained[key][place])
-                for key, place in zip(keys, places, strict=True)
-            ],
+            rows=rows,
             rewards_by_name=rewards_by_name,
             rewards=rewards,
             advantages=advantages,
             groups=group_numbers(visits),
             metrics=self._metrics(scored, policy),
-            rollout_lines=lines,
+            rollout_lines=rollout_lines(scored, by_visit),
             policy_version=policy.version,
         )
 
@@ -128,7 +133,7 @@ class PromptSource:
             with policy.costs.time("token_statistics_seconds"):
                 seen_by_rewards = add_statistics(
                     groups,
-                    [(ids, samples) for (ids, _), samples in zip(prompts, votes, strict=True)],
+                    [(p.ids, samples) for p, samples in zip(prompts, votes, strict=True)],
                     model=policy.model,
                     accelerator=policy.accelerator,
                     tokenizer=policy.tokenizer,
@@ -136,8 +141,8 @@ class PromptSource:
                 )
         return [
             # Statistics of every token are too much to send to all ranks.
-            replace(score_group(seen, example["row"], self.rewards, self.weights), group=group)
-            for group, seen, (_, example) in zip(groups, seen_by_rewards, prompts, strict=True)
+            replace(score_group(seen, p.example["row"], self.rewards, self.weights), group=group)
+            for group, seen, p in zip(groups, seen_by_rewards, prompts, strict=True)
         ]
 
     def _metrics(self, scored: Sequence[ScoredGroup], policy: Policy) -> dict[str, float]:
@@ -159,7 +164,7 @@ def tokenize_prompts(
     """Turn the prompt of each visit into the tokens the policy continues."""
     arguments: Any = policy.config.chat_template_kwargs
     return {
-        key: (tokenize_prompt(example["prompt"], policy.tokenizer, arguments), example)
+        key: Prompt(tokenize_prompt(example["prompt"], policy.tokenizer, arguments), example)
         for key, example in examples.items()
     }
 
@@ -172,7 +177,7 @@ def sample_visits(
     with policy.costs.time("sample_seconds"):
         return sample_votes(
             policy.engine,
-            [prompts[key][0] for key in keys],
+            [prompts[key].ids for key in keys],
             [derive_seed(config.seed, *key) for key in keys],
             config.vote_budget,
             partial(
@@ -218,18 +223,6 @@ def trained_samples(
         ]
         for group, samples in zip(groups, votes, strict=True)
     }
-
-
-def to_row(prompt: Prompt, sample: Sample, completion: str) -> Row:
-    """Turn a sampled completion into a row."""
-    prompt_ids, example = prompt
-    return Row(
-        prompt_ids=prompt_ids,
-        completion_ids=sample.completion_ids,
-        sampling_per_token_logps=sample.sampling_per_token_logps,
-        prompt=example["prompt"],
-        completion=completion,
-    )
 
 
 def advantages_of_rows(

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from rl.rollouts.engine import RolloutEngine
+from rl.rollouts.engine import RolloutEngine, Sample
 from rl.training.config import LabelFreeConfig
 from rl.training.costs import CostMeter
 
@@ -44,20 +44,17 @@ class Policy:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One trained completion, token by token.
+    """One trained completion.
 
     Attributes:
         prompt_ids: Tokens of the prompt.
-        completion_ids: Sampled tokens, the end token included.
-        sampling_per_token_logps: Their log-probabilities under the distribution they were drawn
-            from, in nats; None where the engine does not report them.
+        sample: Tokens of the completion, and what the engine says of them.
         prompt: Text or chat messages, for logs.
         completion: Text without special tokens, for logs.
     """
 
     prompt_ids: list[int]
-    completion_ids: list[int]
-    sampling_per_token_logps: list[float] | None
+    sample: Sample
     prompt: str | list[dict[str, str]]
     completion: str
 

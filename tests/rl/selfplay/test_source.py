@@ -57,7 +57,7 @@ def test_rows_beyond_the_episodes_count_nowhere_and_roles_are_scaled(prepare):
     for line, row, advantage in zip(lines, batch.rows, batch.advantages, strict=False):
         scale = {"asker": 0.5, "answerer": 1.0}[line["role"]] * total / num_tokens[line["role"]]
         assert advantage.item() == pytest.approx(line["advantage"] * scale, abs=1e-6)
-        assert len(row.completion_ids) == line["num_tokens"]
+        assert len(row.sample.completion_ids) == line["num_tokens"]
         assert (row.prompt, row.completion) == (line["prompt"], line["completion"])
     # Each of the four questions is a group of six answers, and asked in one of its own.
     assert batch.groups[:28].bincount().tolist() == [1] * 4 + [6] * 4

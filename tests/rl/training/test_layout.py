@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from rl.rollouts.engine import Sample
 from rl.training.layout import are_truncated, importance_ratios, lay_out, leave_out_unscorable
 from rl.training.source import Row
 
@@ -12,13 +13,8 @@ NAN = float("nan")
 
 
 def row(prompt_ids, completion_ids, logps=None):
-    return Row(
-        prompt_ids=prompt_ids,
-        completion_ids=completion_ids,
-        sampling_per_token_logps=logps,
-        prompt="",
-        completion="",
-    )
+    sample = Sample(completion_ids=completion_ids, truncated=False, sampling_per_token_logps=logps)
+    return Row(prompt_ids=prompt_ids, sample=sample, prompt="", completion="")
 
 
 def test_prompts_end_and_completions_begin_together():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from rl.rollouts.engine import Sample
 from rl.training.source import Batch, Row
 from rl.training.step_metrics import add_to_table, length_metrics, reward_metrics, sampling_metrics
 
@@ -60,8 +61,11 @@ def test_rewards():
 
 def test_a_chat_is_shown_as_messages():
     chat = [{"role": "user", "content": "1+1="}]
-    facts = {"prompt_ids": [2], "completion_ids": [3], "sampling_per_token_logps": None}
-    rows = [Row(**facts, prompt=prompt, completion="2") for prompt in ("1+1=", chat)]
+    sample = Sample(completion_ids=[4, 1], truncated=False)
+    rows = [
+        Row(prompt_ids=[3], sample=sample, prompt=prompt, completion="2")
+        for prompt in ("1+1=", chat)
+    ]
     batch = make_batch([[1.0], [0.0]], [1.0, 0.0], rows)
     table = {"prompt": [], "completion": [], "rewards": {"vote": []}, "advantages": []}
     add_to_table(table, batch, ["vote"])
