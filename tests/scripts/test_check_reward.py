@@ -11,7 +11,7 @@ import pytest
 
 from rewards import get_reward
 from rl.groups.scoring import score_group
-from rl.training.files import RunFiles
+from rl.training.files import RunFiles, rollout_lines
 
 ROOT = Path(__file__).parents[2]
 REWARDS = '''
@@ -104,7 +104,8 @@ def rollouts_file(tmp_path, make_group):
         )
     ]
     advantages = {("first", "0-1"): [0.0] * 3, ("second", "0-1"): [0.0] * 2}
-    RunFiles(tmp_path).write_rollouts(1, scored, advantages)  # type: ignore[arg-type]
+    lines = rollout_lines(scored, advantages)  # type: ignore[arg-type]
+    RunFiles(tmp_path).write_rollouts(1, lines)
     return tmp_path / "rollouts" / "step_000001.jsonl.gz"
 
 
