@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rl.answers import cluster_answers, extract_answer, same_answer
     from rl.errors import InputError
-    from rl.training.prepare import prepare_run
-    from rl.training.recipe import load_recipe, make_config
-    from rl.training.run import train
+    from rl.training.recipe import load_recipe
+    from rl.training.start import start_run
     from rl.types import Group, Rollout
 
 __all__ = [
@@ -22,10 +21,8 @@ __all__ = [
     "cluster_answers",
     "extract_answer",
     "load_recipe",
-    "make_config",
-    "prepare_run",
     "same_answer",
-    "train",
+    "start_run",
 ]
 
 _MODULES = {
@@ -35,10 +32,8 @@ _MODULES = {
     "cluster_answers": "rl.answers",
     "extract_answer": "rl.answers",
     "load_recipe": "rl.training.recipe",
-    "make_config": "rl.training.recipe",
-    "prepare_run": "rl.training.prepare",
     "same_answer": "rl.answers",
-    "train": "rl.training.run",
+    "start_run": "rl.training.start",
 }
 
 

@@ -176,6 +176,8 @@ def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
     folder = arguments.output.with_name(f"{arguments.output.stem}-adapted")
     if (folder / "summary.json").is_file():
         return str(folder)
+    from rl.training.recipe import as_arguments
+
     resume = ["--resume_from_checkpoint", "true"] if list(folder.glob("checkpoint-*")) else []
     fields = {
         "model": arguments.model,
@@ -194,7 +196,7 @@ def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
     command = [
         *shlex.split(arguments.launcher),
         *("scripts/train.py", arguments.adapt),
-        *(f"--{name}={json.dumps(value)}" for name, value in fields.items()),
+        *as_arguments(fields),
         *overrides,
         *resume,
     ]

@@ -20,6 +20,7 @@ OPEN_TO_REWARDS = {
     "rl.types",
     "rl.errors",
     "rl.plugins",
+    "rl.settings",
     "rl.answers",
     "rl.answers.votes",
     "rl.training.token_selection",

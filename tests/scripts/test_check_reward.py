@@ -203,10 +203,10 @@ def test_rewards_with_needs_get_what_they_need(rewards_file, rollouts_file):
         (["majority_vote", "--settings", "{tie: drop}"], "--settings: got '{tie: drop}'"),
         (["majority_vote", "--settings", "[]"], "--settings: got '[]'"),
         (["majority_vote", "--settings", '{"tei": 1}'], "Did you mean 'tie'?"),
-        (["majority_vote", "--settings", '{"tie": "last"}'], "expected one of drop, first"),
+        (["majority_vote", "--settings", '{"tie": "last"}'], "expected 'first' or 'drop'"),
         (["majority_vote", "--show", "99"], "--show: got 99, expected 0 to"),
         (["majority_vote", "--groups", "none.jsonl"], "expected an existing file"),
-        (["{file}:Short"], "Add or correct a setting"),
+        (["{file}:Short"], "scale: got none, expected a value"),
     ],
 )
 def test_bad_input_is_one_line(rewards_file, arguments, message):

@@ -139,7 +139,7 @@ def metrics_of(folder):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"selfplay": {}}, r"selfplay\.game: got None"),
+        ({"selfplay": {}}, r"selfplay\.game: got none"),
         ({"selfplay": {"game": GAME, "role_mean": "all"}}, "role_mean"),
         ({"selfplay": {"game": GAME, "frozen_policy": 1}}, r"selfplay\.frozen_policy: got 1"),
         ({"selfplay": {"game": GAME, "frozen_questioner": True}}, "beside frozen_questioner"),
