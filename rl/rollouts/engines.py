@@ -1,8 +1,8 @@
 """Engines by name: where a run, an evaluation or a question gets its completions from.
 
-To add one, write a class as `rl.rollouts.engine.RolloutEngine` has it, with one or both of the class
-methods below, and a line in `ENGINES`; `rl.rollouts.contract` says whether it keeps to what is asked.
-A class of one's own goes by `package.module:Class` or `path/to/file.py:Class` instead.
+To add one, write a class as `rl.rollouts.engine.RolloutEngine` has it, with one or both of the last
+two class methods below, and a line in `ENGINES`; `rl.rollouts.contract` says whether it keeps to
+what is asked. A class of one's own goes by `package.module:Class` or `path/to/file.py:Class`.
 
     require()                       refuses with one line where a package is missing
     for_run(policy, settings)       samples under the policy of a training run

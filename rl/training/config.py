@@ -194,8 +194,8 @@ class LabelFreeConfig(GRPOConfig):
     engine: str | None = field(
         default=None,
         metadata={
-            "help": "What samples: an engine of your own as file.py:Class (rl/rollouts/engines.py); "
-            "none: transformers, or vLLM as use_vllm and vllm_mode say."
+            "help": "What samples, such as an engine of your own as file.py:Class "
+            "(rl/rollouts/engines.py); none: transformers, or vLLM as use_vllm and vllm_mode say."
         },
     )
     vllm_weight_sync: Literal["folder", "nccl"] = field(
