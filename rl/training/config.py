@@ -191,6 +191,13 @@ class LabelFreeConfig(GRPOConfig):
     steps_per_generation: int = field(
         default=0, metadata={"help": "Follows from num_prompts and num_updates; leave it unset."}
     )
+    engine: str | None = field(
+        default=None,
+        metadata={
+            "help": "What samples, such as an engine of your own as file.py:Class "
+            "(rl/rollouts/engines.py); none: transformers, or vLLM as use_vllm and vllm_mode say."
+        },
+    )
     vllm_weight_sync: Literal["folder", "nccl"] = field(
         default="folder",
         metadata={"help": "How a vLLM server takes new weights: a shared folder, or NCCL (GPUs)."},
@@ -299,6 +306,12 @@ class LabelFreeConfig(GRPOConfig):
             )
         self.gradient_accumulation_steps = rows_per_update // rows_per_forward
         self.steps_per_generation = self.gradient_accumulation_steps * self.num_updates
+
+    @property
+    def engine_name(self) -> str:
+        """Name of the rollout engine, as `rl.rollouts.engines` has it."""
+        by_mode = {"colocate": "vllm", "server": "vllm_server"}
+        return self.engine or (by_mode[self.vllm_mode] if self.use_vllm else "transformers")
 
     @property
     def vote_budget(self) -> VoteBudget:
