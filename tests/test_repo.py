@@ -25,6 +25,13 @@ OPEN_TO_REWARDS = {
     "rl.answers.votes",
     "rl.training.token_selection",
 }
+# Tests that look at a package's names, at a page in a browser, or at the library above ours.
+WITHOUT_SOURCE = {
+    "tests/rewards/test_registry.py",
+    "tests/rl/report/test_page_in_browser.py",
+    "tests/rl/test_trainer_seam.py",
+    "tests/rl/training/test_host_seam.py",
+}
 ENGINES = {"trl", "vllm", "transformers", "accelerate", "deepspeed", "peft"}
 
 
@@ -85,6 +92,16 @@ def test_functions_fit_a_screen():
 def test_no_file_or_folder_without_a_subject(stem):
     named = [p for folder in FOLDERS for p in (ROOT / folder).rglob(stem + "*") if p.stem == stem]
     assert named == []
+
+
+def test_tests_lie_where_their_sources_lie():
+    without = set()
+    for folder in ("rl", "rewards", "scripts"):
+        sources = {path.with_name(path.stem.strip("_")) for path in files_of(folder)}
+        for path in (ROOT / "tests" / folder).rglob("test_*.py"):
+            source = path.relative_to(ROOT / "tests").with_name(path.stem.removeprefix("test_"))
+            without |= set() if ROOT / source in sources else {name_of(path)}
+    assert without <= WITHOUT_SOURCE
 
 
 # Who imports whom.
