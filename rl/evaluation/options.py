@@ -10,8 +10,9 @@ from rl.answers.options import add_answer_arguments
 from rl.errors import InputError
 from rl.evaluation.metrics.summary import check_ks, default_ks
 from rl.evaluation.models import DEFAULT_MAX_COMPLETION_LENGTH
+from rl.evaluation.problems.kinds import KINDS
 from rl.evaluation.problems.prompt_templates import TEMPLATES
-from rl.evaluation.problems.registry import KINDS, split_benchmarks
+from rl.evaluation.problems.registry import split_benchmarks
 from rl.evaluation.referee import REFEREES
 from rl.rollouts.engines import engine_class
 from rl.rollouts.openai_engine import api_key
@@ -119,9 +120,9 @@ def add_problem_arguments(group: Any) -> None:
     add("--options_column", help="column with the list of options of a multiple choice")
     add(
         "--answer_kind",
-        choices=KINDS,
-        help="how labels are read: an answer, a solution with the answer after ####, or a letter "
-        "(the named benchmark's, or maths)",
+        metavar="KIND",
+        help=f"how labels are read: {', '.join(KINDS)} (an answer, a solution with the answer "
+        "after ####, a letter) or your own as file.py:function (the named benchmark's, or maths)",
     )
     add("--option_seed", type=int, default=0, help="seed of shuffled options (%(default)s)")
     add(

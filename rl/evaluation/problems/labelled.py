@@ -72,7 +72,7 @@ class Reading(TypedDict, total=False):
         label_column: Column with the label; None takes the named benchmark's if it is there, or
             else `label`, `answer` or `final_answer`.
         options_column: Column with the list of a multiple choice's options.
-        kind: "maths", "hashes" or "choice" (see `rl.evaluation.problems.registry`); None takes the
+        kind: "maths", "hashes" or "choice" (see `rl.evaluation.problems.kinds`); None takes the
             named benchmark's, or "choice" with an `options_column`, or "maths".
         option_seed: Seed of the order of options, for benchmarks that shuffle them; 0 if left out.
     """

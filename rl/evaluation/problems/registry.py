@@ -1,19 +1,11 @@
-"""The benchmarks that go by a name: where they are, how their columns are read, how they are put.
-
-A row of a benchmark is read in three ways ("kind"): `maths` has an answer, plain or LaTeX; `hashes`
-has a solution whose answer follows `####`; `choice` has options and the right one, by letter or by
-text.
-"""
+"""The benchmarks that go by a name: where they are, how their rows are read, how they are put."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from rl.errors import InputError
 
-Kind = Literal["maths", "hashes", "choice"]
-KINDS: tuple[Kind, ...] = ("maths", "hashes", "choice")
 _SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".gz")
 
 
@@ -32,7 +24,7 @@ class BenchmarkSpec:
             hold the wrong ones, to which the label is added.
         shuffles_options: Whether each problem's options are shuffled, by a seed of its own.
         size: Number of problems.
-        kind: How a row is read.
+        kind: How a row is read: a key of `rl.evaluation.problems.kinds.KINDS`.
         template: Prompt template it is put with unless another is named.
         is_gated: Whether the hub asks for an account that accepted its terms.
         note: What one should know about it.
@@ -47,7 +39,7 @@ class BenchmarkSpec:
     options_columns: tuple[str, ...] = ()
     shuffles_options: bool = False
     size: int
-    kind: Kind = "maths"
+    kind: str = "maths"
     template: str = "qwen25-math-cot"
     is_gated: bool = False
     note: str = ""

@@ -1,15 +1,14 @@
-"""From a benchmark's columns to ids, questions, labels and the letters of a multiple choice."""
+"""From a benchmark's columns to problems: which column means what; rows are read by their kind."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from random import Random
-from string import ascii_uppercase
-from typing import Any
 
 from rl.data.prompts import labels_of
-from rl.data.tables import Table, short_repr
+from rl.data.tables import Table
 from rl.errors import InputError, unknown_name
-from rl.evaluation.problems.registry import KINDS, BenchmarkSpec
+from rl.evaluation.problems.kinds import KINDS, RawRow, Row
+from rl.evaluation.problems.registry import BenchmarkSpec
+from rl.plugins import find
 from rl.rollouts.engine import derive_seed
 
 PROMPT_COLUMNS = ("prompt", "problem", "question")
@@ -33,23 +32,6 @@ class Layout:
     takes_first_label: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One problem as its source has it.
-
-    Attributes:
-        id: Names it within the benchmark.
-        question: Text with the options of a multiple choice below it, or chat messages.
-        label: The right answer; the letter of a multiple choice.
-        letters: Letters of a multiple choice, None for any other problem.
-    """
-
-    id: str
-    question: Any
-    label: str
-    letters: str | None
-
-
 def find_layout(
     table: Table,
     spec: BenchmarkSpec | None,
@@ -65,8 +47,7 @@ def find_layout(
         InputError: If a column is missing or the kind is unknown.
     """
     kind = kind or (spec.kind if spec else "choice" if options_column else "maths")
-    if kind not in KINDS:
-        raise unknown_name("--answer_kind", kind, list(KINDS))
+    find(kind, KINDS, "--answer_kind")
     options_columns = (options_column,) if options_column else spec.options_columns if spec else ()
     if kind == "choice":
         if not options_columns:
@@ -85,7 +66,7 @@ def find_layout(
         or _named(table, spec and spec.label_column)
         or _detect(table, LABEL_COLUMNS, "label_column"),
         id_column=_named(table, spec and spec.id_column),
-        options_columns=options_columns if kind == "choice" else (),
+        options_columns=options_columns,
         shuffles_options=spec is not None and spec.shuffles_options,
         kind=kind,
         takes_first_label=spec is not None,
@@ -115,6 +96,7 @@ def read_rows(table: Table, layout: Layout, option_seed: int = 0) -> list[Row]:
     if layout.takes_first_label:
         cells = [cell[0] if isinstance(cell, list) and cell else cell for cell in cells]
     labels = labels_of({layout.label_column: cells}, layout.label_column)
+    read = find(layout.kind, KINDS, "--answer_kind")
     rows = []
     for number, (name, question, label) in enumerate(
         zip(ids, table[layout.prompt_column], labels, strict=True)
@@ -125,80 +107,17 @@ def read_rows(table: Table, layout: Layout, option_seed: int = 0) -> list[Row]:
                 f"label in {where}: got none, expected the right answer. Fill it in, remove the "
                 "row or name another column."
             )
-        letters = None
-        if layout.kind == "hashes":
-            label = after_hashes(label, where)
-        elif layout.kind == "choice":
-            given = [table[column][number] for column in layout.options_columns]
-            options = choice_options(given, label, where)
-            if layout.shuffles_options:
-                Random(derive_seed(option_seed, "options", name)).shuffle(options)
-            letters = ascii_uppercase[: len(options)]
-            label = choice_letter(label, options, where)
-            lines = "\n".join(
-                f"{letter}) {option}" for letter, option in zip(letters, options, strict=True)
-            )
-            question = f"{question}\n\n{lines}" if isinstance(question, str) else question
-        rows.append(Row(id=name, question=question, label=label, letters=letters))
+        seed = derive_seed(option_seed, "options", name) if layout.shuffles_options else None
+        cells = RawRow(
+            id=name,
+            question=question,
+            label=label,
+            options=[table[column][number] for column in layout.options_columns],
+            option_seed=seed,
+            where=where,
+        )
+        rows.append(read(cells))
     return rows
-
-
-def after_hashes(solution: str, where: str) -> str:
-    """Return what follows the last `####` of a solution, without thousands separators.
-
-    Raises:
-        InputError: If there are no `####`, or nothing follows.
-
-    Example:
-        >>> after_hashes("2 * 600 = 1200 #### 1,200", "row 0")
-        '1200'
-    """
-    _, hashes, answer = solution.rpartition("####")
-    answer = answer.strip().replace(",", "")
-    if not hashes or not answer:
-        raise InputError(
-            f"label in {where}: got {short_repr(solution)}, expected an answer after ####. Correct "
-            "the row or name another column or kind."
-        )
-    return answer
-
-
-def choice_options(cells: Sequence[Any], label: str, where: str) -> list[str]:
-    """Return the options of a row: one cell with all of them, or the wrong ones and the label.
-
-    Raises:
-        InputError: If they are not between 2 and 26 texts.
-    """
-    options = list(cells[0]) if len(cells) == 1 and isinstance(cells[0], list) else [label, *cells]
-    texts = [str(option).strip() for option in options]
-    if not 2 <= len(texts) <= len(ascii_uppercase) or not all(texts) or len(cells) == 0:
-        raise InputError(
-            f"options in {where}: got {short_repr(options)}, expected a list of 2 to 26 texts. "
-            "Correct the row or name another --options_column."
-        )
-    return texts
-
-
-def choice_letter(label: str, options: Sequence[str], where: str) -> str:
-    """Return the letter of the right option, which a label names by letter or by text.
-
-    Raises:
-        InputError: If it names none.
-
-    Example:
-        >>> choice_letter("B", ["4", "5"], "row 0"), choice_letter("4", ["4", "5"], "row 0")
-        ('B', 'A')
-    """
-    letters = ascii_uppercase[: len(options)]
-    label = label.strip()
-    if label in options:
-        return letters[options.index(label)]
-    if len(label) == 1 and label in letters:
-        return label
-    raise InputError(
-        f"label in {where}: got {short_repr(label)}, expected a letter up to {letters[-1]} or one "
-        "of the options. Correct the row or name another column."
-    )
 
 
 def problem_ids(table: Table, column: str | None = None) -> list[str]:

@@ -23,6 +23,17 @@ def test_the_answer_after_hashes():
     assert read(table, kind="hashes")[0].label == "-1234.5"
 
 
+def test_a_kind_of_one_s_own(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from dataclasses import replace\n"
+        "from rl.evaluation.problems.kinds import read_maths\n"
+        "def halves(row):\n"
+        "    return replace(read_maths(row), label=row.label.split('|')[1])\n"
+    )
+    table = {"question": ["q"], "answer": ["long way|7"]}
+    assert read(table, kind=f"{tmp_path}/own.py:halves")[0].label == "7"
+
+
 @pytest.mark.parametrize(
     ("table", "settings", "message"),
     [
