@@ -45,9 +45,12 @@ def imported_modules(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.module, f"{name_of(path)}: import of a folder in line {node.lineno}"
             assert node.level == 0, f"{name_of(path)}: relative import in line {node.lineno}"
-            # `from rl import answers` names a module as `import rl.answers` does.
-            is_package = (ROOT / node.module.replace(".", "/")).is_dir()
-            names |= {f"{node.module}.{a.name}" if is_package else node.module for a in node.names}
+            folder = ROOT / node.module.replace(".", "/")
+            # `from rl import types` names a module as `import rl.types` does.
+            modules = {a.name for a in node.names if list(folder.glob(f"{a.name}*"))}
+            names |= {f"{node.module}.{name}" for name in modules}
+            if len(modules) < len(node.names):
+                names.add(node.module)
     return names
 
 
