@@ -37,6 +37,8 @@ NUM_PRETRAINING_STEPS = 3000
 NUM_LAYERS = 3
 # Shares of the corpus and of the training prompts; a sum that dips or peaks teaches one way only.
 KINDS: tuple[Kind, ...] = ("plain", "plain", "dips", "peaks")
+PEAK_LENGTH = 4  # three positive digits are needed to rise over 20
+CORPUS_LENGTHS = {"plain": (2, 3, 3, 4, 4, 5), "dips": (3, 4), "peaks": (PEAK_LENGTH,)}
 TRAIN_WORDINGS: dict[Wording, float] = {"compact": 0.5, "spaced": 0.3, "listed": 0.2}
 
 
@@ -46,7 +48,7 @@ class ProblemSet:
 
     Attributes:
         wordings: How they are asked, in turn.
-        lengths: Numbers of terms, in turn.
+        lengths: Numbers of terms, in turn, of sums that do not peak; those have four.
         kinds: Which ways solve them, in turn.
     """
 
@@ -133,8 +135,8 @@ def _draw_rows(
     rows = []
     while len(rows) < num_rows:
         place = len(rows)
-        length = _in_turn(problems.lengths, place)
         kind = _in_turn(problems.kinds, place // len(problems.lengths))
+        length = _in_turn(problems.lengths, place) if kind != "peaks" else PEAK_LENGTH
         wording = _in_turn(problems.wordings, place)
         terms = draw_terms(rng, length, kind)
         prompt = write_prompt(terms, wording)
@@ -152,7 +154,7 @@ def _draw_example(rng: random.Random, taken: Container[str]) -> tuple[str, list[
     """Draw a prompt of the corpus with the teacher's solution."""
     while True:
         kind = rng.choice(KINDS)
-        num_terms = rng.choice((2, 3, 3, 4, 4, 5)) if kind == "plain" else rng.choice((3, 4))
+        num_terms = rng.choice(CORPUS_LENGTHS[kind])
         terms = draw_terms(rng, num_terms, kind)
         wording = rng.choice(list(WORK_PROB))
         prompt = write_prompt(terms, wording)
