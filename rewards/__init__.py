@@ -6,10 +6,8 @@ add one, write `rewards/<idea>.py` and name it in `REWARDS`. A token selector
 (`rl.training.token_selection`) says which tokens are trained; those are named in `TOKEN_SELECTORS`.
 """
 
-from collections.abc import Callable
-from functools import partial
-from importlib.metadata import entry_points
-from inspect import Parameter, isclass, signature
+from collections.abc import Callable, Mapping
+from inspect import isclass, signature
 from typing import TYPE_CHECKING, Any
 
 from rewards.boxed_format import boxed_format
@@ -24,8 +22,8 @@ from rewards.self_certainty import SelfCertainty
 from rewards.semantic_entropy import SemanticEntropy
 from rewards.sequence_probability import SequenceProbability
 from rewards.token_entropy import TokenEntropy
-from rl.errors import unknown_name
-from rl.plugins import load_plugin
+from rl.plugins import find
+from rl.settings import build, check_settings
 from rl.types import Reward
 
 if TYPE_CHECKING:
@@ -75,14 +73,14 @@ def get_reward(name: str, **settings: Any) -> Reward:
         A callable that scores a whole group.
 
     Raises:
-        InputError: If the name is unknown, what it names cannot be loaded, or a setting is none of
-            the reward's.
+        InputError: If the name or a setting is unknown, what it names cannot be loaded, or a value
+            breaks its rule.
 
     Example:
         >>> get_reward("majority_vote", tie="drop")
         MajorityVote(preset='default', tie='drop')
     """
-    return _build(f"reward {name!r}", _find(name), settings)
+    return _build_reward(name, _find_reward(name), settings)
 
 
 def get_token_selector(name: str, **settings: Any) -> "TokenSelector":
@@ -96,10 +94,8 @@ def get_token_selector(name: str, **settings: Any) -> "TokenSelector":
     Raises:
         InputError: As `get_reward`.
     """
-    if ":" not in name and name not in TOKEN_SELECTORS:
-        raise unknown_name("token_selector", name, list(TOKEN_SELECTORS))
-    selector = load_plugin(TOKEN_SELECTORS.get(name, name), "token_selector")
-    return _build(f"token_selector {name!r}", selector, settings)
+    selector = find(name, TOKEN_SELECTORS, "token_selector")
+    return build(f"token_selector.{name}", selector, settings)
 
 
 def get_game(name: str, **settings: Any) -> Any:
@@ -111,15 +107,14 @@ def get_game(name: str, **settings: Any) -> Any:
         settings: The game's settings.
 
     Raises:
-        InputError: If the name is unknown, or a setting is.
+        InputError: As `get_reward`.
     """
-    if ":" not in name and name not in GAMES:
-        raise unknown_name("selfplay.game", name, list(GAMES))
-    return load_plugin(GAMES.get(name, name), "selfplay.game")(**settings)
+    game = find(name, GAMES, "selfplay.game")
+    return game(**check_settings("selfplay", game, settings))
 
 
 def get_reward_for_run(
-    name: str, settings: dict[str, Any], run_settings: dict[str, Any]
+    name: str, settings: Mapping[str, Any], run_settings: Mapping[str, Any]
 ) -> tuple[Reward, dict[str, Any]]:
     """Build a reward as a run does: what it can be told of the run and was not set is filled in.
 
@@ -134,40 +129,20 @@ def get_reward_for_run(
     Raises:
         InputError: As `get_reward`.
     """
-    target = _find(name)
+    target = _find_reward(name)
     filled_in = {
         setting: value
         for setting, value in run_settings.items()
         if setting in signature(target).parameters and setting not in settings
     }
-    return _build(f"reward {name!r}", target, {**settings, **filled_in}), filled_in
+    return _build_reward(name, target, {**settings, **filled_in}), filled_in
 
 
-def _build(what: str, target: Any, settings: dict[str, Any]) -> Any:
-    _check_settings(what, target, settings)
-    if isclass(target):
-        return target(**settings)
-    return partial(target, **settings) if settings else target
+def _find_reward(name: str) -> Callable[..., Any]:
+    return find(name, REWARDS, "reward", ENTRY_POINT_GROUP)
 
 
-def _find(name: str) -> Any:
-    if name in REWARDS:
-        return REWARDS[name]
-    published = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
-    if name in published:
-        return published[name].load()
-    if ":" in name:
-        return load_plugin(name, "reward")
-    raise unknown_name("reward", name, [*REWARDS, *published])
-
-
-def _check_settings(what: str, target: Callable[..., Any], settings: dict[str, Any]) -> None:
-    parameters = list(signature(target).parameters.values())
-    if not isclass(target):
-        parameters = parameters[1:]  # the group
-    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
-        return
-    known = [parameter.name for parameter in parameters]
-    for setting in settings:
-        if setting not in known:
-            raise unknown_name(f"setting of {what}", setting, [*known, "weight"])
+def _build_reward(name: str, target: Callable[..., Any], settings: Mapping[str, Any]) -> Reward:
+    # A function's first parameter is the group.
+    group = () if isclass(target) else [*signature(target).parameters][:1]
+    return build(f"rewards.{name}", target, settings, filled_in=group, further_names=("weight",))

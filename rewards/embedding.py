@@ -17,13 +17,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from rl.errors import InputError
+from rl.settings import checked
 
 if TYPE_CHECKING:
     from httpx import Client, Response
@@ -40,6 +42,7 @@ _WINDOWS_AT_ONCE = 16
 _MAX_REMEMBERED = 4096
 _RETRIED_STATUSES = {408, 429}
 
+ModelName: TypeAlias = Annotated[str, Field(min_length=1)]
 Vectors: TypeAlias = NDArray[np.float32]
 
 
@@ -60,6 +63,7 @@ class Embedder(Protocol):
         ...
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class SentenceTransformerEmbedder:
     """Embed with a sentence-transformers model in this process, without an instruction before it.
@@ -76,17 +80,10 @@ class SentenceTransformerEmbedder:
         max_windows: Most windows of a text, spread evenly from its first to its last; None: all.
     """
 
-    model: str = DEFAULT_MODEL
+    model: ModelName = DEFAULT_MODEL
     device: str | None = None
-    max_tokens: int = MAX_TOKENS
-    max_windows: int | None = None
-
-    def __post_init__(self) -> None:
-        _check_settings(self.model, self.max_tokens)
-        if self.max_windows is not None and self.max_windows < 1:
-            raise InputError(
-                f"embedder max_windows: got {self.max_windows}, expected at least 1. Raise it."
-            )
+    max_tokens: PositiveInt = MAX_TOKENS
+    max_windows: PositiveInt | None = None
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Embed texts, as `Embedder.embed` says.
@@ -115,6 +112,7 @@ class SentenceTransformerEmbedder:
         return vectors[0] if len(windows) == 1 else _normalized(vectors).mean(axis=0)
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class ServerEmbedder:
     """Embed by asking a server that speaks OpenAI's `POST /v1/embeddings`, as vLLM's does.
@@ -135,15 +133,14 @@ class ServerEmbedder:
     """
 
     url: str
-    model: str = DEFAULT_MODEL
-    max_tokens: int = MAX_TOKENS
-    batch_size: int = 128
-    timeout_seconds: float = 300.0
-    num_retries: int = 5
-    backoff_seconds: float = 2.0
+    model: ModelName = DEFAULT_MODEL
+    max_tokens: PositiveInt = MAX_TOKENS
+    batch_size: PositiveInt = 128
+    timeout_seconds: PositiveFloat = 300.0
+    num_retries: NonNegativeInt = 5
+    backoff_seconds: NonNegativeFloat = 2.0
 
     def __post_init__(self) -> None:
-        _check_settings(self.model, self.max_tokens)
         try:
             parts = urlsplit(self.url)
             is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -154,12 +151,6 @@ class ServerEmbedder:
                 f"embedder_url: got {self.url!r}, expected http://HOST:PORT/v1. Write the address "
                 "up to and with /v1."
             )
-        for name, least in (("batch_size", 1), ("num_retries", 0), ("backoff_seconds", 0)):
-            if getattr(self, name) < least:
-                raise InputError(
-                    f"embedder {name}: got {getattr(self, name)}, expected at least {least}. "
-                    "Raise it."
-                )
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Embed texts, as `Embedder.embed` says.
@@ -222,13 +213,6 @@ class ServerEmbedder:
             f"embedder {self.model} at {self.url}: got {problem}, expected one embedding per text. "
             "Check that the server runs and serves this model."
         )
-
-
-def _check_settings(model: str, max_tokens: int) -> None:
-    if not model:
-        raise InputError("embedder: got '', expected a model's name. Name one.")
-    if max_tokens < 1:
-        raise InputError(f"max_embedding_tokens: got {max_tokens}, expected at least 1. Raise it.")
 
 
 def _prepared(texts: Sequence[str], max_tokens: int) -> list[str]:

@@ -19,16 +19,15 @@ Fails when: the majority is wrong, which selection cannot see; and, in v1 and v2
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from rl.errors import InputError, unknown_name
+from rl.errors import InputError
+from rl.settings import PositiveShare, Share, checked
 from rl.training.token_selection import TokenSelection
-
-PRESETS = ("v1", "v2", "anchored")
-SCOPES = ("response", "group", "batch")
 
 
 def top_share_mask(entropies: Tensor, share: float) -> Tensor:
@@ -96,6 +95,7 @@ def median_band(entropies: Tensor, mad_scale: float = 1.4826) -> tuple[float, fl
     return max(0.0, high - mad_scale * deviation), high
 
 
+@checked
 @dataclass(kw_only=True)
 class EntropyBand:
     """Select forking tokens per response and bound their entropy.
@@ -127,49 +127,31 @@ class EntropyBand:
         top_share: Share of a response's tokens, in (0, 1]; v1 and anchored.
         low_quantile: In [0, 1]; v1 and anchored.
         high_quantile: At least low_quantile, at most 1; None: 0.5 (v1), 0.9 (anchored).
-        num_bins: Bins of the histogram; v2 and anchored.
         min_entropy: In nats; anchored.
         keep_silent_groups: Whether band and KL also act on groups whose rewards are all equal; of
             any other group every scorable rollout takes part, also one whose advantage is zero.
     """
 
-    preset: str = "v2"
-    scope: str = "response"
+    preset: Literal["v1", "v2", "anchored"] = "v2"
+    scope: Literal["response", "group", "batch"] = "response"
     raw_entropies: bool = True
-    low_weight: float = 0.01
-    high_weight: float = 0.01
-    top_share: float = 0.2
-    low_quantile: float = 0.1
-    high_quantile: float | None = None
-    num_bins: int = 100
-    min_entropy: float = 0.05
+    low_weight: NonNegativeFloat = 0.01
+    high_weight: NonNegativeFloat = 0.01
+    top_share: PositiveShare = 0.2
+    low_quantile: Share = 0.1
+    high_quantile: Share | None = None
+    min_entropy: NonNegativeFloat = 0.05
     keep_silent_groups: bool = False
     _anchor: tuple[float, float] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise unknown_name("entropy_band preset", self.preset, list(PRESETS))
-        if self.scope not in SCOPES:
-            raise unknown_name("entropy_band scope", self.scope, list(SCOPES))
         if self.high_quantile is None:
             self.high_quantile = 0.9 if self.preset == "anchored" else 0.5
-        rules = {
-            "low_weight": (self.low_weight >= 0, "at least 0"),
-            "high_weight": (self.high_weight >= 0, "at least 0"),
-            "top_share": (0 < self.top_share <= 1, "above 0 and at most 1"),
-            "low_quantile": (0 <= self.low_quantile <= 1, "0 to 1"),
-            "high_quantile": (
-                self.low_quantile <= self.high_quantile <= 1,
-                f"low_quantile ({self.low_quantile}) to 1",
-            ),
-            "num_bins": (self.num_bins >= 2, "at least 2"),
-            "min_entropy": (self.min_entropy >= 0, "at least 0"),
-        }
-        for name, (holds, rule) in rules.items():
-            if not holds:
-                raise InputError(
-                    f"entropy_band {name}: got {getattr(self, name)}, expected {rule}. Change it."
-                )
+        if self.low_quantile > self.high_quantile:
+            raise InputError(
+                f"entropy_band.high_quantile: got {self.high_quantile}, expected low_quantile "
+                f"({self.low_quantile}) to 1. Change one."
+            )
 
     def __call__(self, entropies: Tensor, mask: Tensor, groups: Tensor) -> TokenSelection:
         """Select tokens of every response (see `TokenSelector`)."""
@@ -201,7 +183,7 @@ class EntropyBand:
     def _select(self, entropies: Tensor) -> Tensor:
         if self.preset == "v1":
             return top_share_mask(entropies, self.top_share)
-        forking = entropies >= otsu_threshold(entropies, self.num_bins)
+        forking = entropies >= otsu_threshold(entropies)
         if self.preset == "anchored":
             forking &= entropies >= self.min_entropy
             forking &= top_share_mask(entropies, self.top_share)
@@ -225,6 +207,7 @@ class EntropyBand:
         self._anchor = tuple(state["anchor"]) if state["anchor"] else None
 
 
+@checked
 @dataclass(kw_only=True)
 class RandomShare:
     """Select a random share of each response's tokens: the control of every token selector.
@@ -236,18 +219,12 @@ class RandomShare:
         seed: Fixes the draws, together with the number of batches seen.
     """
 
-    share: float = 0.2
+    share: PositiveShare = 0.2
     seed: int = 0
     low_weight: float = field(default=0.0, init=False)
     high_weight: float = field(default=0.0, init=False)
     keep_silent_groups: bool = field(default=False, init=False)
     _num_batches: int = field(default=0, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise InputError(
-                f"random_share share: got {self.share}, expected above 0 and at most 1. Change it."
-            )
 
     def __call__(self, entropies: Tensor, mask: Tensor, groups: Tensor) -> TokenSelection:
         """Select tokens of every response (see `TokenSelector`)."""

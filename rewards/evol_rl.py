@@ -31,6 +31,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import and_
+from typing import Literal
+
+from pydantic import PositiveInt
 
 from rewards.correctness import overruled_vote
 from rewards.embedding import (
@@ -41,16 +44,14 @@ from rewards.embedding import (
     SentenceTransformerEmbedder,
     ServerEmbedder,
 )
-from rewards.majority_vote import MajorityVote
+from rewards.majority_vote import MajorityVote, Preset
 from rewards.novelty import cosine_similarities, novelties, positions_in_band
 from rl.answers import after_thought, last_box
-from rl.answers.votes import TIE_RULES, GroupVote
-from rl.errors import InputError, unknown_name
+from rl.answers.votes import GroupVote, TieRule
+from rl.settings import Share, checked
 from rl.types import Group
 
-EMBEDDED_TEXTS = ("reasoning", "completion", "after_think")
-SELECTIONS = ("majority", "correctness")
-FAILURE_RULES = ("stop", "midpoint")
+EmbeddedText = Literal["reasoning", "completion", "after_think"]
 
 _MIDPOINT = 0.5
 _DIGIT = re.compile(r"\d")
@@ -72,9 +73,9 @@ _RULES = {
     "paper": _Rules(embedded_text="reasoning", single=0.0, equal=0.0, clip=False),
     "reference_code": _Rules(embedded_text="after_think", single=1.0, equal=_MIDPOINT, clip=True),
 }
-PRESETS = tuple(_RULES)
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class EvolRL:
     r"""Pay the majority in [0.5, 1.0] and the rest in [-1.0, -0.5], more for novel reasoning.
@@ -117,34 +118,21 @@ class EvolRL:
         [0.75, 0.75, -0.75, -1.0]
     """
 
-    preset: str = "default"
-    tie: str = "first"
-    alpha: float = 0.5
+    preset: Preset = "default"
+    tie: TieRule = "first"
+    alpha: Share = 0.5
     novelty: bool = True
-    embedded_text: str | None = None
+    embedded_text: EmbeddedText | None = None
     embedder: str | Embedder = DEFAULT_MODEL
     embedder_url: str | None = None
     embedder_device: str | None = None
-    max_embedding_tokens: int = MAX_TOKENS
-    selection: str = "majority"
-    on_embedding_failure: str = "stop"
+    max_embedding_tokens: PositiveInt = MAX_TOKENS
+    selection: Literal["majority", "correctness"] = "majority"
+    on_embedding_failure: Literal["stop", "midpoint"] = "stop"
     _labels: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        allowed = {
-            "preset": PRESETS,
-            "tie": TIE_RULES,
-            "selection": SELECTIONS,
-            "on_embedding_failure": FAILURE_RULES,
-        }
-        if self.embedded_text is not None:
-            allowed["embedded_text"] = EMBEDDED_TEXTS
-        for name, known in allowed.items():
-            if getattr(self, name) not in known:
-                raise unknown_name(f"evol_rl {name}", getattr(self, name), list(known))
-        if not 0.0 <= self.alpha <= 1.0:
-            raise InputError(f"evol_rl alpha: got {self.alpha}, expected 0 to 1. Change it.")
-        self._find_embedder()
+        self._find_embedder()  # which checks the address
 
     @property
     def sees_labels(self) -> bool:

@@ -11,16 +11,19 @@ Fails when: the policy pads or repeats itself up to the best length; what the bo
 """
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt
 
 from rewards.math_format import is_well_formed, last_box
 from rewards.repetition import repeated_ngram_share
-from rl.errors import InputError, unknown_name
+from rl.settings import PositiveShare, checked
 from rl.types import Group, Rollout
 
 FORMAT_BONUSES = {"paper": 1.0, "reference_code": 0.5}
-SHAPES = ("quadratic", "polyline")
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class FormatLength:
     r"""Pay a bonus for a well-formed boxed answer, and a score for the completion's length.
@@ -44,28 +47,11 @@ class FormatLength:
         [1.5, 0.0]
     """
 
-    preset: str = "paper"
-    shape: str = "quadratic"
-    peak: float = 0.5
-    max_completion_length: int | None = None
-    repetition_guard: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.preset not in FORMAT_BONUSES:
-            raise unknown_name("format_length preset", self.preset, list(FORMAT_BONUSES))
-        if self.shape not in SHAPES:
-            raise unknown_name("format_length shape", self.shape, list(SHAPES))
-        _check_peak(self.peak)
-        if self.max_completion_length is None or self.max_completion_length < 1:
-            raise InputError(
-                f"format_length max_completion_length: got {self.max_completion_length}, expected "
-                "at least 1. A training run fills in its own; elsewhere give it."
-            )
-        if self.repetition_guard is not None and not 0.0 <= self.repetition_guard < 1.0:
-            raise InputError(
-                f"format_length repetition_guard: got {self.repetition_guard}, expected 0 or more "
-                "and less than 1. Change it, or leave it out for no limit."
-            )
+    preset: Literal["paper", "reference_code"] = "paper"
+    shape: Literal["quadratic", "polyline"] = "quadratic"
+    peak: PositiveShare = 0.5
+    max_completion_length: PositiveInt
+    repetition_guard: Annotated[float, Field(ge=0, lt=1)] | None = None
 
     def __call__(self, group: Group) -> list[float | None]:
         """Score a group.
@@ -80,7 +66,6 @@ class FormatLength:
         return [self._score(rollout) for rollout in group.rollouts]
 
     def _score(self, rollout: Rollout) -> float:
-        assert self.max_completion_length is not None
         score_length = (
             quadratic_length_score if self.shape == "quadratic" else polyline_length_score
         )
@@ -113,11 +98,7 @@ def quadratic_length_score(x: float, peak: float = 0.5) -> float:
 
     Returns:
         A score in [-1, 1]: 0.0 at x = 0, 1.0 at p with slope 0, -1.0 at x = 1 if p < 1.
-
-    Raises:
-        InputError: If the peak is not above 0 and at most 1.
     """
-    _check_peak(peak)
     x = min(max(x, 0.0), 1.0)
     if x <= peak:
         return 1.0 - (1.0 - x / peak) ** 2
@@ -139,17 +120,6 @@ def polyline_length_score(x: float, peak: float = 0.5) -> float:
 
     Returns:
         A score in [-1, 1].
-
-    Raises:
-        InputError: If the peak is not above 0 and at most 1.
     """
-    _check_peak(peak)
     x = min(max(x, 0.0), 1.0)
     return x / peak if x <= peak else 1.0 - 2.0 * (x - peak) / (1.0 - peak)
-
-
-def _check_peak(peak: float) -> None:
-    if not 0.0 < peak <= 1.0:
-        raise InputError(
-            f"format_length peak: got {peak}, expected above 0 and at most 1. Change it."
-        )

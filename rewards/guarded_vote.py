@@ -26,9 +26,11 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
+from pydantic import PositiveInt
+
 from rl.answers import group_clusters, same_answer
-from rl.answers.votes import TIE_RULES, GroupVote, Vote, count_votes, vote_over_classes
-from rl.errors import InputError, unknown_name
+from rl.answers.votes import GroupVote, TieRule, Vote, count_votes, vote_over_classes
+from rl.settings import Share, checked
 from rl.types import Group
 
 LEAST_WEIGHT = 0.1
@@ -74,6 +76,7 @@ class Verdict:
     history: PromptHistory
 
 
+@checked
 @dataclass(kw_only=True)
 class GuardedVote:
     """Pay the majority answer, with a weight, a bonus and pauses that depend on earlier visits.
@@ -125,32 +128,18 @@ class GuardedVote:
         ([1.0, 1.0, 0.3], 0.35)
     """
 
-    lambda1: float = 0.5
-    lambda2: float = 0.3
-    tau_mr: float = 0.6
-    beta_max: float = 0.3
-    min_votes_frac: float = 0.25
-    window: int = 5
-    theta_mr: float = 0.5
-    p_skip: float = 0.7
-    max_skipped_frac: float = 0.25
-    tie: str = "first"
+    lambda1: Share = 0.5
+    lambda2: Share = 0.3
+    tau_mr: Share = 0.6
+    beta_max: Share = 0.3
+    min_votes_frac: Share = 0.25
+    window: PositiveInt = 5
+    theta_mr: Share = 0.5
+    p_skip: Share = 0.7
+    max_skipped_frac: Share = 0.25
+    tie: TieRule = "first"
     seed: int = 0
     _histories: dict[str, PromptHistory] = field(default_factory=dict, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        shares = ("lambda1", "lambda2", "tau_mr", "beta_max", "min_votes_frac")
-        for name in (*shares, "theta_mr", "p_skip", "max_skipped_frac"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise InputError(
-                    f"guarded_vote {name}: got {getattr(self, name)}, expected 0 to 1. Change it."
-                )
-        if self.window < 1:
-            raise InputError(
-                f"guarded_vote window: got {self.window}, expected at least 1. Raise it."
-            )
-        if self.tie not in TIE_RULES:
-            raise unknown_name("guarded_vote tie", self.tie, list(TIE_RULES))
 
     def __call__(self, group: Group) -> list[float | None]:
         """Score a group against the memory, which stays as it is.

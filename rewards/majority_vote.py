@@ -13,16 +13,18 @@ Fails when: the majority is confidently wrong, or the policy gives one answer to
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from rewards.ttrl_normalization import normalize_answer
 from rl.answers import group_clusters, same_answer
-from rl.answers.votes import TIE_RULES, GroupVote, vote_over_classes
-from rl.errors import unknown_name
+from rl.answers.votes import GroupVote, TieRule, vote_over_classes
+from rl.settings import checked
 from rl.types import Group
 
-PRESETS = ("default", "paper", "reference_code")
+Preset = Literal["default", "paper", "reference_code"]
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class MajorityVote:
     """Pay 1.0 for the group's most common answer and 0.0 for any other.
@@ -44,14 +46,8 @@ class MajorityVote:
         [1.0, 1.0, 0.0, 0.0]
     """
 
-    preset: str = "default"
-    tie: str = "first"
-
-    def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise unknown_name("majority_vote preset", self.preset, list(PRESETS))
-        if self.tie not in TIE_RULES:
-            raise unknown_name("majority_vote tie", self.tie, list(TIE_RULES))
+    preset: Preset = "default"
+    tie: TieRule = "first"
 
     def __call__(self, group: Group) -> list[float | None]:
         """Score a group.

@@ -9,10 +9,11 @@ Fails when: never; it has no signal. What it gains comes from the algorithm or t
 import hashlib
 from dataclasses import dataclass
 
-from rl.errors import InputError
+from rl.settings import Share, checked
 from rl.types import Group
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class RandomReward:
     """Pay 1.0 with a given probability, whatever the completion says.
@@ -29,14 +30,8 @@ class RandomReward:
         seed: Changes all draws.
     """
 
-    probability: float = 0.5
+    probability: Share = 0.5
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.probability <= 1.0:
-            raise InputError(
-                f"random probability: got {self.probability}, expected 0 to 1. Change it."
-            )
 
     def __call__(self, group: Group) -> list[float | None]:
         """Score a group: one reward per rollout, in {0.0, 1.0}, never None."""

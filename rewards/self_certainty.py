@@ -12,11 +12,14 @@ Fails when: the policy repeats itself, which is very certain: in long runs the r
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pydantic import PositiveFloat
+
 from rewards.token_entropy import mean_or_none
-from rl.errors import InputError
+from rl.settings import checked
 from rl.types import Group, TokenStatistics
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class SelfCertainty:
     """Pay the mean divergence of the token distributions from the uniform one.
@@ -41,14 +44,7 @@ class SelfCertainty:
     """
 
     needs_token_statistics: ClassVar[bool] = True
-    clip: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.clip is not None and not self.clip > 0.0:  # NaN is not above 0 either
-            raise InputError(
-                f"self_certainty clip: got {self.clip}, expected above 0. Raise it, or leave it "
-                "out for no limit."
-            )
+    clip: PositiveFloat | None = None
 
     def __call__(self, group: Group) -> list[float | None]:
         """Score a group.

@@ -9,15 +9,16 @@ Fails when: the most common answer is wrong, as with a majority vote; it also pa
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rl.answers import group_clusters
 from rl.answers.votes import count_votes
 from rl.errors import InputError
+from rl.settings import Share, checked
 from rl.types import Group
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class SemanticEntropy:
     """Pay the share of the group that gives the same answer.
@@ -39,14 +40,13 @@ class SemanticEntropy:
         [0.5, 0.5, 0.25, 0.0]
     """
 
-    entropy_band: Sequence[float] | None = None
+    entropy_band: tuple[Share, Share] | None = None
 
     def __post_init__(self) -> None:
-        band = self.entropy_band
-        if band is not None and not (len(band) == 2 and 0.0 <= band[0] <= band[1] <= 1.0):
+        if self.entropy_band is not None and self.entropy_band[0] > self.entropy_band[1]:
             raise InputError(
-                f"semantic_entropy entropy_band: got {band}, expected [low, high] with 0 <= low <= "
-                "high <= 1. Change it, or leave it out to score every group."
+                f"semantic_entropy.entropy_band: got {self.entropy_band}, expected [low, high] "
+                "with low <= high. Change it, or leave it out to score every group."
             )
 
     def __call__(self, group: Group) -> list[float | None]:

@@ -10,15 +10,14 @@ Fails when: short and repetitive completions are the likeliest. "probability" fa
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from rewards.token_entropy import mean_or_none
-from rl.errors import unknown_name
+from rl.settings import checked
 from rl.types import Group, TokenStatistics
 
-KINDS = ("trajectory_level_entropy", "probability")
 
-
+@checked
 @dataclass(frozen=True, kw_only=True)
 class SequenceProbability:
     """Pay the mean log-probability of the tokens, or the probability of the whole completion.
@@ -44,11 +43,7 @@ class SequenceProbability:
     """
 
     needs_token_statistics: ClassVar[bool] = True
-    kind: str = "trajectory_level_entropy"
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise unknown_name("sequence_probability kind", self.kind, list(KINDS))
+    kind: Literal["trajectory_level_entropy", "probability"] = "trajectory_level_entropy"
 
     def __call__(self, group: Group) -> list[float | None]:
         """Score a group.

@@ -11,14 +11,13 @@ Fails when: repetition and boilerplate have low entropy too, so long runs collap
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from rl.errors import unknown_name
+from rl.settings import checked
 from rl.types import Group, TokenStatistics
 
-SPANS = ("all", "answer")
 
-
+@checked
 @dataclass(frozen=True, kw_only=True)
 class TokenEntropy:
     """Pay minus the mean entropy of the distributions the tokens were drawn from.
@@ -43,11 +42,7 @@ class TokenEntropy:
     """
 
     needs_token_statistics: ClassVar[bool] = True
-    span: str = "all"
-
-    def __post_init__(self) -> None:
-        if self.span not in SPANS:
-            raise unknown_name("token_entropy span", self.span, list(SPANS))
+    span: Literal["all", "answer"] = "all"
 
     def __call__(self, group: Group) -> list[float | None]:
         """Score a group.

@@ -1,16 +1,54 @@
-"""A user's own code by its name: `package.module:attribute` or `path/to/file.py:attribute`."""
+"""What a name stands for: `name`, `package.module:attribute` or `path/to/file.py:attribute`.
+
+One rule for rewards, token selectors, games, tasks and a user's own way to read answers.
+"""
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rl.errors import InputError
+from rl.errors import InputError, unknown_name
+
+
+def find(
+    name: str,
+    table: Mapping[str, Callable[..., Any] | str],
+    kind: str,
+    entry_point_group: str | None = None,
+) -> Callable[..., Any]:
+    """Find what a name stands for.
+
+    Args:
+        name: A key of the table, a name that an installed package publishes, or one that
+            `load_plugin` takes; looked for in this order.
+        table: The project's own: name -> what it is, or where it is, as `package.module:attribute`,
+            for what should not be loaded before it is asked for.
+        kind: What is looked for, or the setting that holds the name, for messages.
+        entry_point_group: Group in which packages publish further ones.
+
+    Raises:
+        InputError: If there is nothing of that name.
+    """
+    if name in table:
+        found = table[name]
+        return load_plugin(found, kind) if isinstance(found, str) else found
+    published = (
+        {point.name: point for point in entry_points(group=entry_point_group)}
+        if entry_point_group
+        else {}
+    )
+    if name in published:
+        return published[name].load()
+    if ":" in name:
+        return load_plugin(name, kind)
+    raise unknown_name(kind, name, [*table, *published])
 
 
 def load_plugin(name: str, what: str) -> Callable[..., Any]:

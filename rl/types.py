@@ -42,6 +42,7 @@ class Rollout:
         trained: Whether the policy is updated on this rollout; False for one that only votes.
         token_statistics: Statistics of its tokens, for rewards with `needs_token_statistics`; None
             in runs without such a reward.
+        policy_version: Optimizer steps the weights had taken that sampled it; None where unknown.
     """
 
     completion: str
@@ -51,6 +52,7 @@ class Rollout:
     truncated: bool = False
     trained: bool = True
     token_statistics: TokenStatistics | None = None
+    policy_version: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -119,15 +119,8 @@ def build_reward(name: str, settings: dict[str, Any]) -> tuple["Reward", list[st
     """Build the reward as a run would, and say what was filled in."""
     from rewards import get_reward_for_run
 
-    try:
-        reward, filled_in = get_reward_for_run(
-            name, settings, {"max_completion_length": MAX_COMPLETION_LENGTH}
-        )
-    except TypeError as error:
-        raise InputError(
-            f"--settings: got {json.dumps(settings)}, expected those of {name} ({error}). "
-            "Add or correct a setting."
-        ) from error
+    run_settings = {"max_completion_length": MAX_COMPLETION_LENGTH}
+    reward, filled_in = get_reward_for_run(name, settings, run_settings)
     return reward, [f"{key} is {value}; a run fills in its own" for key, value in filled_in.items()]
 
 

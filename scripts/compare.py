@@ -4,7 +4,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import runpy
 import shlex
 import shutil
 import sys
@@ -19,7 +18,6 @@ from rl.errors import InputError, exit_on_bad_input
 if TYPE_CHECKING:
     from rl.training.studies import Study, StudyRow, StudyRun
 
-ROOT = Path(__file__).parents[1]
 COLUMNS = {  # those that no run has are left out
     "pass@1": "pass@1",
     "maj@8": "maj@8",
@@ -119,7 +117,7 @@ def run_missing(study: "Study", output_dir: Path, workers: int) -> list["StudyRu
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Every run is a process of its own, forked from one that has imported the libraries already.
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["rl.training.run", "rewards"])
+    processes.set_forkserver_preload(["rl.training.start", "rl.training.run", "rewards"])
     failed = []
     with (
         ThreadPoolExecutor(workers) as pool,
@@ -137,28 +135,33 @@ def execute(processes: Any, study: "Study", run: "StudyRun", output_dir: Path) -
     """Run one training run to its end, and return its exit status."""
     folder = output_dir / run.name
     shutil.rmtree(folder, ignore_errors=True)  # left by a study that was stopped
-    settings = [f"--{name}={json.dumps(value)}" for name, value in run.settings.items()]
-    arguments = [study.recipe, *settings, f"--output_dir={folder}", "--disable_tqdm=true"]
-    process = processes.Process(target=train, args=(arguments, log_path(run, output_dir)))
+    settings = {**run.settings, "output_dir": str(folder), "disable_tqdm": True}
+    arguments = (study.recipe, settings, log_path(run, output_dir))
+    process = processes.Process(target=train, args=arguments)
     process.start()
     process.join()
     return process.exitcode
 
 
-def train(arguments: list[str], log: Path) -> None:
-    """Do what `python scripts/train.py ARGUMENTS` does, in this process."""
+@exit_on_bad_input()
+def train(recipe: str, settings: dict[str, Any], log: Path) -> None:
+    """Train in this process as scripts/train.py does; what it prints goes to a file."""
+    from train import log_warnings, print_preview
+
+    import rewards
     from rl.answers import close_verifier
     from rl.processes import end_with_parent
+    from rl.training.recipe import as_arguments, load_recipe
+    from rl.training.start import start_run
 
     end_with_parent()  # a study that is killed leaves no run behind
-    script = str(ROOT / "scripts/train.py")
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    print("python", script, *map(shlex.quote, arguments), flush=True)
-    sys.argv = [script, *arguments]
+    print(shlex.join(["python", "scripts/train.py", recipe, *as_arguments(settings)]), flush=True)
+    log_warnings()
     try:
-        runpy.run_path(script, run_name="__main__")
+        start_run({**load_recipe(recipe), **settings}, rewards, show=print_preview)
     finally:
         close_verifier()  # a forked process runs no exit handlers, and would wait for the worker
 

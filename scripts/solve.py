@@ -91,7 +91,9 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     add("--temperature", type=float, help="(the recipe's, or 1.0)")
     add("--top_p", type=float, help="(the recipe's, or 1.0)")
     add("--max_completion_length", type=int, help="tokens (the recipe's, or 4096 or what fits)")
-    add("--engine", choices=["transformers", "vllm"], default="transformers", help="(%(default)s)")
+    add(
+        "--engine", default="transformers", help="transformers, vllm or file.py:Class (%(default)s)"
+    )
     add("--batch_size", type=int, default=256, help="completions sampled at a time (%(default)s)")
     add("--seed", type=int, default=0, help="(%(default)s)")
     arguments, overrides = parser.parse_known_args()
@@ -107,10 +109,9 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
             f"--output: got {arguments.output}, expected a file in an existing folder. Create "
             f"{arguments.output.parent} first."
         )
-    if arguments.engine == "vllm":
-        from rl.rollouts.vllm_engine import require_vllm
+    from rl.rollouts.engines import engine_class
 
-        require_vllm()
+    engine_class(arguments.engine, "for_model", "--engine")
     return arguments, overrides
 
 
@@ -175,6 +176,8 @@ def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
     folder = arguments.output.with_name(f"{arguments.output.stem}-adapted")
     if (folder / "summary.json").is_file():
         return str(folder)
+    from rl.training.recipe import as_arguments
+
     resume = ["--resume_from_checkpoint", "true"] if list(folder.glob("checkpoint-*")) else []
     fields = {
         "model": arguments.model,
@@ -193,7 +196,7 @@ def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
     command = [
         *shlex.split(arguments.launcher),
         *("scripts/train.py", arguments.adapt),
-        *(f"--{name}={json.dumps(value)}" for name, value in fields.items()),
+        *as_arguments(fields),
         *overrides,
         *resume,
     ]
@@ -216,8 +219,9 @@ def solve(
 
     from rl.answers import start_verifier
     from rl.data.prompts import tokenize_prompt
-    from rl.evaluation.models import completion_length, load_engine, load_tokenizer
+    from rl.evaluation.models import completion_length, load_tokenizer
     from rl.rollouts.engine import SamplingSettings
+    from rl.rollouts.engines import StoredModel, engine_class
 
     tokenizer, context, _ = load_tokenizer(model)
     prompt_ids = [tokenize_prompt(prompt, tokenizer) for prompt in prompts]
@@ -229,14 +233,14 @@ def solve(
         temperature=settings["temperature"],
         top_p=settings["top_p"],
     )
-    engine = load_engine(
-        arguments.engine,
-        model,
-        tokenizer,
-        sampling,
+    stored = StoredModel(
+        model=model,
+        tokenizer=tokenizer,
+        settings=sampling,
         longest_prompt=longest,
         batch_size=arguments.batch_size,
     )
+    engine = engine_class(arguments.engine, "for_model", "--engine").for_model(stored)
     start_verifier()
     with (
         closing(engine),

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rl.errors import InputError, exit_on_bad_input
+from rl.errors import exit_on_bad_input
 
 if TYPE_CHECKING:
-    from rl.training.config import LabelFreeConfig
+    from rl.training.prepare import Run
 
 EPILOG = """
 Any field of the recipe can be set on the command line, as `--field value`; values are read as YAML:
@@ -29,33 +29,16 @@ The fields are those of rl/training/config.py, listed here, and of trl.GRPOConfi
 def main() -> None:
     """Read the recipe, check everything that can be checked, then train."""
     arguments, overrides = parse_arguments()
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    log_warnings()
 
-    from rl.training.recipe import load_recipe, make_config, parse_overrides
+    import rewards
+    from rl.training.recipe import load_recipe, parse_overrides
+    from rl.training.start import start_run
 
     settings = {**load_recipe(arguments.recipe), **parse_overrides(overrides)}
     settings.setdefault("output_dir", str(Path("runs") / Path(arguments.recipe).stem))
-    config = make_config(settings)
-
-    from rl.training.prepare import prepare_run
-
-    game = load_game(config)
-    run = prepare_run(
-        config,
-        {} if game else load_rewards(config),
-        token_selector=load_token_selector(config),
-        game=game,
-        dry_run=arguments.dry_run,
-    )
-    if arguments.dry_run:
-        print_geometry(config, run)
-        return
-    if run.preview:
-        print_table("What the game is played on", run.preview)
-
-    from rl.training.run import train
-
-    train(run)
+    show = print_geometry if arguments.dry_run else print_preview
+    start_run(settings, rewards, dry_run=arguments.dry_run, show=show)
 
 
 def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
@@ -97,60 +80,31 @@ def describe_fields() -> str:
     return "\n".join(lines)
 
 
-def load_rewards(config: "LabelFreeConfig") -> dict[str, tuple[Any, float]]:
-    """Build each reward the recipe names, with its weight; fill in the run's length limit."""
-    from rewards import get_reward_for_run
-
-    rewards = {}
-    for name, given in config.rewards.items():
-        settings = dict(given or {})
-        weight = settings.pop("weight", 1.0)
-        if isinstance(weight, bool) or not isinstance(weight, int | float):
-            raise InputError(
-                f"rewards.{name}.weight: got {weight!r}, expected a number. Change the value."
-            )
-        run_settings = {"max_completion_length": config.max_completion_length}
-        reward, _ = get_reward_for_run(name, settings, run_settings)
-        rewards[name] = (reward, float(weight))
-    return rewards
+def log_warnings() -> None:
+    """Show warnings on standard error."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
 
-def load_token_selector(config: "LabelFreeConfig") -> Any:
-    """Build the token selector the recipe names, if it names one."""
-    from rewards import get_token_selector
-
-    for name, settings in (config.token_selector or {}).items():
-        return get_token_selector(name, **(settings or {}))
-    return None
+def print_preview(run: "Run") -> None:
+    """Show what a game tells of what it is played on."""
+    if run.preview:
+        print_table("What the game is played on", run.preview)
 
 
-def load_game(config: "LabelFreeConfig") -> Any:
-    """Build the game the recipe names in `selfplay`, if it names one."""
-    if config.selfplay is None:
-        return None
-    from rewards import get_game
-    from rl.selfplay.run_settings import read_selfplay
-    from rl.training.prepare import model_context
-
-    settings = read_selfplay(config.selfplay)
-    if config.model:
-        model_context(config)  # a mistyped name shows before documents are read and embedded
-    return get_game(settings.game, seed=config.seed, **settings.game_settings)
-
-
-def print_geometry(config: Any, run: Any) -> None:
+def print_geometry(run: "Run") -> None:
     """Show what one generation batch and one optimizer step would hold."""
-    source = f"a game of {config.selfplay['game']}" if run.game else config.dataset
+    config = run.config
+    source = f"a game of {config.selfplay['game']}" if config.selfplay else config.dataset
     facts = run.prompt_facts
-    last = (
-        {"most rows a round trains": run.game.max_trained, **run.preview}
-        if facts is None
-        else {
+    last: dict[str, Any] = {}
+    if run.game is not None:
+        last = {"most rows a round trains": run.game.max_trained, **run.preview}
+    if facts is not None:
+        last = {
             "prompts in the dataset": facts.num_in_source,
             "prompts dropped": f"{len(facts.dropped_rows)}, over {facts.limit} tokens",
             "tokens of the longest prompt": facts.longest,
         }
-    )
     print_table(f"{config.model} on {source}", {**config.geometry, **last})
 
 

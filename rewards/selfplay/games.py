@@ -3,44 +3,31 @@
 A game knows no concrete reward and a reward no game; here they meet.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import Any, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
+from collections.abc import Mapping
+from typing import Any
 
 from rewards.embedding import DEFAULT_MODEL, SentenceTransformerEmbedder, free_models
 from rewards.selfplay.questioner import GaussianDifficulty, UncertaintyChallenge
 from rewards.selfplay.verifier import VerifierVote
-from rl.errors import InputError, unknown_name
+from rl.errors import InputError
 from rl.selfplay.document_vectors import VectorFiles, default_folder
 from rl.selfplay.documents import Corpus, load_corpus
 from rl.selfplay.r_zero import RZero, RZeroSettings
 from rl.selfplay.role_prompts import Templates
 from rl.selfplay.spell.game import Spell
 from rl.selfplay.spell.settings import SpellSettings
-from rl.selfplay.tasks.task import TASKS, get_task
+from rl.selfplay.tasks.task import get_task
+from rl.settings import build, check_settings
 
 DEFAULT_TASKS = ("document_qa", "financial_math", "multiple_choice")
-DOCUMENT_SETTINGS = (
-    "text_column",
-    "key_column",
-    "embedder",
-    "vector_folder",
-    "cluster_size",
-    "min_characters",
-    "max_characters",
-    "duplicate_threshold",
-)
 # Windows of a document that are embedded, where the model cannot read all of it at once.
 MAX_WINDOWS = 4
-_Built = TypeVar("_Built")
 
 
 def build_spell(
     *,
     documents: str | Mapping[str, str],
-    tasks: Sequence[str] | Mapping[str, Mapping[str, Any] | None] = DEFAULT_TASKS,
+    tasks: tuple[str, ...] | Mapping[str, Mapping[str, Any] | None] = DEFAULT_TASKS,
     prompts: str | None = None,
     document_settings: Mapping[str, Any] | None = None,
     questioner: Mapping[str, Any] | None = None,
@@ -69,16 +56,11 @@ def build_spell(
     Raises:
         InputError: If a name is unknown, a value breaks its rule, or documents cannot be read.
     """
-    named = dict(tasks) if isinstance(tasks, Mapping) else dict.fromkeys(tasks)
-    built = []
-    for name, task_settings in named.items():
-        if name not in TASKS and ":" not in name:
-            raise unknown_name("selfplay task", name, list(TASKS))
-        plain = get_task(name)
-        built.append(from_settings(type(plain), f"task {name}", task_settings or {}))
-    game_settings = from_settings(SpellSettings, "spell", settings)
-    question_reward = from_settings(GaussianDifficulty, "questioner", questioner or {})
-    judgment_reward = from_settings(VerifierVote, "verifier", verifier or {})
+    named = tasks if isinstance(tasks, Mapping) else dict.fromkeys(tasks)
+    built = [get_task(name, task_settings) for name, task_settings in named.items()]
+    game_settings = build("selfplay", SpellSettings, settings)
+    question_reward = build("selfplay.questioner", GaussianDifficulty, questioner or {})
+    judgment_reward = build("selfplay.verifier", VerifierVote, verifier or {})
     templates = {task.name: Templates(task.name, prompts) for task in built}
     corpora = _load(documents, [task.name for task in built], document_settings or {}, seed)
     return Spell(
@@ -114,36 +96,12 @@ def build_r_zero(
         InputError: If a name is unknown or a value breaks its rule.
     """
     return RZero(
-        challenge_reward=from_settings(
-            UncertaintyChallenge, "challenger", {"preset": preset, **(challenger or {})}
+        challenge_reward=build(
+            "selfplay.challenger", UncertaintyChallenge, {"preset": preset, **(challenger or {})}
         ),
-        settings=from_settings(RZeroSettings, "r_zero", {"preset": preset, **settings}),
+        settings=build("selfplay", RZeroSettings, {"preset": preset, **settings}),
         prompts=prompts,
     )
-
-
-def from_settings(kind: type[_Built], what: str, settings: Mapping[str, Any]) -> _Built:
-    """Build a dataclass from settings, each checked for its name and its type.
-
-    Raises:
-        InputError: At an unknown name, a value of the wrong type, or one that breaks a rule.
-    """
-    known = [f.name for f in fields(kind) if f.name not in ("name", "chance")]  # type: ignore[arg-type]
-    for name in settings:
-        if name not in known:
-            raise unknown_name(f"selfplay setting of {what}", name, known)
-    try:
-        return TypeAdapter(kind).validate_python(dict(settings))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        inner = problem.get("ctx", {}).get("error")
-        if isinstance(inner, InputError):
-            raise inner from error
-        where = ".".join(map(str, problem["loc"]))
-        raise InputError(
-            f"selfplay {what} {where}: got {problem['input']!r}, expected {problem['msg']}. Change "
-            "the value."
-        ) from error
 
 
 def _load(
@@ -153,9 +111,6 @@ def _load(
     seed: int,
 ) -> dict[str, Corpus]:
     """Read each source once, also if several tasks ask about it."""
-    for name in settings:
-        if name not in DOCUMENT_SETTINGS:
-            raise unknown_name("selfplay setting of documents", name, list(DOCUMENT_SETTINGS))
     sources = dict.fromkeys(tasks, documents) if isinstance(documents, str) else dict(documents)
     for name in tasks:
         if not isinstance(sources.get(name), str):
@@ -163,9 +118,16 @@ def _load(
                 f"selfplay documents: got {sources.get(name)!r} for the task {name}, expected a "
                 "folder or a file. Name one for each task."
             )
-    given = dict(settings)
-    model = given.pop("embedder", DEFAULT_MODEL)
-    folder = given.pop("vector_folder", default_folder())
+    rest = dict(settings)
+    model = rest.pop("embedder", DEFAULT_MODEL)
+    folder = rest.pop("vector_folder", default_folder())
+    given = check_settings(
+        "selfplay.document_settings",
+        load_corpus,
+        rest,
+        filled_in=("source", "seed", "embed", "vector_files"),
+        further_names=("embedder", "vector_folder"),
+    )
     if model is not None:
         embedder = SentenceTransformerEmbedder(model=model, max_windows=MAX_WINDOWS)
         given["embed"] = embedder.embed

@@ -13,12 +13,17 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from rl.errors import InputError, unknown_name
+from pydantic import Field
+
+from rl.settings import checked
 
 _MAX_ORDER = 4
+Penalty = Annotated[float, Field(gt=-1e6, le=0)]
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class GaussianDifficulty:
     """Pay a question by how often it was solved.
@@ -33,27 +38,11 @@ class GaussianDifficulty:
         bad_format: Reward of what is no question.
     """
 
-    mu: float = 0.5
-    sigma: float = 0.5 / 3
-    zero: float = 0.0
-    not_grounded: float = -0.5
-    bad_format: float = -1.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.mu < 1:
-            raise InputError(
-                f"selfplay questioner mu: got {self.mu}, expected between 0 and 1. Use 0.5."
-            )
-        if not 0 < self.sigma < math.inf:
-            raise InputError(
-                f"selfplay questioner sigma: got {self.sigma}, expected above 0. Use 0.1667."
-            )
-        values = (self.zero, self.not_grounded, self.bad_format)
-        if not all(-1e6 < value <= 0 for value in values):
-            raise InputError(
-                f"selfplay questioner zero, not_grounded, bad_format: got {values}, expected "
-                "numbers of at most 0. Lower them."
-            )
+    mu: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    sigma: Annotated[float, Field(gt=0, lt=math.inf)] = 0.5 / 3
+    zero: Penalty = 0.0
+    not_grounded: Penalty = -0.5
+    bad_format: Penalty = -1.0
 
     def __call__(self, success_rate: float) -> float:
         """Reward a question by the mean reward of its answers, in [0, 1].
@@ -67,9 +56,7 @@ class GaussianDifficulty:
         return math.exp(-((success_rate - self.mu) ** 2) / (2 * self.sigma**2))
 
 
-PRESETS = ("paper", "reference_code")
-
-
+@checked
 @dataclass(frozen=True, kw_only=True)
 class UncertaintyChallenge:
     """Pay questions whose answers disagree, less where a round has many alike.
@@ -87,23 +74,12 @@ class UncertaintyChallenge:
     Attributes:
         preset: "paper" or "reference_code".
         repetition_weight: Weight w of the repetition penalty; 0 turns it off.
-        max_distance: Two classes are joined while their mean distance 1 - BLEU is below it.
         bad_format: Reward of what is no question, before the penalty; None: the preset's, 0 or -1.
     """
 
-    preset: str = "paper"
-    repetition_weight: float = 1.0
-    max_distance: float = 0.5
+    preset: Literal["paper", "reference_code"] = "paper"
+    repetition_weight: Annotated[float, Field(ge=0, lt=math.inf)] = 1.0
     bad_format: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            raise unknown_name("selfplay challenger preset", self.preset, list(PRESETS))
-        if not 0 <= self.repetition_weight < math.inf or not 0 <= self.max_distance <= 1:
-            raise InputError(
-                f"selfplay repetition_weight, max_distance: got {self.repetition_weight} and "
-                f"{self.max_distance}, expected at least 0, and 0..1. Use 1.0 and 0.5."
-            )
 
     def __call__(
         self, questions: Sequence[str | None], majority_ratios: Sequence[float | None]
@@ -136,12 +112,12 @@ class UncertaintyChallenge:
 
     def repetition_penalties(self, questions: Sequence[str]) -> list[float]:
         """Return repetition_weight |C| / B for each question; a question alone is a class too."""
-        classes = similar_questions(questions, self.max_distance)
+        classes = similar_questions(questions)
         sizes = Counter(classes)
         return [self.repetition_weight * sizes[c] / len(classes) for c in classes]
 
 
-def similar_questions(questions: Sequence[str], max_distance: float) -> list[int]:
+def similar_questions(questions: Sequence[str], max_distance: float = 0.5) -> list[int]:
     """Number classes of similar questions by average linkage over the distance 1 - BLEU.
 
     BLEU is symmetric here: the mean of both directions. Equal questions are always one class.

@@ -13,8 +13,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rewards.selfplay.questioner import Penalty
 from rl.answers import after_thought
-from rl.errors import InputError
+from rl.settings import checked
 
 _VERDICT = re.compile(r"\[(YES|NO)\]")
 
@@ -52,6 +53,7 @@ def majority_verdict(verdicts: Sequence[int | None]) -> int | None:
     return int(verdicts.count(1) > len(verdicts) / 2)
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class VerifierVote:
     """What judgments are worth, and what they make of the responder's reward.
@@ -60,14 +62,7 @@ class VerifierVote:
         malformed: Reward of a judgment that is neither YES nor NO.
     """
 
-    malformed: float = -1.0
-
-    def __post_init__(self) -> None:
-        if not -1e6 < self.malformed <= 0:
-            raise InputError(
-                f"selfplay_verifier malformed: got {self.malformed}, expected a number of at most "
-                "0. A malformed judgment must not pay more than a wrong one."
-            )
+    malformed: Penalty = -1.0
 
     def read(self, text: str) -> int | None:
         """Read a judgment, as `read_verdict`."""

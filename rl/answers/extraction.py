@@ -12,9 +12,10 @@ from collections.abc import Collection, Sequence
 from typing import Literal
 
 from rl.answers.boxes import SPECIAL_TOKEN, balanced, clean_content, find_boxed
-from rl.answers.plugins import extract_with, is_plugin, load_extractor
+from rl.answers.plugins import extract_with, is_plugin
 from rl.answers.text import strip_introduction
-from rl.errors import InputError, unknown_name
+from rl.errors import unknown_name
+from rl.plugins import find
 
 BOX_ONLY = ("boxed",)
 DEFAULT_METHODS = ("boxed", "final_answer_phrase")
@@ -96,17 +97,10 @@ def check_methods(methods: Sequence[str]) -> None:
     """Check that every method is a built-in one or can be loaded.
 
     Raises:
-        InputError: If one is not, or there is none.
+        InputError: If one is not.
     """
-    if not methods:
-        raise InputError(
-            "answer_methods: got none, expected at least one. Fill it, or leave it out."
-        )
     for method in methods:
-        if is_plugin(method):
-            load_extractor(method)
-        elif method not in METHODS:
-            raise unknown_name("answer_methods", method, list(METHODS))
+        find(method, _FINDERS, "answer_methods")
 
 
 def completion_state(answer: str | None, truncated: bool) -> CompletionState:

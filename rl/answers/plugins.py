@@ -19,11 +19,6 @@ def is_plugin(name: str) -> bool:
     return ":" in name
 
 
-def load_extractor(name: str) -> Any:
-    """Load an extractor; see `rl.plugins.load_plugin` for errors."""
-    return load_plugin(name, "answer_methods")
-
-
 def load_comparer(name: str) -> Any:
     """Load a comparer; see `rl.plugins.load_plugin` for errors."""
     return load_plugin(name, "answer_comparer")
@@ -38,7 +33,7 @@ def extract_with(name: str, text: str) -> str | None:
     Raises:
         ValueError: If it returns neither text nor None.
     """
-    found = _call(name, load_extractor(name), text)
+    found = _call(name, load_plugin(name, "answer_methods"), text)
     if found is not None and not isinstance(found, str):
         raise ValueError(
             f"answer extractor {name!r}: got {found!r}, expected text or None. Return None where "

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import comb
+from typing import Literal, get_args
 
 from rl.errors import unknown_name
 
-TIE_RULES = ("first", "drop")
+TieRule = Literal["first", "drop"]
+TIE_RULES: tuple[TieRule, ...] = get_args(TieRule)
 
 
 @dataclass(frozen=True, kw_only=True)

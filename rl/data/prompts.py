@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -133,8 +133,17 @@ def labels_of(table: Table, column: str) -> list[str | None]:
     ]
 
 
-def render_prompt(prompt: Prompt, tokenizer: "PreTrainedTokenizerBase") -> str:
+def render_prompt(
+    prompt: Prompt,
+    tokenizer: "PreTrainedTokenizerBase",
+    template_arguments: Mapping[str, Any] | None = None,
+) -> str:
     """Return the text the policy continues: messages through the chat template, text as it is.
+
+    Args:
+        prompt: Text or chat messages.
+        tokenizer: The policy's.
+        template_arguments: What the chat template is given beside the messages.
 
     Raises:
         InputError: If the prompt is a chat and the tokenizer has no chat template.
@@ -146,16 +155,22 @@ def render_prompt(prompt: Prompt, tokenizer: "PreTrainedTokenizerBase") -> str:
             "chat template: got none in the model's tokenizer, expected one because the prompts "
             "are chat messages. Use plain-text prompts and no system_prompt."
         )
-    rendered = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
+    rendered = tokenizer.apply_chat_template(
+        prompt, add_generation_prompt=True, tokenize=False, **(template_arguments or {})
+    )
     return str(rendered)
 
 
-def tokenize_prompt(prompt: Prompt, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+def tokenize_prompt(
+    prompt: Prompt,
+    tokenizer: "PreTrainedTokenizerBase",
+    template_arguments: Mapping[str, Any] | None = None,
+) -> list[int]:
     """Return the prompt's token ids, the same ones TRL's `GRPOTrainer` feeds to the policy.
 
     A chat template writes its special tokens itself; plain text gets the tokenizer's own.
     """
-    rendered = render_prompt(prompt, tokenizer)
+    rendered = render_prompt(prompt, tokenizer, template_arguments)
     return tokenize_rendered([rendered], isinstance(prompt, str), tokenizer)[0]
 
 

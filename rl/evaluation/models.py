@@ -12,7 +12,8 @@ from rl.data.prompts import tokenize_prompt
 from rl.errors import InputError
 from rl.evaluation.problems.labelled import Benchmark
 from rl.rollouts.engine import RolloutEngine, SamplingSettings
-from rl.rollouts.openai_engine import OpenAIEngine, TextEngine
+from rl.rollouts.engines import StoredModel, engine_class
+from rl.rollouts.openai_engine import TextEngine
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,24 +42,17 @@ class Sampler:
     def open(self) -> RolloutEngine | TextEngine:
         """Load the model, or connect to the endpoint."""
         args = self.args
-        if self.tokenizer is None:
-            return OpenAIEngine(
-                args.model,
-                args.base_url,
-                self.settings,
-                api_key_env=args.api_key_env,
-                concurrency=args.concurrency,
-                chat_template_args=args.chat_template_args,
-            )
-        return load_engine(
-            args.engine,
-            args.model,
-            self.tokenizer,
-            self.settings,
+        endpoint = ("base_url", "api_key_env", "concurrency", "chat_template_args")
+        model = StoredModel(
+            model=args.model,
+            tokenizer=self.tokenizer,
+            settings=self.settings,
             longest_prompt=self.longest_prompt,
             batch_size=args.batch_size,
             revision=args.model_revision,
+            endpoint={name: getattr(args, name) for name in endpoint},
         )
+        return engine_class(args.engine, "for_model", "--engine").for_model(model)
 
 
 def make_sampler(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> Sampler:
@@ -193,35 +187,3 @@ def completion_length(asked: int | None, longest_prompt: int, max_length: int | 
             "leave out long problems."
         )
     return asked or min(room, DEFAULT_MAX_COMPLETION_LENGTH)
-
-
-def load_engine(
-    name: str,
-    model: str,
-    tokenizer: "PreTrainedTokenizerBase",
-    settings: SamplingSettings,
-    *,
-    longest_prompt: int,
-    batch_size: int,
-    revision: str | None = None,
-) -> RolloutEngine:
-    """Load the model into the engine that was asked for: "vllm" or "transformers".
-
-    Weights keep the precision they are stored in, but are float32 on a CPU, where multiplying
-    matrices in bfloat16 is 20 to 40 times slower.
-    """
-    if name == "vllm":
-        from rl.rollouts.vllm_engine import VLLMEngine
-
-        max_model_length = longest_prompt + settings.max_completion_length
-        return VLLMEngine.from_pretrained(model, settings, max_model_length, revision=revision)
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    from rl.rollouts.transformers_engine import TransformersEngine
-
-    dtype = "auto" if torch.accelerator.is_available() else torch.float32
-    loaded = AutoModelForCausalLM.from_pretrained(
-        model, revision=revision, dtype=dtype, device_map="auto"
-    )
-    return TransformersEngine(loaded, tokenizer, settings, batch_size)

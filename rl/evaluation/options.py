@@ -13,7 +13,8 @@ from rl.evaluation.models import DEFAULT_MAX_COMPLETION_LENGTH
 from rl.evaluation.problems.prompt_templates import TEMPLATES
 from rl.evaluation.problems.registry import KINDS, split_benchmarks
 from rl.evaluation.referee import REFEREES
-from rl.rollouts.openai_engine import api_key, require_openai
+from rl.rollouts.engines import engine_class
+from rl.rollouts.openai_engine import api_key
 
 EPILOG = r"""
 examples:
@@ -55,7 +56,7 @@ files in --output_dir (in a folder for each benchmark, if there are several):
 else may be there.
 """
 
-DEFAULT_BATCH_SIZES = {"transformers": 64, "vllm": 1024, "openai": 1024}
+DEFAULT_BATCH_SIZES = {"transformers": 64}  # of others, which have queues of their own, more
 
 
 def parse_arguments(arguments: Sequence[str] | None, description: str) -> argparse.Namespace:
@@ -137,7 +138,12 @@ def add_problem_arguments(group: Any) -> None:
 def add_sampling_arguments(group: Any) -> None:
     """Add the arguments that say what samples, and how."""
     add = group.add_argument
-    add("--engine", choices=list(DEFAULT_BATCH_SIZES), default="transformers", help="(%(default)s)")
+    add(
+        "--engine",
+        default="transformers",
+        metavar="NAME",
+        help="transformers, vllm, openai, or your own as file.py:Class (%(default)s)",
+    )
     add(
         "--temperature",
         type=float,
@@ -190,7 +196,7 @@ def check_arguments(args: argparse.Namespace) -> None:
             raise InputError(f"--{name}: got none, expected a value. Add it, or see --help.")
     if args.score:
         return
-    args.batch_size = args.batch_size or DEFAULT_BATCH_SIZES[args.engine]
+    args.batch_size = args.batch_size or DEFAULT_BATCH_SIZES.get(args.engine, 1024)
     for name, lowest in (
         ("num_samples", 1),
         ("batch_size", 1),
@@ -224,17 +230,13 @@ def check_engine(args: argparse.Namespace) -> None:
     Raises:
         InputError: If it is not installed, or an option does not go with it.
     """
-    if args.engine == "vllm":
-        from rl.rollouts.vllm_engine import require_vllm
-
-        require_vllm()
+    engine_class(args.engine, "for_model", "--engine")
     if (args.engine == "openai") != (args.base_url is not None):
         raise InputError(
             f"--base_url: got {args.base_url or 'none'} with --engine {args.engine}, expected an "
             "address with --engine openai and only there. Correct one of the two."
         )
     if args.engine == "openai":
-        require_openai()
         api_key(args.api_key_env)
         if args.chat_template:
             raise InputError(

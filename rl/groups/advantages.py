@@ -13,9 +13,12 @@ from math import comb, sqrt
 from typing import Any
 
 import torch
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
-from rl.errors import InputError, unknown_name
+from rl.errors import InputError
+from rl.plugins import find
+from rl.settings import Share, check_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,7 @@ class TrainedVotes:
     majority_ratio: Tensor
 
 
-def normalized_advantages(rewards: Tensor, epsilon: float = 1e-6) -> Tensor:
+def normalized_advantages(rewards: Tensor, epsilon: NonNegativeFloat = 1e-6) -> Tensor:
     """Subtract each group's mean and divide by its sample standard deviation.
 
     A[p, g] = (r[p, g] - mean_g r[p, g]) / (std_g r[p, g] + epsilon), std with n - 1
@@ -94,7 +97,7 @@ def leave_one_out_advantages(rewards: Tensor) -> Tensor:
     return centered_advantages(rewards) * num_scorable / (num_scorable - 1).clamp(min=1)
 
 
-def pass_at_k_advantages(rewards: Tensor, k: int = 4, success: float = 0.5) -> Tensor:
+def pass_at_k_advantages(rewards: Tensor, k: PositiveInt = 4, success: float = 0.5) -> Tensor:
     """Advantages under which the group is paid for any k of its rollouts containing a success.
 
     With n scorable rollouts, f failures among them and C the binomial coefficient:
@@ -135,9 +138,9 @@ def pass_at_k_advantages(rewards: Tensor, k: int = 4, success: float = 0.5) -> T
 def restrain_advantages(
     rewards: Tensor,
     votes: TrainedVotes,
-    threshold: float = 0.3,
-    penalty: float = 1.0,
-    exponent: float = 2.0,
+    threshold: Share = 0.3,
+    penalty: NonNegativeFloat = 1.0,
+    exponent: NonNegativeFloat = 2.0,
 ) -> Tensor:
     """Let every answer be a pseudo-label, weighted by its votes; punish groups without agreement.
 
@@ -203,13 +206,15 @@ def get_advantage(
     """Build the advantage function a recipe names.
 
     Args:
-        chosen: A key of `ADVANTAGES`, or {key: settings} with that function's keyword arguments.
+        chosen: A key of `ADVANTAGES`, or a function of one's own as `rl.plugins` has it; or
+            {name: settings} with that function's keyword arguments. One that has a parameter
+            `votes` gets the votes too.
 
     Returns:
         A function of rewards (P, G) and their votes.
 
     Raises:
-        InputError: If the name or a setting is unknown, or a setting is not a number.
+        InputError: If the name or a setting is unknown, or a value breaks its rule.
     """
     named = {chosen: None} if isinstance(chosen, str) else dict(chosen)
     if len(named) != 1:
@@ -218,18 +223,8 @@ def get_advantage(
             "`advantage: {NAME: {setting: value}}`."
         )
     [(name, given)] = named.items()
-    if name not in ADVANTAGES:
-        raise unknown_name("advantage", name, list(ADVANTAGES))
-    function, settings = ADVANTAGES[name], dict(given or {})
-    parameters = signature(function).parameters
-    known = [parameter for parameter in parameters if parameter not in ("rewards", "votes")]
-    for setting, value in settings.items():
-        if setting not in known:
-            raise unknown_name(f"setting of advantage {name!r}", setting, known)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(
-                f"advantage.{name}.{setting}: got {value!r}, expected a number. Change the value."
-            )
-    if "votes" in parameters:
+    function, inputs = find(name, ADVANTAGES, "advantage"), ("rewards", "votes")
+    settings = check_settings(f"advantage.{name}", function, given or {}, filled_in=inputs)
+    if "votes" in signature(function).parameters:
         return lambda rewards, votes: function(rewards, votes, **settings)
     return lambda rewards, votes: function(rewards, **settings)

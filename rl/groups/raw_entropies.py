@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
-from trl.trainer.utils import add_fused_lm_head
+
+from rl.trl_internals import add_fused_lm_head
 
 
 class _HeadAlone:

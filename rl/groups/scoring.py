@@ -58,6 +58,7 @@ def make_group(
     samples: Sequence[Sample],
     trained: Container[int],
     tokenizer: PreTrainedTokenizerBase,
+    policy_version: int | None = None,
 ) -> Group:
     """Turn what was sampled at one visit into a group, its answers not yet looked for.
 
@@ -67,6 +68,7 @@ def make_group(
         samples: All votes.
         trained: Numbers of the samples that are trained.
         tokenizer: Turns the samples into text, without special tokens.
+        policy_version: Of the policy that sampled.
     """
     texts = tokenizer.batch_decode([s.completion_ids for s in samples], skip_special_tokens=True)
     rollouts = tuple(
@@ -75,6 +77,7 @@ def make_group(
             num_tokens=len(sample.completion_ids),
             truncated=sample.truncated,
             trained=i in trained,
+            policy_version=policy_version,
         )
         for i, (text, sample) in enumerate(zip(texts, samples, strict=True))
     )

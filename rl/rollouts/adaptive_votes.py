@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, PositiveInt
 
 from rl.answers.votes import count_votes, leader_certainty
-from rl.errors import InputError, unknown_name
+from rl.errors import InputError
 from rl.rollouts.engine import RolloutEngine, Sample
+from rl.settings import build, checked
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class VoteBudget:
     """How many completions of a prompt vote.
@@ -21,10 +25,17 @@ class VoteBudget:
         chunk: Sampled at a time after the first.
     """
 
-    min: int
-    max: int
-    confidence: float = 0.95
-    chunk: int = 8
+    min: PositiveInt
+    max: PositiveInt
+    confidence: Annotated[float, Field(ge=0.5, le=1)] = 0.95
+    chunk: PositiveInt = 8
+
+    def __post_init__(self) -> None:
+        if self.max < self.min:
+            raise InputError(
+                f"num_votes.max: got {self.max}, expected at least num_votes.min ({self.min}). "
+                "Change one."
+            )
 
     def is_decided(self, clusters: Sequence[int | None]) -> bool:
         """Say whether these votes are enough.
@@ -45,28 +56,8 @@ def read_vote_budget(setting: int | Mapping[str, Any]) -> VoteBudget:
         InputError: If a key is unknown or missing, or a value out of range.
     """
     if isinstance(setting, int):
-        return VoteBudget(min=setting, max=setting)
-    known = ["min", "max", "confidence", "chunk"]
-    for key in setting:
-        if key not in known:
-            raise unknown_name("num_votes key", str(key), known)
-    for key in ("min", "max", "chunk"):
-        value = setting.get(key, 8 if key == "chunk" else None)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(
-                f"num_votes.{key}: got {value!r}, expected a whole number of at least 1. Set it."
-            )
-    confidence = setting.get("confidence", 0.95)
-    if isinstance(confidence, bool) or not isinstance(confidence, int | float):
-        raise InputError(
-            f"num_votes.confidence: got {confidence!r}, expected a number. Change the value."
-        )
-    if setting["max"] < setting["min"] or not 0.5 <= confidence <= 1.0:
-        raise InputError(
-            f"num_votes: got {dict(setting)}, expected min <= max and a confidence from 0.5 to 1. "
-            "Change one."
-        )
-    return VoteBudget(**setting)
+        setting = {"min": setting, "max": setting}
+    return build("num_votes", VoteBudget, setting)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 from rl.data.prompts import Prompt
 from rl.errors import InputError
 from rl.rollouts.engine import SamplingSettings
+from rl.rollouts.engines import StoredModel
 
 # Endpoints check the key's presence, not its value, unless they are somebody's service.
 _NO_KEY = "none"
@@ -99,6 +100,16 @@ class OpenAIEngine:
             timeout=timeout,
             max_retries=_MAX_RETRIES,
         )
+
+    @classmethod
+    def require(cls) -> None:
+        """Check that the client is installed."""
+        require_openai()
+
+    @classmethod
+    def for_model(cls, model: StoredModel) -> "OpenAIEngine":
+        """Ask the endpoint that `model.endpoint` describes."""
+        return cls(model.model, settings=model.settings, **model.endpoint)
 
     def complete(
         self,

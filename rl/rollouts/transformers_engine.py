@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoModelForCausalLM,
     GenerationConfig,
     LogitsProcessorList,
     MinPLogitsWarper,
@@ -17,7 +18,9 @@ from transformers import (
 )
 from transformers.generation.logits_process import LogitsProcessor
 
+from rl.errors import InputError
 from rl.rollouts.engine import Sample, SamplingSettings, derive_seed
+from rl.rollouts.engines import StoredModel, TrainedPolicy
 from rl.rollouts.prompt_cache import repeated_prompt_cache
 
 
@@ -107,6 +110,38 @@ class TransformersEngine:
         self.batch_size = batch_size
         self.generation_context = generation_context or (lambda: nullcontext(model))
         self.eos_token_ids = end_token_ids(model, tokenizer)
+
+    @classmethod
+    def for_run(cls, policy: TrainedPolicy, settings: SamplingSettings) -> "TransformersEngine":
+        """Sample with the trained model itself.
+
+        Raises:
+            InputError: Under FSDP.
+        """
+        if policy.accelerator.state.distributed_type == "FSDP":
+            raise InputError(
+                "use_vllm: got false under FSDP, expected true. Ranks sample different numbers of "
+                "tokens, which sharded forward passes cannot; set use_vllm: true."
+            )
+        return cls(
+            policy.model, policy.tokenizer, settings, generation_context=policy.generation_context
+        )
+
+    @classmethod
+    def for_model(cls, model: StoredModel) -> "TransformersEngine":
+        """Load a model.
+
+        Weights keep the precision they are stored in, but are float32 on a CPU, where multiplying
+        matrices in bfloat16 is 20 to 40 times slower.
+        """
+        loaded = AutoModelForCausalLM.from_pretrained(
+            model.model,
+            revision=model.revision,
+            dtype="auto" if torch.accelerator.is_available() else torch.float32,
+            device_map="auto",
+        )
+        assert model.tokenizer is not None
+        return cls(loaded, model.tokenizer, model.settings, model.batch_size)
 
     def generate(
         self,

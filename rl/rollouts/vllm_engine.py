@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rl.errors import InputError
 from rl.rollouts.engine import Sample, SamplingSettings
+from rl.rollouts.engines import StoredModel, TrainedPolicy
 from rl.rollouts.fingerprint import same_fingerprint, weight_fingerprint
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ CPU_SETTINGS = {
     "enable_chunked_prefill": False,
     "max_num_batched_tokens": None,
 }
+
+
+def training_dtype(config: Any) -> str:
+    """Return the precision a run's trainer computes in, under vLLM's name."""
+    return "bfloat16" if config.bf16 else "float16" if config.fp16 else "float32"
 
 
 def require_vllm() -> None:
@@ -102,6 +108,45 @@ class VLLMEngine:
             **llm_settings,
         )
         return cls(llm, settings, parameters)
+
+    @classmethod
+    def require(cls) -> None:
+        """Check that vLLM is installed."""
+        require_vllm()
+
+    @classmethod
+    def for_run(cls, policy: TrainedPolicy, settings: SamplingSettings) -> "VLLMEngine":
+        """Start an engine on this rank that shares its device with the trainer."""
+        # vLLM's external launcher reads its place among the ranks from the environment.
+        os.environ.setdefault("RANK", str(policy.accelerator.process_index))
+        os.environ.setdefault("LOCAL_RANK", str(policy.accelerator.local_process_index))
+        os.environ.setdefault("WORLD_SIZE", str(policy.accelerator.num_processes))
+        os.environ.setdefault("MASTER_ADDR", "localhost")
+        os.environ.setdefault("MASTER_PORT", "0")
+        config = policy.config
+        return cls.from_pretrained(
+            config.model,
+            settings,
+            max_model_length=config.vllm_max_model_length,
+            parameters=policy.parameters,
+            dtype=training_dtype(config),
+            gpu_memory_utilization=config.vllm_gpu_memory_utilization,
+            distributed_executor_backend="external_launcher",
+            model_impl=config.vllm_model_impl,
+            trust_remote_code=config.trust_remote_code,
+            max_num_batched_tokens=4096,
+            seed=0,
+        )
+
+    @classmethod
+    def for_model(cls, model: StoredModel) -> "VLLMEngine":
+        """Load a model; its context is as long as its longest prompt and completion."""
+        return cls.from_pretrained(
+            model.model,
+            model.settings,
+            model.longest_prompt + model.settings.max_completion_length,
+            revision=model.revision,
+        )
 
     def generate(
         self,

@@ -7,13 +7,16 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import httpx
 import torch
 
 from rl.errors import InputError
-from rl.rollouts.vllm_engine import CPU_SETTINGS, WORKER_EXTENSION, require_vllm
-from rl.training.config import LabelFreeConfig
+from rl.rollouts.vllm_engine import CPU_SETTINGS, WORKER_EXTENSION, require_vllm, training_dtype
+
+if TYPE_CHECKING:
+    from rl.training.config import LabelFreeConfig
 
 
 def server_command(
@@ -56,7 +59,7 @@ def server_command(
 
 
 def configured_command(
-    config: LabelFreeConfig, tensor_parallel_size: int, data_parallel_size: int = 1
+    config: "LabelFreeConfig", tensor_parallel_size: int, data_parallel_size: int = 1
 ) -> list[str]:
     """Return the command line of the server a recipe samples from (see `server_command`)."""
     return server_command(
@@ -68,11 +71,6 @@ def configured_command(
         data_parallel_size=data_parallel_size,
         max_model_length=config.vllm_max_model_length,
     )
-
-
-def training_dtype(config: LabelFreeConfig) -> str:
-    """Return the precision the trainer computes in, under vLLM's name."""
-    return "bfloat16" if config.bf16 else "float16" if config.fp16 else "float32"
 
 
 def server_environment(environment: Mapping[str, str]) -> dict[str, str]:

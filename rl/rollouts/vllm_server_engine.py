@@ -15,14 +15,16 @@ from torch import Tensor
 
 from rl.errors import InputError
 from rl.rollouts.engine import Sample, SamplingSettings
+from rl.rollouts.engines import TrainedPolicy
 from rl.rollouts.fingerprint import weight_fingerprint
-from rl.rollouts.vllm_engine import check_fingerprint, request_settings
+from rl.rollouts.vllm_engine import check_fingerprint, request_settings, require_vllm
 from rl.rollouts.vllm_server import ServerProcess, configured_command, wait_until_up
-from rl.training.config import LabelFreeConfig
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from trl.generation.vllm_client import VLLMClient
+
+    from rl.training.config import LabelFreeConfig
 
 MAX_CONCURRENT_REQUESTS = 64
 
@@ -64,18 +66,18 @@ class VLLMServerEngine:
         self.num_syncs = 0
 
     @classmethod
-    def connect(
-        cls,
-        config: LabelFreeConfig,
-        settings: SamplingSettings,
-        parameters: Callable[[], Iterator[tuple[str, Tensor]]],
-        accelerator: "Accelerator",
-    ) -> "VLLMServerEngine":
+    def require(cls) -> None:
+        """Check that vLLM is installed: its client, and the server where a run starts it."""
+        require_vllm()
+
+    @classmethod
+    def for_run(cls, policy: TrainedPolicy, settings: SamplingSettings) -> "VLLMServerEngine":
         """Connect every rank to the server the configuration names; start it first if asked to.
 
         Raises:
             InputError: If the server does not come up, or cannot take weights the way asked for.
         """
+        config, accelerator = policy.config, policy.accelerator
         base_url = server_url(config)
         process = None
         if config.vllm_launch_server and accelerator.is_main_process:
@@ -92,7 +94,7 @@ class VLLMServerEngine:
             engine = cls(
                 base_url,
                 settings,
-                parameters,
+                policy.parameters,
                 accelerator,
                 sync_dir=sync_dir(config) if config.vllm_weight_sync == "folder" else None,
                 nccl_client=nccl_client,
@@ -212,7 +214,7 @@ def _checked(response: httpx.Response) -> dict[str, Any]:
     return response.json() if response.content else {}
 
 
-def server_url(config: LabelFreeConfig) -> str:
+def server_url(config: "LabelFreeConfig") -> str:
     """Return the address of the server a configuration names."""
     if config.vllm_server_base_url:
         return config.vllm_server_base_url.rstrip("/")
@@ -220,13 +222,13 @@ def server_url(config: LabelFreeConfig) -> str:
     return f"http://{host}:{config.vllm_server_port}"
 
 
-def sync_dir(config: LabelFreeConfig) -> Path:
+def sync_dir(config: "LabelFreeConfig") -> Path:
     """Return the folder through which trainer and server hand weights over."""
     return Path(config.vllm_sync_dir or Path(config.output_dir) / "vllm_weights")
 
 
 def connect_nccl(
-    base_url: str, config: LabelFreeConfig, accelerator: "Accelerator"
+    base_url: str, config: "LabelFreeConfig", accelerator: "Accelerator"
 ) -> "VLLMClient":
     """Join the server's NCCL group through TRL's client.
 

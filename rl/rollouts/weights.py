@@ -7,7 +7,8 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 from torch.distributed.tensor import DTensor
-from trl.distributed import DistributedBackend
+
+from rl.trl_internals import DistributedBackend
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -24,18 +24,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import Field
 
 from rl.answers import extract_answer
 from rl.answers.keys import answer_key
-from rl.errors import InputError, unknown_name
+from rl.errors import InputError
 from rl.selfplay.duplicates import near_duplicates
 from rl.selfplay.game import Answered, Episode, Prompt, Request, Round, Sampler, make_episode
 from rl.selfplay.proposals import last_json_object, text_field
 from rl.selfplay.role_advantages import batch_advantages, group_advantages
 from rl.selfplay.role_prompts import R_ZERO_SLOTS, Templates
+from rl.settings import Share, checked
 
 ROLES = ("challenger", "solver")
+AtLeastTwo = Annotated[int, Field(ge=2)]
 # Preset -> smallest and largest share of a majority to learn from. The paper's |p - 1/2| <= 1/4 of
 # ten answers is 3 to 7 of them.
 INFORMATIVE = {"paper": (0.3, 0.7), "reference_code": (0.3, 0.8)}
@@ -49,6 +53,7 @@ class ChallengeReward(Protocol):
     ) -> list[float]: ...
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class RZeroSettings:
     """Settings of `RZero`.
@@ -61,36 +66,25 @@ class RZeroSettings:
         min_majority_ratio: A problem with a less common majority is too hard, or badly put; None:
             the preset's.
         max_majority_ratio: A problem with a more common one is too easy; None: the preset's.
-        min_challenger_std: Problems whose rewards deviate less are not trained.
-        near_duplicate_threshold: Alarm if more than half of the problems repeat another one.
         chat: Whether prompts are chat messages, or plain text.
         thinking: Whether the chat template opens a thought, so that a completion starts within it.
     """
 
-    preset: str = "paper"
-    num_proposals: int = 256
-    num_questions: int = 128
-    group_size: int = 10
-    min_majority_ratio: float | None = None
-    max_majority_ratio: float | None = None
-    min_challenger_std: float = 1e-3
-    near_duplicate_threshold: float = 0.8
+    preset: Literal["paper", "reference_code"] = "paper"
+    num_proposals: AtLeastTwo = 256
+    num_questions: AtLeastTwo = 128
+    group_size: AtLeastTwo = 10
+    min_majority_ratio: Share | None = None
+    max_majority_ratio: Share | None = None
     chat: bool = True
     thinking: bool = False
 
     def __post_init__(self) -> None:
-        if self.preset not in INFORMATIVE:
-            raise unknown_name("selfplay r_zero preset", self.preset, list(INFORMATIVE))
-        for name in ("num_proposals", "num_questions", "group_size"):
-            if getattr(self, name) < 2:
-                raise InputError(
-                    f"selfplay {name}: got {getattr(self, name)}, expected at least 2. Raise it."
-                )
         low, high = self.informative
-        if not 0 <= low <= high <= 1:
+        if low > high:
             raise InputError(
                 f"selfplay min_majority_ratio, max_majority_ratio: got {low} and {high}, expected "
-                "0 <= min <= max <= 1. Correct them."
+                "min <= max. Correct them."
             )
 
     @property
@@ -156,7 +150,7 @@ class RZero:
         )
         kept = [p for p in problems if self._is_informative(p)]
         trained = {problem.number for problem in kept[: self.settings.num_questions]}
-        advantages = batch_advantages(rewards, min_std=self.settings.min_challenger_std)
+        advantages = batch_advantages(rewards)
         episodes = [
             make_episode(
                 request,
@@ -258,7 +252,7 @@ class RZero:
         episodes: list[Episode],
     ) -> Round:
         questions = [problem.question for problem in problems]
-        repeats = near_duplicates(questions, self.settings.near_duplicate_threshold)
+        repeats = near_duplicates(questions)
         answers = [answer for problem in problems for answer in problem.answers]
         metrics = {
             "funnel/proposed": len(written),

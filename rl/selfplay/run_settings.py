@@ -1,13 +1,17 @@
 """What a recipe's `selfplay` says to the trainer; the rest of it is the game's own."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from rl.errors import InputError, unknown_name
-from rl.selfplay.role_weights import ROLE_MEANS
+from pydantic import Field
+
+from rl.errors import InputError
+from rl.settings import build, checked
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class SelfPlaySettings:
     """The trainer's part of the settings of self-play.
@@ -23,8 +27,10 @@ class SelfPlaySettings:
     """
 
     game: str
-    role_weights: dict[str, float] = field(default_factory=dict)
-    role_mean: str = "pooled"
+    role_weights: dict[str, Annotated[float, Field(ge=0, lt=math.inf)]] = field(
+        default_factory=dict
+    )
+    role_mean: Literal["pooled", "per_role"] = "pooled"
     frozen_policy: bool = False
     game_settings: dict[str, Any] = field(default_factory=dict)
 
@@ -37,22 +43,10 @@ def read_selfplay(setting: Mapping[str, Any]) -> SelfPlaySettings:
     """
     known = {f.name for f in fields(SelfPlaySettings)} - {"game_settings"}
     ours = {name: value for name, value in setting.items() if name in known}
-    if not isinstance(ours.get("game"), str):
-        raise InputError(
-            f"selfplay.game: got {ours.get('game')!r}, expected the name of a game. Write "
-            "`selfplay: {game: spell, ...}`."
-        )
-    settings = SelfPlaySettings(
-        **ours, game_settings={k: v for k, v in setting.items() if k not in known}
+    rest = {name: value for name, value in setting.items() if name not in known}
+    settings: SelfPlaySettings = build(
+        "selfplay", SelfPlaySettings, {**ours, "game_settings": rest}
     )
-    if settings.role_mean not in ROLE_MEANS:
-        raise unknown_name("selfplay.role_mean", str(settings.role_mean), list(ROLE_MEANS))
-    if not isinstance(settings.frozen_policy, bool) or not isinstance(settings.role_weights, dict):
-        name = "role_weights" if isinstance(settings.frozen_policy, bool) else "frozen_policy"
-        raise InputError(
-            f"selfplay.{name}: got {getattr(settings, name)!r}, expected "
-            f"{'role: number' if name == 'role_weights' else 'true or false'}. Change the value."
-        )
     if settings.game_settings.get("frozen_questioner") and not settings.frozen_policy:
         raise InputError(
             "selfplay.frozen_policy: got false beside frozen_questioner, expected true. Set it, so "

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-PROMPT_KEYS = ("prompt_ids", "prompt_mask")
+from rl.training.layout import PROMPT_KEYS, TOKEN_KEYS
 
 
 def row_lengths(rows: Mapping[str, Tensor]) -> Tensor:
@@ -104,13 +104,11 @@ def take(
     Rows that only fill up lose their completion mask and count in no sum.
 
     Args:
-        rows: Prompts padded on the left, completions on the right; of its two-dimensional values,
-            those as wide as the completions are per token.
+        rows: Values named as in `rl.training.layout`.
         chosen: Row numbers, at least one.
         keep: Rows that are no filling, (R,).
         trim: Whether to cut the padding.
     """
-    width = rows["completion_ids"].shape[1]
     taken = {name: value[chosen] if value.dim() else value for name, value in rows.items()}
     filling = ~keep[chosen]
     taken["completion_mask"] = taken["completion_mask"] * ~filling[:, None]
@@ -122,6 +120,6 @@ def take(
     for name, value in taken.items():
         if name in PROMPT_KEYS:
             taken[name] = value[:, first_prompt_token:]
-        elif value.dim() == 2 and value.shape[1] == width:
+        elif name in TOKEN_KEYS and value.dim() == 2:
             taken[name] = value[:, :num_tokens]
     return taken

@@ -1,6 +1,7 @@
 """What settings of a run must be to go together: checked before a model is loaded."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rl.answers.extraction import check_methods
 from rl.answers.plugins import load_comparer
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
 
 
-def check_settings(config: "LabelFreeConfig") -> None:
+def check_combinations(config: "LabelFreeConfig") -> None:
     """Check everything but the batch's geometry.
 
     Raises:
@@ -28,11 +29,6 @@ def check_settings(config: "LabelFreeConfig") -> None:
 
 
 def _check_groups(config: "LabelFreeConfig") -> None:
-    if config.num_generations < 2:
-        raise InputError(
-            f"num_generations: got {config.num_generations}, expected at least 2. A group of one "
-            "has nothing to be compared with; raise num_generations."
-        )
     if config.vote_budget.min < config.num_generations:
         raise InputError(
             f"num_votes: got {config.vote_budget.min}, expected at least num_generations "
@@ -54,21 +50,6 @@ def _check_groups(config: "LabelFreeConfig") -> None:
 
 
 def _check_sampling(config: "LabelFreeConfig") -> None:
-    if config.max_completion_length < 1:
-        raise InputError(
-            f"max_completion_length: got {config.max_completion_length}, expected at least 1. "
-            "Set the most tokens a completion may have."
-        )
-    if config.max_prompt_length < 0:
-        raise InputError(
-            f"max_prompt_length: got {config.max_prompt_length}, expected at least 0. Raise it, or "
-            "leave it out."
-        )
-    if not config.temperature > 0:  # NaN is not above 0 either
-        raise InputError(
-            f"temperature: got {config.temperature}, expected above 0. Training needs samples "
-            "that differ; 1.0 samples from the policy itconfig."
-        )
     ignored = {
         "generation_kwargs": config.generation_kwargs,
         "cache_implementation": config.cache_implementation,
@@ -95,11 +76,6 @@ def _check_sampling(config: "LabelFreeConfig") -> None:
 
 
 def _check_micro_batches(config: "LabelFreeConfig") -> None:
-    if config.max_tokens_per_micro_batch < 0:
-        raise InputError(
-            f"max_tokens_per_micro_batch: got {config.max_tokens_per_micro_batch}, expected at "
-            "least 0. Raise it, or leave it out."
-        )
     needed = {
         "trim_micro_batches": (config.trim_micro_batches, True),
         "entropy_coef": (config.entropy_coef, 0.0),
@@ -118,11 +94,6 @@ def _check_micro_batches(config: "LabelFreeConfig") -> None:
 
 
 def _check_token_selection(config: "LabelFreeConfig") -> None:
-    if config.gradient_ratio_every < 0:
-        raise InputError(
-            f"gradient_ratio_every: got {config.gradient_ratio_every}, expected at least 0. Raise "
-            "it, or leave it out."
-        )
     if config.token_selector is None:
         return
     if len(config.token_selector) != 1:
@@ -132,18 +103,13 @@ def _check_token_selection(config: "LabelFreeConfig") -> None:
         )
     # The terms at selected tokens are sums over the tokens of an optimizer step, as dapo's is.
     needed = {
-        "loss_type": (config.loss_type, "dapo"),
-        "importance_sampling_level": (config.importance_sampling_level, "token"),
-        "top_entropy_quantile": (config.top_entropy_quantile, 1.0),
-        "entropy_coef": (config.entropy_coef, 0.0),
-        "use_adaptive_entropy": (config.use_adaptive_entropy, False),
+        "loss_type": "dapo",
+        "importance_sampling_level": "token",
+        "top_entropy_quantile": 1.0,
+        "entropy_coef": 0.0,
+        "use_adaptive_entropy": False,
     }
-    for name, (value, expected) in needed.items():
-        if value != expected:
-            raise InputError(
-                f"{name}: got {value!r} beside token_selector, expected {expected!r}. Remove "
-                "one of the two."
-            )
+    _check_beside(config, "token_selector", needed)
 
 
 def _check_evaluation(config: "LabelFreeConfig") -> None:
@@ -152,11 +118,6 @@ def _check_evaluation(config: "LabelFreeConfig") -> None:
         raise InputError(
             f"eval_benchmarks, eval_prompts: got {evaluated}, expected each file once. Remove one."
         )
-    for name, least in (("eval_num_samples", 1), ("eval_every", 0)):
-        if getattr(config, name) < least:
-            raise InputError(
-                f"{name}: got {getattr(config, name)}, expected at least {least}. Raise it."
-            )
     if (config.eval_every or config.keep_best) and not evaluated:
         name = "eval_every" if config.eval_every else "keep_best"
         raise InputError(
@@ -179,15 +140,20 @@ def _check_selfplay(config: "LabelFreeConfig") -> None:
     read_selfplay(config.selfplay)
     # An episode's advantage is scaled for a sum over the tokens of a step, as dapo's is.
     needed = {
-        "loss_type": (config.loss_type, "dapo"),
-        "token_selector": (config.token_selector, None),
-        "supervised": (config.supervised, False),
-        "dataset": (config.dataset, ""),
-        "max_prompt_length": (config.max_prompt_length, 0),
+        "loss_type": "dapo",
+        "token_selector": None,
+        "supervised": False,
+        "dataset": "",
+        "max_prompt_length": 0,
     }
-    for name, (value, expected) in needed.items():
-        if value != expected:
+    _check_beside(config, "selfplay", needed)
+
+
+def _check_beside(config: "LabelFreeConfig", setting: str, needed: Mapping[str, Any]) -> None:
+    """Refuse the first field whose value does not go with a setting that is given."""
+    for name, expected in needed.items():
+        if getattr(config, name) != expected:
             raise InputError(
-                f"{name}: got {value!r} beside selfplay, expected {expected!r}. Remove one of the "
-                "two."
+                f"{name}: got {getattr(config, name)!r} beside {setting}, expected {expected!r}. "
+                "Remove one of the two."
             )

@@ -6,17 +6,20 @@ All checks across settings happen in `__post_init__`, before a model is loaded.
 import math
 import os
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from trl.trainer.grpo_config import GRPOConfig
 
 from rl.answers.extraction import DEFAULT_METHODS
 from rl.errors import InputError
 from rl.rollouts.adaptive_votes import VoteBudget, read_vote_budget
-from rl.training.checks import check_settings
+from rl.settings import checked
+from rl.training.checks import check_combinations
 
 
+@checked
 @dataclass
 class LabelFreeConfig(GRPOConfig):
     """Settings of one label-free training run.
@@ -58,7 +61,7 @@ class LabelFreeConfig(GRPOConfig):
     prompt_suffix: str | None = field(
         default=None, metadata={"help": "Text put after each prompt, exactly as written."}
     )
-    max_prompt_length: int = field(
+    max_prompt_length: NonNegativeInt = field(
         default=0,
         metadata={
             "help": "Most tokens of a prompt, its chat template included; 0: what the context "
@@ -73,7 +76,7 @@ class LabelFreeConfig(GRPOConfig):
         default_factory=lambda: {"majority_vote": {}},
         metadata={"help": "Reward name -> its settings; `weight` (default 1) is one of them."},
     )
-    num_votes: int | dict[str, Any] = field(
+    num_votes: NonNegativeInt | dict[str, Any] = field(
         default=0,
         metadata={
             "help": "Completions sampled per prompt, which all vote; 0: num_generations. {min: 16, "
@@ -84,14 +87,14 @@ class LabelFreeConfig(GRPOConfig):
         default="first",
         metadata={"help": "Which num_generations of the num_votes rollouts are trained."},
     )
-    num_prompts: int = field(
+    num_prompts: NonNegativeInt = field(
         default=0,
         metadata={"help": "Prompts per generation batch, over all devices; 0: as few as fit."},
     )
-    num_updates: int = field(
+    num_updates: PositiveInt = field(
         default=1, metadata={"help": "Optimizer steps per pass over a generation batch."}
     )
-    max_sampled_tokens: int = field(
+    max_sampled_tokens: NonNegativeInt = field(
         default=0,
         metadata={"help": "Stop once so many tokens were sampled, over all devices; 0: no limit."},
     )
@@ -108,7 +111,7 @@ class LabelFreeConfig(GRPOConfig):
             "help": "Which tokens are trained, such as {entropy_band: {preset: v2}}; none: all."
         },
     )
-    gradient_ratio_every: int = field(
+    gradient_ratio_every: NonNegativeInt = field(
         default=10,
         metadata={
             "help": "Optimizer steps between two in which a token selector's band and KL gradients "
@@ -126,7 +129,7 @@ class LabelFreeConfig(GRPOConfig):
         default=False,
         metadata={"help": "Allow a control whose reward sees labels; everything is stamped so."},
     )
-    answer_methods: list[str] = field(
+    answer_methods: Annotated[list[str], Field(min_length=1)] = field(
         default_factory=lambda: list(DEFAULT_METHODS),
         metadata={
             "help": "Where an answer is looked for, in order (rl/answers/extraction.py); an "
@@ -154,10 +157,10 @@ class LabelFreeConfig(GRPOConfig):
     eval_base: bool = field(
         default=True, metadata={"help": "Evaluate before training too, not only after."}
     )
-    eval_num_samples: int = field(
+    eval_num_samples: PositiveInt = field(
         default=16, metadata={"help": "Samples per problem of those evaluations."}
     )
-    eval_every: int = field(
+    eval_every: NonNegativeInt = field(
         default=0, metadata={"help": "Optimizer steps between two evaluations; 0: none between."}
     )
     keep_best: str = field(
@@ -175,7 +178,7 @@ class LabelFreeConfig(GRPOConfig):
         default=True,
         metadata={"help": "Put rows of one length together and pad them no further than needed."},
     )
-    max_tokens_per_micro_batch: int = field(
+    max_tokens_per_micro_batch: NonNegativeInt = field(
         default=0,
         metadata={
             "help": "Most padded positions of a micro-batch, in place of "
@@ -188,6 +191,13 @@ class LabelFreeConfig(GRPOConfig):
     steps_per_generation: int = field(
         default=0, metadata={"help": "Follows from num_prompts and num_updates; leave it unset."}
     )
+    engine: str | None = field(
+        default=None,
+        metadata={
+            "help": "What samples, such as an engine of your own as file.py:Class "
+            "(rl/rollouts/engines.py); none: transformers, or vLLM as use_vllm and vllm_mode say."
+        },
+    )
     vllm_weight_sync: Literal["folder", "nccl"] = field(
         default="folder",
         metadata={"help": "How a vLLM server takes new weights: a shared folder, or NCCL (GPUs)."},
@@ -199,18 +209,24 @@ class LabelFreeConfig(GRPOConfig):
     vllm_launch_server: bool = field(
         default=False, metadata={"help": "Start the vLLM server with the run and end it with it."}
     )
-    max_sampling_logp_gap: float = field(
+    max_sampling_logp_gap: NonNegativeFloat = field(
         default=0.05,
         metadata={"help": "Largest mean gap, in nats, between sampler and trainer at the start."},
     )
 
     # TRL allows None for these and then fails later; here they always have a value.
     output_dir: str = field(default="runs/run", metadata={"help": "Where the run's files go."})
-    num_generations: int = field(
+    num_generations: Annotated[int, Field(ge=2)] = field(
         default=8, metadata={"help": "Completions of a prompt that are trained: the group size."}
     )
-    max_completion_length: int = field(
+    max_completion_length: PositiveInt = field(
         default=256, metadata={"help": "Most tokens per completion."}
+    )
+    per_device_train_batch_size: PositiveInt = field(
+        default=8, metadata={"help": "Rows of a device's forward pass."}
+    )
+    temperature: PositiveFloat = field(
+        default=1.0, metadata={"help": "Of sampling; 1.0 samples from the policy itself."}
     )
     loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"] = (
         field(default="dapo", metadata={"help": "Form and normaliser of the policy loss."})
@@ -246,7 +262,7 @@ class LabelFreeConfig(GRPOConfig):
             # Launch configs for GPUs name bf16, which is 20 to 40 times slower on a CPU.
             os.environ["ACCELERATE_MIXED_PRECISION"] = "no"
         self.num_votes = self.num_votes or self.num_generations
-        check_settings(self)
+        check_combinations(self)
         if self.selfplay is not None:
             self.rewards = {}  # a game has its own
         if self.max_prompt_length and self.vllm_max_model_length is None:
@@ -270,16 +286,6 @@ class LabelFreeConfig(GRPOConfig):
         # TrainingArguments knows its world size only after the fields set here have been read.
         num_processes = int(os.environ.get("WORLD_SIZE", "1"))
         rows_per_forward = self.per_device_train_batch_size * num_processes
-        if rows_per_forward < 1:
-            raise InputError(
-                f"per_device_train_batch_size: got {self.per_device_train_batch_size}, expected "
-                "at least 1. Raise it."
-            )
-        for name, least in (("num_prompts", 0), ("num_updates", 1)):
-            if getattr(self, name) < least:
-                raise InputError(
-                    f"{name}: got {getattr(self, name)}, expected at least {least}. Raise it."
-                )
         if not self.num_prompts:
             # The smallest number of whole groups that fills every device's micro-batches.
             rows = math.lcm(self.num_generations, rows_per_forward * self.num_updates)
@@ -300,6 +306,12 @@ class LabelFreeConfig(GRPOConfig):
             )
         self.gradient_accumulation_steps = rows_per_update // rows_per_forward
         self.steps_per_generation = self.gradient_accumulation_steps * self.num_updates
+
+    @property
+    def engine_name(self) -> str:
+        """Name of the rollout engine, as `rl.rollouts.engines` has it."""
+        by_mode = {"colocate": "vllm", "server": "vllm_server"}
+        return self.engine or (by_mode[self.vllm_mode] if self.use_vllm else "transformers")
 
     @property
     def vote_budget(self) -> VoteBudget:

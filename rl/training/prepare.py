@@ -29,7 +29,7 @@ from rl.data.prompts import (
 )
 from rl.errors import InputError
 from rl.evaluation.problems.labelled import Benchmark, Problem, load_benchmark
-from rl.rollouts.vllm_engine import require_vllm
+from rl.rollouts.engines import engine_class
 from rl.selfplay.game import Game
 from rl.training.config import LabelFreeConfig
 from rl.training.files import RunFiles
@@ -99,8 +99,7 @@ def prepare_run(
         raise InputError(f"{missing}: got none, expected a value. Set {missing} in the recipe.")
     use_comparer(config.answer_comparer)
     check_supervision(config, {name: reward for name, (reward, _) in rewards.items()})
-    if config.use_vllm:
-        require_vllm()
+    engine_class(config.engine_name, "for_run", "engine")
     run_files, checkpoint = RunFiles(config.output_dir), None
     if config.resume_from_checkpoint:
         checkpoint = run_files.find_checkpoint(config.resume_from_checkpoint)

@@ -1,35 +1,60 @@
 """Recipes: one YAML file of settings, checked key by key and type by type before anything runs."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar
 
 import yaml
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from rl.errors import InputError
+from rl.settings import check_settings
 from rl.training.config import LabelFreeConfig
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which only true and false are truth values, as in YAML 1.2.
+    """Safe YAML 1.2 with its core schema, and the merge key `<<` of 1.1.
 
-    `save_strategy: no` and a key `on` mean the words.
+    So 1e-3 is a number and 017 is 17; `no`, `on`, 1:30 and 2025-01-01 are text. A key that stands
+    in a mapping twice is an error, in place of the last one winning.
     """
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
-        first: [(tag, rule) for tag, rule in rules if tag != "tag:yaml.org,2002:bool"]
-        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Refuse a second key of the same text, before keys are merged."""
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if (key.tag, str(key.value)) in seen:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"the key {key.value!r} a second time in line {line}")
+            seen.add((key.tag, str(key.value)))
+        return node
+
+    def construct_int(self, node: yaml.ScalarNode) -> int:
+        """Read digits, decimal unless they begin with 0o or 0x."""
+        text = self.construct_scalar(node)
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
+for _tag, _rule, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_rule})$"), _first)
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_int)
 
 
 def load_recipe(path: str | Path) -> dict[str, Any]:
@@ -57,7 +82,7 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
 
     Example:
         >>> parse_overrides(["--learning_rate", "1e-4", "--use_vllm", "--rewards={random: {}}"])
-        {'learning_rate': '1e-4', 'use_vllm': True, 'rewards': {'random': {}}}
+        {'learning_rate': 0.0001, 'use_vllm': True, 'rewards': {'random': {}}}
     """
     settings: dict[str, Any] = {}
     rest = list(arguments)
@@ -89,55 +114,25 @@ def make_config(settings: Mapping[str, Any]) -> LabelFreeConfig:
             settings that contradict each other.
     """
     known = [f.name for f in fields(LabelFreeConfig) if f.init]
-    checked = {}
-    for name, value in settings.items():
+    for name in settings:
         if name not in known:
-            raise _unknown_setting(name, known)
-        checked[name] = check_setting(name, value)
+            # All of the over 200 fields would bury the message, so only the nearest one is named.
+            near = get_close_matches(str(name), known, n=1)
+            raise InputError(
+                f"recipe key: got {name!r}, expected a field of LabelFreeConfig or "
+                f"trl.GRPOConfig. {f'Did you mean {near[0]!r}?' if near else 'Remove it.'}"
+            )
     try:
-        return LabelFreeConfig(**checked)
+        return LabelFreeConfig(**check_settings("", LabelFreeConfig, settings))
     except ValueError as error:  # TRL's and transformers' own checks of combinations
         raise InputError(str(error)) from error
 
 
-def _unknown_setting(name: str, known: list[str]) -> InputError:
-    # All of the over 200 fields would bury the message, so only the nearest one is named.
-    matches = get_close_matches(str(name), known, n=1)
-    advice = f"Did you mean {matches[0]!r}?" if matches else "Remove it."
-    return InputError(
-        f"recipe key: got {name!r}, expected a field of LabelFreeConfig or trl.GRPOConfig. {advice}"
-    )
+def as_arguments(settings: Mapping[str, Any]) -> list[str]:
+    """Turn settings into arguments of the command line, which `parse_overrides` reads.
 
-
-def check_setting(name: str, value: Any) -> Any:
-    """Return the value as the field's type, converting text such as "1e-4" where it is exact.
-
-    Raises:
-        InputError: If the value cannot be of that type.
+    Example:
+        >>> as_arguments({"seed": 1, "rewards": {"random": {}}})
+        ['--seed=1', '--rewards={"random": {}}']
     """
-    annotation = _annotations()[name]
-    try:
-        return _adapter(annotation).validate_python(value)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        rule = problem["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-        where = ".".join([name, *(str(part) for part in problem["loc"] if part in _keys(value))])
-        raise InputError(
-            f"{where}: got {problem['input']!r}, expected {rule}. Change the value."
-        ) from error
-
-
-def _keys(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, dict) else []
-
-
-@cache
-def _annotations() -> dict[str, Any]:
-    return get_type_hints(LabelFreeConfig)
-
-
-def _adapter(annotation: Any) -> TypeAdapter:
-    try:
-        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticUserError:  # the annotation is a dataclass or model with a config of its own
-        return TypeAdapter(annotation)
+    return [f"--{name}={json.dumps(value)}" for name, value in settings.items()]

@@ -15,19 +15,20 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.utils.logging import disable_progress_bar
-from trl.trainer.utils import create_model_from_path
 
 from rl.rollouts.engine import RolloutEngine
 from rl.rollouts.transformers_engine import TransformersEngine
 from rl.selfplay.run_settings import read_selfplay
-from rl.selfplay.trainer import SelfPlayGRPOTrainer
+from rl.selfplay.source import SelfPlaySource
 from rl.training.callbacks.evaluation import PolicyEvaluation
 from rl.training.callbacks.progress import TrainingProgress
 from rl.training.engines import sampling_settings
 from rl.training.files import MetricsFile
+from rl.training.host import LabelFreeTrainer
 from rl.training.prepare import Run
-from rl.training.rollout_trainer import RolloutGRPOTrainer
-from rl.training.trainer import LabelFreeGRPOTrainer
+from rl.training.prompt_source import PromptSource
+from rl.training.source import Source
+from rl.trl_internals import create_model_from_path
 
 
 def train(run: Run) -> dict[str, Any]:
@@ -79,34 +80,33 @@ def train(run: Run) -> dict[str, Any]:
     return summary
 
 
-def build_trainer(run: Run) -> RolloutGRPOTrainer:
-    """Load the model and build the trainer: that of a game, or that of prompts and rewards."""
+def build_trainer(run: Run) -> LabelFreeTrainer:
+    """Load the model and build what trains it."""
     config = run.config
-    shared: dict[str, Any] = {
-        "model": create_model_from_path(config.model, **(config.model_init_kwargs or {})),
-        "config": config,
-        "train_dataset": run.prompts,
-        "tokenizer": run.tokenizer,
-        "run_files": run.run_files,
-        "peft_config": LoraConfig(**config.lora) if config.lora is not None else None,
-        "callbacks": [MetricsFile(run.run_files, supervised=config.supervised)],
-    }
-    if run.game is not None:
-        assert config.selfplay is not None
-        settings = read_selfplay(config.selfplay)
-        return SelfPlayGRPOTrainer(
-            game=run.game,
-            role_weights=settings.role_weights,
-            role_mean=settings.role_mean,
-            frozen_engine=build_frozen_engine(run) if settings.frozen_policy else None,
-            **shared,
-        )
-    return LabelFreeGRPOTrainer(
-        rewards=run.rewards,
-        reward_weights=run.reward_weights,
-        labels=run.labels,
+    return LabelFreeTrainer(
+        model=create_model_from_path(config.model, **(config.model_init_kwargs or {})),
+        config=config,
+        source=build_source(run),
+        train_dataset=run.prompts,
+        tokenizer=run.tokenizer,
         token_selector=run.token_selector,
-        **shared,
+        run_files=run.run_files,
+        peft_config=LoraConfig(**config.lora) if config.lora is not None else None,
+        callbacks=[MetricsFile(run.run_files, supervised=config.supervised)],
+    )
+
+
+def build_source(run: Run) -> Source:
+    """Build what makes the batches: a game, or prompts and rewards."""
+    if run.game is None:
+        return PromptSource(run.rewards, run.reward_weights, run.labels)
+    assert run.config.selfplay is not None
+    settings = read_selfplay(run.config.selfplay)
+    return SelfPlaySource(
+        run.game,
+        role_weights=settings.role_weights,
+        role_mean=settings.role_mean,
+        frozen_engine=build_frozen_engine(run) if settings.frozen_policy else None,
     )
 
 
@@ -123,7 +123,7 @@ def build_frozen_engine(run: Run) -> RolloutEngine:
 class TokenBudget(TrainerCallback):
     """Stops training after the step in which the run has sampled its budget of tokens."""
 
-    def __init__(self, trainer: RolloutGRPOTrainer, max_sampled_tokens: int) -> None:
+    def __init__(self, trainer: LabelFreeTrainer, max_sampled_tokens: int) -> None:
         self.trainer = trainer
         self.max_sampled_tokens = max_sampled_tokens
 

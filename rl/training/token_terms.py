@@ -1,11 +1,14 @@
 """A token selector at work: selection per batch of rollouts, loss terms per micro-batch."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from rl.training.source import Batch
 from rl.training.token_selection import TokenSelector, band_violations, kl_to_reference
 
 
@@ -67,6 +70,48 @@ class SelectedTokenTerms:
             "band_high": selection.high,
             "num_selected_in_batch": weights.sum(),
         }
+
+    def select_rows(
+        self,
+        entropies: Tensor,
+        rows: Mapping[str, Tensor],
+        batch: Batch,
+        accelerator: Accelerator,
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Select tokens of this rank's rows among those of all ranks; every rank must call it.
+
+        So no rank layout changes the choice.
+
+        Args:
+            entropies: Of this rank's rows under the sampling policy, (B, T).
+            rows: The same rows, laid out.
+            batch: What they are made of.
+            accelerator: Knows the other ranks.
+
+        Returns:
+            What `select` returns, of this rank's rows, and `advantages` times the weights, (B, T);
+            signal/selected_frac, selected / sampled tokens.
+        """
+        mask = rows["completion_mask"]
+        parts = [
+            accelerator.pad_across_processes(part, dim=1)
+            for part in (entropies.float() * mask, mask)
+        ]
+        all_entropies, all_masks = (torch.as_tensor(accelerator.gather(part)) for part in parts)
+        selection = self.select(
+            all_entropies.cpu(), all_masks.cpu().bool(), batch.groups, batch.advantages
+        )
+        frac = selection["num_selected_in_batch"].item() / max(1, all_masks.sum().item())
+        num_rows, width = mask.shape
+        first_row = accelerator.process_index * num_rows
+        for name, value in selection.items():
+            if value.dim():
+                value = value[first_row : first_row + num_rows]
+            if name == "token_weights":
+                value = value[:, :width]
+            selection[name] = value.to(mask.device)
+        selection["advantages"] = rows["advantages"][:, None] * selection["token_weights"]
+        return selection, {"signal/selected_frac": frac}
 
     def add_to(
         self,

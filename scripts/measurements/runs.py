@@ -13,6 +13,7 @@ from measurements.ratios import Measurement
 from tqdm import tqdm
 
 from rl.errors import InputError
+from rl.training.recipe import as_arguments
 
 ROOT = Path(__file__).parents[2]
 PHASES = ("sample", "sync", "score", "log")
@@ -53,9 +54,8 @@ def train_on_testbed(
     if num_ranks > 1:
         torchrun = str(Path(sys.executable).parent / "torchrun")
         launcher = [torchrun, "--standalone", f"--nproc_per_node={num_ranks}"]
-    fields = [f"--{name}={json.dumps(value)}" for name, value in settings.items()]
     result = subprocess.run(
-        [*launcher, "scripts/train.py", "recipes/demo.yaml", *fields],
+        [*launcher, "scripts/train.py", "recipes/demo.yaml", *as_arguments(settings)],
         cwd=ROOT,
         env={"OMP_NUM_THREADS": "1", **os.environ},
         capture_output=True,

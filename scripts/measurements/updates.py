@@ -17,8 +17,9 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from rl.rollouts.engine import Sample, SamplingSettings
 from rl.testbed.model import make_tokenizer
 from rl.training.config import LabelFreeConfig
+from rl.training.host import LabelFreeTrainer
 from rl.training.prepare import add_prompt_ids
-from rl.training.trainer import LabelFreeGRPOTrainer
+from rl.training.prompt_source import PromptSource
 
 # Lengths of 9,920 completions of Qwen2.5-Math-7B models at 33 even quantiles, mean 1, cut at
 # 3072 tokens of a mean of 600.
@@ -187,10 +188,10 @@ def make_trainer(sizes: UpdateSizes, unanimous_share: float, folder: str, is_com
     )
     tokenizer = make_tokenizer()
     dataset = Dataset.from_dict({"prompt": prompts, "row": list(range(len(prompts)))})
-    return LabelFreeGRPOTrainer(
+    return LabelFreeTrainer(
         model=make_model(sizes),
         config=config,
-        rewards={"made up": reward},
+        source=PromptSource({"made up": reward}),
         train_dataset=add_prompt_ids(dataset, tokenizer),
         tokenizer=tokenizer,
         engine=MadeUpRollouts(sizes.mean_length),

@@ -317,8 +317,11 @@ def test_nobody_listens_or_answers():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SentenceTransformerEmbedder(model=""), "embedder: got ''"),
-        (lambda: SentenceTransformerEmbedder(max_tokens=0), "max_embedding_tokens: got 0"),
+        (
+            lambda: SentenceTransformerEmbedder(model=""),
+            "SentenceTransformerEmbedder.model: got '', expected at least 1 char",
+        ),
+        (lambda: SentenceTransformerEmbedder(max_tokens=0), "max_tokens: got 0, expected above 0"),
         (lambda: SentenceTransformerEmbedder(max_windows=0), "max_windows: got 0"),
         (lambda: ServerEmbedder(url="localhost:8000/v1"), "embedder_url: got 'localhost:8000/v1'"),
         (lambda: ServerEmbedder(url="http://[::1"), "embedder_url: got"),

@@ -254,14 +254,13 @@ def test_otsu_over_a_batch_by_hand():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"preset": "v3"}, "entropy_band preset: got 'v3'"),
-        ({"scope": "prompt"}, "entropy_band scope: got 'prompt'"),
+        ({"preset": "v3"}, "token_selector.entropy_band.preset: got 'v3'"),
+        ({"scope": "prompt"}, "entropy_band.scope: got 'prompt'"),
         ({"low_weight": -1}, "low_weight: got -1, expected at least 0"),
         ({"top_share": 0}, "top_share: got 0, expected above 0"),
         ({"low_quantile": 0.6, "high_quantile": 0.5}, "high_quantile: got 0.5, expected low_quant"),
-        ({"num_bins": 1}, "num_bins: got 1"),
         ({"min_entropy": math.nan}, "min_entropy: got nan"),
-        ({"quantile": 1}, "setting of token_selector 'entropy_band': got 'quantile'"),
+        ({"quantile": 1}, "setting of token_selector.entropy_band: got 'quantile'"),
     ],
 )
 def test_a_wrong_setting(settings, message):

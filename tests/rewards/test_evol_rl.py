@@ -275,15 +275,15 @@ def test_embedder_by_name_and_address():
     ("settings", "message"),
     [
         ({"preset": "papr"}, "Did you mean 'paper'"),
-        ({"tie": "last"}, "expected one of drop, first"),
-        ({"alpha": 1.5}, "evol_rl alpha: got 1.5, expected 0 to 1"),
-        ({"alpha": float("nan")}, "evol_rl alpha: got nan"),
+        ({"tie": "last"}, "tie: got 'last', expected 'first' or 'drop'"),
+        ({"alpha": 1.5}, "EvolRL.alpha: got 1.5, expected at most 1"),
+        ({"alpha": float("nan")}, "EvolRL.alpha: got nan"),
         ({"embedded_text": "reason"}, "Did you mean 'reasoning'"),
-        ({"selection": "label"}, "expected one of correctness, majority"),
-        ({"on_embedding_failure": "random"}, "expected one of midpoint, stop"),
+        ({"selection": "label"}, "expected 'majority' or 'correctness'"),
+        ({"on_embedding_failure": "random"}, "expected 'stop' or 'midpoint'"),
         ({"embedder_url": "host"}, "embedder_url: got 'host'"),
         ({"max_embedding_tokens": 0}, "max_embedding_tokens: got 0"),
-        ({"embedder": ""}, "embedder: got ''"),
+        ({"embedder": ""}, "model: got ''"),
     ],
 )
 def test_settings_are_checked(settings, message):

@@ -247,11 +247,11 @@ def test_parts_add_up_to_the_reward(after, visit):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"lambda1": -0.1}, "lambda1: got -0.1, expected 0 to 1"),
-        ({"p_skip": 1.5}, "p_skip: got 1.5, expected 0 to 1"),
-        ({"theta_mr": float("nan")}, "theta_mr: got nan, expected 0 to 1"),
-        ({"window": 0}, "window: got 0, expected at least 1"),
-        ({"tie": "last"}, "got 'last', expected one of drop, first"),
+        ({"lambda1": -0.1}, "GuardedVote.lambda1: got -0.1, expected at least 0"),
+        ({"p_skip": 1.5}, "p_skip: got 1.5, expected at most 1"),
+        ({"theta_mr": float("nan")}, "theta_mr: got nan, expected at most 1. Change"),
+        ({"window": 0}, "window: got 0, expected above 0"),
+        ({"tie": "last"}, "got 'last', expected 'first' or 'drop'"),
     ],
 )
 def test_settings_are_checked(settings, message):

@@ -98,7 +98,7 @@ def test_reference_code_normalises_as_the_code_does(answers, label):
 def test_settings_are_checked_and_pickled():
     with pytest.raises(InputError, match=r"got 'papr', expected .* Did you mean 'paper'"):
         MajorityVote(preset="papr")
-    with pytest.raises(InputError, match=r"got 'last', expected one of drop, first"):
+    with pytest.raises(InputError, match=r"got 'last', expected 'first' or 'drop'"):
         MajorityVote(tie="last")
     reward = MajorityVote(preset="paper", tie="drop")
     assert pickle.loads(pickle.dumps(reward)) == reward

@@ -64,5 +64,7 @@ def test_a_completion_keeps_its_reward_in_another_order():
 
 @pytest.mark.parametrize("probability", [-0.1, 1.1, float("nan")])
 def test_a_probability_is_one(probability):
-    with pytest.raises(InputError, match=f"random probability: got {probability}, expected 0 to 1"):
+    with pytest.raises(
+        InputError, match=f"RandomReward.probability: got {probability}, expected at"
+    ):
         RandomReward(probability=probability)

@@ -120,7 +120,7 @@ def test_an_unknown_name_lists_the_known_and_the_nearest():
 
 @pytest.mark.parametrize("name", ["majority_vote", "random", "boxed_format"])
 def test_an_unknown_setting(name):
-    with pytest.raises(InputError, match=f"setting of reward '{name}': got 'probabilty', expected"):
+    with pytest.raises(InputError, match=f"setting of rewards.{name}: got 'probabilty', expected"):
         get_reward(name, probabilty=0.5)
 
 
@@ -153,9 +153,11 @@ def test_what_cannot_be_loaded(plugin, name, message):
 
 
 def test_bad_values_of_known_settings():
-    with pytest.raises(InputError, match=r"random probability: got 2.0, expected 0 to 1"):
+    with pytest.raises(
+        InputError, match=r"rewards.random.probability: got 2.0, expected at most 1"
+    ):
         get_reward("random", probability=2.0)
-    with pytest.raises(InputError, match="majority_vote tie: got 'las'"):
+    with pytest.raises(InputError, match=r"rewards\.majority_vote\.tie: got 'las'"):
         get_reward("majority_vote", tie="las")
 
 

@@ -63,7 +63,7 @@ def test_degenerate_groups():
 
 def test_settings_pickling_and_order():
     for clip in (0.0, -1.0, math.nan):
-        with pytest.raises(InputError, match="self_certainty clip: got"):
+        with pytest.raises(InputError, match=r"SelfCertainty\.clip: got"):
             SelfCertainty(clip=clip)
     reward = SelfCertainty(clip=3.0)
     assert pickle.loads(pickle.dumps(reward)) == reward

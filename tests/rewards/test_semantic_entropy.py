@@ -82,7 +82,7 @@ def test_every_rollout_counts_trained_or_not(make_group):
 
 @pytest.mark.parametrize("band", [(0.5,), (0.5, 0.2), (-0.1, 0.5), (0.5, 1.1), (0.0, math.nan)])
 def test_bad_bands(band):
-    with pytest.raises(InputError, match=r"entropy_band: got .*, expected \[low, high\]"):
+    with pytest.raises(InputError, match=r"entropy_band.*: got .*, expected"):
         SemanticEntropy(entropy_band=band)
 
 

@@ -64,7 +64,7 @@ def test_mean_or_none():
 
 
 def test_settings_pickling_and_order():
-    with pytest.raises(InputError, match=r"token_entropy span: got 'anser', .* mean 'answer'"):
+    with pytest.raises(InputError, match=r"TokenEntropy.span: got 'anser', .* mean 'answer'"):
         TokenEntropy(span="anser")
     reward = TokenEntropy(span="answer")
     assert pickle.loads(pickle.dumps(reward)) == reward

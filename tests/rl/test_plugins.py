@@ -3,7 +3,7 @@
 import pytest
 
 from rl.errors import InputError
-from rl.plugins import load_plugin, plugin_source
+from rl.plugins import find, load_plugin, plugin_source
 
 
 def test_a_file_is_run_once(tmp_path, monkeypatch):
@@ -17,7 +17,7 @@ def test_a_file_is_run_once(tmp_path, monkeypatch):
 
 def test_of_a_module():
     assert load_plugin("math:sqrt", "task")(4) == 2
-    assert plugin_source("rl.plugins:load_plugin", "task").startswith(b'"""A user')
+    assert plugin_source("rl.plugins:load_plugin", "task").startswith(b'"""What a name')
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,15 @@ def test_a_bug_in_the_file_crashes(tmp_path):
     (tmp_path / "broken.py").write_text("1 / 0\n")
     with pytest.raises(ZeroDivisionError):
         load_plugin(f"{tmp_path / 'broken.py'}:f", "task")
+
+
+def test_a_name_is_looked_for_in_the_table_first(tmp_path):
+    (tmp_path / "mine.py").write_text("def f():\n    return 'mine'\n")
+    table = {"here": len, "there": "math:sqrt"}
+    assert find("here", table, "task") is len
+    assert find("there", table, "task")(4) == 2
+    assert find(f"{tmp_path}/mine.py:f", table, "task")() == "mine"
+    with pytest.raises(
+        InputError, match=r"task: got 'their', expected one of here, there\. Did you"
+    ):
+        find("their", table, "task")

@@ -1,12 +1,17 @@
-"""A process that was left behind ends."""
+"""A process that was left behind ends; one process works, and all get the result."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
-from rl.processes import end_with_parent
+from rl.processes import end_with_parent, from_main_process
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
 
 SCRIPT = """
 import multiprocessing
@@ -43,3 +48,61 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path):
 def test_a_main_process_has_no_parent():
     with pytest.raises(RuntimeError, match="got a main process"):
         end_with_parent()
+
+
+# Documents are embedded by the first rank alone, and clustered alike on both.
+CLUSTERING = """
+import sys
+from accelerate import PartialState
+from rl.selfplay.document_vectors import VectorFiles
+from rl.selfplay.documents import load_corpus
+
+state = PartialState(cpu=True)
+asked = []
+
+def embed(texts):
+    asked.extend(texts)
+    return [[float("boat" in text), float("ape" in text)] for text in texts]
+
+found = load_corpus(sys.argv[1], embed=embed, cluster_size=80, min_characters=1)
+state.wait_for_everyone()
+sizes = [len(cluster.documents) for cluster in found.clusters]
+print(f"rank {state.process_index}: embedded {len(asked)}, clusters of {sizes}", flush=True)
+state.destroy_process_group()
+"""
+
+
+def count(to):
+    for _ in range(to):
+        yield
+    return to
+
+
+def test_one_process_runs_to_the_end():
+    assert from_main_process(count(0)) == 0
+    assert from_main_process(count(3)) == 3
+
+
+def test_two_ranks_embed_once(tmp_path):
+    script = tmp_path / "clustering.py"
+    script.write_text(CLUSTERING)
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    for number in range(140):
+        kind = "ape" if number < 75 else "boat"
+        (documents / f"{number}.txt").write_text(f"{kind} {number}")
+    command = [str(BIN / "torchrun"), "--standalone", "--nproc_per_node=2", str(script)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [*command, str(documents)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-4000:]
+    lines = sorted(line for line in result.stdout.splitlines() if line.startswith("rank"))
+    sizes = lines[0].partition("clusters of ")[2]
+    assert lines == [f"rank {r}: embedded {n}, clusters of {sizes}" for r, n in ((0, 140), (1, 0))]
+    assert sizes in ("[75, 65]", "[65, 75]")

@@ -1,4 +1,4 @@
-"""The command as a user runs it; what a build writes is tested in tests/rl/test_testbed.py."""
+"""The command as a user runs it; tests/rl/testbed/test_build.py has what a build writes."""
 
 import subprocess
 import sys

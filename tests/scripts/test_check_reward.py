@@ -11,7 +11,7 @@ import pytest
 
 from rewards import get_reward
 from rl.groups.scoring import score_group
-from rl.training.files import RunFiles
+from rl.training.files import RunFiles, rollout_lines
 
 ROOT = Path(__file__).parents[2]
 REWARDS = '''
@@ -104,7 +104,8 @@ def rollouts_file(tmp_path, make_group):
         )
     ]
     advantages = {("first", "0-1"): [0.0] * 3, ("second", "0-1"): [0.0] * 2}
-    RunFiles(tmp_path).write_rollouts(1, scored, advantages)  # type: ignore[arg-type]
+    lines = rollout_lines(scored, advantages)  # type: ignore[arg-type]
+    RunFiles(tmp_path).write_rollouts(1, lines)
     return tmp_path / "rollouts" / "step_000001.jsonl.gz"
 
 
@@ -203,10 +204,10 @@ def test_rewards_with_needs_get_what_they_need(rewards_file, rollouts_file):
         (["majority_vote", "--settings", "{tie: drop}"], "--settings: got '{tie: drop}'"),
         (["majority_vote", "--settings", "[]"], "--settings: got '[]'"),
         (["majority_vote", "--settings", '{"tei": 1}'], "Did you mean 'tie'?"),
-        (["majority_vote", "--settings", '{"tie": "last"}'], "expected one of drop, first"),
+        (["majority_vote", "--settings", '{"tie": "last"}'], "expected 'first' or 'drop'"),
         (["majority_vote", "--show", "99"], "--show: got 99, expected 0 to"),
         (["majority_vote", "--groups", "none.jsonl"], "expected an existing file"),
-        (["{file}:Short"], "Add or correct a setting"),
+        (["{file}:Short"], "scale: got none, expected a value"),
     ],
 )
 def test_bad_input_is_one_line(rewards_file, arguments, message):

@@ -227,9 +227,7 @@ class BatchPlayer:
         ):
             question.grounding, question.groundings = request, completions
             correct = sum(self.read_answer(question, answered).rule for answered in completions)
-            limit = min_correct_guesses(
-                num_samples, question.task.chance, self.settings.max_lucky_prob
-            )
+            limit = min_correct_guesses(num_samples, question.task.chance)
             if correct >= limit:
                 question.outcome = NOT_GROUNDED
                 question.reward = self.question_reward.not_grounded

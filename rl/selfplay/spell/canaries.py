@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from rl.errors import InputError
+from pydantic import NonNegativeInt, PositiveInt
+
 from rl.selfplay.duplicates import near_duplicates
+from rl.settings import checked
 
 METRICS = (
     "verifier_disagreement",
@@ -31,6 +33,7 @@ METRICS = (
 )
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class CanarySettings:
     """What is measured, and the thresholds of alarms.
@@ -38,10 +41,7 @@ class CanarySettings:
     Attributes:
         num_questions: Most informative questions of a round whose first answer the frozen verifier
             judges, and which are answered again; 0 turns both off, and their cost.
-        num_reanswers: Answers over the questioner's documents alone, per question; one that agrees
-            is enough.
         history: Number of earlier questions that new ones are compared with.
-        near_duplicate_threshold: See `rl.selfplay.duplicates.near_duplicates`.
         baseline_rounds: Rounds whose mean share of YES the later ones are compared with.
         max_verifier_disagreement: Alarm above it.
         max_yes_rate_drift: Alarm above it.
@@ -49,24 +49,13 @@ class CanarySettings:
         min_reanswer_agreement: Alarm below it.
     """
 
-    num_questions: int = 32
-    num_reanswers: int = 1
-    history: int = 512
-    near_duplicate_threshold: float = 0.8
-    baseline_rounds: int = 5
+    num_questions: NonNegativeInt = 32
+    history: NonNegativeInt = 512
+    baseline_rounds: PositiveInt = 5
     max_verifier_disagreement: float = 0.2
     max_yes_rate_drift: float = 0.2
     max_near_duplicates: float = 0.5
     min_reanswer_agreement: float = 0.5
-
-    def __post_init__(self) -> None:
-        at_least = {"num_questions": 0, "num_reanswers": 1, "history": 0, "baseline_rounds": 1}
-        for name, least in at_least.items():
-            if getattr(self, name) < least:
-                raise InputError(
-                    f"selfplay canaries {name}: got {getattr(self, name)}, expected at least "
-                    f"{least}. Raise it."
-                )
 
 
 @dataclass(kw_only=True)
@@ -126,7 +115,7 @@ class Canaries:
     def _near_duplicates(self, questions: Sequence[str]) -> float:
         """Share of the questions that nearly repeat an earlier one, of this round or before it."""
         earlier = self.questions
-        found = near_duplicates([*earlier, *questions], self.settings.near_duplicate_threshold)
+        found = near_duplicates([*earlier, *questions])
         share = _mean([match is not None for match in found[len(earlier) :]])
         newest = [*earlier, *questions]
         self.questions = newest[max(0, len(newest) - self.settings.history) :]

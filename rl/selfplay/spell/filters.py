@@ -8,8 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
-NEGATIVE_SAMPLING = ("uniform", "by_type")
+NegativeSampling = Literal["uniform", "by_type"]
 
 
 def min_correct_guesses(num_samples: int, chance: float, max_lucky_prob: float = 0.2) -> int:

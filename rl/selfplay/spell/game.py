@@ -233,10 +233,8 @@ class Spell:
         self, questions: Sequence[Question], sample: Sampler
     ) -> tuple[list[bool], list[Episode]]:
         """Answer over the questioner's documents alone; say where the reference was found again."""
-        num_samples = self.settings.canaries.num_reanswers
         requests = [
-            self.player.responder_request(q, "reanswer", q.context.documents, num_samples)
-            for q in questions
+            self.player.responder_request(q, "reanswer", q.context.documents, 1) for q in questions
         ]
         found, episodes = [], []
         for question, request, completions in zip(

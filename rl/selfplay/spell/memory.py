@@ -76,14 +76,6 @@ class Memory:
     reset_success_rate: float | None = None
     items: dict[tuple[str, str], list[MemoryItem]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if self.max_items < 0 or self.num_new_documents < 1:
-            raise InputError(
-                "selfplay memory_items, num_new_documents: got "
-                f"{self.max_items} and {self.num_new_documents}, expected at least 0 and 1. "
-                "Raise them."
-            )
-
     def context(
         self,
         task: str,

@@ -45,8 +45,7 @@ def select(questions: Sequence[Question], settings: SpellSettings, rng: Random) 
     * responder: the groups of the first N informative questions;
     * questioner: those questions, and as many bad ones (`draw_negatives`);
     * verifier: of all consistent groups of judgments (`is_consistent`), as many at random as make
-      one judgment per question; none if there are fewer, unless
-      `train_few_verifier_groups`.
+      one judgment per question; none if there are fewer.
 
     Args:
         questions: All questions of the round, in the order they were asked.
@@ -73,13 +72,11 @@ def select(questions: Sequence[Question], settings: SpellSettings, rng: Random) 
             answer.verdicts,
             answer.verdict,
             answer.rule,
-            min_agreement=settings.min_agreement,
-            max_agreement=settings.max_agreement,
             with_rule=settings.update_consistency,
         )
     ]
     wanted = len(positives) // settings.num_judgments
-    if len(consistent) < wanted and not settings.train_few_verifier_groups:
+    if len(consistent) < wanted:
         consistent = []
     negatives = draw_negatives(num_positives, candidates, rng, settings.negative_sampling)
     judged = sorted(rng.sample(consistent, min(wanted, len(consistent))))
@@ -138,7 +135,6 @@ def _questioner_advantages(
     advantages = batch_advantages(
         [reward for reward in rewards if reward is not None],
         [questions[i].task.name for i in numbers] if per_task else None,
-        min_std=settings.min_questioner_std,
     )
     return dict(zip(numbers, advantages, strict=True))
 

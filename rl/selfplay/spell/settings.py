@@ -1,17 +1,20 @@
 """Settings of a game of SPELL, with the published values as defaults."""
 
 from dataclasses import dataclass, field
+from typing import Annotated, Literal, get_args
 
-from rl.errors import InputError, unknown_name
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from rl.errors import InputError
 from rl.selfplay.spell.canaries import CanarySettings
-from rl.selfplay.spell.filters import NEGATIVE_SAMPLING
+from rl.selfplay.spell.filters import NegativeSampling
+from rl.settings import Share, checked
 
-ROLES = ("questioner", "responder", "verifier")
-MEMORY_DOCUMENTS = ("new", "shown")
-QUESTIONER_ADVANTAGES = ("batch", "per_task")
-SHORTFALLS = ("scale", "mean")
+Role = Literal["questioner", "responder", "verifier"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class SpellSettings:
     """Settings of `rl.selfplay.spell.game.Spell`.
@@ -38,93 +41,43 @@ class SpellSettings:
             paper's algorithm 1); "shown", all documents the questioner saw (the authors' code).
         reset_success_rate: Ours, not SPELL's, see `rl.selfplay.spell.memory.Memory`; None: off.
         grounding_samples: Answers without documents per question; 0 turns the filter off.
-        max_lucky_prob: See `rl.selfplay.spell.filters.min_correct_guesses`.
-        min_agreement: Smallest share of a majority of judgments the verifier is trained on.
-        max_agreement: Largest share of it.
-        update_consistency: Whether that majority has to agree with the rule check.
-        train_few_verifier_groups: Whether the verifier is trained on fewer groups than planned (one
-            per `num_judgments` questions), or not at all then.
+        update_consistency: Whether a majority of judgments has to agree with the rule check, for
+            the verifier to be trained on it.
         negative_sampling: See `rl.selfplay.spell.filters.draw_negatives`.
         questioner_advantage: "batch": over all questions; "per_task": over those of a task.
-        min_questioner_std: Questions whose rewards deviate less are not trained.
         chat: Whether prompts are chat messages of one user turn, or plain text.
         thinking: Whether the chat template opens a thought, so that a completion starts within it.
         canaries: Checks that need no label.
     """
 
-    num_questions: int = 128
-    group_size: int = 8
-    num_judgments: int = 8
+    num_questions: PositiveInt = 128
+    group_size: Annotated[int, Field(ge=2)] = 8
+    num_judgments: PositiveInt = 8
     judge_equal_answers_once: bool = False
     use_verifier: bool = True
-    trained_roles: tuple[str, ...] = ROLES
+    trained_roles: Annotated[tuple[Role, ...], Field(min_length=1)] = ROLES
     frozen_questioner: bool = False
-    proposals_per_batch: int = 480
-    max_batches: int = 10
-    shortfall: str = "scale"
-    max_prompt_tokens: int = 16_384
-    memory_items: int = 3
-    num_new_documents: int = 5
-    memory_documents: str = "new"
-    reset_success_rate: float | None = None
-    grounding_samples: int = 1
-    max_lucky_prob: float = 0.2
-    min_agreement: float = 0.51
-    max_agreement: float = 0.99
+    proposals_per_batch: PositiveInt = 480
+    max_batches: PositiveInt = 10
+    shortfall: Literal["scale", "mean"] = "scale"
+    max_prompt_tokens: PositiveInt = 16_384
+    memory_items: NonNegativeInt = 3
+    num_new_documents: PositiveInt = 5
+    memory_documents: Literal["new", "shown"] = "new"
+    reset_success_rate: Share | None = None
+    grounding_samples: NonNegativeInt = 1
     update_consistency: bool = True
-    train_few_verifier_groups: bool = False
-    negative_sampling: str = "uniform"
-    questioner_advantage: str = "batch"
-    min_questioner_std: float = 1e-3
+    negative_sampling: NegativeSampling = "uniform"
+    questioner_advantage: Literal["batch", "per_task"] = "batch"
     chat: bool = True
     thinking: bool = False
     canaries: CanarySettings = field(default_factory=CanarySettings)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "trained_roles", tuple(self.trained_roles))
-        at_least = {
-            "num_questions": 1,
-            "group_size": 2,
-            "num_judgments": 1,
-            "proposals_per_batch": 1,
-            "max_batches": 1,
-            "max_prompt_tokens": 1,
-            "memory_items": 0,
-            "num_new_documents": 1,
-            "grounding_samples": 0,
-        }
-        for name, least in at_least.items():
-            if getattr(self, name) < least:
-                raise InputError(
-                    f"selfplay {name}: got {getattr(self, name)}, expected at least {least}. "
-                    "Raise it."
-                )
-        choices = {
-            "shortfall": SHORTFALLS,
-            "memory_documents": MEMORY_DOCUMENTS,
-            "negative_sampling": NEGATIVE_SAMPLING,
-            "questioner_advantage": QUESTIONER_ADVANTAGES,
-        }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise unknown_name(f"selfplay {name}", getattr(self, name), list(known))
-        for role in self.trained_roles:
-            if role not in ROLES:
-                raise unknown_name("selfplay trained_roles", role, list(ROLES))
         if self.frozen_questioner and "questioner" in self.trained_roles:
             raise InputError(
                 "selfplay trained_roles: got the questioner beside frozen_questioner, expected it "
                 "left out. Write `trained_roles: [responder, verifier]`."
-            )
-        if not self.trained_roles:
-            raise InputError(
-                "selfplay trained_roles: got none, expected at least one role. Name one."
-            )
-        if not 0 <= self.min_agreement <= self.max_agreement <= 1:
-            raise InputError(
-                "selfplay min_agreement, max_agreement: got "
-                f"{self.min_agreement} and {self.max_agreement}, expected 0 <= min <= max <= 1. "
-                "Correct them."
             )
 
     @property

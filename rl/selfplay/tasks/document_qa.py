@@ -10,9 +10,11 @@ Fails when: an answer lists candidates, or holds the reference by chance (6 is i
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
-from rl.errors import InputError, unknown_name
+from pydantic import PositiveInt
+
 from rl.selfplay.proposals import (
     BAD_FORMAT,
     UNUSABLE_ANSWER,
@@ -22,8 +24,8 @@ from rl.selfplay.proposals import (
     text_field,
 )
 from rl.selfplay.tasks.task import PlainTask, normalize_text, read_final_answer
+from rl.settings import checked
 
-MATCHES = ("substring", "words")
 # Thai, Lao, Burmese, Khmer; kana, Chinese characters.
 _WITHOUT_SPACES = re.compile(
     r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])"
@@ -31,6 +33,7 @@ _WITHOUT_SPACES = re.compile(
 _BETWEEN_CANDIDATES = re.compile(r"\bor\b|[;/|\n]", re.IGNORECASE)
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class DocumentQA(PlainTask):
     """Multi-document question answering.
@@ -45,22 +48,12 @@ class DocumentQA(PlainTask):
         refuse_candidates: Whether an answer that names several candidates ("7 or 8") is wrong.
     """
 
-    max_reference_tokens: int = 40
-    max_answer_words: int | None = None
-    match: str = "substring"
+    max_reference_tokens: PositiveInt = 40
+    max_answer_words: PositiveInt | None = None
+    match: Literal["substring", "words"] = "substring"
     refuse_candidates: bool = False
-    name: str = "document_qa"
-    chance: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.match not in MATCHES:
-            raise unknown_name("selfplay document_qa match", self.match, list(MATCHES))
-        if self.max_reference_tokens < 1 or (self.max_answer_words or 1) < 1:
-            raise InputError(
-                "selfplay document_qa max_reference_tokens, max_answer_words: got "
-                f"{self.max_reference_tokens} and {self.max_answer_words}, expected at least 1. "
-                "Raise them."
-            )
+    name: str = field(default="document_qa", init=False)
+    chance: float = field(default=0.0, init=False)
 
     def read_proposal(
         self, text: str, rng: random.Random, count_tokens: Callable[[str], int]

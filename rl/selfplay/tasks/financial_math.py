@@ -14,7 +14,9 @@ import math
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from pydantic import NonNegativeFloat
 
 from rl.answers import extract_answer
 from rl.selfplay.proposals import (
@@ -26,6 +28,7 @@ from rl.selfplay.proposals import (
     text_field,
 )
 from rl.selfplay.tasks.task import PlainTask, read_final_answer
+from rl.settings import checked
 
 _RESCALES = (100.0, 1e3, 1e6, 1e9)
 _MAX_CHARACTERS = 200
@@ -103,6 +106,7 @@ def same_number(ours: float, theirs: float, tolerance: float = 0.0015) -> bool:
     return ours * theirs > 0 and up[0] == up[1] > 1
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class FinancialMath(PlainTask):
     """Questions whose answer is a single number other than zero.
@@ -111,9 +115,9 @@ class FinancialMath(PlainTask):
         tolerance: Relative difference up to which numbers are equal, at least 0.
     """
 
-    tolerance: float = 0.0015
-    name: str = "financial_math"
-    chance: float = 0.0
+    tolerance: NonNegativeFloat = 0.0015
+    name: str = field(default="financial_math", init=False)
+    chance: float = field(default=0.0, init=False)
 
     def read_proposal(
         self, text: str, rng: random.Random, count_tokens: Callable[[str], int]

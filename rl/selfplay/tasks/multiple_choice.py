@@ -10,11 +10,12 @@ Differs: the letter that the questioner is told to make right takes turns, and t
 import random
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rl.answers import extract_answer
 from rl.selfplay.proposals import BAD_FORMAT, Proposal, Rejected, last_json_object, text_field
 from rl.selfplay.tasks.task import normalize_text, read_final_answer
+from rl.settings import checked
 
 LETTERS = "ABCD"
 # A small letter that nothing marks as an option is an article.
@@ -25,6 +26,7 @@ _LETTER = re.compile(
 )
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class MultipleChoice:
     """Questions with the options A to D.
@@ -34,8 +36,8 @@ class MultipleChoice:
     """
 
     shuffle_options: bool = True
-    name: str = "multiple_choice"
-    chance: float = 1 / len(LETTERS)
+    name: str = field(default="multiple_choice", init=False)
+    chance: float = field(default=1 / len(LETTERS), init=False)
 
     def questioner_slots(self, visit: int, rng: random.Random) -> Mapping[str, str]:
         """`letter`: the option that has to be the right one; each is used in one of four visits."""

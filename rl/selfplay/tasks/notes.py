@@ -9,7 +9,7 @@ verifier to judge.
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rl.answers import extract_answer
 from rl.selfplay.proposals import (
@@ -21,17 +21,19 @@ from rl.selfplay.proposals import (
     text_field,
 )
 from rl.selfplay.tasks.task import PlainTask
+from rl.settings import checked
 
 _QUESTION = re.compile(r"[a-z0-9]{1,2}((\+[a-z0-9]{1,2}){0,7}|\*[a-z0-9]{1,2})")
 _NUMBER = re.compile(r"[0-9]{1,2}")
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class NotesTask(PlainTask):
     """Sums over notes."""
 
-    name: str = "testbed"
-    chance: float = 0.0
+    name: str = field(default="testbed", init=False)
+    chance: float = field(default=0.0, init=False)
 
     def read_proposal(
         self, text: str, rng: random.Random, count_tokens: Callable[[str], int]

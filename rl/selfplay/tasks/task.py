@@ -8,13 +8,12 @@ import re
 import string
 import unicodedata
 from collections.abc import Callable, Mapping
-from functools import partial
-from importlib import import_module
 from typing import Any, Protocol
 
 from rl.answers import after_thought
-from rl.errors import unknown_name
+from rl.plugins import find
 from rl.selfplay.proposals import Proposal, Rejected
+from rl.settings import build
 
 # By their place, so that a run loads only the tasks it plays.
 TASKS: dict[str, str] = {
@@ -88,16 +87,18 @@ class PlainTask:
         return answer
 
 
-def get_task(name: str, **settings: Any) -> Task:
-    """Build a task by its name in `TASKS` or as `package.module:attribute`.
+def get_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:
+    """Build a task.
+
+    Args:
+        name: A key of `TASKS`, `package.module:attribute` or `path/to/file.py:attribute`.
+        settings: The task's settings.
 
     Raises:
-        InputError: If the name is unknown.
+        InputError: If the name or a setting is unknown, or a value breaks its rule.
     """
-    if name not in TASKS and ":" not in name:
-        raise unknown_name("selfplay task", name, list(TASKS))
-    module, _, attribute = TASKS.get(name, name).partition(":")
-    return partial(getattr(import_module(module), attribute), **settings)()
+    task = find(name, TASKS, "selfplay task")
+    return build(f"selfplay.tasks.{name}", task, settings or {})
 
 
 def read_final_answer(text: str) -> str | None:

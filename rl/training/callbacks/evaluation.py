@@ -16,8 +16,8 @@ from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, LABEL_FREE_METRI
 from rl.evaluation.metrics.summary import default_ks, summarize
 from rl.evaluation.problems.labelled import Benchmark
 from rl.groups.visits import shard
+from rl.training.host import LabelFreeTrainer
 from rl.training.prepare import Run
-from rl.training.rollout_trainer import RolloutGRPOTrainer
 
 BEST_DIR = "best"
 BEST_FILE = "best.json"
@@ -38,7 +38,7 @@ class PolicyEvaluation(TrainerCallback):
         results: "before" and "after" -> metrics, with several benchmarks by name; "best".
     """
 
-    def __init__(self, trainer: RolloutGRPOTrainer, run: Run) -> None:
+    def __init__(self, trainer: LabelFreeTrainer, run: Run) -> None:
         self.trainer = trainer
         self.run = run
         self.results: dict[str, dict[str, Any]] = {}
@@ -136,7 +136,7 @@ def eval_logs(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 def evaluate_policy(
-    trainer: RolloutGRPOTrainer, benchmark: Benchmark, num_samples: int
+    trainer: LabelFreeTrainer, benchmark: Benchmark, num_samples: int
 ) -> dict[str, float]:
     """Evaluate the policy as it is now with the run's own engine, each rank a share of problems.
 

@@ -88,13 +88,22 @@ def test_settings_reach_their_place(folder):
     [
         ({"tasks": ["qa"]}, "selfplay task: got 'qa', expected one of"),
         ({"num_question": 4}, r"got 'num_question', .* Did you mean 'num_questions'"),
-        ({"questioner": {"mean": 0.5}}, "setting of questioner: got 'mean', expected one of"),
-        ({"questioner": {"mu": 2.0}}, "mu: got 2.0, expected between 0 and 1"),
-        ({"group_size": "many"}, "spell group_size: got 'many', expected"),
+        (
+            {"questioner": {"mean": 0.5}},
+            "setting of selfplay.questioner: got 'mean', expected one of",
+        ),
+        ({"questioner": {"mu": 2.0}}, "selfplay.questioner.mu: got 2.0, expected below 1"),
+        ({"group_size": "many"}, "selfplay.group_size: got 'many', expected"),
         ({"canaries": {"history": -1}}, "history: got -1, expected at least 0"),
-        ({"document_settings": {"column": "text"}}, "setting of documents: got 'column'"),
+        (
+            {"document_settings": {"column": "text"}},
+            "setting of selfplay.document_settings: got 'column'",
+        ),
         ({"documents": {"document_qa": "x"}}, "got None for the task financial_math"),
-        ({"tasks": {"document_qa": {"matches": "x"}}}, "task document_qa: got 'matches'"),
+        (
+            {"tasks": {"document_qa": {"matches": "x"}}},
+            "setting of selfplay.tasks.document_qa: got 'matches'",
+        ),
         ({"prompts": "nowhere"}, "prompts: got nowhere, expected a folder"),
     ],
     ids=range(10),

@@ -29,10 +29,10 @@ def test_the_width_is_a_setting():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"mu": 0.0}, "mu: got 0.0, expected between 0 and 1"),
+        ({"mu": 0.0}, "mu: got 0.0, expected above 0"),
         ({"sigma": 0.0}, "sigma: got 0.0, expected above 0"),
         ({"sigma": float("nan")}, "sigma: got nan"),
-        ({"bad_format": 1.0}, "expected numbers of at most 0"),
+        ({"bad_format": 1.0}, "bad_format: got 1.0, expected at most 0"),
     ],
 )
 def test_bad_settings(settings, message):
@@ -64,7 +64,7 @@ def test_challenges_as_the_reference_code_pays_them():
     assert code([None], [None]) == [-2.0]
     mild = UncertaintyChallenge(preset="reference_code", bad_format=0.0, repetition_weight=0.0)
     assert mild([None], [None]) == [0.0]
-    with pytest.raises(InputError, match="challenger preset: got 'code', expected one of"):
+    with pytest.raises(InputError, match="preset: got 'code', expected 'paper' or"):
         UncertaintyChallenge(preset="code")
 
 

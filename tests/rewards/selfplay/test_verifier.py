@@ -75,5 +75,5 @@ def test_the_verifier_is_paid_for_agreement():
     assert vote.judgment_rewards([1, 0, None, 1], 1) == [1.0, 0.0, -1.0, 1.0]
     assert vote.judgment_rewards([1, None, None], None) == [None, -1.0, -1.0]
     assert VerifierVote(malformed=-0.25).judgment_rewards([None], 0) == [-0.25]
-    with pytest.raises(InputError, match=r"malformed: got 0\.5, expected a number of at most 0"):
+    with pytest.raises(InputError, match=r"malformed: got 0\.5, expected at most 0"):
         VerifierVote(malformed=0.5)

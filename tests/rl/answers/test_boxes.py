@@ -1,4 +1,4 @@
-r"""Which boxes of a completion are the answer; single boxes are in test_answer_extraction.py."""
+r"""Which boxes of a completion are the answer; single boxes are in test_extraction.py."""
 
 import pytest
 

@@ -14,7 +14,7 @@ from rl.answers import (
 )
 
 # Each row is one class: any two of its answers are the same, answers of different rows never are.
-# Answers that may stand for one of two others, as 50% does, are in test_answer_readings.py.
+# Answers that may stand for one of two others, as 50% does, are in test_readings.py.
 CLASSES = [
     ["0.5", "1/2", r"\frac12", r"\frac{1}{2}", ".5", "0.50", r"\dfrac{1}{2}", r"\tfrac 12", "½"],
     ["-0.5", r"-\frac{1}{2}", r"\frac{-1}{2}", r"-\dfrac12", "−1/2"],  # noqa: RUF001

@@ -1,4 +1,4 @@
-"""Trees of the grammar; what they evaluate to is tested in test_answer_expressions.py."""
+"""Trees of the grammar; what they evaluate to is tested in test_expressions.py."""
 
 from fractions import Fraction
 

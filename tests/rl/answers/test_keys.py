@@ -1,4 +1,4 @@
-"""The kinds of keys; which answers share one is tested as a table in test_answers.py."""
+"""The kinds of keys; which answers share one is tested as a table in test_clusters.py."""
 
 from fractions import Fraction
 

@@ -140,6 +140,8 @@ def test_token_ids_hold_one_start_token_for_text_and_for_a_chat(tokenizer):
     assert tokenize_prompt([USER], tokenizer) == [0, 4, 12, 4, 13, 19, 16, 14]
     ids = tokenizer.apply_chat_template([USER], add_generation_prompt=True, return_dict=False)
     assert tokenize_prompt([USER], tokenizer) == ids
+    tokenizer.chat_template = "{{ messages[0].content }}{% if adds %}+{% endif %}"
+    assert tokenize_prompt([USER], tokenizer, {"adds": True}) == [4, 12, 4, 13, 12]
 
 
 def test_the_prompt_id_depends_on_the_text_alone():

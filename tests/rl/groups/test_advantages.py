@@ -230,9 +230,10 @@ def test_a_rule_by_name():
         ("centred", "advantage: got 'centred', .*'centered'"),
         ({}, "advantage: got 0 names"),
         ({"centered": {}, "restrain": {}}, "advantage: got 2 names"),
-        ({"pass_at_k": {"n": 2}}, "setting of advantage 'pass_at_k': got 'n'"),
-        ({"restrain": {"votes": 2}}, "setting of advantage 'restrain': got 'votes'"),
-        ({"pass_at_k": {"k": "2"}}, "advantage.pass_at_k.k: got '2', expected a number"),
+        ({"pass_at_k": {"n": 2}}, "setting of advantage.pass_at_k: got 'n'"),
+        ({"restrain": {"votes": 2}}, "setting of advantage.restrain: got 'votes'"),
+        ({"pass_at_k": {"k": "x"}}, "advantage.pass_at_k.k: got 'x', expected a valid integer"),
+        ({"pass_at_k": {"k": True}}, "advantage.pass_at_k.k: got True, expected a number"),
     ],
 )
 def test_a_wrong_rule(chosen, message):

@@ -1,6 +1,10 @@
 """Token statistics: by hand, against the plain logits of a real model, and where answers stand."""
 
+import json
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +13,7 @@ from accelerate import Accelerator
 import rl.groups.token_statistics as token_statistics
 from rl.errors import InputError
 from rl.groups.token_statistics import (
+    MAX_CHUNK_LOGITS,
     add_statistics,
     add_token_statistics,
     find_answer_tokens,
@@ -125,3 +130,23 @@ def test_groups_are_filled_in(make_tiny_model, tiny_tokenizer):
     assert len(first.logps) == len(first.entropies) == len(first.self_certainties) == 6
     assert all(logp <= 0 for logp in first.logps)
     assert group.rollouts[0].token_statistics is None
+
+
+def test_peak_memory_of_a_step_stays_below_its_bound():
+    # 151,936 tokens never meet all rows and positions at once.
+    num_rows, length, vocabulary = 4, 256, 151_936
+    tile = 32_768  # columns of the vocabulary in one tile of TRL's output head
+    float32 = 4  # bytes
+    script = Path(__file__).with_name("memory_session.py")
+    result = subprocess.run(
+        [sys.executable, str(script), str(num_rows), str(length), str(vocabulary)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    peaks = json.loads(result.stdout.splitlines()[-1])
+    # A few copies of one chunk, however many rows and positions there are.
+    assert peaks["token statistics"] < 5 * MAX_CHUNK_LOGITS * float32
+    # Forward and backward pass of the loss hold copies of one tile, and no tensor over them all.
+    assert peaks["loss"] < 12 * num_rows * length * tile * float32

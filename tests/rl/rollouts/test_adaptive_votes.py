@@ -117,12 +117,15 @@ def test_budgets_from_settings():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"max": 8}, "num_votes.min: got None"),
-        ({"min": 8, "max": 4}, "num_votes: got .* expected min <= max"),
-        ({"min": 8, "max": 64, "confidence": 0.3}, "num_votes: got .* a confidence from 0.5"),
+        ({"max": 8}, "num_votes.min: got none"),
+        ({"min": 8, "max": 4}, "num_votes.max: got 4, expected at least num_votes.min"),
+        (
+            {"min": 8, "max": 64, "confidence": 0.3},
+            "num_votes.confidence: got 0.3, expected at least 0.5",
+        ),
         ({"min": 8, "max": 64, "confidence": "high"}, "num_votes.confidence: got 'high'"),
-        ({"min": 8, "max": 64.0}, "num_votes.max: got 64.0"),
-        ({"min": 8, "max": 64, "maximum": 1}, "num_votes key: got 'maximum', .*'max'"),
+        ({"min": 8, "max": 64.5}, "num_votes.max: got 64.5"),
+        ({"min": 8, "max": 64, "maximum": 1}, "setting of num_votes: got 'maximum', .*'max'"),
     ],
 )
 def test_a_wrong_budget(setting, message):

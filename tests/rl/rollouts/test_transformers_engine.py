@@ -97,33 +97,6 @@ def test_noise_is_uniform():
 # What a sample depends on.
 
 
-def test_no_prompts(make_engine):
-    assert make_engine().generate([], 3, []) == []
-
-
-def test_shape_and_order(make_engine):
-    samples = make_engine().generate(PROMPTS, 4, SEEDS)
-    assert [len(group) for group in samples] == [4, 4, 4]
-    assert len({tuple(sample.completion_ids) for group in samples for sample in group}) > 6
-    assert all(sample.sampling_per_token_logps is None for group in samples for sample in group)
-
-
-def test_a_sample_depends_on_prompt_seed_and_number_alone(make_engine):
-    engine = make_engine()
-    together = ids(engine.generate(PROMPTS, 4, SEEDS))
-    assert ids(engine.generate(PROMPTS, 4, SEEDS)) == together
-    assert ids(engine.generate(PROMPTS, 2, SEEDS)) == [group[:2] for group in together]
-    later = engine.generate(PROMPTS, 3, SEEDS, first_sample=1)
-    assert ids(later) == [group[1:] for group in together]
-    assert ids(engine.generate(PROMPTS[::-1], 4, SEEDS[::-1])) == together[::-1]
-    assert [ids(engine.generate([p], 4, [s]))[0] for p, s in zip(PROMPTS, SEEDS, strict=True)] == (
-        together
-    )
-    assert ids(make_engine(batch_size=1).generate(PROMPTS, 4, SEEDS)) == together
-    assert ids(make_engine(batch_size=5).generate(PROMPTS, 4, SEEDS)) == together
-    assert ids(engine.generate(PROMPTS, 4, [1, 2, 3])) != together
-
-
 def test_torch_seeds_do_not_matter(make_engine):
     torch.manual_seed(0)
     first = ids(make_engine().generate(PROMPTS, 2, SEEDS))
@@ -139,17 +112,6 @@ def test_seeds_must_match_the_prompts(make_engine):
 
 
 # Ends.
-
-
-def test_the_end_token_ends_a_completion_and_belongs_to_it(make_engine, tiny_tokenizer):
-    samples = [s for g in make_engine().generate(PROMPTS, 64, SEEDS) for s in g]
-    end = tiny_tokenizer.eos_token_id
-    assert {sample.truncated for sample in samples} == {True, False}
-    for sample in samples:
-        assert sample.truncated == (end not in sample.completion_ids)
-        assert end not in sample.completion_ids[:-1]
-        assert 1 <= len(sample.completion_ids) <= 12
-        assert len(sample.completion_ids) == 12 or not sample.truncated
 
 
 def test_every_declared_end_token_counts(model, tiny_tokenizer):

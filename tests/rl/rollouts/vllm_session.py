@@ -15,6 +15,7 @@ def main(folder):
     import torch
     from transformers import AutoModelForCausalLM
 
+    from rl.rollouts.contract import check_engine
     from rl.rollouts.engine import SamplingSettings
     from rl.rollouts.vllm_engine import VLLMEngine
 
@@ -29,7 +30,7 @@ def main(folder):
     )
     try:
         seen = {
-            "sampling": sample_in_layouts(engine),
+            "contract": check_engine(engine, PROMPTS, SEEDS, end_token_ids=[1]),
             "long": sample_in_several_steps(engine),
             "gaps": {"loaded": largest_gap(engine, model)},
         }
@@ -44,27 +45,6 @@ def main(folder):
     finally:
         engine.close()
     print(json.dumps(seen))
-
-
-def sample_in_layouts(engine):
-    def ids(samples):
-        return [[sample.completion_ids for sample in group] for group in samples]
-
-    samples = engine.generate(PROMPTS, 8, SEEDS)
-    return {
-        "together": ids(samples),
-        "truncated": [[sample.truncated for sample in group] for group in samples],
-        "again": ids(engine.generate(PROMPTS, 8, SEEDS)),
-        "fewer": ids(engine.generate(PROMPTS, 3, SEEDS)),
-        "later": ids(engine.generate(PROMPTS, 5, SEEDS, first_sample=3)),
-        "reversed": ids(engine.generate(PROMPTS[::-1], 8, SEEDS[::-1])),
-        "alone": [
-            ids(engine.generate([prompt], 8, [seed]))[0]
-            for prompt, seed in zip(PROMPTS, SEEDS, strict=True)
-        ],
-        "other_seeds": ids(engine.generate(PROMPTS, 8, [1, 2, 3])),
-        "no_prompts": engine.generate([], 8, []),
-    }
 
 
 def sample_in_several_steps(engine):

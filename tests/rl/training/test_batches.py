@@ -11,8 +11,10 @@ ROWS = {
     "completion_ids": torch.tensor([[12, 13, 0, 0], [24, 0, 0, 0], [33, 34, 35, 36]]),
     "completion_mask": torch.tensor([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1]]),
     "advantages": torch.tensor([0.5, 0.0, -0.5]),
-    "logps": torch.arange(12.0).view(3, 4),
-    "ratio": torch.tensor([[1.0], [2.0], [3.0]]),
+    "old_per_token_logps": torch.arange(12.0).view(3, 4),
+    "importance_sampling_ratio": torch.tensor([[1.0], [2.0], [3.0]]),
+    # As wide as the completions by chance.
+    "facts": torch.arange(12).view(3, 4),
     "num_items_in_batch": torch.tensor(7),
 }
 ALL = torch.tensor([True, True, True])
@@ -39,8 +41,9 @@ def test_a_batch_is_cut_to_its_longest_row():
     assert taken["prompt_mask"].tolist() == [[1]]
     assert taken["completion_ids"].tolist() == [[12, 13]]
     assert taken["completion_mask"].tolist() == [[1, 1]]
-    assert taken["logps"].tolist() == [[0.0, 1.0]]
-    assert taken["ratio"].tolist() == [[1.0]]  # one value a row
+    assert taken["old_per_token_logps"].tolist() == [[0.0, 1.0]]
+    assert taken["importance_sampling_ratio"].tolist() == [[1.0]]  # one value a row
+    assert taken["facts"].tolist() == [[0, 1, 2, 3]]
     assert taken["advantages"].tolist() == [0.5]
     assert taken["num_items_in_batch"] == 7
     assert ROWS["prompt_ids"].shape == (3, 3)

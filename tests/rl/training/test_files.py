@@ -15,7 +15,7 @@ from rl.data.prompt_lengths import PromptFacts
 from rl.errors import InputError
 from rl.groups.scoring import ScoredGroup, score_group
 from rl.groups.visits import VisitKey
-from rl.training.files import MetricsFile, RunFiles, checkpoint_problem
+from rl.training.files import MetricsFile, RunFiles, checkpoint_problem, rollout_lines
 from rl.training.recipe import make_config
 
 ROOT = Path(__file__).parents[3]
@@ -147,7 +147,7 @@ def test_a_resumed_run_takes_its_steps_again(run_files, make_group):
     run_files.output_dir.mkdir()
     for step in (1, 2, 3):
         run_files.write_metrics(step, {"loss": step / 2})
-        run_files.write_rollouts(step, [], {})
+        run_files.write_rollouts(step, [])
     with run_files.metrics_path.open("a") as file:
         file.write('{"step": 4, "lo')  # the run was killed in the middle of a line
     run_files.drop_steps_after(2)
@@ -183,7 +183,8 @@ def test_one_line_per_sampled_rollout(run_files, make_group):
         reward_seconds={"a": 0.1},
         vote=vote_over_classes(["2", None, "3"], [0, None, 1]),
     )
-    run_files.write_rollouts(4, [scored], {VisitKey("p", "0-7"): [0.5, 0.0]})
+    advantages = {VisitKey("p", "0-7"): [0.5, 0.0]}
+    run_files.write_rollouts(4, rollout_lines([scored], advantages))
     lines = read_rollouts(run_files.rollouts_dir / "step_000004.jsonl.gz")
     assert [line["rollout"] for line in lines] == [0, 1, 2]
     assert [line["reward"] for line in lines] == [1.0, 0.0, None]
@@ -201,7 +202,8 @@ def test_text_of_any_kind_comes_back(run_files, make_group):
     texts = ["two\nlines\x00\u2028", "half a pair \ud83d", "\N{PILE OF POO}</script>"]
     group = make_group([None] * 3, completions=texts)
     scored = score_group(group, 0, {}, {})
-    run_files.write_rollouts(1, [scored], {VisitKey("p", "0-0"): [0.0] * 3})
+    advantages = {VisitKey("p", "0-0"): [0.0] * 3}
+    run_files.write_rollouts(1, rollout_lines([scored], advantages))
     lines = read_rollouts(run_files.rollouts_dir / "step_000001.jsonl.gz")
     assert [line["completion"] for line in lines] == texts
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from rl.errors import InputError
+from rl.settings import check_settings
 from rl.training.config import LabelFreeConfig
-from rl.training.recipe import check_setting, load_recipe, make_config, parse_overrides
+from rl.training.recipe import as_arguments, load_recipe, make_config, parse_overrides
 
 # Reading a file.
 
@@ -93,6 +94,10 @@ def test_resume_can_be_asked_for_on_the_command_line(text, value):
 # Names and types.
 
 
+def check_setting(name, value):
+    return check_settings("", LabelFreeConfig, {name: value})[name]
+
+
 def test_every_default_is_of_its_type():
     for field in fields(LabelFreeConfig):
         make = field.default_factory
@@ -103,7 +108,7 @@ def test_every_default_is_of_its_type():
 @pytest.mark.parametrize(
     ("name", "value", "read"),
     [
-        ("learning_rate", "1e-4", 1e-4),  # YAML 1.1 reads 1e-4 as text
+        ("learning_rate", "1e-4", 1e-4),
         ("learning_rate", 1, 1.0),
         ("max_steps", "80", 80),
         ("rewards", {"random": None}, {"random": None}),
@@ -138,9 +143,57 @@ def test_a_wrong_key_or_type(settings, message):
         make_config(settings)
 
 
-def test_only_true_and_false_are_truth_values(tmp_path):
-    # YAML 1.1 would read these words as False and True.
-    assert parse_overrides(["--save_strategy", "no"]) == {"save_strategy": "no"}
-    path = tmp_path / "r.yaml"
-    path.write_text("save_strategy: no\non: 1\nuse_vllm: false\n")
-    assert load_recipe(path) == {"save_strategy": "no", "on": 1, "use_vllm": False}
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        # YAML 1.1 would read the first ten as text, text, 15, -15, 90, text, a date, 1000, no, yes.
+        ("1e-3", 1e-3),
+        ("0o17", 15),
+        ("017", 17),
+        ("-017", -17),
+        ("1:30", "1:30"),
+        ("1.e+2", 100.0),
+        ("2025-01-02", "2025-01-02"),
+        ("1_000", "1_000"),
+        ("no", "no"),
+        ("on", "on"),
+        ("0x1F", 31),
+        ("+1", 1),
+        ("0b1", "0b1"),
+        (".5", 0.5),
+        ("-.inf", -float("inf")),
+        ("~", None),
+        ("Null", None),
+        ("TRUE", True),
+        ('"1e-3"', "1e-3"),
+        ("1e", "1e"),
+        ("=", "="),
+    ],
+)
+def test_scalars_are_those_of_yaml_1_2(tmp_path, text, value):
+    for found in (
+        load_recipe(write_recipe(tmp_path, f"value: {text}\n"))["value"],
+        parse_overrides([f"--value={text}"])["value"],
+    ):
+        assert found == value
+        assert type(found) is type(value)
+
+
+def test_keys_stand_once_and_may_be_merged(tmp_path):
+    for text, key, line in (
+        ("model: a\nseed: 1\nmodel: b\n", "model", 3),
+        ("rewards: {random: {}, random: {}}\n", "random", 1),
+    ):
+        message = f"got invalid YAML, the key '{key}' a second time in line {line}. Mend the file"
+        with pytest.raises(InputError, match=message):
+            load_recipe(write_recipe(tmp_path, text))
+    with pytest.raises(InputError, match=r"--rewards: got .* the key 'a' a second time"):
+        parse_overrides(["--rewards={a: 1, a: 2}"])
+    merged = "a: {b: &b {x: 1, y: 2}, c: &c {<<: *b, y: 3}}\nd: {<<: *c, x: 4}\n"
+    found = load_recipe(write_recipe(tmp_path, merged))
+    assert (found["a"]["c"], found["d"]) == ({"x": 1, "y": 3}, {"x": 4, "y": 3})
+
+
+def test_arguments_are_read_as_they_were():
+    settings = {"learning_rate": 1e-5, "rewards": {"random": None}, "prompt_suffix": "\n1e-3 no"}
+    assert parse_overrides(as_arguments(settings)) == settings

@@ -62,8 +62,8 @@ def test_lines_of_other_files_stay_as_they_are(tmp_path):
 
 
 def test_readers_of_a_run_have_every_prompt(tmp_path):
-    lines = [line(prompt, i, step=1) for prompt in (SHORT, LONG) for i in range(3)]
-    RunFiles(tmp_path).write_rollout_lines(1, lines)
+    lines = [line(prompt, i) for prompt in (SHORT, LONG) for i in range(3)]
+    RunFiles(tmp_path).write_rollouts(1, lines)
     (tmp_path / "config.yaml").write_text("settings: {dataset: gone.json}")
     assert read_train_prompts(tmp_path) == [SHORT, LONG]
     run = ReportedRun(name="a", path=tmp_path, kind="run")

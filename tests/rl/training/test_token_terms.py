@@ -2,14 +2,12 @@
 
 import pytest
 import torch
-from scripted_engine import ScriptedEngine
+from tiny_trainer import gradient, logged, move_away, tensors_of
 
 from rewards.entropy_band import EntropyBand, RandomShare
 from rl.errors import InputError
 from rl.training.config import LabelFreeConfig
-from rl.training.prepare import add_prompt_ids
 from rl.training.token_selection import TokenSelection
-from rl.training.trainer import LabelFreeGRPOTrainer
 
 COMPLETIONS = [r"1+1=2\boxed{2}", r"2\boxed{1}", r"1;1;1\boxed{2}", "3=3", r"\boxed{1}", "=;="]
 SCORES = {"1+1=": [1.0, 0.0, 1.0, None, 0.0, 0.0], "2+2=": [1.0] * 6}
@@ -31,80 +29,48 @@ ONE_AT_THE_MEAN = {"1+1=": [0.5, 0.0, 1.0, None, 0.5, 0.5], "2+2=": [1.0] * 6}
 
 
 @pytest.fixture
-def make_trainer(tiny_model_folder, tiny_tokenizer, tmp_path):
-    from datasets import Dataset
-    from transformers import AutoModelForCausalLM
+def make(make_trainer):
+    """A trainer with a selector, and the batch it samples."""
 
     def make(selector, scores=SCORES, **settings):
-        config = LabelFreeConfig(
-            output_dir=str(tmp_path),
-            model=tiny_model_folder,
-            gradient_checkpointing=False,
-            max_completion_length=16,
-            loss_type="dapo",
-            token_selector=None if selector is None else {"here": None},
-            **{
-                "num_prompts": 2,
-                "num_generations": 6,
-                "per_device_train_batch_size": 12,
-                **settings,
-            },
-        )
-        dataset = Dataset.from_dict({"prompt": ["1+1=", "2+2="], "row": [0, 1]})
-        trainer = LabelFreeGRPOTrainer(
-            model=AutoModelForCausalLM.from_pretrained(tiny_model_folder),
-            config=config,
-            rewards={"scripted": lambda group: scores[group.prompt]},
-            train_dataset=add_prompt_ids(dataset, tiny_tokenizer),
-            tokenizer=tiny_tokenizer,
-            token_selector=selector,
-            engine=ScriptedEngine(tiny_tokenizer, COMPLETIONS),
-        )
-        rows = [row for row in trainer.train_dataset for _ in range(6)]
-        return trainer, trainer._generate_and_score_completions(rows)
+        settings = {"loss_type": "dapo", "selector": selector, **settings}
+        trainer = make_trainer(COMPLETIONS, scores, **settings)
+        return trainer, tensors_of(trainer)
 
     return make
 
 
-def move_away(trainer):
-    """Change the policy, so that ratios, KL and entropies differ from those of the rollouts."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in trainer.model.parameters():
-            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
-
-
-def gradient(trainer, output, size=12):
-    """Accumulated gradient of one optimizer step in micro-batches of `size` rows."""
-    trainer.model.zero_grad()
+def step_gradient(trainer, output, size=12):
+    """The gradient of one optimizer step in micro-batches of `size` rows."""
     trainer.current_gradient_accumulation_steps = 12 // size
-    for start in range(0, 12, size):
-        part = {k: v[start : start + size] if v.dim() else v for k, v in output.items()}
-        trainer._compute_loss(trainer.model, part).backward()
-    return torch.cat([p.grad.flatten() for p in trainer.model.parameters()])
+    parts = [
+        {k: v[start : start + size] if v.dim() else v for k, v in output.items()}
+        for start in range(0, 12, size)
+    ]
+    return gradient(trainer, *parts)
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.1])
-def test_selecting_every_token_changes_nothing(make_trainer, beta):
-    plain, plain_output = make_trainer(None, beta=beta)
-    ours, our_output = make_trainer(EveryToken(), beta=beta)
+def test_selecting_every_token_changes_nothing(make, beta):
+    plain, plain_output = make(None, beta=beta)
+    ours, our_output = make(EveryToken(), beta=beta)
     for trainer in (plain, ours):
         move_away(trainer)
-    expected, found = gradient(plain, plain_output), gradient(ours, our_output)
+    expected, found = step_gradient(plain, plain_output), step_gradient(ours, our_output)
     assert expected.norm() > 0
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6 * expected.norm().item())
 
 
 @pytest.mark.parametrize("size", [1, 3, 6])
 @pytest.mark.parametrize("preset", ["v1", "v2", "anchored"])
-def test_micro_batches_do_not_change_the_gradient(make_trainer, preset, size):
+def test_micro_batches_do_not_change_the_gradient(make, preset, size):
     selector = EntropyBand(preset=preset, low_weight=0.5, high_weight=0.5, keep_silent_groups=True)
     # TRL's counts are those of the whole generation batch, which is one optimizer step here.
-    trainer, output = make_trainer(selector, beta=0.1)
+    trainer, output = make(selector, beta=0.1)
     move_away(trainer)
-    whole = gradient(trainer, output)
+    whole = step_gradient(trainer, output)
     trainer.args.steps_per_generation = 12 // size
-    parts = gradient(trainer, output, size)
+    parts = step_gradient(trainer, output, size)
     assert whole.norm() > 0
     torch.testing.assert_close(parts, whole, rtol=1e-3, atol=1e-5 * whole.norm().item())
 
@@ -118,7 +84,7 @@ def logit_gradient_norms(trainer, output):
         kept["hidden"] = result.last_hidden_state
 
     handle = trainer.model.base_model.register_forward_hook(keep)
-    gradient(trainer, output)
+    step_gradient(trainer, output)
     handle.remove()
     # The state before a token predicts it; the last state predicts nothing.
     length = output["completion_ids"].shape[1]
@@ -126,8 +92,8 @@ def logit_gradient_norms(trainer, output):
 
 
 @pytest.mark.parametrize("selector", [EntropyBand(preset="v2"), RandomShare(share=0.3)])
-def test_unselected_tokens_have_exactly_no_gradient(make_trainer, selector):
-    trainer, output = make_trainer(selector, beta=0.1)
+def test_unselected_tokens_have_exactly_no_gradient(make, selector):
+    trainer, output = make(selector, beta=0.1)
     move_away(trainer)
     norms, selected = logit_gradient_norms(trainer, output), output["token_weights"] > 0
     assert 0 < selected.sum() < output["completion_mask"].sum()
@@ -138,17 +104,17 @@ def test_unselected_tokens_have_exactly_no_gradient(make_trainer, selector):
     assert not selected[6:].any()
 
 
-def test_silent_groups_take_part_if_asked_to(make_trainer):
+def test_silent_groups_take_part_if_asked_to(make):
     selector = EntropyBand(preset="v2", high_weight=1.0, keep_silent_groups=True)
-    _, output = make_trainer(selector)
+    _, output = make(selector)
     assert (output["token_weights"][6:].sum(dim=1) > 0).all()
     assert output["advantages"][6:].abs().max() == 0.0
     assert not output["token_weights"][3].any()
 
 
-def test_a_row_of_advantage_zero_takes_part_beside_others(make_trainer):
+def test_a_row_of_advantage_zero_takes_part_beside_others(make):
     selector = EntropyBand(preset="v2", low_weight=1.0, high_weight=1.0)
-    trainer, output = make_trainer(selector, ONE_AT_THE_MEAN, beta=0.1)
+    trainer, output = make(selector, ONE_AT_THE_MEAN, beta=0.1)
     # Rewards 0.5, 0, 1, 0.5 and 0.5 of mean 0.5: KL and band act on all five rows, and only the
     # group whose rewards are all equal is left out.
     assert (output["advantages"][:6].abs().amax(dim=1) > 0).tolist() == [
@@ -182,31 +148,31 @@ def entropies_at(trainer, output, temperature):
 
 
 @pytest.mark.parametrize(("raw_entropies", "temperature"), [(True, 1.0), (False, 0.5)])
-def test_entropies_are_the_policys_or_the_samplers(make_trainer, raw_entropies, temperature):
+def test_entropies_are_the_policys_or_the_samplers(make, raw_entropies, temperature):
     selector = EntropyBand(preset="v1", top_share=1.0, raw_entropies=raw_entropies)
-    trainer, output = make_trainer(selector, temperature=0.5)
+    trainer, output = make(selector, temperature=0.5)
     mask = output["completion_mask"].bool()
     entropies, _ = entropies_at(trainer, output, temperature)
     _, logps = entropies_at(trainer, output, 0.5)
     # All tokens are selected, so a response's upper bound is the median of its entropies.
     expected = entropies[0][mask[0]].quantile(0.5)
     assert output["band_high"][0].item() == pytest.approx(expected.item(), rel=1e-4)
-    gradient(trainer, output)
+    step_gradient(trainer, output)
     found_logps, found_entropies, _ = trainer._forward_of_loss
     torch.testing.assert_close(found_entropies[mask], entropies[mask], rtol=1e-4, atol=1e-4)
     # Log-probabilities are of the distribution that was sampled from, whichever entropies are.
     torch.testing.assert_close(found_logps[mask], logps[mask], rtol=1e-4, atol=1e-4)
 
 
-def test_raw_entropies_have_their_gradient(make_trainer):
+def test_raw_entropies_have_their_gradient(make):
     # A loss of nothing but the upper band side over every token: its gradient is that of the
     # entropies at temperature 1 above their responses' medians.
     silent = {"1+1=": [1.0] * 6, "2+2=": [1.0] * 6}
     settings = {"low_weight": 0.0, "high_weight": 1.0, "keep_silent_groups": True}
     selector = EntropyBand(preset="v1", top_share=1.0, **settings)
-    trainer, output = make_trainer(selector, silent, temperature=0.5)
+    trainer, output = make(selector, silent, temperature=0.5)
     move_away(trainer)  # no entropy lies on its bound then, where rounding would decide
-    found = gradient(trainer, output)
+    found = step_gradient(trainer, output)
     trainer.model.zero_grad()
     ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
     mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
@@ -221,24 +187,24 @@ def test_raw_entropies_have_their_gradient(make_trainer):
     assert (found - expected).norm() <= 1e-3 * expected.norm()
 
 
-def test_gradients_are_compared_in_some_steps_only(make_trainer):
-    trainer, output = make_trainer(EntropyBand(preset="v2"), gradient_ratio_every=3)
+def test_gradients_are_compared_in_some_steps_only(make):
+    trainer, output = make(EntropyBand(preset="v2"), gradient_ratio_every=3)
     compared = []
     for step in range(4):
         trainer.state.global_step = step
         before = len(trainer._metrics["train"]["signal/band_gradient_ratio"])
-        gradient(trainer, output)
+        step_gradient(trainer, output)
         compared.append(len(trainer._metrics["train"]["signal/band_gradient_ratio"]) - before)
     assert compared == [1, 0, 0, 1]
-    trainer, output = make_trainer(EntropyBand(preset="v2"), gradient_ratio_every=0)
-    gradient(trainer, output)
+    trainer, output = make(EntropyBand(preset="v2"), gradient_ratio_every=0)
+    step_gradient(trainer, output)
     assert not trainer._metrics["train"]["signal/band_gradient_ratio"]
     assert trainer._metrics["train"]["signal/band_above"]
 
 
-def test_the_loss_by_its_formula(make_trainer):
+def test_the_loss_by_its_formula(make):
     selector = EntropyBand(preset="v1", top_share=0.5, low_weight=0.3, high_weight=0.7)
-    trainer, output = make_trainer(selector, beta=0.1)
+    trainer, output = make(selector, beta=0.1)
     move_away(trainer)
     trainer.current_gradient_accumulation_steps = 1
     loss = trainer._compute_loss(trainer.model, output).item()
@@ -263,10 +229,10 @@ def test_the_loss_by_its_formula(make_trainer):
     assert (m * band).sum() > 0
 
 
-def test_every_step_says_what_was_selected(make_trainer):
-    trainer, output = make_trainer(EntropyBand(preset="v2"), beta=0.1)
-    gradient(trainer, output)
-    found = {name: values[-1] for name, values in trainer._metrics["train"].items()}
+def test_every_step_says_what_was_selected(make):
+    trainer, output = make(EntropyBand(preset="v2"), beta=0.1)
+    step_gradient(trainer, output)
+    found = logged(trainer)
     frac = output["token_weights"].sum() / output["completion_mask"].sum()
     assert found["signal/selected_frac"] == pytest.approx(frac.item())
     # Half of the selected tokens lie above their median; KL is still zero.

@@ -83,5 +83,5 @@ def test_opening_entropy():
 
 
 def test_bad_settings():
-    with pytest.raises(InputError, match="baseline_rounds: got 0, expected at least 1"):
+    with pytest.raises(InputError, match="baseline_rounds: got 0, expected above 0"):
         CanarySettings(baseline_rounds=0)

@@ -363,12 +363,10 @@ def test_hostile_completions_are_bad_questions_and_wrong_answers(
 def test_bad_settings():
     with pytest.raises(InputError, match="group_size: got 1, expected at least 2"):
         SpellSettings(group_size=1)
-    with pytest.raises(InputError, match="shortfall: got 'stop', expected one of mean, scale"):
+    with pytest.raises(InputError, match="shortfall: got 'stop', expected 'scale' or 'mean'"):
         SpellSettings(shortfall="stop")
-    with pytest.raises(InputError, match=r"trained_roles: got 'solver'"):
+    with pytest.raises(InputError, match=r"trained_roles\.0: got 'solver'"):
         SpellSettings(trained_roles=("solver",))
-    with pytest.raises(InputError, match="expected 0 <= min <= max <= 1"):
-        SpellSettings(min_agreement=0.9, max_agreement=0.5)
 
 
 def test_tasks_need_documents(make_clusters):

@@ -225,8 +225,3 @@ def test_distractors_fill_the_room():
         CLUSTER.documents[9],
     )
     assert fill_up(evidence, CLUSTER, Random(0), 1, one) is None
-
-
-def test_bad_settings():
-    with pytest.raises(InputError, match="got -1 and 5, expected at least 0 and 1"):
-        Memory(max_items=-1)

@@ -98,7 +98,7 @@ def test_options_of_the_match():
     assert several.rule_check("Paris; Rome", "Paris") == 0.0
     assert several.rule_check("the Paris/Rome express", "Paris/Rome") == 1.0
     assert several.rule_check("Paris", "Paris") == 1.0
-    with pytest.raises(InputError, match="match: got 'word', expected one of"):
+    with pytest.raises(InputError, match="match: got 'word', expected 'substring' or"):
         DocumentQA(match="word")
 
 

@@ -1,4 +1,4 @@
-"""A real game in the real trainer: rows, scales of the roles, costs, memory."""
+"""A real game in a real run: rows, scales of the roles, costs, memory."""
 
 import json
 import logging
@@ -43,24 +43,25 @@ def prepare(tmp_path, tiny_model_folder):
 
 def test_rows_beyond_the_episodes_count_nowhere_and_roles_are_scaled(prepare):
     trainer = build_trainer(prepare({"role_weights": {"asker": 0.5}, "role_mean": "per_role"}))
-    trainer.model.train()
-    rows = [row for row in trainer.train_dataset for _ in range(8)]
-    trainer._prepare_inputs(rows)
+    batch = trainer.next_batch([row for row in trainer.train_dataset for _ in range(8)])
     # 4 askers and 24 answerers in 32 rows.
-    assert trainer.rewards_of_rows.isnan().tolist() == [False] * 28 + [True] * 4
-    assert trainer.advantages_of_rows[28:].tolist() == [0.0] * 4
-    episodes = trainer._rows[:28]
+    assert batch.rewards.isnan().tolist() == [False] * 28 + [True] * 4
+    assert batch.advantages[28:].tolist() == [0.0] * 4
+    lines = list(batch.rollout_lines)
+    assert [line["role"] for line in lines] == ["asker"] * 4 + ["answerer"] * 24
     num_tokens = {
-        role: sum(e.num_tokens for e in episodes if e.request.role == role)
+        role: sum(line["num_tokens"] for line in lines if line["role"] == role)
         for role in ("asker", "answerer")
     }
     total = sum(num_tokens.values())
-    for episode, advantage in zip(episodes, trainer.advantages_of_rows, strict=False):
-        role = episode.request.role
-        scale = {"asker": 0.5, "answerer": 1.0}[role] * total / num_tokens[role]
-        assert advantage.item() == pytest.approx(episode.advantage * scale, abs=1e-6)
-    batches = trainer._buffered_inputs
-    assert batches[0]["num_items_in_batch"] == total
+    for line, row, advantage in zip(lines, batch.rows, batch.advantages, strict=False):
+        scale = {"asker": 0.5, "answerer": 1.0}[line["role"]] * total / num_tokens[line["role"]]
+        assert advantage.item() == pytest.approx(line["advantage"] * scale, abs=1e-6)
+        assert len(row.sample.completion_ids) == line["num_tokens"]
+        assert (row.prompt, row.completion) == (line["prompt"], line["completion"])
+    # Each of the four questions is a group of six answers, and asked in one of its own.
+    assert batch.groups[:28].bincount().tolist() == [1] * 4 + [6] * 4
+    assert trainer.to_tensors(batch)["num_items_in_batch"] == total
     trainer.engine.close()
 
 
@@ -139,7 +140,7 @@ def metrics_of(folder):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"selfplay": {}}, r"selfplay\.game: got None"),
+        ({"selfplay": {}}, r"selfplay\.game: got none"),
         ({"selfplay": {"game": GAME, "role_mean": "all"}}, "role_mean"),
         ({"selfplay": {"game": GAME, "frozen_policy": 1}}, r"selfplay\.frozen_policy: got 1"),
         ({"selfplay": {"game": GAME, "frozen_questioner": True}}, "beside frozen_questioner"),

@@ -2,21 +2,23 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from rl.training.batches import choose_rows, join, pack_rows, row_lengths, silent_rows, take
-from rl.training.resumable_trainer import ResumableGRPOTrainer
+from rl.training.config import LabelFreeConfig
+from rl.training.layout import ROW_MEAN_LOSSES
 
-# Losses that average over rows rather than over tokens.
-ROW_MEAN_LOSSES = ("grpo", "sapo", "dr_grpo", "luspo")
 _logger = logging.getLogger(__name__)
+Rows = dict[str, Tensor]
 
 
-class CompactGRPOTrainer(ResumableGRPOTrainer):
-    """TRL's trainer, running only rows with something to teach, those of one length together.
+class Compaction:
+    """Runs only rows with something to teach, those of one length together.
 
     Within an optimizer step the rows that no loss term needs are left out, the others are sorted by
     length and shared out over the same number of micro-batches, and each of those is padded to its
@@ -30,62 +32,75 @@ class CompactGRPOTrainer(ResumableGRPOTrainer):
     loss of bnpo keeps them together. What TRL logs of tokens (entropy, clip ratios) is of the rows
     that run.
 
-    Overridden, with TRL 1.16's signatures: `_prepare_inputs` and `_compute_loss`. Read: `_metrics`,
-    `_entropy_bonus_enabled`, `aux_loss_enabled`.
+    Args:
+        accelerator: Knows the ranks.
+        config: Settings of the run.
+        has_router_loss: Whether the loss has the router's of a mixture of experts.
+        selects_tokens: Whether the rows have `token_weights`, which say where the KL term acts.
     """
 
-    _has_said_that_rows_stay = False
-
-    def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
-        before = self._buffered_inputs
-        inputs = super()._prepare_inputs(generation_batch)
-        buffered: Any = self._buffered_inputs
-        # A resumed run's rows come from the checkpoint as they were.
-        if buffered is before or "loss_scale" in inputs:
-            return inputs
-        self._buffered_inputs = self._compact(buffered)
-        return self._buffered_inputs[self._step % self.args.steps_per_generation]
-
-    def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> Tensor:
-        return super()._compute_loss(model, inputs) * inputs.get("loss_scale", 1.0)
-
-    @property
-    def terms_over_micro_batches(self) -> list[str]:
-        """Settings whose terms are taken over all rows of a micro-batch together."""
-        is_on = {
-            "entropy_coef": self._entropy_bonus_enabled,
-            "top_entropy_quantile": self.top_entropy_quantile < 1.0,
-            "router_aux_loss_coef": self.aux_loss_enabled,
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        config: LabelFreeConfig,
+        has_router_loss: bool,
+        selects_tokens: bool,
+    ) -> None:
+        self.accelerator = accelerator
+        self.config = config
+        is_over_micro_batches = {
+            "entropy_coef": config.entropy_coef != 0 or config.use_adaptive_entropy,
+            "top_entropy_quantile": config.top_entropy_quantile < 1.0,
+            "router_aux_loss_coef": has_router_loss,
         }
-        return [name for name, on in is_on.items() if on]
+        needs = [name for name, is_on in is_over_micro_batches.items() if is_on]
+        self.keeps_micro_batches = bool(needs)
+        self.has_kl_everywhere = config.beta != 0 and not selects_tokens
+        needs = needs or ["beta"] * self.has_kl_everywhere
+        if needs and config.skip_silent_rows and accelerator.is_main_process:
+            _logger.warning("rows without an advantage are run too, for %s", ", ".join(needs))
 
-    def _compact(self, buffered: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        trim = self.args.trim_micro_batches
-        is_regrouped = trim and self.loss_type != "bnpo" and not self.terms_over_micro_batches
-        size = self.args.gradient_accumulation_steps if is_regrouped else 1
-        windows = [join(buffered[start : start + size]) for start in range(0, len(buffered), size)]
+    def __call__(self, micro_batches: Sequence[Rows]) -> tuple[list[Rows], dict[str, float]]:
+        """Compact the micro-batches of a generation batch; every rank must call it.
+
+        Returns:
+            As many micro-batches, each with `loss_scale`, and what was saved:
+            cost/rows_skipped_frac and cost/positions_run_frac, of this rank.
+        """
+        config = self.config
+        is_regrouped = (
+            config.trim_micro_batches
+            and config.loss_type != "bnpo"
+            and not self.keeps_micro_batches
+        )
+        # Rows stay within their optimizer step, and if they may not be regrouped where they are.
+        size = config.gradient_accumulation_steps if is_regrouped else 1
+        starts = range(0, len(micro_batches), size)
+        windows = [join(micro_batches[start : start + size]) for start in starts]
         keeps = [self._rows_to_run(rows) for rows in windows]
         counts = torch.tensor([[keep.sum().item() for keep in keeps]], device=keeps[0].device)
         most = torch.as_tensor(self.accelerator.gather(counts)).amax(dim=0).tolist()
         compact, positions = [], 0
         for rows, keep, count in zip(windows, keeps, most, strict=True):
             for part, runs in self._share_out(rows, keep, count, size):
-                batch = take(rows, part, runs, trim)
+                batch = take(rows, part, runs, config.trim_micro_batches)
                 batch["loss_scale"] = self._loss_scale(rows, batch, len(keep) // size)
                 positions += batch["completion_ids"].numel() + batch["prompt_ids"].numel()
                 compact.append(batch)
         num_rows = sum(len(keep) for keep in keeps)
-        width = buffered[0]["completion_ids"].shape[1] + buffered[0]["prompt_ids"].shape[1]
+        first = micro_batches[0]
+        width = first["completion_ids"].shape[1] + first["prompt_ids"].shape[1]
         skipped = 1 - sum(keep.sum().item() for keep in keeps) / num_rows
-        self._metrics["train"]["cost/rows_skipped_frac"].append(skipped)
-        self._metrics["train"]["cost/positions_run_frac"].append(positions / (num_rows * width))
-        return compact
+        return compact, {
+            "cost/rows_skipped_frac": skipped,
+            "cost/positions_run_frac": positions / (num_rows * width),
+        }
 
     def _share_out(
-        self, rows: dict[str, Tensor], keep: Tensor, count: int, num_parts: int
+        self, rows: Rows, keep: Tensor, count: int, num_parts: int
     ) -> list[tuple[Tensor, Tensor]]:
         """Share a step's rows out: the numbers of each micro-batch's rows, and which rows count."""
-        budget = self.args.max_tokens_per_micro_batch
+        budget = self.config.max_tokens_per_micro_batch
         if not budget:
             num_rows = math.ceil(max(count, num_parts) / num_parts) * num_parts
             chosen = choose_rows(row_lengths(rows), keep, num_rows)
@@ -101,30 +116,21 @@ class CompactGRPOTrainer(ResumableGRPOTrainer):
         filling = row_lengths(rows).argmin()[None], torch.zeros_like(keep)
         return [(chosen[part.start : part.stop], keep) if part else filling for part in parts]
 
-    def _rows_to_run(self, rows: dict[str, Tensor]) -> Tensor:
+    def _rows_to_run(self, rows: Rows) -> Tensor:
         scorable = rows["completion_mask"].any(dim=1)
-        if not self.args.skip_silent_rows:
+        if not self.config.skip_silent_rows or self.keeps_micro_batches:
             return torch.ones_like(scorable)
-        if self.terms_over_micro_batches:
-            self._say_that_rows_stay(self.terms_over_micro_batches)
-            return torch.ones_like(scorable)
-        silent = silent_rows(rows)
-        if "token_weights" in rows:
-            return scorable & (~silent | rows["token_weights"].any(dim=1))
-        if self.beta:
-            self._say_that_rows_stay(["beta"])
+        if self.has_kl_everywhere:
             return scorable
-        return scorable & ~silent
+        teaches = ~silent_rows(rows)
+        if "token_weights" in rows:
+            teaches |= rows["token_weights"].any(dim=1)
+        return scorable & teaches
 
-    def _say_that_rows_stay(self, needs: list[str]) -> None:
-        if not self._has_said_that_rows_stay and self.accelerator.is_main_process:
-            self._has_said_that_rows_stay = True
-            _logger.warning("rows without an advantage are run too, for %s", ", ".join(needs))
-
-    def _loss_scale(self, rows: dict[str, Tensor], batch: dict[str, Tensor], num_rows: int) -> Any:
+    def _loss_scale(self, rows: Rows, batch: Rows, num_rows: int) -> Any:
         """Undo what fewer rows do to a mean over the micro-batch."""
-        if self.loss_type in ROW_MEAN_LOSSES:
+        if self.config.loss_type in ROW_MEAN_LOSSES:
             return torch.tensor(len(batch["completion_ids"]) / num_rows)
-        if self.loss_type == "bnpo":
+        if self.config.loss_type == "bnpo":
             return batch["completion_mask"].sum() / rows["completion_mask"].sum().clamp(min=1)
         return torch.tensor(1.0)

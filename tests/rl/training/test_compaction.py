@@ -5,12 +5,9 @@ from itertools import combinations
 
 import pytest
 import torch
-from scripted_engine import ScriptedEngine
+from tiny_trainer import gradient, logged, micro_batches, move_away
 
 from rewards.entropy_band import EntropyBand
-from rl.training.config import LabelFreeConfig
-from rl.training.prepare import add_prompt_ids
-from rl.training.trainer import LabelFreeGRPOTrainer
 
 COMPLETIONS = ["1+1=2;2+2=4", "2", "3=3;1", "=", "1+2=3=3", "7"]
 # Two rewards in one group, an unscorable row among them; two groups without a signal.
@@ -55,68 +52,31 @@ def mixture_folder(tiny_tokenizer, tmp_path_factory):
 
 
 @pytest.fixture
-def make_trainer(tiny_model_folder, mixture_folder, tiny_tokenizer, tmp_path):
-    from datasets import Dataset
-    from transformers import AutoModelForCausalLM
+def make_compact(make_trainer, mixture_folder):
+    """A trainer of two optimizer steps of three micro-batches each."""
 
-    def make(scores=SCORES, selector=None, **settings):
-        prompts = list(scores)
+    def make(scores=SCORES, **settings):
         # TRL asks the router's loss of a mixture of experts alone.
-        folder = mixture_folder if "router_aux_loss_coef" in settings else tiny_model_folder
-        config = LabelFreeConfig(
-            output_dir=str(tmp_path),
-            model=folder,
-            gradient_checkpointing=False,
-            max_completion_length=16,
-            token_selector=None if selector is None else {"here": None},
-            num_prompts=len(prompts),
-            num_generations=6,
-            **{"per_device_train_batch_size": 4, "num_updates": 2, **settings},
-        )
-        dataset = Dataset.from_dict({"prompt": prompts, "row": list(range(len(prompts)))})
-        trainer = LabelFreeGRPOTrainer(
-            model=AutoModelForCausalLM.from_pretrained(folder),
-            config=config,
-            rewards={"scripted": lambda group: scores[group.prompt]},
-            train_dataset=add_prompt_ids(dataset, tiny_tokenizer),
-            tokenizer=tiny_tokenizer,
-            token_selector=selector,
-            engine=ScriptedEngine(tiny_tokenizer, COMPLETIONS),
-        )
-        trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
-        return trainer
+        if "router_aux_loss_coef" in settings:
+            settings["folder"] = mixture_folder
+        settings = {"per_device_train_batch_size": 4, "num_updates": 2, **settings}
+        return make_trainer(COMPLETIONS, scores, **settings)
 
     return make
 
 
-def buffered(trainer):
-    """The micro-batches of a generation batch; the same rows in the same order for each trainer."""
-    torch.manual_seed(0)
-    rows = [row for row in trainer.train_dataset for _ in range(6)]
-    trainer.model.train()
-    trainer._prepare_inputs(rows)
-    return trainer._buffered_inputs
-
-
-def gradients(trainer, micro_batches):
+def gradients(trainer, batches):
     """The gradient of each optimizer step, of a policy that has moved since it sampled."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in trainer.model.parameters():
-            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
-    size, found = trainer.args.gradient_accumulation_steps, []
-    for start in range(0, len(micro_batches), size):
-        trainer.model.zero_grad()
-        for batch in micro_batches[start : start + size]:
-            trainer._compute_loss(trainer.model, dict(batch)).backward()
-        found.append(torch.cat([p.grad.flatten() for p in trainer.model.parameters()]))
-    return torch.stack(found)
+    move_away(trainer)
+    size = trainer.args.gradient_accumulation_steps
+    starts = range(0, len(batches), size)
+    return torch.stack([gradient(trainer, *batches[start : start + size]) for start in starts])
 
 
-def assert_same_gradients(make_trainer, **settings):
-    full = make_trainer(skip_silent_rows=False, trim_micro_batches=False, **settings)
-    compact = make_trainer(**settings)
-    full_batches, compact_batches = buffered(full), buffered(compact)
+def assert_same_gradients(make_compact, **settings):
+    full = make_compact(skip_silent_rows=False, trim_micro_batches=False, **settings)
+    compact = make_compact(**settings)
+    full_batches, compact_batches = micro_batches(full), micro_batches(compact)
     expected, found = gradients(full, full_batches), gradients(compact, compact_batches)
     assert (found - expected).norm() <= 1e-5 * expected.norm()
     return expected, full_batches, compact_batches
@@ -127,8 +87,8 @@ def num_positions(batches):
 
 
 @pytest.mark.parametrize("loss_type", LOSSES)
-def test_silent_rows_are_left_out_without_a_trace(make_trainer, loss_type):
-    expected, full, compact = assert_same_gradients(make_trainer, loss_type=loss_type)
+def test_silent_rows_are_left_out_without_a_trace(make_compact, loss_type):
+    expected, full, compact = assert_same_gradients(make_compact, loss_type=loss_type)
     assert expected.norm() > 0
     assert len(full) == len(compact) == 6
     # Of 24 rows 10 have an advantage: the groups of five scorable and of six rollouts, but for the
@@ -141,8 +101,8 @@ def test_silent_rows_are_left_out_without_a_trace(make_trainer, loss_type):
 @pytest.mark.parametrize(
     "extra", [{"num_iterations": 2}, *({name: value} for name, value in TERMS.items())]
 )
-def test_other_terms_keep_their_gradient(make_trainer, loss_type, extra):
-    expected, full, compact = assert_same_gradients(make_trainer, loss_type=loss_type, **extra)
+def test_other_terms_keep_their_gradient(make_compact, loss_type, extra):
+    expected, full, compact = assert_same_gradients(make_compact, loss_type=loss_type, **extra)
     assert expected.norm() > 0
     run = sum((batch["completion_mask"].sum(dim=1) > 0).sum() for batch in compact)
     # All scorable rows have a KL divergence and an entropy: 5 + 6 + 6.
@@ -152,18 +112,18 @@ def test_other_terms_keep_their_gradient(make_trainer, loss_type, extra):
 
 @pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dapo"])
 @pytest.mark.parametrize("names", list(combinations(TERMS, 2)), ids="+".join)
-def test_every_pair_of_terms_keeps_its_gradient(make_trainer, loss_type, names):
+def test_every_pair_of_terms_keeps_its_gradient(make_compact, loss_type, names):
     pair = {name: TERMS[name] for name in names}
-    expected, full, compact = assert_same_gradients(make_trainer, loss_type=loss_type, **pair)
+    expected, full, compact = assert_same_gradients(make_compact, loss_type=loss_type, **pair)
     assert expected.norm() > 0
     assert num_positions(compact) <= num_positions(full)
 
 
 @pytest.mark.parametrize("keep_silent_groups", [False, True])
-def test_selected_tokens_keep_their_gradient(make_trainer, keep_silent_groups):
+def test_selected_tokens_keep_their_gradient(make_compact, keep_silent_groups):
     selector = EntropyBand(preset="v2", high_weight=0.5, keep_silent_groups=keep_silent_groups)
     expected, _, compact = assert_same_gradients(
-        make_trainer, selector=selector, beta=0.1, loss_type="dapo"
+        make_compact, selector=selector, beta=0.1, loss_type="dapo"
     )
     assert expected.norm() > 0
     run = sum((batch["completion_mask"].sum(dim=1) > 0).sum() for batch in compact)
@@ -171,16 +131,16 @@ def test_selected_tokens_keep_their_gradient(make_trainer, keep_silent_groups):
     assert run == (17 if keep_silent_groups else 11)
 
 
-def test_selected_tokens_of_a_mixture_keep_their_gradient(make_trainer):
+def test_selected_tokens_of_a_mixture_keep_their_gradient(make_compact):
     terms = {"beta": 0.1, "router_aux_loss_coef": 0.1}
-    assert_same_gradients(make_trainer, selector=EntropyBand(high_weight=0.5), **terms)
+    assert_same_gradients(make_compact, selector=EntropyBand(high_weight=0.5), **terms)
 
 
 @pytest.mark.parametrize("loss_type", LOSSES)
-def test_a_batch_in_which_everything_is_silent(make_trainer, loss_type):
+def test_a_batch_in_which_everything_is_silent(make_compact, loss_type):
     scores = {"1+1=": [1.0] * 6, "2+2=": [None] * 6}
     expected, full, compact = assert_same_gradients(
-        make_trainer, scores=scores, loss_type=loss_type, per_device_train_batch_size=3
+        make_compact, scores=scores, loss_type=loss_type, per_device_train_batch_size=3
     )
     assert expected.norm() == 0
     # One row and one token of each micro-batch are left, which keeps ranks in step.
@@ -191,31 +151,31 @@ def test_a_batch_in_which_everything_is_silent(make_trainer, loss_type):
 @pytest.mark.parametrize("trim", [False, True])
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dapo"])
-def test_each_switch_alone(make_trainer, loss_type, skip, trim):
-    full = make_trainer(skip_silent_rows=False, trim_micro_batches=False, loss_type=loss_type)
-    other = make_trainer(skip_silent_rows=skip, trim_micro_batches=trim, loss_type=loss_type)
-    batches = buffered(full), buffered(other)
+def test_each_switch_alone(make_compact, loss_type, skip, trim):
+    full = make_compact(skip_silent_rows=False, trim_micro_batches=False, loss_type=loss_type)
+    other = make_compact(skip_silent_rows=skip, trim_micro_batches=trim, loss_type=loss_type)
+    batches = micro_batches(full), micro_batches(other)
     expected, found = gradients(full, batches[0]), gradients(other, batches[1])
     assert (found - expected).norm() <= 1e-5 * expected.norm()
     if not (skip or trim):
         assert num_positions(batches[1]) == num_positions(batches[0])
 
 
-def test_rows_of_one_length_share_a_micro_batch(make_trainer):
-    trainer = make_trainer(loss_type="dapo", skip_silent_rows=False)
+def test_rows_of_one_length_share_a_micro_batch(make_compact):
+    trainer = make_compact(loss_type="dapo", skip_silent_rows=False)
     for start in (0, 3):
-        widths = [b["completion_ids"].shape[1] for b in buffered(trainer)[start : start + 3]]
+        widths = [b["completion_ids"].shape[1] for b in micro_batches(trainer)[start : start + 3]]
         assert widths == sorted(widths)
         assert widths[0] < widths[-1]
 
 
 @pytest.mark.parametrize("extra", [{}, {"beta": 0.1}, {"num_iterations": 2}])
 @pytest.mark.parametrize("loss_type", sorted({*LOSSES} - {"bnpo"}))
-def test_micro_batches_of_a_token_budget_keep_the_gradient(make_trainer, loss_type, extra):
+def test_micro_batches_of_a_token_budget_keep_the_gradient(make_compact, loss_type, extra):
     budget = {"max_tokens_per_micro_batch": 60, "per_device_train_batch_size": 1}
-    full = make_trainer(skip_silent_rows=False, loss_type=loss_type, **extra)
-    compact = make_trainer(loss_type=loss_type, **budget, **extra)
-    batches = buffered(full), buffered(compact)
+    full = make_compact(skip_silent_rows=False, loss_type=loss_type, **extra)
+    compact = make_compact(loss_type=loss_type, **budget, **extra)
+    batches = micro_batches(full), micro_batches(compact)
     expected, found = gradients(full, batches[0]), gradients(compact, batches[1])
     assert (found - expected).norm() <= 1e-5 * expected.norm()
     sizes = [b["completion_ids"].numel() + b["prompt_ids"].numel() for b in batches[1]]
@@ -224,22 +184,22 @@ def test_micro_batches_of_a_token_budget_keep_the_gradient(make_trainer, loss_ty
     assert max(len(batch["completion_ids"]) for batch in batches[1]) > 3
 
 
-def test_a_token_budget_with_nothing_to_run(make_trainer):
-    trainer = make_trainer(
+def test_a_token_budget_with_nothing_to_run(make_compact):
+    trainer = make_compact(
         scores={"1+1=": [1.0] * 6}, per_device_train_batch_size=3, max_tokens_per_micro_batch=50
     )
-    batches = buffered(trainer)
+    batches = micro_batches(trainer)
     assert all(batch["completion_ids"].shape == (1, 1) for batch in batches)
     assert gradients(trainer, batches).norm() == 0
 
 
-def test_savings_are_logged_and_so_is_why_there_are_none(make_trainer, caplog):
-    trainer = make_trainer(loss_type="dapo")
-    batches = buffered(trainer)
-    metrics = trainer._metrics["train"]
-    assert metrics["cost/rows_skipped_frac"] == [pytest.approx(14 / 24)]
+def test_savings_are_logged_and_so_is_why_there_are_none(make_compact, caplog):
+    trainer = make_compact(loss_type="dapo")
+    batches = micro_batches(trainer)
+    metrics = logged(trainer)
+    assert metrics["cost/rows_skipped_frac"] == pytest.approx(14 / 24)
     # 24 rows of a prompt of 8 and a completion of 12 positions.
-    assert metrics["cost/positions_run_frac"] == [pytest.approx(num_positions(batches) / 480)]
+    assert metrics["cost/positions_run_frac"] == pytest.approx(num_positions(batches) / 480)
     with caplog.at_level(logging.WARNING):
-        buffered(make_trainer(loss_type="dapo", beta=0.1))
+        micro_batches(make_compact(loss_type="dapo", beta=0.1))
     assert "rows without an advantage are run too, for beta" in caplog.text

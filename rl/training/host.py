@@ -1,0 +1,394 @@
+"""The host: TRL's trainer, fed by a source and an engine of ours."""
+
+import logging
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import is_peft_model
+from datasets import Dataset
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from rl.groups.memory import load_signals, save_signals
+from rl.groups.raw_entropies import return_raw_entropies
+from rl.groups.token_statistics import add_token_statistics
+from rl.rollouts.agreement import check_logp_gap, sum_logp_gaps
+from rl.rollouts.engine import RolloutEngine
+from rl.training.compaction import Compaction
+from rl.training.config import LabelFreeConfig
+from rl.training.costs import CostMeter
+from rl.training.engines import build_engine
+from rl.training.files import RunFiles
+from rl.training.layout import are_truncated, importance_ratios, lay_out, leave_out_unscorable
+from rl.training.prompt_order import PromptSampler
+from rl.training.resume import load_buffer, save_buffer
+from rl.training.source import Batch, Policy, Source
+from rl.training.step_metrics import (
+    add_to_table,
+    gathered,
+    length_metrics,
+    reward_metrics,
+    sampling_metrics,
+)
+from rl.training.token_selection import TokenSelector
+from rl.training.token_terms import SelectedTokenTerms
+from rl.trl_internals import (
+    check_trl_version,
+    disable_gradient_checkpointing,
+    shuffle_sequence_dict,
+    split_tensor_dict,
+    unwrap_model_for_generation,
+    use_adapter,
+)
+
+_logger = logging.getLogger(__name__)
+
+
+class LabelFreeTrainer(GRPOTrainer):
+    """Trains a policy on the batches of a source; optimizer, sharding and loss are TRL's.
+
+    A generation batch: weights go to the engine, the source makes a `Batch`, its rows become
+    tensors with the log-probabilities that the loss needs, rows that cannot be scored are masked,
+    tokens are selected, and the rows are cut into compact micro-batches.
+
+    All use of the inside of TRL's trainer is in this class. Overridden, with TRL 1.16's signatures:
+        `_prepare_inputs`: a new batch is due; ours comes from the source instead of TRL's sampling.
+        `_compute_loss`: the loss of fewer rows is scaled, terms at selected tokens are added.
+        `_get_per_token_logps_and_entropies`: those of the loss are kept for these terms, which
+            would need a second forward pass otherwise. Also called.
+        `_get_train_sampler`: the order of prompts must not depend on where a run was stopped.
+        `_save_checkpoint`: memories and the unused rows of the batch belong into it.
+    Read: `_step` and `_buffered_inputs`, which a resumed run sets, `_metrics` and `_logs`, where
+    what is logged is put. And of TRL's public attributes `beta` is a property here.
+
+    Args:
+        model: The policy.
+        config: Settings of the run.
+        source: Makes the batches.
+        train_dataset: What a source's inputs are rows of.
+        tokenizer: The policy's tokenizer.
+        token_selector: Chooses the tokens that are trained; None trains all.
+        engine: What samples completions; None builds the one the configuration names.
+        run_files: Where the run's files go; None writes none.
+        peft_config: LoRA settings; None trains all weights.
+        callbacks: Further callbacks.
+
+    Raises:
+        InputError: If another TRL is installed than the one this class was written for.
+    """
+
+    accelerator: Accelerator
+    args: LabelFreeConfig
+    model: PreTrainedModel
+    processing_class: PreTrainedTokenizerBase
+    pad_to_multiple_of: int | None
+    _buffered_inputs: Any
+    _row_scale = 1.0
+    _resumed_from: Path | None = None
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        config: LabelFreeConfig,
+        source: Source,
+        train_dataset: Dataset,
+        tokenizer: PreTrainedTokenizerBase,
+        token_selector: TokenSelector | None = None,
+        engine: RolloutEngine | None = None,
+        run_files: RunFiles | None = None,
+        peft_config: Any = None,
+        callbacks: list[TrainerCallback] | None = None,
+    ) -> None:
+        check_trl_version()
+        never_called: Any = _never_called
+        # The engine is ours, so TRL must not start one; its vLLM settings still rule the loss.
+        without_engine = copy(config)
+        without_engine.use_vllm = False
+        super().__init__(
+            model=model,
+            reward_funcs=never_called,
+            args=without_engine,
+            train_dataset=train_dataset,
+            processing_class=tokenizer,
+            peft_config=peft_config,
+            callbacks=callbacks,
+        )
+        self.use_vllm = self.args.use_vllm = config.use_vllm
+        self.source = source
+        self.token_selector = token_selector
+        self.run_files = run_files
+        self.costs = CostMeter()
+        self.engine = engine or build_engine(
+            config, self.model, tokenizer, self.accelerator, self.generation_context
+        )
+        self._synced_step = -1
+        self._checked_sampler = False
+        self.selected_tokens = self._prepare_policy()
+        self.compact = Compaction(
+            self.accelerator,
+            self.args,
+            has_router_loss=self.aux_loss_enabled,
+            selects_tokens=token_selector is not None,
+        )
+
+    def _prepare_policy(self) -> SelectedTokenTerms | None:
+        """Let the policy tell what token rewards and the token selector need to know."""
+        model: Any = self.accelerator.unwrap_model(self.model)
+        policy = model.get_base_model() if is_peft_model(model) else model
+        selected_tokens = None
+        if self.token_selector is not None:
+            beta, corrects = self.args.beta, self.args.use_bias_correction_kl
+            selected_tokens = SelectedTokenTerms(self.token_selector, beta, corrects, policy)
+            self.beta = 0.0  # the KL term is ours then
+            if getattr(self.token_selector, "raw_entropies", False) and self.temperature != 1.0:
+                return_raw_entropies(policy, self.args.cast_lm_head_to_fp32)
+        if self.source.needs_token_statistics:
+            add_token_statistics(policy, self.temperature)
+        return selected_tokens
+
+    @property
+    def signals(self) -> dict[str, Any]:
+        """Name -> what has a memory that belongs into checkpoints."""
+        ours = {"token selector": self.token_selector, "costs": self.costs}
+        return {**self.source.signals, **ours}
+
+    # Sampling.
+
+    def generation_context(self) -> AbstractContextManager:
+        """Unwrap the policy, with sharded parameters gathered, to sample from it."""
+        model: Any = self.model_wrapped
+        return unwrap_model_for_generation(model, self.accelerator)
+
+    def sync_engine(self) -> None:
+        """Hand the policy's weights to the engine, unless it holds them already."""
+        if self._synced_step == self.state.global_step:
+            return
+        with self.costs.time("sync_seconds"):
+            self.engine.sync_weights()
+        self._synced_step = self.state.global_step
+
+    def next_batch(self, inputs: list[dict[str, Any]]) -> Batch:
+        """Ask the source for the next batch of rollouts of the policy as it is now."""
+        self.sync_engine()
+        policy = Policy(
+            engine=self.engine,
+            model=self.model,
+            tokenizer=self.processing_class,
+            accelerator=self.accelerator,
+            costs=self.costs,
+            config=self.args,
+            version=self._synced_step,
+        )
+        index = self._step // (self.args.steps_per_generation * self.num_iterations)
+        return self.source.next_batch(inputs, policy, index)
+
+    def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
+        num_micro_batches = self.args.steps_per_generation
+        if self._resumed_from is not None:
+            self._step = self.state.global_step * self.args.gradient_accumulation_steps
+            rank, device = self.accelerator.process_index, self.accelerator.device
+            self._buffered_inputs = load_buffer(self._resumed_from, rank, num_micro_batches, device)
+            self._resumed_from = None
+        is_due = self._step % (num_micro_batches * self.num_iterations) == 0
+        if is_due or self._buffered_inputs is None:
+            batch = self.next_batch(generation_batch)
+            rows = self.to_tensors(batch)
+            self._log_batch(batch)
+            shuffled: Any = shuffle_sequence_dict(rows)
+            micro_batches: Any = split_tensor_dict(shuffled, num_micro_batches)
+            self._buffered_inputs, saved = self.compact(micro_batches)
+            self._add_metrics(saved)
+        return self._buffered_inputs[self._step % num_micro_batches]
+
+    # From rows to what the loss needs.
+
+    def to_tensors(self, batch: Batch) -> dict[str, Any]:
+        """Lay out a batch's rows, with all that the loss reads; the shapes are in `layout`."""
+        device = self.accelerator.device
+        pad_token_id: Any = self.processing_class.pad_token_id
+        tensors = lay_out(batch.rows, pad_token_id, self.pad_to_multiple_of)
+        tensors = {name: value.to(device) for name, value in tensors.items()}
+        is_truncated = are_truncated(batch.rows, [*self.eos_token_ids, pad_token_id]).to(device)
+        self._count_tokens(tensors, is_truncated)
+        names = self.source.reward_names
+        self._add_metrics(reward_metrics(batch, names, self.args.num_generations))
+        if self.mask_truncated_completions:
+            tensors["completion_mask"] = tensors["completion_mask"] * ~is_truncated[:, None]
+        tensors |= self._measure(tensors)
+        first_row = self.accelerator.process_index * len(batch.rows)
+        tensors |= leave_out_unscorable(
+            tensors["completion_mask"], batch.rewards, batch.advantages, first_row, self.loss_type
+        )
+        num_items = tensors["completion_mask"].sum()
+        tensors["num_items_in_batch"] = gathered(self.accelerator, num_items).sum()
+        tensors["loss_scale"] = torch.tensor(1.0)
+        self._check_sampler_agrees(tensors)
+        if self.selected_tokens is not None:
+            entropies = self._run(tensors, self.model, compute_entropy=True)[1]
+            selection, metrics = self.selected_tokens.select_rows(
+                entropies, tensors, batch, self.accelerator
+            )
+            tensors |= selection
+            self._add_metrics(metrics)
+        return tensors
+
+    def _count_tokens(self, tensors: Mapping[str, Tensor], is_truncated: Tensor) -> None:
+        prompts = tensors["prompt_mask"].sum(dim=1)
+        completions = tensors["completion_mask"].sum(dim=1)
+        num_tokens = int(gathered(self.accelerator, prompts + completions).sum())
+        self.state.num_input_tokens_seen += num_tokens
+        self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen]
+        self._add_metrics(length_metrics(completions, is_truncated, self.accelerator))
+
+    def _measure(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the log-probabilities of the policy that sampled and of the reference model."""
+        config, found = self.args, {}
+        corrects_sampler = self.use_vllm and config.vllm_importance_sampling_correction
+        # Where the first update is on fresh rows, the loss's own forward pass gives them.
+        uses_per_batch = config.steps_per_generation * self.num_iterations
+        if config.gradient_accumulation_steps % uses_per_batch or corrects_sampler:
+            found["old_per_token_logps"] = self._run(tensors, self.model)[0]
+        if corrects_sampler:
+            found["importance_sampling_ratio"] = importance_ratios(
+                found["old_per_token_logps"],
+                tensors["sampling_per_token_logps"],
+                tensors["completion_mask"],
+                config,
+            )
+            self._add_metrics(sampling_metrics({**tensors, **found}, self.accelerator))
+        if config.beta != 0.0:
+            found["ref_per_token_logps"] = self._reference_logps(tensors)
+        return found
+
+    def _reference_logps(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        if self.ref_model is not None:
+            return self._run(tensors, self.ref_model)[0]
+        # With adapters the reference is the model without them.
+        model: Any = self.accelerator.unwrap_model(self.model)
+        with use_adapter(model, "ref" if "ref" in model.peft_config else None):
+            return self._run(tensors, self.model)[0]
+
+    def _run(self, tensors: Mapping[str, Tensor], model: Any, **kwargs: Any) -> Any:
+        """Run the rows through a model without gradient: log-probabilities, entropies."""
+        settings: Any = self.args.gradient_checkpointing_kwargs
+        with torch.no_grad(), disable_gradient_checkpointing(self.model, settings):
+            return self._get_per_token_logps_and_entropies(
+                model,
+                torch.cat([tensors["prompt_ids"], tensors["completion_ids"]], dim=1),
+                torch.cat([tensors["prompt_mask"], tensors["completion_mask"]], dim=1),
+                tensors["completion_ids"].size(1),
+                batch_size=self.args.per_device_train_batch_size,
+                **kwargs,
+            )
+
+    def _check_sampler_agrees(self, tensors: Mapping[str, Tensor]) -> None:
+        """Before the first update, sampler and trainer must agree on the untouched model."""
+        sampled = tensors.get("sampling_per_token_logps")
+        is_cut = not self.engine.settings.is_full_distribution
+        if self._checked_sampler or sampled is None or is_cut:
+            return
+        logps = tensors.get("old_per_token_logps")
+        if logps is None:
+            logps = self._run(tensors, self.model)[0]
+        sums: Any = sum_logp_gaps(logps, sampled, tensors["completion_mask"].bool())
+        sums = self.accelerator.reduce(sums)
+        if not sums[1]:  # no row counts, as in an empty round
+            return
+        self._checked_sampler = True
+        gap = check_logp_gap(sums[0].item(), sums[1].item(), self.args.max_sampling_logp_gap)
+        self._add_metrics({"signal/start_sampling_logp_gap": gap})
+
+    # The loss.
+
+    @property
+    def beta(self) -> float:
+        """Coefficient of TRL's own KL term in the micro-batch at hand.
+
+        Row-mean losses divide the term by all rows; the factor makes it the scorable ones.
+        """
+        return self._beta * self._row_scale
+
+    @beta.setter
+    def beta(self, value: float) -> None:
+        self._beta = value
+
+    def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> Tensor:
+        self._row_scale = inputs["row_scale"][0].item()
+        loss = super()._compute_loss(model, inputs) * inputs["loss_scale"]
+        if self.selected_tokens is None:
+            return loss
+        logps, entropies, _ = self._forward_of_loss
+        num_ranks = self.accelerator.num_processes
+        share_of_step = self.current_gradient_accumulation_steps / self.args.steps_per_generation
+        every = self.args.gradient_ratio_every
+        loss, metrics = self.selected_tokens.add_to(
+            loss,
+            logps,
+            entropies,
+            inputs,
+            share_of_step / num_ranks,
+            compares_gradients=every > 0 and self.state.global_step % every == 0,
+        )
+        self._add_metrics({name: value.item() for name, value in metrics.items()})
+        return loss
+
+    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
+        result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+        if torch.is_grad_enabled():
+            self._forward_of_loss = result
+        return result
+
+    # What is logged and written.
+
+    def _log_batch(self, batch: Batch) -> None:
+        step, is_main = self.state.global_step + 1, self.accelerator.is_main_process
+        for alarm in batch.alarms if is_main else ():
+            _logger.warning("step %d: %s", step, alarm)
+        with self.costs.time("log_seconds"):
+            if self.run_files and self.args.save_rollouts and is_main:
+                self.run_files.write_rollouts(step, batch.rollout_lines)
+            if self.log_completions:
+                add_to_table(self._logs, batch, self.source.reward_names)
+        self._add_metrics({**batch.metrics, **self.costs.finish_step()})
+
+    def _add_metrics(self, metrics: Mapping[str, float]) -> None:
+        for name, value in metrics.items():
+            self._metrics["train"][name].append(value)
+
+    # A stopped run goes on as if it had not been.
+
+    def _get_train_sampler(self, dataset: Any = None) -> PromptSampler:
+        rows: Any = self.train_dataset if dataset is None else dataset
+        return PromptSampler(
+            rows,
+            num_prompts=self.args.num_prompts,
+            num_generations=self.args.num_generations,
+            num_repeats=self.num_iterations * self.args.steps_per_generation,
+            shuffle=self.args.shuffle_dataset,
+            seed=self.args.seed,
+        )
+
+    def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
+        """Train; with a checkpoint folder, go on where it stopped."""
+        self._resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
+        if self._resumed_from is not None:
+            load_signals(self._resumed_from, self.signals)
+        return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        if self.accelerator.is_main_process:
+            save_signals(folder, self.signals)
+        if self._step % (self.args.steps_per_generation * self.num_iterations):
+            save_buffer(folder, self.accelerator.process_index, self._buffered_inputs)
+
+
+def _never_called(*args: Any, **kwargs: Any) -> list[float]:
+    raise AssertionError("rewards are computed by the source")

@@ -1,0 +1,265 @@
+"""Batches of prompts and label-free rewards that see whole groups."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from rl.answers import verification_counters
+from rl.data.prompts import tokenize_prompt
+from rl.groups.advantages import get_advantage
+from rl.groups.memory import show_groups
+from rl.groups.metrics import audit_metrics, group_metrics
+from rl.groups.scoring import (
+    ScoredGroup,
+    answer_groups,
+    classify_samples,
+    make_group,
+    rewards_of_rows,
+    score_group,
+    trained_votes,
+)
+from rl.groups.token_statistics import add_statistics
+from rl.groups.visits import VisitKey, choose_trained, find_visits, shard
+from rl.rollouts.adaptive_votes import count_saved, sample_votes
+from rl.rollouts.engine import Sample, derive_seed
+from rl.training.files import rollout_lines
+from rl.training.source import Batch, Policy, Row
+from rl.types import Group, Reward
+
+Value = TypeVar("Value")
+
+
+class Prompt(NamedTuple):
+    """What is sampled at a visit: the tokens of the prompt, and its row of the training set."""
+
+    ids: list[int]
+    example: Mapping[str, Any]
+
+
+class PromptSource:
+    """Samples prompts, scores their groups, and hands each rank the rows it asked for.
+
+    The rows of one prompt may lie on several ranks. So its group is made by one rank, which samples
+    all votes and scores them once; the trained rollouts then go to the ranks of their rows, and
+    what was scored to all ranks.
+
+    Args:
+        rewards: Reward name -> callable that scores a whole group.
+        reward_weights: Reward name -> weight in the summed reward, 1 where not named.
+        labels: Row of the training set -> label; read by audit/ metrics only.
+    """
+
+    def __init__(
+        self,
+        rewards: Mapping[str, Reward],
+        reward_weights: Mapping[str, float] | None = None,
+        labels: Mapping[int, str] | None = None,
+    ) -> None:
+        self.rewards = dict(rewards)
+        self.weights = {name: (reward_weights or {}).get(name, 1.0) for name in rewards}
+        self.labels = labels
+        self.reward_names = list(rewards)
+        self.signals: dict[str, Any] = {**rewards}
+        self.needs_token_statistics = any(
+            getattr(reward, "needs_token_statistics", False) for reward in rewards.values()
+        )
+
+    def next_batch(self, inputs: Sequence[Mapping[str, Any]], policy: Policy, index: int) -> Batch:
+        """Make a batch; `inputs` have `prompt`, `row`, `prompt_id` and `rendered_prompt`."""
+        rank, num_ranks = policy.accelerator.process_index, policy.accelerator.num_processes
+
+        # Group: the rows of one visit to a prompt, wherever they lie. Each rank takes some visits.
+        keys = [VisitKey(example["prompt_id"], f"{index}-{example['row']}") for example in inputs]
+        visits = find_visits(gather_object(keys), policy.config.num_generations)
+        prompts = gather_mappings(tokenize_prompts(dict(zip(keys, inputs, strict=True)), policy))
+        mine = shard(list(visits), rank, num_ranks)
+
+        # Sample: all votes, of which some are trained.
+        votes = sample_visits(mine, prompts, policy)
+        groups = [
+            sampled_group(key, prompts[key].example["rendered_prompt"], samples, policy)
+            for key, samples in zip(mine, votes, strict=True)
+        ]
+
+        # Answer and score: each group once, on the rank that sampled it; then all ranks know all.
+        with policy.costs.time("score_seconds"):
+            groups = answer(groups, policy)
+            scored: list[ScoredGroup] = gather_object(
+                self._score(groups, [prompts[key] for key in mine], votes, policy)
+            )
+        count_costs(scored, policy)
+        by_key = {group.key: group for group in scored}
+        show_groups(self.rewards, [by_key[key].group for key in visits])
+
+        # Advantage.
+        rewards, rewards_by_name = rewards_of_rows(by_key, visits)
+        advantages = advantages_of_rows(rewards, by_key, visits, policy.config.advantage)
+
+        # Rows: of the trained rollouts of all ranks those whose rows are here.
+        trained = gather_mappings(trained_samples(groups, votes))
+        rows = []
+        for position, key in enumerate(keys, start=rank * len(inputs)):
+            sample, completion = trained[key][visits[key].index(position)]
+            ids, example = prompts[key]
+            rows.append(
+                Row(prompt_ids=ids, sample=sample, prompt=example["prompt"], completion=completion)
+            )
+        by_visit = {key: advantages[torch.tensor(at)].tolist() for key, at in visits.items()}
+        return Batch(
+            rows=rows,
+            rewards_by_name=rewards_by_name,
+            rewards=rewards,
+            advantages=advantages,
+            groups=group_numbers(visits),
+            metrics=self._metrics(scored, policy),
+            rollout_lines=rollout_lines(scored, by_visit),
+            policy_version=policy.version,
+        )
+
+    def _score(
+        self,
+        groups: Sequence[Group],
+        prompts: Sequence[Prompt],
+        votes: Sequence[list[Sample]],
+        policy: Policy,
+    ) -> list[ScoredGroup]:
+        seen_by_rewards = groups
+        if self.needs_token_statistics:
+            with policy.costs.time("token_statistics_seconds"):
+                seen_by_rewards = add_statistics(
+                    groups,
+                    [(p.ids, samples) for p, samples in zip(prompts, votes, strict=True)],
+                    model=policy.model,
+                    accelerator=policy.accelerator,
+                    tokenizer=policy.tokenizer,
+                    batch_size=policy.config.per_device_train_batch_size,
+                )
+        return [
+            # Statistics of every token are too much to send to all ranks.
+            replace(score_group(seen, p.example["row"], self.rewards, self.weights), group=group)
+            for group, seen, p in zip(groups, seen_by_rewards, prompts, strict=True)
+        ]
+
+    def _metrics(self, scored: Sequence[ScoredGroup], policy: Policy) -> dict[str, float]:
+        with policy.costs.time("log_seconds"):
+            metrics = group_metrics(scored)
+            if self.labels is not None:
+                metrics |= audit_metrics(scored, self.labels)
+        return metrics
+
+
+def gather_mappings(mapping: Mapping[VisitKey, Value]) -> dict[VisitKey, Value]:
+    """Join the mappings of all ranks."""
+    return {key: value for part in gather_object([mapping]) for key, value in part.items()}
+
+
+def tokenize_prompts(
+    examples: Mapping[VisitKey, Mapping[str, Any]], policy: Policy
+) -> dict[VisitKey, Prompt]:
+    """Turn the prompt of each visit into the tokens the policy continues."""
+    arguments: Any = policy.config.chat_template_kwargs
+    return {
+        key: Prompt(tokenize_prompt(example["prompt"], policy.tokenizer, arguments), example)
+        for key, example in examples.items()
+    }
+
+
+def sample_visits(
+    keys: Sequence[VisitKey], prompts: Mapping[VisitKey, Prompt], policy: Policy
+) -> list[list[Sample]]:
+    """Sample the votes of some visits; every rank must call it."""
+    config = policy.config
+    with policy.costs.time("sample_seconds"):
+        return sample_votes(
+            policy.engine,
+            [prompts[key].ids for key in keys],
+            [derive_seed(config.seed, *key) for key in keys],
+            config.vote_budget,
+            partial(
+                classify_samples,
+                tokenizer=policy.tokenizer,
+                answer_methods=config.answer_methods,
+                choices=config.answer_choices,
+            ),
+            lambda is_over: all(gather_object([is_over])),
+        )
+
+
+def sampled_group(key: VisitKey, prompt: str, votes: Sequence[Sample], policy: Policy) -> Group:
+    """Turn the votes of a visit into a group, and choose which of them are trained."""
+    config = policy.config
+    trained = choose_trained(
+        len(votes),
+        config.num_generations,
+        config.trained_subset,
+        derive_seed(config.seed, "trained", *key),
+    )
+    return make_group(key, prompt, votes, trained, policy.tokenizer, policy.version)
+
+
+def answer(groups: Sequence[Group], policy: Policy) -> list[Group]:
+    """Look for answers and compare them, and count the comparisons that failed."""
+    num_failed = verification_counters().num_failed
+    found = answer_groups(groups, policy.config.answer_methods, policy.config.answer_choices)
+    verification_counters().check()
+    policy.costs.add("num_failed_comparisons", verification_counters().num_failed - num_failed)
+    return found
+
+
+def trained_samples(
+    groups: Sequence[Group], votes: Sequence[Sequence[Sample]]
+) -> dict[VisitKey, list[tuple[Sample, str]]]:
+    """Return each visit's trained samples, in order, with their text."""
+    return {
+        VisitKey(group.prompt_id, group.visit): [
+            (sample, rollout.completion)
+            for sample, rollout in zip(samples, group.rollouts, strict=True)
+            if rollout.trained
+        ]
+        for group, samples in zip(groups, votes, strict=True)
+    }
+
+
+def advantages_of_rows(
+    rewards: Tensor,
+    scored: Mapping[VisitKey, ScoredGroup],
+    visits: Mapping[VisitKey, Sequence[int]],
+    rule: str | Mapping[str, Any],
+) -> Tensor:
+    """Turn rewards into advantages, group by group, (R,).
+
+    Args:
+        rewards: Of the rows of all ranks, (R,).
+        scored: The group of each visit.
+        visits: For each visit the rows of its trained rollouts.
+        rule: The setting `advantage`.
+    """
+    positions = torch.tensor(list(visits.values()))  # (P, G)
+    weights = torch.tensor([scored[key].weight for key in visits])  # (P,)
+    votes = trained_votes([scored[key].group for key in visits])
+    advantages = torch.empty_like(rewards)
+    advantages[positions] = weights[:, None] * get_advantage(rule)(rewards[positions], votes)
+    return advantages
+
+
+def group_numbers(visits: Mapping[VisitKey, Sequence[int]]) -> Tensor:
+    """Number the visits; return the number of each row's, (R,)."""
+    numbers = torch.empty(sum(map(len, visits.values())), dtype=torch.long)
+    for number, positions in enumerate(visits.values()):
+        numbers[torch.tensor(positions)] = number
+    return numbers
+
+
+def count_costs(scored: Sequence[ScoredGroup], policy: Policy) -> None:
+    """Count what all ranks sampled, and what they did not have to."""
+    lengths = [[rollout.num_tokens for rollout in group.group.rollouts] for group in scored]
+    policy.costs.add("num_sampled_tokens", sum(map(sum, lengths)))
+    policy.costs.add("num_sampled_completions", sum(map(len, lengths)))
+    saved = count_saved(lengths, policy.config.vote_budget.max)
+    policy.costs.add("num_saved_completions", saved.num_completions)
+    policy.costs.add("num_saved_tokens", saved.num_tokens)

@@ -1,0 +1,29 @@
+"""The rows of a generation batch that a stopped run has not used up, beside its checkpoint."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+BUFFER_FILE = "rollout_buffer_{rank}.pt"
+
+
+def save_buffer(folder: Path, rank: int, micro_batches: list[dict[str, Tensor]]) -> None:
+    """Write a rank's micro-batches into the checkpoint folder."""
+    torch.save(micro_batches, folder / BUFFER_FILE.format(rank=rank))
+
+
+def load_buffer(
+    folder: Path, rank: int, num_micro_batches: int, device: torch.device
+) -> list[dict[str, Tensor]] | None:
+    """Read them back.
+
+    Returns:
+        None if the checkpoint has none, or not as many as are needed: on another number of ranks
+        the rows do not fit, and are sampled again.
+    """
+    path = folder / BUFFER_FILE.format(rank=rank)
+    if not path.is_file():
+        return None
+    micro_batches = torch.load(path, map_location=device, weights_only=True)
+    return micro_batches if len(micro_batches) == num_micro_batches else None

@@ -1,0 +1,123 @@
+"""The seam to TRL: what the host overrides, calls and reads of TRL's trainer is there."""
+
+import ast
+import inspect
+import textwrap
+from pathlib import Path
+
+import pytest
+from trl.trainer.grpo_trainer import GRPOTrainer
+
+from rl import trl_internals
+from rl.errors import InputError
+from rl.training.host import LabelFreeTrainer
+
+RL = Path(__file__).parents[3] / "rl"
+OVERRIDDEN = {
+    "_prepare_inputs",
+    "_compute_loss",
+    "_get_per_token_logps_and_entropies",
+    "_get_train_sampler",
+    "_save_checkpoint",
+}
+READ = {"_step", "_buffered_inputs", "_metrics", "_logs"}
+TREES = {path.relative_to(RL).as_posix(): ast.parse(path.read_text()) for path in RL.rglob("*.py")}
+
+
+def private_names_of_trl():
+    """What TRL's trainer and its parents define or set on `self` with a leading underscore."""
+    names = set(dir(GRPOTrainer))
+    for parent in GRPOTrainer.__mro__[:-1]:
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(parent)))):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                names.add(node.attr)
+    return {name for name in names if name.startswith("_") and not name.startswith("__")}
+
+
+def attributes(tree, of_self):
+    """Names of the attributes that are used, of `self` and `super()`, or of anything else."""
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and (ast.unparse(node.value) in ("self", "super()")) == of_self
+    }
+
+
+def parameters(method):
+    return [(p.name, p.kind) for p in inspect.signature(method).parameters.values()]
+
+
+def test_one_class_is_a_trainer_of_trl():
+    bases = {
+        (name, node.name)
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        if any(ast.unparse(base).endswith("Trainer") for base in node.bases)
+    }
+    assert bases == {("training/host.py", "LabelFreeTrainer")}
+
+
+def test_what_is_used_of_the_inside_is_listed_and_documented():
+    private = private_names_of_trl()
+    assert private > OVERRIDDEN | READ
+    methods = {name for name in private if callable(getattr(GRPOTrainer, name, None))}
+    assert vars(LabelFreeTrainer).keys() & methods == OVERRIDDEN
+    used = attributes(TREES["training/host.py"], of_self=True) & private
+    assert used - OVERRIDDEN == READ
+    documentation = inspect.getdoc(LabelFreeTrainer) or ""
+    assert [n for n in sorted(OVERRIDDEN | READ) if f"`{n}`" not in documentation] == []
+
+
+def test_nobody_else_reaches_into_the_host():
+    private = private_names_of_trl()
+    found = {name: attributes(tree, of_self=False) & private for name, tree in TREES.items()}
+    assert {name: names for name, names in found.items() if names} == {}
+
+
+def test_nothing_public_of_trl_is_hidden():
+    hidden = {n for n in vars(LabelFreeTrainer) if hasattr(GRPOTrainer, n) and n[:1] != "_"}
+    assert hidden == {"train"}
+    # `beta` TRL sets on its own, and reads in the loss alone once it is built.
+    assert isinstance(vars(LabelFreeTrainer)["beta"], property)
+    for name in ("training_step", "log"):
+        assert "self.beta" not in inspect.getsource(getattr(GRPOTrainer, name))
+    assert "self.beta" in inspect.getsource(GRPOTrainer._compute_loss)
+
+
+# The one that is left out hands all its arguments on.
+@pytest.mark.parametrize("name", sorted(OVERRIDDEN - {"_get_per_token_logps_and_entropies"}))
+def test_signatures_are_those_of_trl(name):
+    assert parameters(getattr(LabelFreeTrainer, name)) == parameters(getattr(GRPOTrainer, name))
+
+
+@pytest.mark.parametrize("name", sorted(READ))
+def test_what_is_read_is_set_where_trl_is_built(name):
+    assert f"self.{name} = " in inspect.getsource(GRPOTrainer.__init__)
+
+
+def test_log_probabilities_are_called_as_trl_defines_them():
+    method = GRPOTrainer._get_per_token_logps_and_entropies
+    names = ["self", "model", "input_ids", "attention_mask", "logits_to_keep"]
+    call = inspect.signature(method).bind(*names, batch_size=1, compute_entropy=True)
+    assert list(call.arguments) == [*names, "batch_size", "compute_entropy"]
+
+
+def test_batches_are_due_when_trl_says():
+    source = inspect.getsource(GRPOTrainer._prepare_inputs)
+    assert "generate_every = self.args.steps_per_generation * self.num_iterations" in source
+    assert "self._step % generate_every == 0 or self._buffered_inputs is None" in source
+    assert "self._buffered_inputs[self._step % self.args.steps_per_generation]" in source
+
+
+def test_log_probabilities_are_needed_when_trl_says():
+    source = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+    assert "if self.args.gradient_accumulation_steps % generate_every != 0 or (" in source
+    assert "self.use_vllm and self.vllm_importance_sampling_correction" in source
+
+
+def test_another_trl_is_refused_before_anything_is_built(monkeypatch):
+    monkeypatch.setattr(trl_internals, "version", lambda name: "9.9.9")
+    with pytest.raises(InputError, match=r"trl: got version 9\.9\.9, expected"):
+        LabelFreeTrainer(*[None] * 5)

@@ -1,0 +1,108 @@
+"""From prompts to rows, rewards and advantages, with scripted completions."""
+
+import pytest
+from tiny_trainer import rows_of
+
+COMPLETIONS = [r"\boxed{1}", r"\boxed{2}", r"1+1\boxed{1}", "", r"\boxed{1}", "=;="]
+# Rewards of the six rollouts above for the first prompt, and for the second.
+SCORES = {"1+1=": [1.0, 0.0, 0.5, None, 1.0, None], "2+2=": [None] * 6}
+
+
+class WeighedReward:
+    """Pays alike in every group, and weighs the second prompt's by a number of choice."""
+
+    def __init__(self, weight):
+        self.weight = weight
+
+    def __call__(self, group):
+        return [1.0, 0.0, 0.5, 0.0, 1.0, 0.0]
+
+    def group_weight(self, group):
+        return 1.0 if group.prompt == "1+1=" else self.weight
+
+
+def test_advantages_follow_the_groups_not_the_rows_order(make_trainer):
+    trainer = make_trainer(COMPLETIONS, SCORES, advantage="centered")
+    rows = rows_of(trainer)
+    order = (0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11)
+    batch = trainer.next_batch([rows[i] for i in order])
+    assert batch.groups.tolist() == [0, 1] * 6
+    assert [row.prompt for row in batch.rows] == ["1+1=", "2+2="] * 6
+    assert [row.completion for row in batch.rows[::2]] == COMPLETIONS
+    expected = [0.375, -0.625, -0.125, 0.0, 0.375, 0.0]
+    assert batch.advantages[0::2].tolist() == pytest.approx(expected)
+    assert batch.advantages[1::2].tolist() == [0.0] * 6
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.35, 0.0])
+def test_a_groups_weight_outlives_the_normalisation(make_trainer, weight):
+    rewards = {"scripted": WeighedReward(weight)}
+    trainer = make_trainer(COMPLETIONS, rewards, advantage="normalized", loss_type="bnpo")
+    batch = trainer.next_batch(rows_of(trainer))
+    first, second = batch.advantages[:6], batch.advantages[6:]
+    assert first.abs().min() > 0
+    assert second.tolist() == pytest.approx((weight * first).tolist())
+    # A weight of 0 teaches nothing, yet its tokens stay in the normaliser and the KL term.
+    output = trainer.to_tensors(batch)
+    assert output["completion_mask"][6:].equal(output["completion_mask"][:6])
+    assert output["num_items_in_batch"] == output["completion_mask"].sum()
+    assert batch.metrics["reward/scripted/group_weight"] == (1 + weight) / 2
+
+
+def test_votes_that_are_not_trained_still_reach_the_reward(make_trainer):
+    scores = {"1+1=": SCORES["1+1="]}
+    settings = {"num_generations": 3, "num_votes": 6, "per_device_train_batch_size": 3}
+    trainer = make_trainer(COMPLETIONS, scores, **settings)
+    batch = trainer.next_batch(rows_of(trainer))
+    lines = list(batch.rollout_lines)
+    assert [line["trained"] for line in lines] == [True] * 3 + [False] * 3
+    assert [line["reward"] for line in lines] == SCORES["1+1="]
+    # Trained rewards 1, 0, 0.5: mean 0.5, sample deviation 0.5.
+    assert batch.advantages.tolist() == pytest.approx([1.0, -1.0, 0.0], abs=1e-5)
+    assert [line["advantage"] for line in lines[3:]] == [None] * 3
+
+
+def test_the_sum_of_rewards_is_what_is_trained(make_trainer):
+    rewards = {
+        "first": lambda group: SCORES["1+1="],
+        "second": lambda group: [-2.0, -1.0, -1.0, -1.0, None, None],
+    }
+    trainer = make_trainer(COMPLETIONS, rewards, prompts=("1+1=",), advantage="centered")
+    batch = trainer.next_batch(rows_of(trainer))
+    # A missing part counts as its reward's least, 0 and -2: sums -1, -1, -0.5, -1, -1, none.
+    expected = [-0.1, -0.1, 0.4, -0.1, -0.1, 0.0]
+    assert batch.advantages.tolist() == pytest.approx(expected)
+    assert batch.rewards[:5].tolist() == [-1.0, -1.0, -0.5, -1.0, -1.0]
+    assert batch.rewards[5].isnan()
+    assert batch.rewards_by_name.isnan().int().tolist() == [[0, 0]] * 3 + [[1, 0], [0, 1], [1, 1]]
+
+
+def test_rollouts_know_the_policy_that_sampled_them(make_trainer):
+    seen = []
+
+    class Watching:
+        def __call__(self, group):
+            return [0.0] * len(group.rollouts)
+
+        def observe(self, groups):
+            seen.extend({r.policy_version for r in group.rollouts} for group in groups)
+
+    trainer = make_trainer(COMPLETIONS, {"watching": Watching()})
+    trainer.state.global_step = 7
+    batch = trainer.next_batch(rows_of(trainer))
+    assert batch.policy_version == 7
+    assert seen == [{7}, {7}]
+    assert "policy_version" not in next(iter(batch.rollout_lines))
+
+
+def test_metrics_say_what_was_voted_and_spent(make_trainer):
+    trainer = make_trainer(COMPLETIONS, SCORES)
+    batch = trainer.next_batch(rows_of(trainer))
+    # Answers 1, 2, 1, none, 1, none in both groups: 3 of 6 votes for the leader.
+    assert batch.metrics["vote/majority_ratio"] == pytest.approx(0.5)
+    assert batch.metrics["vote/num_clusters"] == 2
+    assert batch.metrics["vote/abstained_frac"] == pytest.approx(1 / 3)
+    assert batch.metrics["reward/unscorable_frac"] == pytest.approx(8 / 12)
+    assert batch.metrics["reward/scripted/seconds"] >= 0
+    assert not any(name.startswith("audit/") for name in batch.metrics)
+    assert trainer.costs.finish_step()["cost/num_sampled_completions"] == 12

@@ -1,0 +1,65 @@
+"""README's examples do what they say."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import rl
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+TASK_BLOCKS = re.findall(
+    r"```python\n(.*?)```", (ROOT / "rewards/README.md").read_text(), re.DOTALL
+)
+
+
+def test_names_of_the_library_are_those_it_lists():
+    assert sorted(rl._MODULES) == rl.__all__
+    assert all(hasattr(rl, name) for name in rl.__all__)
+
+
+def test_answers_load_no_engine():
+    code = "import sys; from rl import Group, same_answer; print('torch' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.strip() == "False"
+
+
+def test_the_library_example_trains(tmp_path, tiny_model_folder):
+    [example] = [block for block in BLOCKS if "from rl import" in block]
+    assert len(example.splitlines()) <= 10
+    questions = [json.dumps({"prompt": f"{a}+{b}="}) for a in range(1, 5) for b in range(1, 5)]
+    (tmp_path / "questions.jsonl").write_text("\n".join(questions))
+    small = '"max_steps": 1, "num_generations": 2, "max_completion_length": 4, "model"'
+    example = example.replace("MODEL", tiny_model_folder).replace('"model"', small, 1)
+    command = [sys.executable, "-c", example]
+    result = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    first, last = result.stdout.strip().splitlines()[0], result.stdout.strip().splitlines()[-1]
+    assert first == "[0, 0, None]"
+    assert ast.literal_eval(last)["optimizer_steps"] == 1
+
+
+def test_the_example_of_a_task_votes_on_cities(tmp_path):
+    [example] = [block for block in TASK_BLOCKS if "City:" in block]
+    (tmp_path / "cities.py").write_text(example)
+    completions = ["I think. City: Paris", "City: PARIS.", "City: Rome", "no idea"]
+    (tmp_path / "completions.jsonl").write_text(json.dumps({"id": 1, "completions": completions}))
+    task = ["--answer_methods", "cities.py:city", "--answer_comparer", "cities.py:same"]
+    script = [sys.executable, str(ROOT / "scripts/vote.py"), "completions.jsonl", *task]
+    subprocess.run(
+        [*script, "--output", "votes.jsonl"], cwd=tmp_path, env=environment(), check=True
+    )
+    [vote] = [json.loads(line) for line in (tmp_path / "votes.jsonl").read_text().splitlines()]
+    assert (vote["majority_ratio"], vote["num_votes"], vote["num_abstained"]) == (0.5, 4, 1)
+    assert vote["pseudo_label"].strip() == "Paris"
+
+
+def environment():
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
