@@ -9,8 +9,11 @@ BUFFER_FILE = "rollout_buffer_{rank}.pt"
 
 
 def save_buffer(folder: Path, rank: int, micro_batches: list[dict[str, Tensor]]) -> None:
-    """Write a rank's micro-batches into the checkpoint folder."""
-    torch.save(micro_batches, folder / BUFFER_FILE.format(rank=rank))
+    """Write a rank's micro-batches into the checkpoint folder, whole or not at all."""
+    path = folder / BUFFER_FILE.format(rank=rank)
+    unfinished = path.with_suffix(".unfinished")
+    torch.save(micro_batches, unfinished)
+    unfinished.replace(path)
 
 
 def load_buffer(
