@@ -14,7 +14,10 @@ makes mistakes, so that sampled answers are often wrong although their majority 
     prompt      4+1+6=
     completion  4+1=5;5+6=11\\boxed{11}
 
-With --selfplay, another one: tiny notes, and a tiny base model that plays questioner, responder and
+With --strategies, another one: a base model that mostly guesses and can work in two ways, so that
+training passes its greedy answer and its majority (rl/testbed/strategies.py). It is the demo's.
+
+With --selfplay, a third one: tiny notes, and a tiny base model that plays questioner, responder and
 verifier over them, all three badly (rl/testbed/selfplay.py).
 
 The problems come in three tiers:
@@ -29,6 +32,8 @@ files:
     DIR/<tier>/train.jsonl     {"prompt"}, no labels
     DIR/<tier>/heldout.jsonl   {"prompt", "label"}
     DIR/testbed.json           settings and library versions; written last
+    with --strategies          model/, train.jsonl, labelled.jsonl, heldout.jsonl and, by kind,
+                               heldout/<set>.jsonl
     with --selfplay            base/, documents.jsonl, heldout.jsonl and testbed.json
 
 The same seed gives the same files on the same machine. A DIR that holds the finished testbed is
@@ -36,6 +41,7 @@ left as it is; a DIR that holds anything else is refused.
 
 examples:
     python scripts/build_testbed.py --output_dir runs/testbed
+    python scripts/build_testbed.py --strategies --output_dir runs/strategies
     python scripts/build_testbed.py --selfplay --output_dir runs/selfplay_testbed
 """
 
@@ -54,10 +60,22 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="decides the problems and the model (default: 0)"
     )
-    parser.add_argument(
-        "--selfplay", action="store_true", help="build the testbed of self-play instead"
-    )
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--strategies", action="store_true", help="build that testbed instead")
+    kind.add_argument("--selfplay", action="store_true", help="build self-play's testbed instead")
     arguments = parser.parse_args()
+
+    if arguments.strategies:
+        from rl.testbed.strategies_build import HELDOUT, build_strategies
+
+        folder = arguments.output_dir
+        if build_strategies(folder, seed=arguments.seed):
+            print(f"{folder} already holds this testbed: nothing to do")
+        print(f"model      {folder / 'model'}")
+        print(f"train      {folder / 'train.jsonl'}")
+        print(f"held out   {folder / 'heldout.jsonl'}")
+        print(f"by kind    {folder / 'heldout'}/: {', '.join(HELDOUT)}")
+        return
 
     if arguments.selfplay:
         from rl.testbed.selfplay import write_selfplay_testbed

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from rl.errors import InputError, exit_on_bad_input
 
-TESTBED = Path("runs/testbed")
+TESTBED = Path("runs/strategies")
 RECIPE = "recipes/demo.yaml"
 EPILOG = """
 examples:
@@ -39,7 +39,7 @@ def main() -> None:
     """Build, train, show."""
     arguments, overrides = parse_arguments()
     start = time.monotonic()
-    run("scripts/build_testbed.py", "--output_dir", str(TESTBED))
+    run("scripts/build_testbed.py", "--strategies", "--output_dir", str(TESTBED))
     clear_previous_demo(arguments.output_dir)
     run(
         "scripts/train.py",
@@ -51,6 +51,7 @@ def main() -> None:
     summary = json.loads((arguments.output_dir / "summary.json").read_text())
     run("scripts/report.py", str(arguments.output_dir))
     print_table(summary, arguments.seed)
+    print_controls(summary)
     print(f"Testbed:  {TESTBED} (base model, unlabelled train prompts, labelled held-out problems)")
     print(
         f"Run:      {arguments.output_dir} (trained model, metrics.jsonl, rollouts/, summary.json)"
@@ -112,6 +113,22 @@ def print_table(summary: dict, seed: int) -> None:
         values = [f"{summary[when][name]:.3f}" for when in ("before", "after")]
         table.add_row(name, *values, meaning)
     Console().print(table)
+
+
+def print_controls(summary: dict) -> None:
+    """Show what the base model reaches without training, and whether that was passed."""
+    controls = summary["controls"]
+    table = Table(title="What the base model reaches without training (pass@1, votes of 16)")
+    table.add_column("control")
+    table.add_column("base", justify="right")
+    table.add_column("trained - base", justify="right")
+    table.add_column("95% interval", justify="right")
+    means = (controls["greedy"], controls["temperature"], controls["majority"])
+    for mean, (name, found) in zip(means, controls["differences"].items(), strict=True):
+        interval = f"{found['ci_low']:+.3f} to {found['ci_high']:+.3f}"
+        table.add_row(name, f"{mean:.3f}", f"{found['difference']:+.3f}", interval)
+    Console().print(table)
+    print(controls["verdict"])
 
 
 if __name__ == "__main__":

@@ -38,7 +38,8 @@ def main() -> None:
     settings = {**load_recipe(arguments.recipe), **parse_overrides(overrides)}
     settings.setdefault("output_dir", str(Path("runs") / Path(arguments.recipe).stem))
     show = print_geometry if arguments.dry_run else print_preview
-    start_run(settings, rewards, dry_run=arguments.dry_run, show=show)
+    summary = start_run(settings, rewards, dry_run=arguments.dry_run, show=show)
+    print_verdicts(summary.get("controls", {}))
 
 
 def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
@@ -106,6 +107,17 @@ def print_geometry(run: "Run") -> None:
             "tokens of the longest prompt": facts.longest,
         }
     print_table(f"{config.model} on {source}", {**config.geometry, **last})
+
+
+def print_verdicts(controls: dict[str, Any]) -> None:
+    """Say whether the trained policy passes what the base model reaches without training."""
+    from accelerate import PartialState
+
+    if not PartialState().is_main_process:
+        return
+    by_benchmark = {"": controls} if "verdict" in controls else controls
+    for benchmark, found in by_benchmark.items():
+        print(f"{benchmark}{': ' if benchmark else ''}{found['verdict']}")
 
 
 def print_table(title: str, rows: dict[str, Any]) -> None:

@@ -73,7 +73,8 @@ def render_page(
         has_curves=draws_curves,
         has_pass_curve=draws_pass,
         has_rollouts=bool(blobs),
-        has_base=any(row.base_majority for row in all_rows),
+        base_columns=list(dict.fromkeys(name for row in all_rows for name in row.base)),
+        verdicts=[row for row in all_rows if row.verdict],
         has_intervals=any(v.low is not None for row in all_rows for v in row.values.values()),
         has_unknown_overlap=any(row.overlap is None for row in all_rows),
     )

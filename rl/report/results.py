@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,9 @@ class ResultRow:
         benchmark: Short name of the benchmark.
         when: "before" or "after" training, or "evaluation".
         values: Metric -> value, in the order they are shown.
-        base_majority: Name and value of the base model's maj@n at the row's number of samples, for
-            a row "after" training.
+        base: For a row "after" training, what the base model reaches without: "greedy",
+            "temperature" (the best of a few) and "vote" -> value and what it is exactly.
+        verdict: One sentence on which of these the trained policy passes.
         overlap: Whether the problems were trained on, in the evaluation's own words.
     """
 
@@ -42,7 +43,8 @@ class ResultRow:
     benchmark: str
     when: str
     values: dict[str, Value] = field(default_factory=dict)
-    base_majority: tuple[str, Value] | None = None
+    base: dict[str, tuple[Value, str]] = field(default_factory=dict)
+    verdict: str | None = None
     overlap: str | None = None
 
 
@@ -64,14 +66,23 @@ def result_rows(run: ReportedRun) -> list[ResultRow]:
         return [_row(run, benchmark, "evaluation", values, overlap=overlap)]
     before = _by_benchmark(run, "before")
     after = _by_benchmark(run, "after")
+    controls = _controls(run)
     rows = []
     for benchmark in dict.fromkeys([*before, *after]):
         base = before.get(benchmark, {})
         if base:
             rows.append(_row(run, benchmark, "before", base))
         if benchmark in after:
-            majority = base_majority(base)
-            rows.append(_row(run, benchmark, "after", after[benchmark], base=majority))
+            found = controls.get(benchmark, {})
+            row = _row(run, benchmark, "after", after[benchmark])
+            verdict = found.get("verdict")
+            rows.append(
+                replace(
+                    row,
+                    base=base_controls(base, found),
+                    verdict=verdict if isinstance(verdict, str) else None,
+                )
+            )
     return rows
 
 
@@ -94,10 +105,26 @@ def read_values(metrics: Mapping[str, Any]) -> dict[str, Value]:
     return dict(sorted(found.items(), key=lambda item: _sort_key(item[0])))
 
 
-def base_majority(values: Mapping[str, Value]) -> tuple[str, Value] | None:
-    """Return the maj@k of the largest k: what voting alone reaches with all samples."""
-    ks = {k: name for name in values if (k := size_of(name, "maj@")) is not None}
-    return (ks[max(ks)], values[ks[max(ks)]]) if ks else None
+def base_controls(
+    before: Mapping[str, Value], controls: Mapping[str, Any]
+) -> dict[str, tuple[Value, str]]:
+    """Return what the base model reaches without training, as `ResultRow.base` has it.
+
+    Args:
+        before: The base model's metrics; of a run that measured no controls, the maj@k of the
+            largest k is its vote.
+        controls: What the run's summary says of its controls, if anything.
+    """
+    found: dict[str, tuple[Value, str]] = {}
+    for name, about in (("greedy", ""), ("temperature", "best_temperature"), ("vote", "num_votes")):
+        value = controls.get("majority" if name == "vote" else name)
+        if is_drawable(value):
+            what = {"greedy": "", "temperature": "T = {}", "vote": "of {}"}[name]
+            found[name] = Value(value=value), what.format(controls.get(about))
+    ks = {k: name for name in before if (k := size_of(name, "maj@")) is not None}
+    if ks and "vote" not in found:
+        found["vote"] = before[ks[max(ks)]], ks[max(ks)]
+    return found
 
 
 def size_of(name: str, prefix: str) -> int | None:
@@ -159,13 +186,22 @@ def _by_benchmark(run: ReportedRun, when: str) -> dict[str, dict[str, Value]]:
     }
 
 
+def _controls(run: ReportedRun) -> dict[str, Mapping[str, Any]]:
+    found = run.summary.get("controls")
+    if not isinstance(found, Mapping):
+        return {}
+    if "verdict" in found:
+        [*listed] = _by_benchmark(run, "after")
+        return {listed[0]: found} if listed else {}
+    return {short_benchmark(str(name)): c for name, c in found.items() if isinstance(c, Mapping)}
+
+
 def _row(
     run: ReportedRun,
     benchmark: str,
     when: str,
     values: dict[str, Value],
     *,
-    base: tuple[str, Value] | None = None,
     overlap: str | None = None,
 ) -> ResultRow:
     return ResultRow(
@@ -174,7 +210,6 @@ def _row(
         benchmark=benchmark,
         when=when,
         values=values,
-        base_majority=base,
         overlap=overlap,
     )
 

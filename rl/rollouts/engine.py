@@ -1,6 +1,7 @@
 """The interface every rollout engine has; the trainer and the evaluator know nothing else of it."""
 
 import hashlib
+from copy import copy
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -87,6 +88,13 @@ class RolloutEngine(Protocol):
     def close(self) -> None:
         """Free what the engine holds: processes, memory, temporary files."""
         ...
+
+
+def with_settings(engine: RolloutEngine, settings: SamplingSettings) -> RolloutEngine:
+    """Return the same engine, with the same weights, sampling in another way; close only one."""
+    other = copy(engine)
+    other.settings = settings
+    return other
 
 
 def derive_seed(*parts: object) -> int:

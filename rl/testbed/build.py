@@ -15,23 +15,32 @@ what the problems are, `rl.testbed.model` how the model is trained on them.
 """
 
 import json
-import platform
 import random
-import tempfile
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from collections.abc import Container
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from transformers import Qwen3ForCausalLM
+
 from rl.data.json_lines import write_json_lines
-from rl.errors import InputError
+from rl.testbed.folder import check_numbers, write_folder
 from rl.testbed.model import pretrain
-from rl.testbed.problems import BORROW_ERROR_PROB, MAX_TOTAL, SLIP_PROB, is_hard, make_prompt, solve
+from rl.testbed.parts import Part
+from rl.testbed.problems import (
+    BORROW_ERROR_PROB,
+    MAX_TOTAL,
+    SLIP_PROB,
+    is_hard,
+    make_prompt,
+    solve,
+    write_solution,
+)
 
 NUM_TRAIN_PROMPTS = 320
 NUM_HELDOUT_PROMPTS = 128
 DEFAULT_NUM_PRETRAINING_STEPS = 1500
-_UNFINISHED_PREFIX = ".building-"
 
 
 @dataclass(frozen=True)
@@ -103,40 +112,24 @@ def build_testbed(
     Raises:
         InputError: If a number is out of range, or if the folder holds anything else.
     """
-    if not 0 <= seed < 2**32:
-        raise InputError(f"seed: got {seed}, expected 0..{2**32 - 1}. Choose another seed.")
-    if num_pretraining_steps < 1:
-        raise InputError(
-            f"num_pretraining_steps: got {num_pretraining_steps}, expected at least 1. Raise it."
-        )
-    output_dir = Path(output_dir)
-    settings = _settings(seed, num_pretraining_steps)
-    if _holds_testbed(output_dir, settings):
-        return Testbed(output_dir, reused=True)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output_dir, prefix=_UNFINISHED_PREFIX) as name:
-        unfinished = Testbed(Path(name), reused=False)
-        prompts = _write_problems(unfinished, seed)
+    check_numbers(seed, num_pretraining_steps)
+    testbed = Testbed(Path(output_dir), reused=False)
+
+    def write(folder: Path) -> Qwen3ForCausalLM:
+        unfinished = Testbed(folder, reused=False)
+        taken = _write_problems(unfinished, seed)
         model, tokenizer = pretrain(
+            partial(_draw_example, taken=taken),
             seed=seed,
             num_steps=num_pretraining_steps,
-            chain_lengths=_corpus_chain_lengths(),
-            excluded_prompts=prompts,
             show_progress=show_progress,
         )
         model.save_pretrained(unfinished.model_dir)
         tokenizer.save_pretrained(unfinished.model_dir)
-        for entry in sorted(unfinished.output_dir.iterdir()):
-            entry.rename(output_dir / entry.name)
-    packages = ("torch", "transformers", "tokenizers")
-    record = {
-        "settings": settings,
-        "num_parameters": model.num_parameters(),
-        "versions": {"python": platform.python_version()}
-        | {package: version(package) for package in packages},
-    }
-    (output_dir / "testbed.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    return Testbed(output_dir, reused=False)
+        return model
+
+    reused = write_folder(testbed.output_dir, _settings(seed, num_pretraining_steps), write)
+    return replace(testbed, reused=reused)
 
 
 def draw_prompts(rng: random.Random, num_prompts: int, tier: Tier, taken: set[str]) -> list[str]:
@@ -183,8 +176,12 @@ def _with_labels(prompts: list[str]) -> list[dict[str, str]]:
     return [{"prompt": prompt, "label": solve(prompt)} for prompt in prompts]
 
 
-def _corpus_chain_lengths() -> tuple[int, ...]:
-    return tuple(sorted({length for tier in TIERS.values() for length in tier.chain_lengths}))
+def _draw_example(rng: random.Random, taken: Container[str]) -> tuple[str, list[Part]]:
+    lengths = sorted({length for tier in TIERS.values() for length in tier.chain_lengths})
+    while True:
+        prompt = make_prompt(rng, rng.choice(lengths))
+        if prompt not in taken:
+            return prompt, write_solution(prompt, rng)
 
 
 def _settings(seed: int, num_pretraining_steps: int) -> dict[str, Any]:
@@ -200,37 +197,3 @@ def _settings(seed: int, num_pretraining_steps: int) -> dict[str, Any]:
         "borrow_error_prob": BORROW_ERROR_PROB,
     }
     return json.loads(json.dumps(settings))
-
-
-def _holds_testbed(output_dir: Path, settings: dict[str, Any]) -> bool:
-    """Say whether the folder holds the testbed (True) or is free (False); refuse anything else."""
-    if not output_dir.exists():
-        return False
-    if not output_dir.is_dir():
-        raise InputError(f"output_dir: got the file {output_dir}, expected a folder. Name another.")
-    if all(entry.name.startswith(_UNFINISHED_PREFIX) for entry in output_dir.iterdir()):
-        return False
-    try:
-        record = json.loads((output_dir / "testbed.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        record = None
-    if not isinstance(record, dict) or "settings" not in record:
-        raise InputError(
-            f"output_dir: got {output_dir}, which holds other files, expected a new or empty "
-            "folder or a finished testbed. Choose another folder or empty this one."
-        )
-    if record["settings"] != settings:
-        raise InputError(
-            f"output_dir: got {output_dir}, which holds a testbed with other settings "
-            f"({_differences(record['settings'], settings)}), expected a new or empty folder. "
-            "Choose another folder or delete this testbed."
-        )
-    return True
-
-
-def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{key} {found.get(key)!r} instead of {wanted.get(key)!r}"
-        for key in sorted({*found, *wanted})
-        if found.get(key) != wanted.get(key)
-    )

@@ -7,7 +7,7 @@ only the one result that was drawn: fewer solutions teach it the same.
 
 import random
 import string
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -16,9 +16,8 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from rl.testbed.problems import make_prompt, step_distribution, write_steps
+from rl.testbed.parts import BOXED, Part
 
-BOXED = r"\boxed{"
 CONTEXT_TOKENS = 256
 BATCH_SIZE = 16
 PEAK_LEARNING_RATE = 2e-3
@@ -58,8 +57,8 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
-    """Make an untrained Qwen3 of about 0.45M float32 parameters from torch's current RNG state.
+def make_model(tokenizer: PreTrainedTokenizerFast, num_layers: int = 2) -> Qwen3ForCausalLM:
+    """Make an untrained float32 Qwen3 from torch's current RNG state; 0.45M parameters in 2 layers.
 
     `head_dim` is 32 because vLLM's CPU backend refuses smaller ones. The weights start larger than
     the library's default, which is meant for wide models and costs this one 100 steps.
@@ -69,7 +68,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
         vocab_size=len(tokenizer),
         hidden_size=128,
         intermediate_size=384,
-        num_hidden_layers=2,
+        num_hidden_layers=num_layers,
         num_attention_heads=4,
         num_key_value_heads=4,
         head_dim=32,
@@ -94,11 +93,11 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
 
 
 def pretrain(
+    draw_example: Callable[[random.Random], tuple[str, Sequence[Part]]],
     *,
     seed: int,
     num_steps: int,
-    chain_lengths: tuple[int, ...],
-    excluded_prompts: Container[str],
+    num_layers: int = 2,
     show_progress: bool = True,
 ) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
     """Train a fresh model on the teacher's solutions of random prompts.
@@ -109,10 +108,10 @@ def pretrain(
     and thread count are as before afterwards.
 
     Args:
+        draw_example: Draws a prompt and its solution.
         seed: Fixes the initial weights and the corpus.
         num_steps: Optimizer steps of `BATCH_SIZE` solutions, at least 1.
-        chain_lengths: Steps per chain, drawn with equal probability.
-        excluded_prompts: Prompts that must not appear in the corpus.
+        num_layers: Of the model.
         show_progress: Whether to show a progress bar with the loss.
 
     Returns:
@@ -121,7 +120,7 @@ def pretrain(
     tokenizer = make_tokenizer()
     rng = random.Random(f"corpus {seed}")
     with _seeded_single_thread(seed):
-        model = make_model(tokenizer)
+        model = make_model(tokenizer, num_layers)
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.98), fused=True
         )
@@ -130,11 +129,7 @@ def pretrain(
         )
         progress = tqdm(range(num_steps), "pretraining", unit="step", disable=not show_progress)
         for step in progress:
-            examples = []
-            while len(examples) < BATCH_SIZE:
-                prompt = make_prompt(rng, rng.choice(chain_lengths))
-                if prompt not in excluded_prompts:
-                    examples.append(solution_targets(prompt, rng, tokenizer))
+            examples = [solution_targets(*draw_example(rng), tokenizer) for _ in range(BATCH_SIZE)]
             loss = _distribution_loss(model, examples)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -147,42 +142,37 @@ def pretrain(
 
 
 def solution_targets(
-    prompt: str, rng: random.Random, tokenizer: PreTrainedTokenizerFast
+    prompt: str, parts: Sequence[Part], tokenizer: PreTrainedTokenizerFast
 ) -> tuple[list[int], list[dict[int, float]]]:
     """Tokenize a prompt with one solution, and say what the teacher may write at each position.
 
     Returns:
-        Token ids; and for each of them the distribution it was drawn from, token id ->
-        probability, empty within the prompt.
+        Token ids, an end token last; and for each of them the distribution it was drawn from, token
+        id -> probability, empty within the prompt.
     """
     input_ids = tokenizer.encode(prompt)
     targets: list[dict[int, float]] = [{} for _ in input_ids]
-
-    def write(text: str) -> None:
-        token_ids = tokenizer.encode(text)
-        input_ids.extend(token_ids)
-        targets.extend({token_id: 1.0} for token_id in token_ids)
-
-    steps = write_steps(prompt, rng)
-    for i, (total, term, result) in enumerate(steps):
-        write(f"{';' if i else ''}{total}{term:+d}=")
-        results = step_distribution(total, term)
-        result_ids = tokenizer.encode(str(result))
-        input_ids.extend(result_ids)
-        targets.append(_first_token_distribution(results, tokenizer))
-        # A negative result is two tokens; given the sign, its digits stay as they were written.
-        targets.extend({token_id: 1.0} for token_id in result_ids[1:])
-    write(f"{BOXED}{steps[-1][2]}}}{tokenizer.eos_token}")
+    for part in parts:
+        token_ids = tokenizer.encode(part.text or tokenizer.eos_token)
+        input_ids += token_ids
+        # A negative number is two tokens; given the sign, its digits stay as they were written.
+        targets += [{token_id: 1.0} for token_id in token_ids]
+        if part.alternatives:
+            first = len(targets) - len(token_ids)
+            targets[first] = _first_token_distribution(part.alternatives, tokenizer)
+    if input_ids[-1] != tokenizer.eos_token_id:
+        input_ids.append(tokenizer.eos_token_id)  # type: ignore[arg-type]
+        targets.append({input_ids[-1]: 1.0})
     return input_ids, targets
 
 
 def _first_token_distribution(
-    results: dict[int, float], tokenizer: PreTrainedTokenizerFast
+    alternatives: Mapping[str, float], tokenizer: PreTrainedTokenizerFast
 ) -> dict[int, float]:
-    """Distribution of the first token of a number; negative numbers share the sign's."""
+    """Distribution of the first token of several texts; negative numbers share the sign's."""
     distribution: dict[int, float] = {}
-    for result, prob in results.items():
-        first_token = "-" if result < 0 else str(result)[:2]
+    for text, prob in alternatives.items():
+        first_token = "-" if text.startswith("-") else text or tokenizer.eos_token
         token_id = tokenizer.convert_tokens_to_ids(first_token)  # 30 times as fast as encoding
         assert isinstance(token_id, int)
         distribution[token_id] = distribution.get(token_id, 0.0) + prob

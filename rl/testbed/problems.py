@@ -19,6 +19,8 @@ import random
 import re
 from itertools import accumulate
 
+from rl.testbed.parts import Part, draw
+
 MAX_TOTAL = 15
 SLIP_PROB = 0.2
 SLIP_OFFSETS = (-2, -1, 1, 2)
@@ -125,28 +127,21 @@ def step_distribution(total: int, term: int) -> dict[int, float]:
     return written
 
 
-def write_steps(prompt: str, rng: random.Random) -> list[tuple[int, int, int]]:
-    """Solve a prompt as the teacher does: (total, term, written result) per step.
+def write_solution(prompt: str, rng: random.Random) -> list[Part]:
+    r"""Solve a prompt as the teacher does; an error is carried into the steps after it.
 
-    An error is carried into the steps after it.
-    """
-    total, *terms = parse_prompt(prompt)
-    steps = []
-    for term in terms:
-        results = step_distribution(total, term)
-        [result] = rng.choices(list(results), weights=list(results.values()))
-        steps.append((total, term, result))
-        total = result
-    return steps
-
-
-def write_solution(prompt: str, rng: random.Random) -> str:
-    r"""Write the text of a solution; here an error is carried into the next step.
+    Returns:
+        The solution, part by part, each with what might have stood in its place.
 
     Example:
-        >>> write_solution("4+1+6=", random.Random(0))
+        >>> parts = write_solution("4+1+6=", random.Random(0))
+        >>> "".join(part.text for part in parts)
         '4+1=3;3+6=9\\boxed{9}'
     """
-    steps = write_steps(prompt, rng)
-    written = ";".join(f"{total}{term:+d}={result}" for total, term, result in steps)
-    return rf"{written}\boxed{{{steps[-1][2]}}}"
+    total, *terms = parse_prompt(prompt)
+    parts = []
+    for i, term in enumerate(terms):
+        result = draw(step_distribution(total, term), rng)
+        parts += [Part(f"{';' if i else ''}{total}{term:+d}="), result]
+        total = int(result.text)
+    return [*parts, Part(rf"\boxed{{{total}}}")]

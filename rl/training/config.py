@@ -157,6 +157,13 @@ class LabelFreeConfig(GRPOConfig):
     eval_base: bool = field(
         default=True, metadata={"help": "Evaluate before training too, not only after."}
     )
+    eval_controls: bool = field(
+        default=True,
+        metadata={
+            "help": "Measure before training what the base model reaches without it: greedy, at "
+            "lower temperatures, by majority (rl/evaluation/controls.py)."
+        },
+    )
     eval_num_samples: PositiveInt = field(
         default=16, metadata={"help": "Samples per problem of those evaluations."}
     )

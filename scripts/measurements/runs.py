@@ -55,7 +55,7 @@ def train_on_testbed(
         torchrun = str(Path(sys.executable).parent / "torchrun")
         launcher = [torchrun, "--standalone", f"--nproc_per_node={num_ranks}"]
     result = subprocess.run(
-        [*launcher, "scripts/train.py", "recipes/demo.yaml", *as_arguments(settings)],
+        [*launcher, "scripts/train.py", "recipes/ttrl/ttrl_testbed.yaml", *as_arguments(settings)],
         cwd=ROOT,
         env={"OMP_NUM_THREADS": "1", **os.environ},
         capture_output=True,

@@ -3,24 +3,29 @@
 import json
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from accelerate.utils import gather_object
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from rl.evaluation.controls import Controls, compare_with_controls, measure_controls, scores
 from rl.evaluation.evaluate import evaluate_problems
 from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, LABEL_FREE_METRICS
 from rl.evaluation.metrics.summary import default_ks, summarize
 from rl.evaluation.problems.labelled import Benchmark
+from rl.evaluation.records import SampleRecord
 from rl.groups.visits import shard
+from rl.rollouts.engine import SamplingSettings, with_settings
 from rl.training.host import LabelFreeTrainer
 from rl.training.prepare import Run
 
 BEST_DIR = "best"
 BEST_FILE = "best.json"
+CONTROLS_FILE = "controls.json"
 
 
 class PolicyEvaluation(TrainerCallback):
@@ -34,8 +39,12 @@ class PolicyEvaluation(TrainerCallback):
     choose it. It is measured on the first of `eval_prompts`, or, if there are none or the metric
     needs labels, the first of `eval_benchmarks`. A tie keeps the earlier policy.
 
+    With labelled benchmarks and `eval_base` the base model's controls are measured before training
+    (`rl.evaluation.controls`, unless `eval_controls` is off) and compared with the trained policy.
+
     Attributes:
-        results: "before" and "after" -> metrics, with several benchmarks by name; "best".
+        results: "before" and "after" -> metrics, with several benchmarks by name; "controls"
+            likewise; "best".
     """
 
     def __init__(self, trainer: LabelFreeTrainer, run: Run) -> None:
@@ -43,6 +52,8 @@ class PolicyEvaluation(TrainerCallback):
         self.run = run
         self.results: dict[str, dict[str, Any]] = {}
         self.output_dir = run.run_files.output_dir
+        self.controls: dict[str, Controls] = {}
+        self.samples: dict[str, list[SampleRecord]] = {}  # of the newest evaluation
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -51,10 +62,12 @@ class PolicyEvaluation(TrainerCallback):
         path = self.output_dir / "before.json"
         if state.global_step == 0 and self.run.config.eval_base:
             self._evaluate("before", state, control)
+            self._measure_controls()
             if state.is_world_process_zero and self.results:
                 path.write_text(json.dumps(self.results["before"]))
         elif path.exists():
             self.results["before"] = json.loads(path.read_text())
+            self._read_controls()
         best = self.output_dir / BEST_FILE
         if state.global_step and best.exists():
             found = json.loads(best.read_text())
@@ -76,16 +89,27 @@ class PolicyEvaluation(TrainerCallback):
         """Evaluate the trained model."""
         self._evaluate("after", state, control)
         self.results.pop("now", None)
+        if self.controls:
+            found = {
+                name: compare_with_controls(scores(self.samples[name], "pass@1"), controls)
+                for name, controls in self.controls.items()
+            }
+            self.results["controls"] = by_benchmark(found)
 
     def _evaluate(self, when: str, state: TrainerState, control: TrainerControl) -> None:
         if not self.run.benchmarks:
             return
         start = time.perf_counter()
-        found = {
-            name: evaluate_policy(self.trainer, benchmark, self.run.config.eval_num_samples)
+        num_samples = self.run.config.eval_num_samples
+        self.samples = {
+            name: sample_policy(self.trainer, benchmark, num_samples)
             for name, benchmark in self.run.benchmarks.items()
         }
-        self.results[when] = next(iter(found.values())) if len(found) == 1 else found
+        found = {
+            name: summarize_policy(self.samples[name], benchmark, num_samples)
+            for name, benchmark in self.run.benchmarks.items()
+        }
+        self.results[when] = by_benchmark(found)
         seconds = time.perf_counter() - start
         logs = eval_logs(found) | {
             "eval/sampled_tokens": self.trainer.costs.total["num_sampled_tokens"],
@@ -101,6 +125,32 @@ class PolicyEvaluation(TrainerCallback):
             )
             values = [found[name].get(self.run.config.keep_best) for name in unlabelled_first]
             self._keep_if_best(next(value for value in values if value is not None), state)
+
+    def _measure_controls(self) -> None:
+        if not self.run.config.eval_controls:
+            return
+        for name, benchmark in self.run.benchmarks.items():
+            if benchmark.label_column:
+                self.controls[name] = measure_controls(
+                    partial(self._sample_otherwise, benchmark),
+                    self.trainer.engine.settings,
+                    self.run.config.vote_budget.max,
+                    self.samples[name],
+                )
+        if self.controls and self.trainer.accelerator.is_main_process:
+            found = {name: asdict(controls) for name, controls in self.controls.items()}
+            (self.output_dir / CONTROLS_FILE).write_text(json.dumps(found))
+
+    def _sample_otherwise(
+        self, benchmark: Benchmark, settings: SamplingSettings, num_samples: int
+    ) -> list[SampleRecord]:
+        return sample_policy(self.trainer, benchmark, num_samples, settings)
+
+    def _read_controls(self) -> None:
+        path = self.output_dir / CONTROLS_FILE
+        if path.exists():
+            found = json.loads(path.read_text())
+            self.controls = {name: Controls(**controls) for name, controls in found.items()}
 
     def _keep_if_best(self, value: float, state: TrainerState) -> None:
         metric = self.run.config.keep_best
@@ -135,13 +185,27 @@ def eval_logs(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     }
 
 
-def evaluate_policy(
-    trainer: LabelFreeTrainer, benchmark: Benchmark, num_samples: int
-) -> dict[str, float]:
-    """Evaluate the policy as it is now with the run's own engine, each rank a share of problems.
+def by_benchmark(found: Mapping[str, Any]) -> Any:
+    """Return what was found: of a single benchmark without its name."""
+    return next(iter(found.values())) if len(found) == 1 else dict(found)
+
+
+def sample_policy(
+    trainer: LabelFreeTrainer,
+    benchmark: Benchmark,
+    num_samples: int,
+    settings: SamplingSettings | None = None,
+) -> list[SampleRecord]:
+    """Sample and grade a benchmark with the run's own engine, each rank a share of the problems.
+
+    Args:
+        trainer: Holds the policy as it is now.
+        benchmark: The problems.
+        num_samples: Of each.
+        settings: How to sample; None as in training.
 
     Returns:
-        Metric -> mean over problems, the same on every rank; without labels what needs none.
+        The graded samples of all problems, the same on every rank.
     """
     problems = benchmark.problems
     trainer.sync_engine()
@@ -155,7 +219,7 @@ def evaluate_policy(
         for i in range(math.ceil(len(problems) / num_ranks) - len(share))
     ]
     result = evaluate_problems(
-        trainer.engine,
+        with_settings(trainer.engine, settings or trainer.engine.settings),
         trainer.processing_class,
         [*share, *copies],
         num_samples=num_samples,
@@ -163,10 +227,15 @@ def evaluate_policy(
         methods=trainer.args.answer_methods,
         show_progress=accelerator.is_main_process and not trainer.args.disable_tqdm,
     )
-    mine = result.samples[: len(share) * num_samples]
-    metrics = summarize(gather_object(mine), default_ks(num_samples))
+    return gather_object(result.samples[: len(share) * num_samples])
+
+
+def summarize_policy(
+    samples: Sequence[SampleRecord], benchmark: Benchmark, num_samples: int
+) -> dict[str, float]:
+    """Average metrics over problems; without labels those that need none."""
     return {
         name: estimate.value
-        for name, estimate in metrics.items()
+        for name, estimate in summarize(samples, default_ks(num_samples)).items()
         if benchmark.label_column or name in LABEL_FREE_METRICS
     }

@@ -7,7 +7,7 @@ import pytest
 from rl.report.folders import ReportedRun
 from rl.report.results import (
     Value,
-    base_majority,
+    base_controls,
     curve_points,
     read_values,
     result_rows,
@@ -37,9 +37,9 @@ def test_one_benchmark_before_and_after():
     before, after = result_rows(run_with(summary, settings=settings, supervised=True))
     assert (before.when, before.benchmark, before.supervised) == ("before", "easy/heldout", True)
     assert list(before.values) == ["pass@1", "pass@16", "maj@1", "maj@16"]
-    assert before.base_majority is None
+    assert before.base == {}
     # The base model's vote over the most samples stands beside what training reached.
-    assert after.base_majority == ("maj@16", Value(value=0.75))
+    assert after.base == {"vote": (Value(value=0.75), "maj@16")}
     assert shown_columns([before, after]) == ["pass@1", "maj@16", "pass@16", "mean_length"]
     assert curve_points(before, "pass@") == [(1, Value(value=0.5)), (16, Value(value=1.0))]
 
@@ -56,7 +56,7 @@ def test_several_benchmarks_and_one_that_was_not_evaluated_before():
         ("math500", "after"),
     ]
     assert rows[2].values == {"pass@1": Value(value=0.7, n=500)}
-    assert rows[1].base_majority is None  # the base has no vote
+    assert rows[1].base == {}  # the base has no vote
 
 
 def test_an_evaluation_has_intervals_and_says_what_was_trained_on():
@@ -77,8 +77,32 @@ def test_what_is_no_finite_number_is_left_out():
 
 def test_the_vote_of_most_samples():
     values = {"maj@4": Value(value=0.1), "maj@16": Value(value=0.2), "maj@x": Value(value=0.3)}
-    assert base_majority(values) == ("maj@16", Value(value=0.2))
-    assert base_majority({"pass@1": Value(value=0.1)}) is None
+    assert base_controls(values, {}) == {"vote": (Value(value=0.2), "maj@16")}
+    assert base_controls({"pass@1": Value(value=0.1)}, {}) == {}
+
+
+def test_controls_that_the_run_measured_come_first():
+    controls = {
+        "greedy": 0.05,
+        "temperature": 0.3,
+        "best_temperature": 0.8,
+        "majority": 0.5,
+        "num_votes": 16,
+        "verdict": "pass@1 0.600: above the base's greedy (0.050).",
+    }
+    summary = {
+        "before": {"pass@1": 0.2, "maj@8": 0.4},
+        "after": {"pass@1": 0.6},
+        "controls": controls,
+    }
+    settings = {"eval_benchmarks": ["a/heldout.jsonl"]}
+    _, after = result_rows(run_with(summary, settings=settings))
+    assert after.base == {
+        "greedy": (Value(value=0.05), ""),
+        "temperature": (Value(value=0.3), "T = 0.8"),
+        "vote": (Value(value=0.5), "of 16"),
+    }
+    assert after.verdict == controls["verdict"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import torch
 from rl.errors import InputError
 from rl.testbed.build import TIERS, build_testbed
 from rl.testbed.model import make_model, make_tokenizer, solution_targets
-from rl.testbed.problems import is_hard, solve
+from rl.testbed.problems import is_hard, solve, write_solution
 
 
 def read(path):
@@ -85,7 +85,9 @@ def test_the_saved_model_loads_and_is_small(testbed):
 
 def test_targets_give_the_drawn_tokens_probability():
     tokenizer = make_tokenizer()
-    input_ids, targets = solution_targets("4+1-5=", random.Random(0), tokenizer)
+    input_ids, targets = solution_targets(
+        "4+1-5=", write_solution("4+1-5=", random.Random(0)), tokenizer
+    )
     assert len(input_ids) == len(targets)
     prompt = tokenizer.encode("4+1-5=")
     assert input_ids[: len(prompt)] == prompt

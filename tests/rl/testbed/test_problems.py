@@ -54,9 +54,13 @@ def test_step_with_a_borrow():
     assert sum(results.values()) == pytest.approx(1.0)
 
 
+def written_text(prompt, rng):
+    return "".join(part.text for part in write_solution(prompt, rng))
+
+
 def test_written_solutions_follow_the_distribution():
     rng = random.Random(0)
-    written = Counter(write_solution("4+2=", rng) for _ in range(4000))
+    written = Counter(written_text("4+2=", rng) for _ in range(4000))
     # Standard error of a share of 0.8 over 4000 draws: sqrt(0.8 * 0.2 / 4000) = 0.0063.
     assert written[r"4+2=6\boxed{6}"] / 4000 == pytest.approx(0.8, abs=0.03)
     assert set(written) == {rf"4+2={r}\boxed{{{r}}}" for r in range(4, 9)}
@@ -65,7 +69,7 @@ def test_written_solutions_follow_the_distribution():
 def test_an_error_is_carried_on():
     rng = random.Random(1)
     for _ in range(200):
-        first, second = write_solution("4+1+6=", rng).split(r"\boxed")[0].split(";")
+        first, second = written_text("4+1+6=", rng).split(r"\boxed")[0].split(";")
         assert second.startswith(first.split("=")[1] + "+6=")
 
 

@@ -9,7 +9,7 @@ from rl.errors import InputError
 from rl.training.studies import BASE, StudyRow, collect, load_study, markdown_table, read_curves
 
 STUDY = {
-    "recipe": "recipes/demo.yaml",
+    "recipe": "recipes/ttrl/ttrl_testbed.yaml",
     "settings": {"num_prompts": 2},
     "seeds": [3, 4],
     "variants": {"slow": {"learning_rate": 1e-5}, "fast": {"learning_rate": 1e-3}},

@@ -69,6 +69,12 @@ def test_the_policy_is_evaluated_on_a_schedule_and_the_best_is_kept(run_training
     assert "now" not in summary
     AutoModelForCausalLM.from_pretrained(folder / "best")
 
+    # Four votes and four samples: the majority is read off the samples of before.
+    controls = summary["controls"]
+    assert controls["majority"] == pytest.approx(summary["before"]["maj@4"])
+    assert controls["temperature"] >= summary["before"]["pass@1"]
+    assert controls["verdict"].startswith(f"pass@1 {summary['after']['pass@1']:.3f}: ")
+
     # Prompts without labels choose alike, and nothing that needs a label is said of them.
     unlabelled, _ = run_training(
         eval_every=1,
@@ -78,6 +84,7 @@ def test_the_policy_is_evaluated_on_a_schedule_and_the_best_is_kept(run_training
         output_dir=str(folder.parent / "unlabelled"),
     )
     assert unlabelled["best"] == best
+    assert "controls" not in unlabelled
     assert "pass@1" not in unlabelled["after"]
     assert unlabelled["after"]["majority_ratio"] == summary["after"]["majority_ratio"]
 
