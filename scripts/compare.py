@@ -188,7 +188,9 @@ def report(study: "Study", output_dir: Path) -> None:
             "--report_only out."
         )
     columns = {
-        title: name for title, name in COLUMNS.items() if any(name in row.values for row in rows)
+        title: name
+        for title, name in (study.columns or COLUMNS).items()
+        if any(name in row.values for row in rows)
     }
     parts = []
     for variant in dict.fromkeys(row.variant for row in rows):

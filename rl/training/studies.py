@@ -7,13 +7,14 @@ A study is a YAML file:
     seeds: [0, 1, 2]
     variants: {NAME: {...}, ...}   settings under which every method runs
     methods: {NAME: {...}, ...}    what is compared
+    columns: {HEADING: VALUE, ...}  of the table, if not the usual ones
 
 Every method runs under every variant with every seed.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from statistics import fmean, stdev
@@ -22,8 +23,9 @@ from typing import Any
 from rl.errors import InputError, unknown_name
 from rl.training.recipe import load_recipe
 
-KEYS = ("recipe", "settings", "seeds", "variants", "methods")
+KEYS = ("recipe", "settings", "seeds", "variants", "methods", "columns")
 BASE = "base model"
+CONTROLS = {"base greedy": "greedy", "base majority": "majority"}
 LAST_STEPS = 10
 TRAINING_METRICS = (
     "entropy",
@@ -63,10 +65,12 @@ class Study:
     Attributes:
         recipe: What all runs share.
         runs: All runs, methods first, then variants, then seeds.
+        columns: Heading of the table -> value of a `StudyRow`; none: what most studies show.
     """
 
     recipe: str
     runs: list[StudyRun]
+    columns: dict[str, str] = field(default_factory=dict)
 
 
 def load_study(path: str | Path) -> Study:
@@ -86,23 +90,23 @@ def load_study(path: str | Path) -> Study:
                 f"Mend {path}."
             )
     shared = document.get("settings") or {}
+    methods, variants = list(document["methods"]), list(document["variants"])
     runs = [
         StudyRun(
             method=method,
             variant=variant,
             seed=seed,
-            # The base model is the same for all runs: the first one evaluates it.
+            # The first run evaluates the base model, and the first of a variant that names another.
             settings={
                 **shared,
                 **(document["variants"][variant] or {}),
                 **(document["methods"][method] or {}),
                 "seed": seed,
-                "eval_base": number == 0,
+                "eval_base": (method, seed) == (methods[0], document["seeds"][0])
+                and (variant == variants[0] or "model" in (document["variants"][variant] or {})),
             },
         )
-        for number, (method, variant, seed) in enumerate(
-            product(document["methods"], document["variants"], document["seeds"])
-        )
+        for method, variant, seed in product(methods, variants, document["seeds"])
     ]
     names = [run.name for run in runs]
     for name in names:
@@ -111,7 +115,7 @@ def load_study(path: str | Path) -> Study:
                 f"study methods: got two with the folder {name}, expected names that differ in "
                 "letters or digits. Rename one."
             )
-    return Study(recipe=document["recipe"], runs=runs)
+    return Study(recipe=document["recipe"], runs=runs, columns=document.get("columns") or {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +123,7 @@ class StudyRow:
     """What one method came to under one variant.
 
     Attributes:
-        method: Its name, or `BASE`.
+        method: Its name, `BASE` or one of `CONTROLS`.
         variant: The variant's name.
         num_seeds: Finished runs.
         values: Benchmark and metric, such as "easy pass@1", -> value of each seed.
@@ -135,16 +139,19 @@ def collect(study: Study, output_dir: Path) -> list[StudyRow]:
     """Read what the finished runs of a study left.
 
     Returns:
-        For each variant the base model and then every method with a finished run, in the study's
-        order. Values are the final metrics of every benchmark, the means of `TRAINING_METRICS` over
-        the last steps of training where a run has them, and `sampled_tokens`, in millions.
+        For each variant the base model, its controls, and then every method with a finished run, in
+        the study's order. Values are the final metrics of every benchmark, the means of
+        `TRAINING_METRICS` over the last steps of training where a run has them, and
+        `sampled_tokens`, in millions.
     """
     rows = []
-    first = _read_summary(output_dir / study.runs[0].name)
     for variant in dict.fromkeys(run.variant for run in study.runs):
-        if first and "before" in first:
-            base = {name: [value] for name, value in _flat(first["before"]).items()}
-            rows.append(StudyRow(method=BASE, variant=variant, num_seeds=1, values=base))
+        own = next(run for run in study.runs if run.variant == variant)
+        for run in (own, study.runs[0]):
+            base = _base_rows(_read_summary(output_dir / run.name) or {}, variant)
+            if base:
+                rows += base
+                break
         for method in dict.fromkeys(run.method for run in study.runs):
             found = []
             for run in study.runs:
@@ -159,6 +166,25 @@ def collect(study: Study, output_dir: Path) -> list[StudyRow]:
     return rows
 
 
+def _base_rows(summary: Mapping[str, Any], variant: str) -> list[StudyRow]:
+    """Rows of what the base model reaches: sampled, and by its controls, as their pass@1."""
+    found = {BASE: _flat(summary["before"])} if "before" in summary else {}
+    for name, key in CONTROLS.items():
+        controls = _flat(summary.get("controls", {}))
+        values = {k: v for k, v in controls.items() if k.rpartition(" ")[2] == key}
+        found[name] = {f"{k.removesuffix(key)}pass@1": value for k, value in values.items()}
+    return [
+        StudyRow(
+            method=name,
+            variant=variant,
+            num_seeds=1,
+            values={metric: [value] for metric, value in values.items()},
+        )
+        for name, values in found.items()
+        if values
+    ]
+
+
 def _read_summary(folder: Path) -> dict[str, Any] | None:
     path = folder / "summary.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
@@ -167,13 +193,14 @@ def _read_summary(folder: Path) -> dict[str, Any] | None:
 def _flat(results: Mapping[str, Any]) -> dict[str, float]:
     """{"runs/testbed/easy/heldout.jsonl": {"pass@1": ...}} -> {"easy pass@1": ...}.
 
-    A run with one benchmark names none.
+    A file is named by itself, or by its folder if it is called heldout. A run with one benchmark
+    names none.
     """
     if not all(isinstance(metrics, dict) for metrics in results.values()):
         return dict(results)
     return {
-        f"{Path(benchmark).parent.name} {metric}": value
-        for benchmark, metrics in results.items()
+        f"{path.parent.name if path.stem == 'heldout' else path.stem} {metric}": value
+        for path, metrics in ((Path(name), metrics) for name, metrics in results.items())
         for metric, value in metrics.items()
     }
 

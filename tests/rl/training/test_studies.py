@@ -130,3 +130,21 @@ def test_a_table_by_hand():
         "| base model | 0.500 | - |",
         "| m | 0.500 ± 0.354 | 15.0 ± 7.1 |",
     ]
+
+
+def test_what_the_base_model_reaches_without_training_has_rows_of_its_own(write_study, tmp_path):
+    variants = {"a": {}, "b": {"model": "another"}}
+    study = load_study(write_study(variants=variants, columns={"right": "pass@1"}))
+    # A variant with a base model of its own evaluates it.
+    names = [run.name for run in study.runs if run.settings["eval_base"]]
+    assert names == ["ttrl-a-3", "ttrl-b-3"]
+    assert study.columns == {"right": "pass@1"}
+    for name, greedy in (("ttrl-a-3", 0.125), ("ttrl-b-3", 0.25)):
+        write_run(tmp_path / name, 0.75, [1.0], before={"pass@1": 0.5})
+        summary = json.loads((tmp_path / name / "summary.json").read_text())
+        summary["controls"] = {"greedy": greedy, "majority": 0.625, "verdict": "..."}
+        (tmp_path / name / "summary.json").write_text(json.dumps(summary))
+    rows = {(row.method, row.variant): row.values for row in collect(study, tmp_path)}
+    assert rows["base greedy", "a"] == {"pass@1": [0.125]}
+    assert rows["base greedy", "b"] == {"pass@1": [0.25]}
+    assert rows["base majority", "b"] == {"pass@1": [0.625]}
