@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rl.errors import InputError, exit_on_bad_input
 
 if TYPE_CHECKING:
-    from rl.training.studies import Study, StudyRow, StudyRun
+    from rl.report.studies import Study, StudyRow, StudyRun
 
 COLUMNS = {  # those that no run has are left out
     "pass@1": "pass@1",
@@ -62,7 +62,7 @@ def main() -> None:
     """Run what is missing, then report."""
     arguments = parse_arguments()
 
-    from rl.training.studies import load_study
+    from rl.report.studies import load_study
 
     study = load_study(arguments.study)
     failed = []
@@ -81,7 +81,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("study", help="YAML file; rl/training/studies.py says what it holds")
+    parser.add_argument("study", help="YAML file; rl/report/studies.py says what it holds")
     parser.add_argument("--output_dir", type=Path, required=True, help="where everything goes")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="runs at a time (default: cores)"
@@ -179,7 +179,7 @@ def report(study: "Study", output_dir: Path) -> None:
     """
     from dataclasses import asdict
 
-    from rl.training.studies import collect, markdown_table
+    from rl.report.studies import collect, markdown_table
 
     rows = collect(study, output_dir)
     if not rows:
@@ -241,29 +241,32 @@ def mean_curves(
     study: "Study", method: str, variant: str, output_dir: Path
 ) -> dict[str, tuple[list[float], list[float]]]:
     """Average the metrics of `CURVES` over the finished seeds of a method, see `mean_curve`."""
-    from rl.training.studies import read_curves
+    from rl.report.studies import read_curves
 
     runs = [
-        read_curves(output_dir / run.name, CURVES)
+        read_curves(output_dir / run.name)
         for run in study.runs
         if (run.method, run.variant) == (method, variant)
         and (output_dir / run.name / "summary.json").is_file()
     ]
-    return {metric: mean_curve([curves[metric] for curves in runs]) for metric in CURVES}
+    nothing: dict[str, list[float]] = {"tokens": [], "value": []}
+    return {
+        metric: mean_curve([curves.get(metric, nothing) for curves in runs]) for metric in CURVES
+    }
 
 
 def mean_curve(
-    curves: Sequence[tuple[list[float], list[float]]],
+    curves: Sequence[dict[str, list[float]]],
 ) -> tuple[list[float], list[float]]:
     """Average a metric over seeds and over up to 9 steps, which differ in their prompts."""
     import numpy as np
 
-    length = min((len(values) for _, values in curves), default=0)
+    length = min((len(curve["value"]) for curve in curves), default=0)
     width = min(9, max(1, length // 5))  # a metric of a few evaluations is shown as it is
     window = np.ones(width) / width
     smooth = [
         np.convolve(np.mean([curve[axis][:length] for curve in curves], axis=0), window, "valid")
-        for axis in (0, 1)
+        for axis in ("tokens", "value")
         if length
     ]
     return (smooth[0].tolist(), smooth[1].tolist()) if smooth else ([], [])

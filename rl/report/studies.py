@@ -13,7 +13,7 @@ Every method runs under every variant with every seed.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -21,6 +21,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from rl.errors import InputError, unknown_name
+from rl.report.curves import read_series
+from rl.report.folders import read_whole_lines
 from rl.training.recipe import load_recipe
 
 KEYS = ("recipe", "settings", "seeds", "variants", "methods", "columns")
@@ -206,27 +208,15 @@ def _flat(results: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _training_values(folder: Path) -> dict[str, float]:
-    curves = read_curves(folder, TRAINING_METRICS)
-    values = {metric: fmean(curve[-LAST_STEPS:]) for metric, (_, curve) in curves.items() if curve}
-    return values | {"sampled_tokens": curves["entropy"][0][-1] / 1e6}
+    curves = read_curves(folder)
+    found = [metric for metric in TRAINING_METRICS if metric in curves]
+    values = {metric: fmean(curves[metric]["value"][-LAST_STEPS:]) for metric in found}
+    return values | {"sampled_tokens": curves["entropy"]["tokens"][-1] / 1e6}
 
 
-def read_curves(folder: Path, metrics: Iterable[str]) -> dict[str, tuple[list[float], list[float]]]:
-    """Read how metrics went over a run.
-
-    Returns:
-        Metric -> tokens sampled up to each logged step that has it, and its values there.
-    """
-    tokens = 0.0
-    curves: dict[str, tuple[list[float], list[float]]] = {metric: ([], []) for metric in metrics}
-    for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
-        logged = json.loads(line)
-        tokens += logged.get("cost/num_sampled_tokens") or 0.0
-        for metric, (tokens_at, values) in curves.items():
-            if logged.get(metric) is not None:
-                tokens_at.append(tokens)
-                values.append(logged[metric])
-    return curves
+def read_curves(folder: Path) -> dict[str, dict[str, list[float]]]:
+    """Read how a run's metrics went, as `read_series` has them."""
+    return read_series(read_whole_lines(folder / "metrics.jsonl"))
 
 
 def markdown_table(rows: Sequence[StudyRow], columns: Mapping[str, str]) -> str:

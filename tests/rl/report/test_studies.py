@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from rl.errors import InputError
-from rl.training.studies import BASE, StudyRow, collect, load_study, markdown_table, read_curves
+from rl.report.studies import BASE, StudyRow, collect, load_study, markdown_table, read_curves
 
 STUDY = {
     "recipe": "recipes/ttrl/ttrl_testbed.yaml",
@@ -115,7 +115,8 @@ def test_a_run_with_one_benchmark_does_not_name_it(write_study, tmp_path):
 
 def test_a_curve_is_over_sampled_tokens(tmp_path):
     write_run(tmp_path / "run", 0.5, [1.0, None, 3.0])
-    assert read_curves(tmp_path / "run", ["entropy"]) == {"entropy": ([10.0, 30.0], [1.0, 3.0])}
+    entropy = read_curves(tmp_path / "run")["entropy"]
+    assert (entropy["tokens"], entropy["value"]) == ([10.0, 30.0], [1.0, 3.0])
 
 
 def test_a_table_by_hand():
