@@ -219,11 +219,11 @@ def solve(
 
     from rl.answers import start_verifier
     from rl.data.prompts import tokenize_prompt
-    from rl.evaluation.models import completion_length, load_tokenizer
+    from rl.evaluation.models import completion_length, open_tokenizer
     from rl.rollouts.engine import SamplingSettings
     from rl.rollouts.engines import StoredModel, engine_class
 
-    tokenizer, context, _ = load_tokenizer(model)
+    tokenizer, context, _ = open_tokenizer(model)
     prompt_ids = [tokenize_prompt(prompt, tokenizer) for prompt in prompts]
     longest = max(map(len, prompt_ids))
     sampling = SamplingSettings(

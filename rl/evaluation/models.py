@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rl.data.model_files import context_length, load_model_config, load_tokenizer
 from rl.data.prompts import tokenize_prompt
 from rl.errors import InputError
 from rl.evaluation.problems.labelled import Benchmark
@@ -60,7 +61,7 @@ def make_sampler(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> S
     tokenizer, longest_prompt, facts = None, 0, {}
     length = args.max_completion_length or DEFAULT_MAX_COMPLETION_LENGTH
     if args.engine != "openai":
-        tokenizer, max_length, commit = load_tokenizer(
+        tokenizer, max_length, commit = open_tokenizer(
             args.model,
             chat_template=args.chat_template,
             chat_template_args=args.chat_template_args,
@@ -89,7 +90,7 @@ def make_sampler(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> S
     )
 
 
-def load_tokenizer(
+def open_tokenizer(
     model: str,
     *,
     chat_template: Path | None = None,
@@ -111,25 +112,14 @@ def load_tokenizer(
     Raises:
         InputError: If there is no such model or file, or arguments are given without a template.
     """
-    from transformers import AutoConfig, AutoTokenizer
-
-    try:
-        config = AutoConfig.from_pretrained(model, revision=revision)
-        tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"--model: got {model!r}, expected a model folder or a hub id that can be reached "
-            f"({reason}). Check the path or the name."
-        ) from error
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    config = load_model_config(model, "--model", revision=revision)
+    tokenizer = load_tokenizer(model, "--model", revision=revision)
     if chat_template is not None:
         tokenizer.chat_template = read_template(chat_template)
     if chat_template_args:
         tokenizer.chat_template = with_arguments(tokenizer.chat_template, chat_template_args)
     commit = getattr(config, "_commit_hash", None)
-    return tokenizer, getattr(config.get_text_config(), "max_position_embeddings", None), commit
+    return tokenizer, context_length(config), commit
 
 
 def read_template(path: Path) -> str:

@@ -19,6 +19,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config,
 from rl.testbed.parts import BOXED, Part
 
 CONTEXT_TOKENS = 256
+END = "<eos>"
 BATCH_SIZE = 16
 PEAK_LEARNING_RATE = 2e-3
 NUM_WARMUP_STEPS = 50
@@ -36,7 +37,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
         >>> tokenizer.tokenize("5+6=11\\boxed{11}")
         ['5', '+', '6', '=', '11', '\\boxed{', '11', '}']
     """
-    tokens = ["<pad>", "<eos>", "<unk>", BOXED]
+    tokens = ["<pad>", END, "<unk>", BOXED]
     tokens += sorted(set(string.printable) - set("\t\r\v\f"))
     tokens += [str(number) for number in range(10, 100)]
     vocabulary = {token: token_id for token_id, token in enumerate(tokens)}
@@ -48,7 +49,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         pad_token="<pad>",
-        eos_token="<eos>",
+        eos_token=END,
         unk_token="<unk>",
         padding_side="left",
         model_max_length=CONTEXT_TOKENS,
@@ -76,7 +77,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, num_layers: int = 2) -> Qwen3
         tie_word_embeddings=True,
         initializer_range=0.06,
         pad_token_id=vocabulary["<pad>"],
-        eos_token_id=vocabulary["<eos>"],
+        eos_token_id=vocabulary[END],
         bos_token_id=None,
         dtype="float32",
     )
@@ -153,7 +154,7 @@ def solution_targets(
     input_ids = tokenizer.encode(prompt)
     targets: list[dict[int, float]] = [{} for _ in input_ids]
     for part in parts:
-        token_ids = tokenizer.encode(part.text or tokenizer.eos_token)
+        token_ids = tokenizer.encode(part.text or END)
         input_ids += token_ids
         # A negative number is two tokens; given the sign, its digits stay as they were written.
         targets += [{token_id: 1.0} for token_id in token_ids]
@@ -172,7 +173,7 @@ def _first_token_distribution(
     """Distribution of the first token of several texts; negative numbers share the sign's."""
     distribution: dict[int, float] = {}
     for text, prob in alternatives.items():
-        first_token = "-" if text.startswith("-") else text or tokenizer.eos_token
+        first_token = "-" if text.startswith("-") else text or END
         token_id = tokenizer.convert_tokens_to_ids(first_token)  # 30 times as fast as encoding
         assert isinstance(token_id, int)
         distribution[token_id] = distribution.get(token_id, 0.0) + prob

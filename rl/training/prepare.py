@@ -2,16 +2,17 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from accelerate import PartialState
 from datasets import Dataset
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from rl.answers import use_comparer
+from rl.data.model_files import context_length, load_model_config, load_tokenizer
 from rl.data.prompt_lengths import (
     PromptFacts,
     check_problem_lengths,
@@ -107,7 +108,7 @@ def prepare_run(
         run_files.check_free()
     prompt_set = load_training_prompts(config) if game is None else seats(config, game)
     benchmarks = load_benchmarks(config)
-    tokenizer = load_tokenizer(config)
+    tokenizer = load_tokenizer(config.model, "model", **_tokenizer_source(config))
     prompts, facts = add_prompt_ids(prompt_set.dataset, tokenizer), None
     context = model_context(config)
     if game is None:
@@ -136,15 +137,17 @@ def prepare_run(
 
 def model_context(config: LabelFreeConfig) -> int | None:
     """Most tokens of a prompt with its completion; None if the model names no limit."""
-    model_config = _read_model_files(
-        config,
-        lambda: AutoConfig.from_pretrained(
-            config.model, trust_remote_code=config.trust_remote_code
-        ),
+    model_config = load_model_config(
+        config.model, "model", trust_remote_code=config.trust_remote_code
     )
     if config.use_vllm and config.vllm_max_model_length is not None:
         return config.vllm_max_model_length
-    return getattr(model_config.get_text_config(), "max_position_embeddings", None)
+    return context_length(model_config)
+
+
+def _tokenizer_source(config: LabelFreeConfig) -> dict[str, Any]:
+    revision = (config.model_init_kwargs or {}).get("revision", "main")
+    return {"revision": revision, "trust_remote_code": config.trust_remote_code}
 
 
 def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
@@ -245,38 +248,6 @@ def show_labels(rewards: Mapping[str, Reward], prompts: Dataset, prompt_set: Pro
     for reward in rewards.values():
         if getattr(reward, "sees_labels", False):
             reward.set_labels(labels)  # type: ignore[attr-defined]
-
-
-def load_tokenizer(config: LabelFreeConfig) -> PreTrainedTokenizerBase:
-    """Load the policy's tokenizer, set up to pad on the left.
-
-    Raises:
-        InputError: If the model folder or hub id cannot be read.
-    """
-
-    def load() -> PreTrainedTokenizerBase:
-        return AutoTokenizer.from_pretrained(
-            config.model,
-            revision=(config.model_init_kwargs or {}).get("revision", "main"),
-            trust_remote_code=config.trust_remote_code,
-            padding_side="left",
-        )
-
-    tokenizer = _read_model_files(config, load)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def _read_model_files(config: LabelFreeConfig, load: Callable[[], Loaded]) -> Loaded:
-    try:
-        return load()
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"model: got {config.model}, expected a model folder or a hub id that can be reached "
-            f"({reason}). Check the path; without a network, name a folder."
-        ) from error
 
 
 def add_prompt_ids(dataset: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:

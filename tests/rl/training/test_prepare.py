@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rl.errors import InputError
-from rl.training.prepare import load_tokenizer, prepare_run
+from rl.training.prepare import prepare_run
 from rl.training.recipe import make_config
 
 ROWS = [{"prompt": f"{i}+1=", "label": str(i + 1)} for i in range(5)]
@@ -225,15 +225,3 @@ def test_a_folder_without_a_model(settings, tmp_path):
 def test_chat_prompts_need_a_chat_template(settings):
     with pytest.raises(InputError, match="chat template: got none in the model's tokenizer"):
         prepare(settings, system_prompt="Be brief.")
-
-
-def test_a_tokenizer_without_padding_pads_with_its_end_token(
-    settings, tmp_path, tiny_tokenizer, tiny_model_folder
-):
-    folder = tmp_path / "no_padding"
-    type(tiny_tokenizer)(
-        tokenizer_object=tiny_tokenizer.backend_tokenizer, eos_token="<eos>"
-    ).save_pretrained(folder)
-    padded = load_tokenizer(make_config({**settings, "model": tiny_model_folder}))
-    assert padded.pad_token == "<pad>"
-    assert load_tokenizer(make_config({**settings, "model": str(folder)})).pad_token == "<eos>"

@@ -1,0 +1,55 @@
+"""What a model's folder or hub id tells without its weights: tokenizer and configuration."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rl.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Loaded = TypeVar("Loaded")
+
+
+def load_tokenizer(model: str, what: str, **source: Any) -> "PreTrainedTokenizerBase":
+    """Load a model's tokenizer, set up to pad on the left, if need be with its end token.
+
+    Args:
+        model: Folder or hub id.
+        what: The setting that names it, for messages.
+        source: `revision` and `trust_remote_code` of `from_pretrained`.
+
+    Raises:
+        InputError: If the folder or hub id cannot be read.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = _load(
+        lambda: AutoTokenizer.from_pretrained(model, padding_side="left", **source), model, what
+    )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model_config(model: str, what: str, **source: Any) -> Any:
+    """Load a model's configuration; arguments and errors as for `load_tokenizer`."""
+    from transformers import AutoConfig
+
+    return _load(lambda: AutoConfig.from_pretrained(model, **source), model, what)
+
+
+def context_length(model_config: Any) -> int | None:
+    """Return the most tokens of a prompt with its completion; None if the model names no limit."""
+    return getattr(model_config.get_text_config(), "max_position_embeddings", None)
+
+
+def _load(load: Callable[[], Loaded], model: str, what: str) -> Loaded:
+    try:
+        return load()
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"{what}: got {model}, expected a model folder or a hub id that can be reached "
+            f"({reason}). Check the path; without a network, name a folder."
+        ) from error
