@@ -200,7 +200,7 @@ def test_the_script_runs_by_itself_and_a_hub_id_without_a_network_names_the_way_
     assert "Traceback" not in run.stderr
 
 
-FIXTURES = ROOT / "tests" / "rl" / "evaluation" / "fixtures"
+FIXTURES = ROOT / "tests" / "rl" / "evaluation" / "problems" / "fixtures"
 
 
 def manifest_of(folder):
