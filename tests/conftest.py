@@ -1,11 +1,23 @@
 """Fixtures shared by all tests: groups with counted votes, and a tiny random model on disk."""
 
+from pathlib import Path
+
 import pytest
 
 from rl.answers import cluster_answers
 from rl.types import Group, Rollout
 
 CHARACTERS = "0123456789+-=;\\boxed{}"
+END_TO_END = Path(__file__).with_name("end_to_end")
+# What these start takes seconds: an engine, a browser, another interpreter.
+MEDIUM_FIXTURES = {"session", "vllm_url", "browser", "configured", "study", "solve"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if END_TO_END in item.path.parents or MEDIUM_FIXTURES & set(item.fixturenames):
+            item.add_marker(pytest.mark.medium)
 
 
 @pytest.fixture(scope="session")

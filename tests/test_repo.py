@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,11 @@ WITHOUT_SOURCE = {
 ENGINES = {"trl", "vllm", "transformers", "accelerate", "deepspeed", "peft"}
 
 
+@cache
+def parsed(path):
+    return ast.parse(path.read_text())
+
+
 def name_of(path):
     return path.relative_to(ROOT).as_posix()
 
@@ -46,7 +52,7 @@ def files_of(folder):
 def imported_modules(path):
     """Every module a file imports, wherever in the file, as dotted names."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -80,7 +86,7 @@ def test_files_have_one_subject_each():
 def test_functions_fit_a_screen():
     long = {}
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 num_lines = (node.end_lineno or 0) - node.lineno + 1
                 if num_lines > MAX_FUNCTION_LINES:
@@ -159,7 +165,7 @@ def test_every_file_of_rewards_can_be_reached_from_the_registry():
 
 def test_scripts_do_nothing_when_imported():
     for path in (ROOT / "scripts").glob("*.py"):
-        *body, last = ast.parse(path.read_text()).body
+        *body, last = parsed(path).body
         body = [node for node in body if ast.unparse(node).partition(":")[0] != "if TYPE_CHECKING"]
         assert isinstance(last, ast.If), f"{name_of(path)}: no `if __name__` at the end"
         assert ast.unparse(last.test) == "__name__ == '__main__'", name_of(path)

@@ -110,6 +110,7 @@ def test_a_vector_depends_on_its_text_alone():
         assert (found == together[order]).all()
 
 
+@pytest.mark.medium
 def test_a_long_text_is_read_in_windows():
     # all-MiniLM-L6-v2 reads 256 tokens, 254 of them words; a body of 300 and a footer of 260 words.
     body, other = "The cat sleeps on a warm stone. " * 43, "Taxes rise when a budget falls. " * 43
@@ -153,6 +154,7 @@ def test_the_end_of_a_long_text_is_kept():
     assert not np.allclose(one, three)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "text",
     ["", " ", "\x00", "\ud83d", "7\udfff\ud800", "{" * 1_000_000, "\\boxed{" * 100_000, "é" * 9999],

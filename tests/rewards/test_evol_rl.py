@@ -246,6 +246,7 @@ def test_a_failed_embedding_is_never_novel(make_group, caplog):
     assert "got nothing, expected a vector" in caplog.text
 
 
+@pytest.mark.medium
 def test_real_embeddings_pay_the_other_reasoning_most(make_group):
     usual = ["Add seven and five to get twelve.", "Seven plus five is twelve.", "7 + 5 is 12."]
     other = "Start at a dozen eggs; breaking five leaves seven, so the basket held a dozen."

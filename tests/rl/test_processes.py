@@ -33,6 +33,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.medium
 def test_a_child_ends_when_its_parent_is_killed(tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(SCRIPT)
@@ -83,6 +84,7 @@ def test_one_process_runs_to_the_end():
     assert from_main_process(count(3)) == 3
 
 
+@pytest.mark.medium
 def test_two_ranks_embed_once(tmp_path):
     script = tmp_path / "clustering.py"
     script.write_text(CLUSTERING)

@@ -1,11 +1,14 @@
-"""The command as a user runs it; tests/rl/testbed/test_build.py has what a build writes."""
+"""The command as a user runs it; what a build writes: tests/rl/testbed/test_build.py."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from rl.testbed.build import TIERS, build_testbed
 
+pytestmark = pytest.mark.medium  # every test starts the script
 ROOT = Path(__file__).parents[2]
 
 

@@ -13,6 +13,7 @@ from rewards import get_reward
 from rl.groups.scoring import score_group
 from rl.training.files import RunFiles, rollout_lines
 
+pytestmark = pytest.mark.medium  # every test starts the script
 ROOT = Path(__file__).parents[2]
 REWARDS = '''
 from dataclasses import dataclass

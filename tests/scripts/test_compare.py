@@ -86,6 +86,7 @@ def test_a_study_runs_goes_on_and_reports(study, tmp_path):
     assert (output_dir / "correctness-v-0" / "summary.json").is_file()
 
 
+@pytest.mark.medium
 def test_a_wrong_method_is_refused_before_anything_runs(study, tmp_path):
     document = yaml.safe_load(study.read_text())
     document["methods"]["typo"] = {"epsilon_hihg": 0.28}
@@ -97,6 +98,7 @@ def test_a_wrong_method_is_refused_before_anything_runs(study, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.medium
 def test_a_report_needs_a_finished_run(study, tmp_path):
     result = compare(study, "--output_dir", tmp_path, "--report_only")
     assert result.returncode == 2

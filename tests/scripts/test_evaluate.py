@@ -186,6 +186,7 @@ def test_greedy_decoding_with_one_sample(evaluate, arguments, tmp_path):
     assert len(read_lines(tmp_path / "out" / "samples.jsonl")) == 2
 
 
+@pytest.mark.medium
 def test_the_script_runs_by_itself_and_a_hub_id_without_a_network_names_the_way_out(tmp_path):
     command = [sys.executable, str(SCRIPT), "--model", "m", "--benchmark", "owner/name"]
     run = subprocess.run(
@@ -234,19 +235,8 @@ def test_several_benchmarks_have_a_folder_each(evaluate, arguments, benchmark, t
     assert "math500 is known with 500 problems; numbers on 1 are not comparable" in printed
     assert "all benchmarks" in printed
     # The samples of one benchmark do not depend on the others.
-    evaluate(
-        [
-            *arguments[:2],
-            "--benchmark",
-            str(benchmark),
-            "--template",
-            "plain",
-            "--output_dir",
-            str(tmp_path / "alone"),
-            "--num_samples",
-            "4",
-        ]
-    )
+    alone = ["--benchmark", str(benchmark), "--output_dir", str(tmp_path / "alone")]
+    evaluate([*arguments[:2], *alone, "--template", "plain", "--num_samples", "4"])
     alone = tmp_path / "alone" / "samples.jsonl"
     assert alone.read_text() == (out / "benchmark" / "samples.jsonl").read_text()
     # All of them are graded again in one call.
@@ -266,6 +256,7 @@ def test_what_a_run_was_trained_on_is_told(evaluate, arguments, tmp_path, capsys
     assert (overlap["share"], overlap["problem_ids"]) == (0.5, ["0"])
 
 
+@pytest.mark.medium
 def test_completions_from_elsewhere_are_scored_and_refereed(evaluate, tmp_path, capsys):
     path = tmp_path / "completions.jsonl"
     rows = [r"\boxed{0.5}", "so $1/2$"]

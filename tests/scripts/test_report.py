@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.medium  # every test starts the script
 ROOT = Path(__file__).parents[2]
 
 

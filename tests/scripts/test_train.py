@@ -170,6 +170,7 @@ def test_recipe_that_is_no_yaml(refuse):
     assert "invalid YAML" in refuse("model: [unclosed\n")
 
 
+@pytest.mark.medium
 def test_missing_recipe():
     result = subprocess.run(
         [sys.executable, SCRIPT, "no_such.yaml"], capture_output=True, text=True, check=False

@@ -72,6 +72,7 @@ def test_worker_loads_neither_torch_nor_trl(verifier):
     assert not {"torch", "trl", "transformers", "vllm", "pytest"} & set(modules)
 
 
+@pytest.mark.medium
 def test_worker_does_not_run_the_users_script_and_ends_with_it(tmp_path):
     script = tmp_path / "script.py"
     marker = tmp_path / "imports.txt"

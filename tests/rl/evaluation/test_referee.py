@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from rl.evaluation.grading import grade
 from rl.evaluation.records import SampleRecord
 from rl.evaluation.referee import judge
@@ -22,6 +24,7 @@ COMPLETIONS = [
 ]
 
 
+@pytest.mark.medium
 def test_the_referee_judges_whole_completions_in_a_killable_worker(monkeypatch, tmp_path):
     monkeypatch.setattr("rl.evaluation.referee._DEADLINE_SECONDS", 3.0)
     samples = [replace(SAMPLE, sample=i, completion=text) for i, text in enumerate(COMPLETIONS)]

@@ -132,6 +132,7 @@ def test_groups_are_filled_in(make_tiny_model, tiny_tokenizer):
     assert group.rollouts[0].token_statistics is None
 
 
+@pytest.mark.medium
 def test_peak_memory_of_a_step_stays_below_its_bound():
     # 151,936 tokens never meet all rows and positions at once.
     num_rows, length, vocabulary = 4, 256, 151_936

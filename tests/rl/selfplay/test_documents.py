@@ -131,6 +131,7 @@ def test_counts_of_what_is_left_out(tmp_path):
     assert found.summary.startswith("3 documents read, 4 once long ones are cut, 1 too short")
 
 
+@pytest.mark.medium
 def test_a_real_embedder_reads_more_than_the_end(tmp_path):
     """The last 256 tokens of a document are a footer, on half of those of each subject."""
     pytest.importorskip("sentence_transformers")

@@ -146,6 +146,7 @@ def model_folder(tmp_path_factory):
     return str(folder)
 
 
+@pytest.mark.medium
 def test_challenger_and_solver_are_trained(model_folder, tmp_path):
     selfplay = {
         "game": "r_zero",

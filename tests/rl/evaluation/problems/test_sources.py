@@ -119,6 +119,7 @@ def load_in_a_process(folder, endpoint, *revisions):
     return run.stdout.splitlines()
 
 
+@pytest.mark.medium
 def test_the_commit_that_was_loaded_is_told_also_from_the_cache(tmp_path):
     expected = f"60 HuggingFaceH4/aime_2024 {COMMIT} 16"
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:

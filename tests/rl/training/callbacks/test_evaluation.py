@@ -43,6 +43,7 @@ def run_training(tmp_path, tiny_model_folder):
     return run
 
 
+@pytest.mark.medium
 def test_the_policy_is_evaluated_on_a_schedule_and_the_best_is_kept(run_training):
     from transformers import AutoModelForCausalLM
 
