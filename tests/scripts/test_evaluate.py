@@ -151,7 +151,7 @@ def test_rescoring_needs_no_model_and_changes_nothing_by_itself(evaluate, argume
         (["--system_prompt", "Add."], "chat template: got none"),
         (["--prompt_column", "text"], "expected one of answer, question"),
         (["--benchmark", "missing.json"], "got 'missing.json', expected a file that exists"),
-        (["--model", "/missing/model"], "--model: got '/missing/model'"),
+        (["--model", "/missing/model"], "--model: got /missing/model"),
         (["--rescore", "/missing"], "manifest.json"),
     ],
 )
