@@ -277,11 +277,11 @@ def test_spine_version_one_is_one_changed_setting(configured, name):
 
 @pytest.mark.parametrize("name", sorted({*SMALL} - {*SELFPLAY}))
 def test_testbed_recipes_run_on_one_process(configured, name):
-    config = configured(name, 1)
+    config, settings = configured(name, 1), RECIPES[name]
+    rows = settings["num_prompts"] * settings["num_generations"]
     assert config["world_size"] == 1
-    # 8 prompts x 16 rollouts = 128 rows, or 8 x 8, in one optimizer step and one forward pass.
-    assert config["generation_batch_size"] == (64 if "smollm2" in name else 128)
-    assert config["gradient_accumulation_steps"] == 1
+    assert config["generation_batch_size"] == rows  # all of them in one optimizer step
+    assert config["gradient_accumulation_steps"] == rows // settings["per_device_train_batch_size"]
 
 
 # Such as TTRL on AMC: 8 prompts x 64 = 512 votes, 8 x 32 = 256 trained, 8 steps of 256 / 8 = 32
