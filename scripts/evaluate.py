@@ -18,7 +18,7 @@ from rl.evaluation.manifest import (
     open_evaluation,
     read_manifest,
 )
-from rl.evaluation.models import Sampler, make_sampler
+from rl.evaluation.models import EnginePlan, plan_engine
 from rl.evaluation.options import parse_arguments
 from rl.evaluation.overlap import Overlap, find_overlap, read_train_prompts
 from rl.evaluation.printing import (
@@ -84,7 +84,7 @@ def evaluate(args: argparse.Namespace, console: Console) -> dict[str, Finished]:
     if args.train_run:
         seen = read_train_prompts(args.train_run)
         overlaps = {name: find_overlap(one.problems, seen) for name, one in benchmarks.items()}
-    sampler = make_sampler(args, list(benchmarks.values()))
+    plan = plan_engine(args, list(benchmarks.values()))
     folders = {
         name: args.output_dir / name if len(benchmarks) > 1 else args.output_dir
         for name in benchmarks
@@ -92,9 +92,9 @@ def evaluate(args: argparse.Namespace, console: Console) -> dict[str, Finished]:
     num_missing = {}
     for place, (name, benchmark) in zip(args.benchmark, benchmarks.items(), strict=True):
         console.print(
-            description(benchmark, args, sampler), soft_wrap=True, markup=False, highlight=False
+            description(benchmark, args, plan), soft_wrap=True, markup=False, highlight=False
         )
-        manifest = describe(args, place, benchmark, sampler, overlaps.get(name))
+        manifest = describe(args, place, benchmark, plan, overlaps.get(name))
         saved = open_evaluation(folders[name], manifest)
         num_missing[name] = len(benchmark.problems) * args.num_samples - len(saved)
     results = {}
@@ -103,11 +103,11 @@ def evaluate(args: argparse.Namespace, console: Console) -> dict[str, Finished]:
         results[name] = rescore(folders[name], show_progress=True, thresholds=args.g_pass)
     pending = [name for name in benchmarks if num_missing[name] > 0]
     if pending:
-        with closing(sampler.open()) as engine:
+        with closing(plan.open()) as engine:
             for name in pending:
                 results[name] = evaluate_problems(
                     engine,
-                    sampler.tokenizer,
+                    plan.tokenizer,
                     benchmarks[name].problems,
                     num_samples=args.num_samples,
                     ks=args.k,
@@ -148,7 +148,7 @@ def describe(
     args: argparse.Namespace,
     place: str,
     benchmark: Benchmark,
-    sampler: Sampler,
+    plan: EnginePlan,
     overlap: Overlap | None,
 ) -> dict[str, Any]:
     """Build one benchmark's manifest."""
@@ -174,12 +174,12 @@ def describe(
         problems=benchmark.problems,
         num_samples=args.num_samples,
         ks=args.k,
-        sampling=sampler.settings,
+        sampling=plan.settings,
         engine=args.engine,
         seed=args.seed,
         methods=args.answer_methods,
         more_settings={
-            **sampler.facts,
+            **plan.facts,
             "thinking": args.thinking,
             "chat_template_args": args.chat_template_args,
         },
@@ -187,9 +187,9 @@ def describe(
     )
 
 
-def description(benchmark: Benchmark, args: argparse.Namespace, sampler: Sampler) -> str:
+def description(benchmark: Benchmark, args: argparse.Namespace, plan: EnginePlan) -> str:
     """Say in one line what is sampled, and in another what is odd about it."""
-    settings = sampler.settings
+    settings = plan.settings
     num_problems = len(benchmark.problems)
     text = (
         f"{benchmark.name}: {num_problems} problems (prompts from column "

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import rl
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +31,7 @@ def test_answers_load_no_engine():
     assert result.stdout.strip() == "False"
 
 
+@pytest.mark.medium
 def test_the_library_example_trains(tmp_path, tiny_model_folder):
     [example] = [block for block in BLOCKS if "from rl import" in block]
     assert len(example.splitlines()) <= 10

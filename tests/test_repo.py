@@ -30,7 +30,6 @@ OPEN_TO_REWARDS = {
 WITHOUT_SOURCE = {
     "tests/rewards/test_registry.py",
     "tests/rl/report/test_page_in_browser.py",
-    "tests/rl/test_trainer_seam.py",
     "tests/rl/training/test_host_seam.py",
 }
 ENGINES = {"trl", "vllm", "transformers", "accelerate", "deepspeed", "peft"}

@@ -23,7 +23,7 @@ DEFAULT_MAX_COMPLETION_LENGTH = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampler:
+class EnginePlan:
     """What samples all benchmarks of a call; nothing is loaded before it is opened.
 
     Attributes:
@@ -56,7 +56,7 @@ class Sampler:
         return engine_class(args.engine, "for_model", "--engine").for_model(model)
 
 
-def make_sampler(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> Sampler:
+def plan_engine(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> EnginePlan:
     """Find out how long completions may be, for all benchmarks; loads a tokenizer, no model."""
     tokenizer, longest_prompt, facts = None, 0, {}
     length = args.max_completion_length or DEFAULT_MAX_COMPLETION_LENGTH
@@ -81,7 +81,7 @@ def make_sampler(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> S
         top_k=args.top_k,
         min_p=args.min_p,
     )
-    return Sampler(
+    return EnginePlan(
         args=args,
         tokenizer=tokenizer,
         settings=settings,

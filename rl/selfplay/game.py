@@ -1,8 +1,8 @@
 """What a self-play game and the trainer that hosts it know of each other.
 
 A game asks for samples, makes rewards and advantages of them, and remembers. It samples through a
-`Sampler`, which spreads the requests over ranks and gives every rank all completions; each rank
-then computes the same game. So a game depends on its samples, its seed and the step alone: no
+`RequestSampler`, which spreads the requests over ranks and gives every rank all completions; each
+rank then computes the same game. So a game depends on its samples, its seed and the step alone: no
 clock, no iteration over sets, no global random state.
 """
 
@@ -94,7 +94,7 @@ class Round:
     alarms: list[str] = field(default_factory=list)
 
 
-class Sampler(Protocol):
+class RequestSampler(Protocol):
     """Samples completions under the current policy."""
 
     def __call__(self, requests: Sequence[Request]) -> list[list[Answered]]:
@@ -128,7 +128,7 @@ class Game(Protocol):
     roles: tuple[str, ...]
     max_trained: int
 
-    def play(self, sample: Sampler, step: int) -> Round:
+    def play(self, sample: RequestSampler, step: int) -> Round:
         """Play one round, which may be empty.
 
         Args:

@@ -19,7 +19,6 @@ Differs: one policy plays both roles and is updated on both in every round, wher
 """
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +29,10 @@ from pydantic import Field
 
 from rl.answers import extract_answer
 from rl.answers.keys import answer_key
+from rl.answers.votes import count_votes
 from rl.errors import InputError
 from rl.selfplay.duplicates import near_duplicates
-from rl.selfplay.game import Answered, Episode, Prompt, Request, Round, Sampler, make_episode
+from rl.selfplay.game import Answered, Episode, Prompt, Request, RequestSampler, Round, make_episode
 from rl.selfplay.proposals import last_json_object, text_field
 from rl.selfplay.role_advantages import batch_advantages, group_advantages
 from rl.selfplay.role_prompts import R_ZERO_SLOTS, Templates
@@ -132,7 +132,7 @@ class RZero:
             self.settings.num_proposals + self.settings.num_questions * self.settings.group_size
         )
 
-    def play(self, sample: Sampler, step: int) -> Round:
+    def play(self, sample: RequestSampler, step: int) -> Round:
         """Play one round."""
         request = Request(
             key="challenger",
@@ -183,7 +183,7 @@ class RZero:
     def _read_question(self, answered: Answered) -> str | None:
         return text_field(last_json_object(self._text(answered)) or {}, "question")
 
-    def _solve(self, questions: list[str | None], sample: Sampler) -> list[_Problem]:
+    def _solve(self, questions: list[str | None], sample: RequestSampler) -> list[_Problem]:
         numbers = [number for number, question in enumerate(questions) if question is not None]
         requests = [
             Request(
@@ -202,9 +202,10 @@ class RZero:
         ):
             answers = [extract_answer(self._text(answered)) for answered in completions]
             keys = [None if answer is None else answer_key(answer) for answer in answers]
-            votes = Counter(key for key in keys if key is not None)
-            # Of equally common answers the first one given is the pseudo-label.
-            [(label, count)] = votes.most_common(1) or [(None, 0)]
+            # Answers vote by their keys, without Math-Verify; of equally common ones the first
+            # given is the pseudo-label.
+            classes = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+            vote = count_votes([None if key is None else classes[key] for key in keys])
             found.append(
                 _Problem(
                     number=number,
@@ -212,8 +213,10 @@ class RZero:
                     request=request,
                     completions=completions,
                     answers=answers,
-                    rewards=[float(key is not None and key == label) for key in keys],
-                    majority_ratio=count / len(completions),
+                    rewards=[
+                        float(key is not None and classes[key] == vote.winner) for key in keys
+                    ],
+                    majority_ratio=vote.majority_ratio,
                 )
             )
         return found

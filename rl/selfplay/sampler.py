@@ -14,7 +14,7 @@ from rl.training.costs import CostMeter
 
 
 class PolicySampler:
-    """Answers the requests of one round; see `rl.selfplay.game.Sampler`.
+    """Answers the requests of one round; see `rl.selfplay.game.RequestSampler`.
 
     Args:
         engine: Samples under the current policy.

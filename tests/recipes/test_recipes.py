@@ -277,13 +277,11 @@ def test_spine_version_one_is_one_changed_setting(configured, name):
 
 @pytest.mark.parametrize("name", sorted({*SMALL} - {*SELFPLAY}))
 def test_testbed_recipes_run_on_one_process(configured, name):
-    config = configured(name, 1)
+    config, settings = configured(name, 1), RECIPES[name]
+    rows = settings["num_prompts"] * settings["num_generations"]
     assert config["world_size"] == 1
-    # 8 prompts x 16 rollouts = 128 rows, or 8 x 8, in one optimizer step and one forward pass; the
-    # demo's 16 x 16 take two.
-    rows = {"demo.yaml": 256, "ttrl/ttrl_smollm2_words.yaml": 64}.get(name, 128)
-    assert config["generation_batch_size"] == rows
-    assert config["gradient_accumulation_steps"] == (2 if rows == 256 else 1)
+    assert config["generation_batch_size"] == rows  # all of them in one optimizer step
+    assert config["gradient_accumulation_steps"] == rows // settings["per_device_train_batch_size"]
 
 
 # Such as TTRL on AMC: 8 prompts x 64 = 512 votes, 8 x 32 = 256 trained, 8 steps of 256 / 8 = 32

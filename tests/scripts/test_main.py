@@ -13,6 +13,9 @@ SCRIPTS = ROOT / "scripts"
 OF_A_CHECKOUT = {"demo", "benchmark", "benchmark_votes"}
 
 
+pytestmark = pytest.mark.medium
+
+
 def run(*arguments):
     command = [sys.executable, str(SCRIPTS), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)

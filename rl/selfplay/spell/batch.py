@@ -6,7 +6,7 @@ from random import Random
 
 from rl.rollouts.engine import derive_seed
 from rl.selfplay.documents import Document
-from rl.selfplay.game import Answered, CountTokens, Prompt, Request, Sampler
+from rl.selfplay.game import Answered, CountTokens, Prompt, Request, RequestSampler
 from rl.selfplay.proposals import (
     TOO_LONG,
     UNFINISHED,
@@ -55,7 +55,7 @@ class BatchPlayer:
     seed: int
     document_tokens: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def play(self, visits: Sequence[Visit], sample: Sampler, step: int) -> list[Question]:
+    def play(self, visits: Sequence[Visit], sample: RequestSampler, step: int) -> list[Question]:
         """Ask for a question at each visit, and see what comes of it.
 
         Args:
@@ -89,11 +89,13 @@ class BatchPlayer:
         """The completion as it is to be read: with the start of a thought the prompt opened."""
         return f"<think>{answered.completion}" if self.settings.thinking else answered.completion
 
-    def ask(self, requests: Sequence[Request], sample: Sampler) -> list[list[Answered]]:
+    def ask(self, requests: Sequence[Request], sample: RequestSampler) -> list[list[Answered]]:
         """Sample, unless there is nothing to ask for."""
         return sample(requests) if requests else []
 
-    def _ask_questioner(self, requests: Sequence[Request], sample: Sampler) -> list[list[Answered]]:
+    def _ask_questioner(
+        self, requests: Sequence[Request], sample: RequestSampler
+    ) -> list[list[Answered]]:
         if not self.settings.frozen_questioner:
             return self.ask(requests, sample)
         written = sample.frozen(requests) if requests else []
@@ -119,7 +121,9 @@ class BatchPlayer:
         used = count_tokens(prompt_without_documents) + _CHAT_TOKENS * self.settings.chat
         return max(0, self.settings.max_prompt_tokens - used)
 
-    def _propose(self, visits: Sequence[Visit], sample: Sampler, step: int) -> list[Question]:
+    def _propose(
+        self, visits: Sequence[Visit], sample: RequestSampler, step: int
+    ) -> list[Question]:
         prepared = []
         for visit in visits:
             key = f"{visit.task.name}/{visit.cluster.key}/{visit.number}"
@@ -147,7 +151,9 @@ class BatchPlayer:
             questions.append(question)
         return questions
 
-    def _questioner_prompt(self, visit: Visit, rng: Random, sample: Sampler) -> tuple[Context, str]:
+    def _questioner_prompt(
+        self, visit: Visit, rng: Random, sample: RequestSampler
+    ) -> tuple[Context, str]:
         task, templates = visit.task, self.templates[visit.task.name]
         slots = dict(task.questioner_slots(visit.number, rng))
 
@@ -167,7 +173,7 @@ class BatchPlayer:
         )
         return context, fill(context.examples, context.documents)
 
-    def _read_proposal(self, question: Question, rng: Random, sample: Sampler) -> None:
+    def _read_proposal(self, question: Question, rng: Random, sample: RequestSampler) -> None:
         text = self.read_text(question.answered)
         if is_unfinished_thought(text):
             found: Proposal | Rejected = UNFINISHED
@@ -217,7 +223,7 @@ class BatchPlayer:
         )
         return Answer(answered=answered, prediction=prediction, rule=rule, reward=rule)
 
-    def _check_grounding(self, questions: list[Question], sample: Sampler) -> None:
+    def _check_grounding(self, questions: list[Question], sample: RequestSampler) -> None:
         num_samples = self.settings.grounding_samples
         if not num_samples:
             return
@@ -232,7 +238,7 @@ class BatchPlayer:
                 question.outcome = NOT_GROUNDED
                 question.reward = self.question_reward.not_grounded
 
-    def _answer(self, questions: list[Question], sample: Sampler) -> list[Question]:
+    def _answer(self, questions: list[Question], sample: RequestSampler) -> list[Question]:
         asked = []
         for question in questions:
             documents = fill_up(
@@ -283,7 +289,7 @@ class BatchPlayer:
             return None
         return self.judgment_reward.read(self.read_text(answered))
 
-    def _judge(self, questions: list[Question], sample: Sampler) -> None:
+    def _judge(self, questions: list[Question], sample: RequestSampler) -> None:
         if not self.settings.use_verifier:
             return
         judged: list[tuple[Request, list[Answer]]] = []

@@ -27,7 +27,7 @@ from typing import Any
 from rl.errors import InputError
 from rl.rollouts.engine import derive_seed
 from rl.selfplay.documents import Cluster
-from rl.selfplay.game import CountTokens, Episode, Round, Sampler, make_episode
+from rl.selfplay.game import CountTokens, Episode, RequestSampler, Round, make_episode
 from rl.selfplay.role_prompts import Templates
 from rl.selfplay.spell.batch import BatchPlayer
 from rl.selfplay.spell.canaries import Canaries
@@ -117,7 +117,7 @@ class Spell:
             )
         return report
 
-    def play(self, sample: Sampler, step: int) -> Round:
+    def play(self, sample: RequestSampler, step: int) -> Round:
         """Play one round: ask until N questions are informative, then choose what is trained."""
         questions: list[Question] = []
         num_batches = num_informative = 0
@@ -203,7 +203,7 @@ class Spell:
                 self.memory.push(question.task.name, question.cluster, item)
 
     def _check_canaries(
-        self, questions: Sequence[Question], checked: Sequence[Question], sample: Sampler
+        self, questions: Sequence[Question], checked: Sequence[Question], sample: RequestSampler
     ) -> tuple[dict[str, float], list[str], list[Episode]]:
         reanswers, episodes = self._answer_again(checked, sample)
         pairs, judged = self._judge_frozen(checked, sample)
@@ -230,7 +230,7 @@ class Spell:
         return metrics, alarms, [*episodes, *judged]
 
     def _answer_again(
-        self, questions: Sequence[Question], sample: Sampler
+        self, questions: Sequence[Question], sample: RequestSampler
     ) -> tuple[list[bool], list[Episode]]:
         """Answer over the questioner's documents alone; say where the reference was found again."""
         requests = [
@@ -249,7 +249,7 @@ class Spell:
         return found, episodes
 
     def _judge_frozen(
-        self, questions: Sequence[Question], sample: Sampler
+        self, questions: Sequence[Question], sample: RequestSampler
     ) -> tuple[list[tuple[int, int]], list[Episode]]:
         """Let the frozen policy judge the first judged answer of each question."""
         judged, requests = [], []
