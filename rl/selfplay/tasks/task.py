@@ -45,7 +45,7 @@ class Task(Protocol):
     def chance(self) -> float: ...  # noqa: D102
 
     def questioner_slots(self, visit: int, rng: random.Random) -> Mapping[str, str]:
-        """Further slots of the questioner's prompt at the visit-th visit of a cluster."""
+        """Further slots of the questioner's prompt at the visit-th visit of a topic."""
         ...
 
     def read_proposal(
