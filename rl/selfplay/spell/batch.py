@@ -6,7 +6,7 @@ from random import Random
 
 from rl.rollouts.engine import derive_seed
 from rl.selfplay.documents import Document
-from rl.selfplay.game import Answered, CountTokens, Prompt, Request, RequestSampler
+from rl.selfplay.game import Answered, CountTokens, Prompt, Request, RequestSampler, as_prompt
 from rl.selfplay.proposals import (
     TOO_LONG,
     UNFINISHED,
@@ -83,11 +83,11 @@ class BatchPlayer:
 
     def as_prompt(self, text: str) -> Prompt:
         """Make a prompt of a text."""
-        return [{"role": "user", "content": text}] if self.settings.chat else text
+        return as_prompt(text, chat=self.settings.chat)
 
     def read_text(self, answered: Answered) -> str:
-        """The completion as it is to be read: with the start of a thought the prompt opened."""
-        return f"<think>{answered.completion}" if self.settings.thinking else answered.completion
+        """The completion as it is to be read."""
+        return answered.text(thinking=self.settings.thinking)
 
     def ask(self, requests: Sequence[Request], sample: RequestSampler) -> list[list[Answered]]:
         """Sample, unless there is nothing to ask for."""
