@@ -65,7 +65,7 @@ def build_spell(
     corpora = _load(documents, [task.name for task in built], document_settings or {}, seed)
     return Spell(
         tasks=built,
-        clusters={name: corpus.clusters for name, corpus in corpora.items()},
+        topics={name: corpus.topics for name, corpus in corpora.items()},
         sources={name: corpus.summary for name, corpus in corpora.items()},
         question_reward=question_reward,
         judgment_reward=judgment_reward,

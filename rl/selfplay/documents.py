@@ -1,8 +1,8 @@
 """Documents to ask questions about: read, cut to size, freed of near-duplicates, clustered.
 
 A source is a folder of .txt and .md files, a single such file, or JSON lines (also .json, .csv and
-.parquet) with a column of text. Documents of one cluster are shown together, so they should be
-about related things: a column names the cluster, or embeddings do.
+.parquet) with a column of text. Documents of one topic are shown together, so they should be
+about related things: a column names the topic, or embeddings do.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ class Document:
     Attributes:
         id: Hash of the text; the same text always has the same id.
         text: The text.
-        key: The cluster its source names; None if it names none.
+        key: The topic its source names; None if it names none.
     """
 
     id: str
@@ -36,11 +36,11 @@ class Document:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cluster:
-    """Documents that are shown together.
+class Topic:
+    """Documents that are shown together, a cluster of their source.
 
     Attributes:
-        key: Unique among the clusters of a source.
+        key: Unique among the topics of a source.
         documents: In the order of their source.
     """
 
@@ -53,14 +53,14 @@ class Corpus:
     """What a source was made into.
 
     Attributes:
-        clusters: None of them empty, at least one.
+        topics: None of them empty, at least one.
         num_read: Documents of the source.
         num_parts: Documents once the long ones were cut.
         num_short: Parts left out because they are short.
         num_duplicates: Parts left out because they repeat another.
     """
 
-    clusters: tuple[Cluster, ...]
+    topics: tuple[Topic, ...]
     num_read: int
     num_parts: int
     num_short: int
@@ -97,18 +97,18 @@ def load_corpus(
     Args:
         source: See the module.
         text_column: Column with the text, for sources with columns.
-        key_column: Column with the cluster; None: by `embed`, or, without one, in the order of the
-            source. A folder's subfolders are clusters where there are any.
+        key_column: Column with the topic; None: by `embed`, or, without one, in the order of the
+            source. A folder's subfolders are topics where there are any.
         embed: Turns texts into vectors.
         vector_files: Where the vectors are kept.
-        cluster_size: Most documents of a cluster, at least 1; larger ones are split.
+        cluster_size: Most documents of a topic, at least 1; larger ones are split.
         min_characters: Shorter documents are left out.
         max_characters: Longer documents are cut into parts.
-        duplicate_threshold: See `near_duplicates`; None keeps all but equal texts of one cluster.
-        seed: Fixes the clusters found by embeddings.
+        duplicate_threshold: See `near_duplicates`; None keeps all but equal texts of one topic.
+        seed: Fixes the topics found by embeddings.
 
     Returns:
-        The clusters, with counts of what became of the documents.
+        The topics, with counts of what became of the documents.
 
     Raises:
         InputError: If the source cannot be read, has no such column or no document of that length,
@@ -129,7 +129,7 @@ def load_corpus(
             "characters, expected one or more. Lower min_characters or check the files."
         )
     return Corpus(
-        clusters=tuple(_cluster(documents, embed, vector_files, cluster_size, seed)),
+        topics=tuple(_find_topics(documents, embed, vector_files, cluster_size, seed)),
         num_read=len(read),
         num_parts=len(parts),
         num_short=len(parts) - len(long_enough),
@@ -221,13 +221,13 @@ def split_text(text: str, max_characters: int) -> list[str]:
     return parts
 
 
-def _cluster(
+def _find_topics(
     documents: list[Document],
     embed: Embed | None,
     vector_files: VectorFiles | None,
     cluster_size: int,
     seed: int,
-) -> list[Cluster]:
+) -> list[Topic]:
     named: dict[str, list[Document]] = {}
     for document in documents:
         if document.key is not None:
@@ -240,13 +240,13 @@ def _cluster(
             named.setdefault(f"embedding {label}", []).append(document)
     elif unnamed:
         named["documents"] = [*named.get("documents", []), *unnamed]
-    clusters = []
+    topics = []
     for key in named:
         pieces = _even_pieces(named[key], cluster_size)
         for number, piece in enumerate(pieces):
             name = key if len(pieces) == 1 else f"{key} part {number}"
-            clusters.append(Cluster(key=name, documents=tuple(piece)))
-    return clusters
+            topics.append(Topic(key=name, documents=tuple(piece)))
+    return topics
 
 
 def _labels(
@@ -256,7 +256,7 @@ def _labels(
     cluster_size: int,
     seed: int,
 ) -> Generator[None, None, list[int]]:
-    """Number of each text's cluster, as work in steps for `from_main_process`."""
+    """Number of each text's topic, as work in steps for `from_main_process`."""
     from sklearn.cluster import BisectingKMeans
 
     vectors = yield from document_vectors(texts, embed, vector_files)

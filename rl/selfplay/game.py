@@ -6,8 +6,10 @@ rank then computes the same game. So a game depends on its samples, its seed and
 clock, no iteration over sets, no global random state.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any, Protocol, TypeAlias
 
 # Text, or chat messages such as {"role": "user", "content": "..."}.
@@ -47,6 +49,10 @@ class Answered:
     completion: str
     num_tokens: int
     truncated: bool
+
+    def text(self, *, thinking: bool) -> str:
+        """The completion as it is to be read: with the start of a thought the prompt opened."""
+        return f"<think>{self.completion}" if thinking else self.completion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +150,16 @@ class Game(Protocol):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned, also after a trip through JSON."""
         ...
+
+
+def as_prompt(text: str, *, chat: bool) -> Prompt:
+    """Make a prompt of a text: chat messages of one user turn, or the text itself."""
+    return [{"role": "user", "content": text}] if chat else text
+
+
+def mean_or_nan(values: Sequence[float]) -> float:
+    """Average for a metric; NaN where there is nothing to average."""
+    return fmean(values) if values else math.nan
 
 
 def make_episode(

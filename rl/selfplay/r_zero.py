@@ -18,12 +18,10 @@ Differs: one policy plays both roles and is updated on both in every round, wher
     `rewards.selfplay.questioner.UncertaintyChallenge`.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -32,7 +30,17 @@ from rl.answers.keys import answer_key
 from rl.answers.votes import count_votes
 from rl.errors import InputError
 from rl.selfplay.duplicates import near_duplicates
-from rl.selfplay.game import Answered, Episode, Prompt, Request, RequestSampler, Round, make_episode
+from rl.selfplay.game import (
+    Answered,
+    Episode,
+    Prompt,
+    Request,
+    RequestSampler,
+    Round,
+    as_prompt,
+    make_episode,
+    mean_or_nan,
+)
 from rl.selfplay.proposals import last_json_object, text_field
 from rl.selfplay.role_advantages import batch_advantages, group_advantages
 from rl.selfplay.role_prompts import R_ZERO_SLOTS, Templates
@@ -40,17 +48,12 @@ from rl.settings import Share, checked
 
 ROLES = ("challenger", "solver")
 AtLeastTwo = Annotated[int, Field(ge=2)]
+# From problems and the share of each one's most common answer, None for what is no problem, to
+# rewards; such as `rewards.selfplay.questioner.UncertaintyChallenge`.
+ChallengeReward: TypeAlias = Callable[[list[str | None], list[float | None]], list[float]]
 # Preset -> smallest and largest share of a majority to learn from. The paper's |p - 1/2| <= 1/4 of
 # ten answers is 3 to 7 of them.
 INFORMATIVE = {"paper": (0.3, 0.7), "reference_code": (0.3, 0.8)}
-
-
-class ChallengeReward(Protocol):
-    """What problems pay, such as `rewards.selfplay.questioner.UncertaintyChallenge`."""
-
-    def __call__(  # noqa: D102
-        self, questions: Sequence[str | None], majority_ratios: Sequence[float | None]
-    ) -> list[float]: ...
 
 
 @checked
@@ -137,7 +140,7 @@ class RZero:
         request = Request(
             key="challenger",
             role="challenger",
-            prompt=self._as_prompt(self.templates.fill("challenger", {})),
+            prompt=self._as_prompt("challenger", {}),
             num_samples=self.settings.num_proposals,
         )
         [written] = sample([request])
@@ -174,11 +177,11 @@ class RZero:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Nothing to load."""
 
-    def _as_prompt(self, text: str) -> Prompt:
-        return [{"role": "user", "content": text}] if self.settings.chat else text
+    def _as_prompt(self, name: str, slots: Mapping[str, str]) -> Prompt:
+        return as_prompt(self.templates.fill(name, slots), chat=self.settings.chat)
 
     def _text(self, answered: Answered) -> str:
-        return f"<think>{answered.completion}" if self.settings.thinking else answered.completion
+        return answered.text(thinking=self.settings.thinking)
 
     def _read_question(self, answered: Answered) -> str | None:
         return text_field(last_json_object(self._text(answered)) or {}, "question")
@@ -189,9 +192,7 @@ class RZero:
             Request(
                 key=f"solver/{number}",
                 role="solver",
-                prompt=self._as_prompt(
-                    self.templates.fill("solver", {"question": questions[number] or ""})
-                ),
+                prompt=self._as_prompt("solver", {"question": questions[number] or ""}),
                 num_samples=self.settings.group_size,
             )
             for number in numbers
@@ -262,15 +263,15 @@ class RZero:
             "funnel/parsed": len(problems),
             "funnel/informative": num_informative,
             "funnel/trained": num_trained,
-            "majority_ratio": _mean([problem.majority_ratio for problem in problems]),
-            "no_answer_frac": _mean([answer is None for answer in answers]),
-            "reward/challenger": _mean(rewards),
-            "reward/solver": _mean([reward for p in problems for reward in p.rewards]),
+            "majority_ratio": mean_or_nan([problem.majority_ratio for problem in problems]),
+            "no_answer_frac": mean_or_nan([answer is None for answer in answers]),
+            "reward/challenger": mean_or_nan(rewards),
+            "reward/solver": mean_or_nan([reward for p in problems for reward in p.rewards]),
             "trained/challenger": sum(
                 e.trained for e in episodes if e.request.role == "challenger"
             ),
             "trained/solver": sum(e.trained for e in episodes if e.request.role == "solver"),
-            "canary/near_duplicates": _mean([match is not None for match in repeats]),
+            "canary/near_duplicates": mean_or_nan([match is not None for match in repeats]),
         }
         alarms = []
         if metrics["canary/near_duplicates"] > 0.5:
@@ -285,7 +286,3 @@ class RZero:
             )
         values = {name: float(value) for name, value in metrics.items()}
         return Round(episodes=episodes, metrics=values, alarms=alarms)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return fmean(values) if values else math.nan

@@ -5,15 +5,19 @@ the authors' code.
 """
 
 from collections.abc import Hashable, Sequence
-from statistics import fmean, stdev
+from statistics import stdev
+
+import torch
+
+from rl.groups.advantages import normalized_advantages
 
 
 def group_advantages(rewards: Sequence[float], epsilon: float = 1e-6) -> list[float]:
-    """A_i = (r_i - mean) / (std + epsilon) within one group.
+    """A_i = (r_i - mean) / (std + epsilon) within one group, as `normalized_advantages` has it.
 
     Args:
         rewards: Rewards of one group.
-        epsilon: Keeps a group of equal rewards finite.
+        epsilon: Added to the deviation.
 
     Returns:
         Advantages, 0.0 in a group of equal rewards and for a single one.
@@ -22,10 +26,10 @@ def group_advantages(rewards: Sequence[float], epsilon: float = 1e-6) -> list[fl
         >>> [round(a, 4) for a in group_advantages([1.0, 0.0, 0.0, 0.0])]
         [1.5, -0.5, -0.5, -0.5]
     """
-    if len(rewards) < 2:
-        return [0.0] * len(rewards)
-    mean, deviation = fmean(rewards), stdev(rewards)
-    return [(reward - mean) / (deviation + epsilon) for reward in rewards]
+    if not rewards:
+        return []
+    group = torch.tensor([rewards], dtype=torch.float64)
+    return normalized_advantages(group, epsilon)[0].tolist()
 
 
 def batch_advantages(

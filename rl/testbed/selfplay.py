@@ -1,6 +1,6 @@
 """The testbed of self-play: tiny notes, and a tiny base model that plays all three roles badly.
 
-    DIR/documents.jsonl   one {"text", "key"} per note; the key names its cluster
+    DIR/documents.jsonl   one {"text", "key"} per note; the key names its topic
     DIR/heldout.jsonl     one {"prompt", "label"} per line: questions of the generator over other
                           notes, for evaluation only
     DIR/base/             the base model and its tokenizer
@@ -36,7 +36,7 @@ from rl.testbed.selfplay_teacher import (
 )
 
 PROMPTS = Path(__file__).parents[1] / "selfplay" / "prompts" / "testbed"
-NUM_CLUSTERS = 96
+NUM_TOPICS = 96
 NUM_HELDOUT = 192
 DEFAULT_NUM_PRETRAINING_STEPS = 1600
 BATCH_SIZE = 16
@@ -89,7 +89,7 @@ def write_selfplay_testbed(
     rng = random.Random(f"self-play notes {seed}")
     rows = [
         {"text": text, "key": f"notes {number}"}
-        for number in range(NUM_CLUSTERS)
+        for number in range(NUM_TOPICS)
         for text in draw_notes(rng).texts
     ]
     write_json_lines(folder / "documents.jsonl", rows)

@@ -42,7 +42,7 @@ HELDOUT_FORMS = ("a+b+c", "a*b")
 
 @dataclass(frozen=True, kw_only=True)
 class Notes:
-    """Tiny documents of one cluster.
+    """Tiny documents of one topic.
 
     Attributes:
         texts: The notes, such as `37 13`.

@@ -67,8 +67,8 @@ def embed(texts):
 
 found = load_corpus(sys.argv[1], embed=embed, cluster_size=80, min_characters=1)
 state.wait_for_everyone()
-sizes = [len(cluster.documents) for cluster in found.clusters]
-print(f"rank {state.process_index}: embedded {len(asked)}, clusters of {sizes}", flush=True)
+sizes = [len(topic.documents) for topic in found.topics]
+print(f"rank {state.process_index}: embedded {len(asked)}, topics of {sizes}", flush=True)
 state.destroy_process_group()
 """
 
@@ -105,6 +105,6 @@ def test_two_ranks_embed_once(tmp_path):
     )
     assert result.returncode == 0, result.stderr[-4000:]
     lines = sorted(line for line in result.stdout.splitlines() if line.startswith("rank"))
-    sizes = lines[0].partition("clusters of ")[2]
-    assert lines == [f"rank {r}: embedded {n}, clusters of {sizes}" for r, n in ((0, 140), (1, 0))]
+    sizes = lines[0].partition("topics of ")[2]
+    assert lines == [f"rank {r}: embedded {n}, topics of {sizes}" for r, n in ((0, 140), (1, 0))]
     assert sizes in ("[75, 65]", "[65, 75]")

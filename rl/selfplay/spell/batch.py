@@ -6,7 +6,7 @@ from random import Random
 
 from rl.rollouts.engine import derive_seed
 from rl.selfplay.documents import Document
-from rl.selfplay.game import Answered, CountTokens, Prompt, Request, RequestSampler
+from rl.selfplay.game import Answered, CountTokens, Prompt, Request, RequestSampler, as_prompt
 from rl.selfplay.proposals import (
     TOO_LONG,
     UNFINISHED,
@@ -64,7 +64,7 @@ class BatchPlayer:
             step: Number of the round.
 
         Returns:
-            One question per visit that has a prompt, in order; a cluster without a document that
+            One question per visit that has a prompt, in order; a topic without a document that
             fits is passed over.
         """
         questions = self._propose(visits, sample, step)
@@ -83,11 +83,11 @@ class BatchPlayer:
 
     def as_prompt(self, text: str) -> Prompt:
         """Make a prompt of a text."""
-        return [{"role": "user", "content": text}] if self.settings.chat else text
+        return as_prompt(text, chat=self.settings.chat)
 
     def read_text(self, answered: Answered) -> str:
-        """The completion as it is to be read: with the start of a thought the prompt opened."""
-        return f"<think>{answered.completion}" if self.settings.thinking else answered.completion
+        """The completion as it is to be read."""
+        return answered.text(thinking=self.settings.thinking)
 
     def ask(self, requests: Sequence[Request], sample: RequestSampler) -> list[list[Answered]]:
         """Sample, unless there is nothing to ask for."""
@@ -126,7 +126,7 @@ class BatchPlayer:
     ) -> list[Question]:
         prepared = []
         for visit in visits:
-            key = f"{visit.task.name}/{visit.cluster.key}/{visit.number}"
+            key = f"{visit.task.name}/{visit.topic.key}/{visit.number}"
             rng = self.rng(step, key, "context")
             context, text = self._questioner_prompt(visit, rng, sample)
             if context.documents:
@@ -142,7 +142,7 @@ class BatchPlayer:
         for (visit, context, request, rng), [answered] in zip(prepared, completions, strict=True):
             question = Question(
                 task=visit.task,
-                cluster=visit.cluster,
+                topic=visit.topic,
                 context=context,
                 request=request,
                 answered=answered,
@@ -166,7 +166,7 @@ class BatchPlayer:
 
         context = self.memory.context(
             task.name,
-            visit.cluster,
+            visit.topic,
             rng,
             lambda examples: self._room(fill(examples, []), sample.count_tokens),
             lambda document: self.count_document(task, document, sample.count_tokens),
@@ -243,7 +243,7 @@ class BatchPlayer:
         for question in questions:
             documents = fill_up(
                 question.context.documents,
-                question.cluster,
+                question.topic,
                 self.rng(question.request.key, "distractors"),
                 self._room(self._responder_text(question, ""), sample.count_tokens),
                 lambda document, task=question.task: self.count_document(

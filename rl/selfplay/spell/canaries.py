@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import NonNegativeInt, PositiveInt
 
 from rl.selfplay.duplicates import near_duplicates
+from rl.selfplay.game import mean_or_nan
 from rl.settings import checked
 
 METRICS = (
@@ -94,7 +95,7 @@ class Canaries:
             A value for each of `METRICS`, NaN where there is nothing to measure; and one line for
             each threshold that is passed.
         """
-        yes_rate = _mean(verdicts)
+        yes_rate = mean_or_nan(verdicts)
         drift = math.nan
         if len(self.yes_rates) == self.settings.baseline_rounds:
             drift = abs(yes_rate - fmean(self.yes_rates))
@@ -102,13 +103,13 @@ class Canaries:
             self.yes_rates.append(yes_rate)
         kinds = [len(set(group)) / len(group) for group in wrong_answers if group]
         metrics = {
-            "verifier_disagreement": _mean([live != frozen for live, frozen in frozen_pairs]),
+            "verifier_disagreement": mean_or_nan([live != frozen for live, frozen in frozen_pairs]),
             "yes_rate": yes_rate,
             "yes_rate_drift": drift,
             "near_duplicates": self._near_duplicates(questions),
-            "reanswer_agreement": _mean(reanswers),
+            "reanswer_agreement": mean_or_nan(reanswers),
             "opening_entropy": opening_entropy(questions),
-            "wrong_answer_kinds": _mean(kinds),
+            "wrong_answer_kinds": mean_or_nan(kinds),
         }
         return metrics, self._alarms(metrics)
 
@@ -116,7 +117,7 @@ class Canaries:
         """Share of the questions that nearly repeat an earlier one, of this round or before it."""
         earlier = self.questions
         found = near_duplicates([*earlier, *questions])
-        share = _mean([match is not None for match in found[len(earlier) :]])
+        share = mean_or_nan([match is not None for match in found[len(earlier) :]])
         newest = [*earlier, *questions]
         self.questions = newest[max(0, len(newest) - self.settings.history) :]
         return share
@@ -173,7 +174,3 @@ def opening_entropy(questions: Sequence[str]) -> float:
     if not total:
         return math.nan
     return -sum(count / total * math.log(count / total) for count in counts.values()) + 0.0
-
-
-def _mean(values: Sequence[float]) -> float:
-    return fmean(values) if values else math.nan

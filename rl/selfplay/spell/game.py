@@ -2,10 +2,10 @@
 
 A round (`Spell.play`):
 
-1. A questioner sees some documents of a cluster, and what it asked there before, and writes a
+1. A questioner sees some documents of a topic, and what it asked there before, and writes a
    question with a reference answer (`rl.selfplay.spell.memory`, `rl.selfplay.proposals`).
 2. A question that is answered without the documents is dropped (`rl.selfplay.spell.filters`).
-3. A responder answers it G times over all documents of the cluster that fit.
+3. A responder answers it G times over all documents of the topic that fit.
 4. A rule checks each answer, a verifier judges it several times; max(rule, vote) is its reward.
 5. Questions that some answers solve and some do not are kept; 1 to 4 go on until there are N.
 6. Roles are balanced and get their own advantages (`rl.selfplay.spell.selection`).
@@ -26,7 +26,7 @@ from typing import Any
 
 from rl.errors import InputError
 from rl.rollouts.engine import derive_seed
-from rl.selfplay.documents import Cluster
+from rl.selfplay.documents import Topic
 from rl.selfplay.game import CountTokens, Episode, RequestSampler, Round, make_episode
 from rl.selfplay.role_prompts import Templates
 from rl.selfplay.spell.batch import BatchPlayer
@@ -51,7 +51,7 @@ class Spell:
 
     Args:
         tasks: What is asked; their names differ.
-        clusters: Task name -> clusters of documents to ask about.
+        topics: Task name -> topics of documents to ask about.
         sources: Task name -> where they come from, for the report at the start.
         question_reward: The questioner's reward.
         judgment_reward: The verifier's and the responder's.
@@ -60,14 +60,14 @@ class Spell:
         seed: The run's.
 
     Raises:
-        InputError: If there is no task, or a task without a cluster.
+        InputError: If there is no task, or a task without a topic.
     """
 
     def __init__(
         self,
         *,
         tasks: Sequence[Task],
-        clusters: Mapping[str, Sequence[Cluster]],
+        topics: Mapping[str, Sequence[Topic]],
         sources: Mapping[str, str] | None = None,
         question_reward: QuestionReward,
         judgment_reward: JudgmentReward,
@@ -76,14 +76,14 @@ class Spell:
         seed: int = 0,
     ) -> None:
         names = [task.name for task in tasks]
-        missing = [name for name in names if not clusters.get(name)]
+        missing = [name for name in names if not topics.get(name)]
         if not names or len(set(names)) < len(names) or missing:
             raise InputError(
                 f"selfplay tasks: got {', '.join(names) or 'none'}, expected at least one, each "
                 "once and with documents. Correct tasks and documents."
             )
         self.tasks = list(tasks)
-        self.clusters = {name: list(clusters[name]) for name in names}
+        self.topics = {name: list(topics[name]) for name in names}
         self.sources = dict(sources or {})
         self.settings = settings or SpellSettings()
         self.seed = seed
@@ -113,7 +113,7 @@ class Spell:
             if task.name in self.sources:
                 report[f"{task.name}: source"] = self.sources[task.name]
             report[f"{task.name}: shown"] = describe_documents(
-                task, self.clusters[task.name], self.player, count_tokens
+                task, self.topics[task.name], self.player, count_tokens
             )
         return report
 
@@ -150,7 +150,7 @@ class Spell:
         return Round(episodes=[*episodes, *canary_episodes], metrics=metrics, alarms=alarms)
 
     def state_dict(self) -> dict[str, Any]:
-        """Memory, position in the clusters, and what the canaries compare with."""
+        """Memory, position in the topics, and what the canaries compare with."""
         return {
             "num_visits": dict(self.num_visits),
             "memory": self.memory.state_dict(),
@@ -169,20 +169,20 @@ class Spell:
                 f"is resumed, {', '.join(state['num_visits'])}. Name the same tasks."
             )
         self.num_visits.update(state["num_visits"])
-        self.memory.load_state_dict(state["memory"], self.clusters)
+        self.memory.load_state_dict(state["memory"], self.topics)
         self.canaries.load_state_dict(state["canaries"])
 
     def _next_visits(self) -> list[Visit]:
-        """Take turns over tasks; each goes through its clusters in a new order every time."""
+        """Take turns over tasks; each goes through its topics in a new order every time."""
         visits = []
         for number in range(self.settings.proposals_per_batch):
             task = self.tasks[number % len(self.tasks)]
-            clusters = self.clusters[task.name]
-            epoch, place = divmod(self.num_visits[task.name], len(clusters))
-            order = list(range(len(clusters)))
+            topics = self.topics[task.name]
+            epoch, place = divmod(self.num_visits[task.name], len(topics))
+            order = list(range(len(topics)))
             Random(derive_seed("clusters", self.seed, task.name, epoch)).shuffle(order)
-            cluster = clusters[order[place]]
-            visits.append(Visit(task=task, cluster=cluster, number=self.num_visits[task.name]))
+            topic = topics[order[place]]
+            visits.append(Visit(task=task, topic=topic, number=self.num_visits[task.name]))
             self.num_visits[task.name] += 1
         return visits
 
@@ -200,7 +200,7 @@ class Spell:
                     answer=question.reference,
                     success_rate=question.success_rate,
                 )
-                self.memory.push(question.task.name, question.cluster, item)
+                self.memory.push(question.task.name, question.topic, item)
 
     def _check_canaries(
         self, questions: Sequence[Question], checked: Sequence[Question], sample: RequestSampler

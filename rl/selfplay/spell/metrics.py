@@ -1,10 +1,8 @@
 """Metrics of a round of SPELL: the funnel of questions, rates, and rewards of each role."""
 
-import math
 from collections.abc import Sequence
-from statistics import fmean
 
-from rl.selfplay.game import Episode
+from rl.selfplay.game import Episode, mean_or_nan
 from rl.selfplay.proposals import BAD_FORMAT, REASONS
 from rl.selfplay.spell.question import INFORMATIVE, NOT_GROUNDED, ZERO_VARIANCE, Question
 from rl.selfplay.spell.selection import Selection
@@ -37,21 +35,21 @@ def spell_metrics(
         f"rejected/{ZERO_VARIANCE}": outcomes.count(ZERO_VARIANCE),
         "trained_negatives": len(selection.negatives),
         "advantage_scale": selection.scale,
-        "success_rate": _mean([answer.reward for answer in answers]),
-        "rule_rate": _mean([answer.rule for answer in answers]),
-        "no_answer_frac": _mean([answer.prediction is None for answer in answers]),
-        "malformed_judgment_frac": _mean([verdict is None for verdict in judgments]),
-        "verdict_rule_disagreement": _mean([a.verdict != a.rule for a in both]),
-        "context_documents": _mean([len(q.context.documents) for q in questions]),
-        "remembered_examples": _mean([len(q.context.examples) for q in questions]),
-        "prompt_documents": _mean([q.prompt_documents for q in questions if q.answers]),
+        "success_rate": mean_or_nan([answer.reward for answer in answers]),
+        "rule_rate": mean_or_nan([answer.rule for answer in answers]),
+        "no_answer_frac": mean_or_nan([answer.prediction is None for answer in answers]),
+        "malformed_judgment_frac": mean_or_nan([verdict is None for verdict in judgments]),
+        "verdict_rule_disagreement": mean_or_nan([a.verdict != a.rule for a in both]),
+        "context_documents": mean_or_nan([len(q.context.documents) for q in questions]),
+        "remembered_examples": mean_or_nan([len(q.context.examples) for q in questions]),
+        "prompt_documents": mean_or_nan([q.prompt_documents for q in questions if q.answers]),
     }
     for role in ROLES:
         own = [episode for episode in episodes if episode.request.role == role]
         rewards = [episode.reward for episode in own if episode.reward is not None]
-        metrics[f"reward/{role}"] = _mean(rewards)
+        metrics[f"reward/{role}"] = mean_or_nan(rewards)
         metrics[f"trained/{role}"] = sum(episode.trained for episode in own)
-        metrics[f"tokens/{role}"] = _mean([episode.num_tokens for episode in own])
+        metrics[f"tokens/{role}"] = mean_or_nan([episode.num_tokens for episode in own])
     return {name: float(value) for name, value in metrics.items()}
 
 
@@ -61,11 +59,7 @@ def task_metrics(questions: Sequence[Question], tasks: Sequence[str]) -> dict[st
     for task in tasks:
         own = [question for question in questions if question.task.name == task]
         valid = [question.outcome != BAD_FORMAT.reason for question in own]
-        metrics[f"valid_frac/{task}"] = _mean(valid)
+        metrics[f"valid_frac/{task}"] = mean_or_nan(valid)
         informative = [question.outcome == INFORMATIVE for question in own]
-        metrics[f"informative_frac/{task}"] = _mean(informative)
+        metrics[f"informative_frac/{task}"] = mean_or_nan(informative)
     return metrics
-
-
-def _mean(values: Sequence[float]) -> float:
-    return fmean(values) if values else math.nan

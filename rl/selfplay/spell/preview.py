@@ -5,7 +5,7 @@ from statistics import median
 
 from rl.errors import InputError
 from rl.processes import with_progress
-from rl.selfplay.documents import Cluster
+from rl.selfplay.documents import Topic
 from rl.selfplay.game import CountTokens
 from rl.selfplay.spell.batch import BatchPlayer
 from rl.selfplay.tasks.task import Task
@@ -30,14 +30,14 @@ def check_prompt_length(max_prompt_tokens: int, room: int | None) -> None:
 
 
 def describe_documents(
-    task: Task, clusters: Sequence[Cluster], player: BatchPlayer, count_tokens: CountTokens
+    task: Task, topics: Sequence[Topic], player: BatchPlayer, count_tokens: CountTokens
 ) -> str:
-    """Say how many documents a task has, in how many clusters, how long, and how many don't fit.
+    """Say how many documents a task has, in how many topics, how long, and how many don't fit.
 
     Raises:
         InputError: If none fits into a prompt.
     """
-    documents = [document for cluster in clusters for document in cluster.documents]
+    documents = [document for topic in topics for document in topic.documents]
     tokens = [
         player.count_document(task, document, count_tokens)
         for document in with_progress(documents, "counting tokens", "document")
@@ -53,6 +53,6 @@ def describe_documents(
         )
     never = f"; {num_too_long:,} over {room:,} tokens, never shown" if num_too_long else ""
     return (
-        f"{len(documents):,} documents in {len(clusters):,} clusters; {sum(tokens):,} tokens, "
+        f"{len(documents):,} documents in {len(topics):,} topics; {sum(tokens):,} tokens, "
         f"{min(tokens):,} to {max(tokens):,} each, median {median(tokens):,.0f}{never}"
     )

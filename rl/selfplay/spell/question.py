@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Protocol
 
-from rl.selfplay.documents import Cluster
+from rl.selfplay.documents import Topic
 from rl.selfplay.game import Answered, Request
 from rl.selfplay.proposals import Proposal
 from rl.selfplay.spell.memory import Context
@@ -67,11 +67,11 @@ class Answer:
 
 @dataclass(kw_only=True)
 class Question:
-    """A visit of a questioner to a cluster, and everything that came of it.
+    """A visit of a questioner to a topic, and everything that came of it.
 
     Attributes:
         task: Its task.
-        cluster: Its cluster.
+        topic: Its topic.
         context: What the questioner was shown.
         request: The questioner's.
         answered: What the questioner wrote.
@@ -86,7 +86,7 @@ class Question:
     """
 
     task: Task
-    cluster: Cluster
+    topic: Topic
     context: Context
     request: Request
     answered: Answered
@@ -113,8 +113,8 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
-    """Where a question is asked for: task, cluster, and the number of the visit in the task."""
+    """Where a question is asked for: task, topic, and the number of the visit in the task."""
 
     task: Task
-    cluster: Cluster
+    topic: Topic
     number: int

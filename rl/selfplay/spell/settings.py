@@ -35,7 +35,7 @@ class SpellSettings:
             the share of N there is, so that a question weighs as in a full round; "mean": the loss
             stays a mean over fewer tokens, so each of them weighs more.
         max_prompt_tokens: Most tokens of a prompt; documents are chosen to fit.
-        memory_items: Questions remembered per task and cluster, L; 0: none.
+        memory_items: Questions remembered per task and topic, L; 0: none.
         num_new_documents: Documents drawn for each question, m; fewer where documents are long.
         memory_documents: What is remembered with a question: "new", the documents drawn for it (the
             paper's algorithm 1); "shown", all documents the questioner saw (the authors' code).

@@ -7,7 +7,6 @@ Differs: punctuation of every script is dropped, not ASCII's alone. Stricter tha
 Fails when: an answer lists candidates, or holds the reference by chance (6 is in 16).
 """
 
-import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,14 +14,6 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
-from rl.selfplay.proposals import (
-    BAD_FORMAT,
-    UNUSABLE_ANSWER,
-    Proposal,
-    Rejected,
-    last_json_object,
-    text_field,
-)
 from rl.selfplay.tasks.task import PlainTask, normalize_text, read_final_answer
 from rl.settings import checked
 
@@ -55,17 +46,9 @@ class DocumentQA(PlainTask):
     name: str = field(default="document_qa", init=False)
     chance: float = field(default=0.0, init=False)
 
-    def read_proposal(
-        self, text: str, rng: random.Random, count_tokens: Callable[[str], int]
-    ) -> Proposal | Rejected:
-        """Read `{"question": text, "answer": text}`; an answer that is too long is dropped."""
-        found = last_json_object(text) or {}
-        question, answer = text_field(found, "question"), text_field(found, "answer")
-        if question is None or answer is None:
-            return BAD_FORMAT
-        if not normalize_text(answer) or count_tokens(answer) > self.max_reference_tokens:
-            return UNUSABLE_ANSWER
-        return Proposal(question=question, answer=answer)
+    def is_usable(self, answer: str, count_tokens: Callable[[str], int]) -> bool:
+        """An answer of some words, and not of too many tokens."""
+        return bool(normalize_text(answer)) and count_tokens(answer) <= self.max_reference_tokens
 
     def read_answer(self, text: str) -> str | None:
         """What follows the last "answer is"."""

@@ -11,7 +11,6 @@ Differs: the code compares magnitudes in most of its rules, here signs have to a
 """
 
 import math
-import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,14 +18,6 @@ from dataclasses import dataclass, field
 from pydantic import NonNegativeFloat
 
 from rl.answers import extract_answer
-from rl.selfplay.proposals import (
-    BAD_FORMAT,
-    UNUSABLE_ANSWER,
-    Proposal,
-    Rejected,
-    last_json_object,
-    text_field,
-)
 from rl.selfplay.tasks.task import PlainTask, read_final_answer
 from rl.settings import checked
 
@@ -119,17 +110,9 @@ class FinancialMath(PlainTask):
     name: str = field(default="financial_math", init=False)
     chance: float = field(default=0.0, init=False)
 
-    def read_proposal(
-        self, text: str, rng: random.Random, count_tokens: Callable[[str], int]
-    ) -> Proposal | Rejected:
-        """Read `{"question": text, "answer": number}`; no number, or zero, is dropped."""
-        found = last_json_object(text) or {}
-        question, answer = text_field(found, "question"), text_field(found, "answer")
-        if question is None or answer is None:
-            return BAD_FORMAT
-        return (
-            Proposal(question=question, answer=answer) if read_number(answer) else UNUSABLE_ANSWER
-        )
+    def is_usable(self, answer: str, count_tokens: Callable[[str], int]) -> bool:
+        """A number other than zero."""
+        return bool(read_number(answer))
 
     def read_answer(self, text: str) -> str | None:
         """The last box, or what follows the last "answer is"."""

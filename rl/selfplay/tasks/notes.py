@@ -6,20 +6,12 @@ its responder ends with `\boxed{19}`. The rule check wants the very same text, s
 verifier to judge.
 """
 
-import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from rl.answers import extract_answer
-from rl.selfplay.proposals import (
-    BAD_FORMAT,
-    UNUSABLE_ANSWER,
-    Proposal,
-    Rejected,
-    last_json_object,
-    text_field,
-)
 from rl.selfplay.tasks.task import PlainTask
 from rl.settings import checked
 
@@ -32,20 +24,17 @@ _NUMBER = re.compile(r"[0-9]{1,2}")
 class NotesTask(PlainTask):
     """Sums over notes."""
 
+    fields: ClassVar[tuple[str, str]] = ("q", "a")
     name: str = field(default="testbed", init=False)
     chance: float = field(default=0.0, init=False)
 
-    def read_proposal(
-        self, text: str, rng: random.Random, count_tokens: Callable[[str], int]
-    ) -> Proposal | Rejected:
-        """Read `{"q": sum or product, "a": number}`."""
-        found = last_json_object(text) or {}
-        question, answer = text_field(found, "q"), text_field(found, "a")
-        if question is None or answer is None or not _QUESTION.fullmatch(question):
-            return BAD_FORMAT
-        if not _NUMBER.fullmatch(answer):
-            return UNUSABLE_ANSWER
-        return Proposal(question=question, answer=answer)
+    def is_question(self, text: str) -> bool:
+        """A sum or a product of names."""
+        return bool(_QUESTION.fullmatch(text))
+
+    def is_usable(self, answer: str, count_tokens: Callable[[str], int]) -> bool:
+        """A number of one or two digits."""
+        return bool(_NUMBER.fullmatch(answer))
 
     def read_answer(self, text: str) -> str | None:
         """What stands in the last box, if it is short."""

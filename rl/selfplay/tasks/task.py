@@ -8,11 +8,18 @@ import re
 import string
 import unicodedata
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from rl.answers import after_thought
 from rl.plugins import find
-from rl.selfplay.proposals import Proposal, Rejected
+from rl.selfplay.proposals import (
+    BAD_FORMAT,
+    UNUSABLE_ANSWER,
+    Proposal,
+    Rejected,
+    last_json_object,
+    text_field,
+)
 from rl.settings import build
 
 # By their place, so that a run loads only the tasks it plays.
@@ -45,7 +52,7 @@ class Task(Protocol):
     def chance(self) -> float: ...  # noqa: D102
 
     def questioner_slots(self, visit: int, rng: random.Random) -> Mapping[str, str]:
-        """Further slots of the questioner's prompt at the visit-th visit of a cluster."""
+        """Further slots of the questioner's prompt at the visit-th visit of a topic."""
         ...
 
     def read_proposal(
@@ -72,11 +79,37 @@ class Task(Protocol):
 
 
 class PlainTask:
-    """What most tasks have alike: no further slots, and questions and answers shown as they are."""
+    """What most tasks have alike: a question and its answer, read and shown as they are.
+
+    Attributes:
+        fields: Where question and answer stand in what the questioner writes.
+    """
+
+    fields: ClassVar[tuple[str, str]] = ("question", "answer")
 
     def questioner_slots(self, visit: int, rng: random.Random) -> Mapping[str, str]:
         """No further slots."""
         return {}
+
+    def read_proposal(
+        self, text: str, rng: random.Random, count_tokens: Callable[[str], int]
+    ) -> Proposal | Rejected:
+        """Read `{"question": text, "answer": text}`; an answer that is not usable is dropped."""
+        found = last_json_object(text) or {}
+        question, answer = (text_field(found, name) for name in self.fields)
+        if question is None or answer is None or not self.is_question(question):
+            return BAD_FORMAT
+        if not self.is_usable(answer, count_tokens):
+            return UNUSABLE_ANSWER
+        return Proposal(question=question, answer=answer)
+
+    def is_question(self, text: str) -> bool:
+        """Any text is a question."""
+        return True
+
+    def is_usable(self, answer: str, count_tokens: Callable[[str], int]) -> bool:
+        """Any answer can be compared with."""
+        return True
 
     def show_question(self, proposal: Proposal) -> str:
         """The question alone."""

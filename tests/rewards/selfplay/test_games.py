@@ -35,7 +35,7 @@ def test_published_defaults(folder):
 
 
 def test_a_game_of_two_clustered_sources_goes_on(tmp_path):
-    """Clusters found by embeddings have the same names in both sources."""
+    """Topics found by embeddings have the same names in both sources."""
     pytest.importorskip("sentence_transformers")
     for source, text in (("a", TEXT), ("b", "Canal number {} was dug in {} years by hand.")):
         (tmp_path / source).mkdir()
@@ -51,15 +51,15 @@ def test_a_game_of_two_clustered_sources_goes_on(tmp_path):
         )
         for _ in range(2)
     )
-    for task, clusters in game.clusters.items():
-        for cluster in clusters:
-            documents = tuple(document.id for document in cluster.documents)
+    for task, topics in game.topics.items():
+        for topic in topics:
+            documents = tuple(document.id for document in topic.documents)
             item = MemoryItem(documents=documents, question="?", answer="7", success_rate=0.5)
-            game.memory.push(task, cluster, item)
+            game.memory.push(task, topic, item)
     state = json.loads(json.dumps(game.state_dict()))
     again.load_state_dict(state)
     assert again.state_dict() == game.state_dict()
-    assert len({cluster for _, cluster in game.memory.items}) < len(game.memory.items)
+    assert len({topic for _, topic in game.memory.items}) < len(game.memory.items)
 
 
 def test_settings_reach_their_place(folder):
@@ -79,7 +79,7 @@ def test_settings_reach_their_place(folder):
     assert game.player.judgment_reward.malformed == -0.5
     assert game.settings.canaries.history == 8
     assert game.max_trained == 16 * 8
-    assert [len(cluster.documents) for cluster in game.clusters["document_qa"]] == [2, 2]
+    assert [len(topic.documents) for topic in game.topics["document_qa"]] == [2, 2]
     assert build_r_zero(challenger={"repetition_weight": 0}, group_size=4).settings.group_size == 4
 
 

@@ -1,4 +1,4 @@
-"""A policy that follows a script, and small clusters of documents to play with."""
+"""A policy that follows a script, and small topics of documents to play with."""
 
 import json
 import random
@@ -6,7 +6,7 @@ import random
 import pytest
 
 from rl.rollouts.engine import derive_seed
-from rl.selfplay.documents import Cluster, Document
+from rl.selfplay.documents import Document, Topic
 from rl.selfplay.game import Answered
 
 COLOURS = ("red", "blue", "green", "black")
@@ -107,18 +107,18 @@ def scripted_sampler():
 
 
 @pytest.fixture
-def make_clusters():
-    """Clusters of one-line documents; thing n has a colour that follows from n."""
+def make_topics():
+    """Topics of one-line documents; thing n has a colour that follows from n."""
 
-    def make(num_clusters=3, num_documents=8, name="c"):
-        clusters = []
-        for c in range(num_clusters):
+    def make(num_topics=3, num_documents=8, name="c"):
+        topics = []
+        for c in range(num_topics):
             things = range(c * num_documents, (c + 1) * num_documents)
             documents = [
                 Document(id=f"{name}{n}", text=f"The colour of thing {n} is {COLOURS[n % 4]}.")
                 for n in things
             ]
-            clusters.append(Cluster(key=f"{name}-{c}", documents=tuple(documents)))
-        return clusters
+            topics.append(Topic(key=f"{name}-{c}", documents=tuple(documents)))
+        return topics
 
     return make

@@ -13,12 +13,12 @@ from rl.selfplay.duplicates import near_duplicates, shingles
 LONG = "Rivers carve valleys over thousands of years while glaciers grind wide basins. " * 3
 
 
-def keys_and_texts(clusters):
-    return {c.key: [d.text for d in c.documents] for c in clusters}
+def keys_and_texts(topics):
+    return {c.key: [d.text for d in c.documents] for c in topics}
 
 
 def load(source, **settings):
-    return load_corpus(source, **{"min_characters": 1, **settings}).clusters
+    return load_corpus(source, **{"min_characters": 1, **settings}).topics
 
 
 def test_a_folder_of_text_and_markdown(tmp_path):
@@ -56,7 +56,7 @@ def test_bad_sources(tmp_path):
         load_corpus(tmp_path, cluster_size=0)
 
 
-def test_large_clusters_are_split_evenly(tmp_path):
+def test_large_topics_are_split_evenly(tmp_path):
     path = tmp_path / "d.jsonl"
     path.write_text("\n".join(json.dumps({"text": f"{n}", "key": "k"}) for n in range(45)))
     found = load(path, key_column="key", cluster_size=20)
@@ -81,7 +81,7 @@ def test_embeddings_cluster_related_documents(tmp_path):
     assert found == load(path, embed=embed, cluster_size=6)
 
 
-def test_clusters_of_equal_vectors_are_found_and_split(tmp_path):
+def test_topics_of_equal_vectors_are_found_and_split(tmp_path):
     path = tmp_path / "d.jsonl"
     path.write_text("\n".join(json.dumps({"text": f"{n}"}) for n in range(12)))
     found = load(path, embed=lambda texts: np.ones((len(texts), 2)), cluster_size=5)
@@ -127,7 +127,7 @@ def test_counts_of_what_is_left_out(tmp_path):
     found = load_corpus(tmp_path, max_characters=len(LONG))
     assert (found.num_read, found.num_parts) == (3, 4)
     assert (found.num_short, found.num_duplicates) == (1, 1)
-    assert [len(c.documents) for c in found.clusters] == [2]
+    assert [len(c.documents) for c in found.topics] == [2]
     assert found.summary.startswith("3 documents read, 4 once long ones are cut, 1 too short")
 
 
@@ -152,7 +152,7 @@ def test_a_real_embedder_reads_more_than_the_end(tmp_path):
             "vector_folder": str(tmp_path / "vectors"),
         },
     )
-    groups = [{d.text[2:7] for d in c.documents} for c in game.clusters["document_qa"]]
+    groups = [{d.text[2:7] for d in c.documents} for c in game.topics["document_qa"]]
     assert sorted(map(len, groups)) == [1, 1]
     assert len(list((tmp_path / "vectors").glob("*/*.npz"))) == 1
 

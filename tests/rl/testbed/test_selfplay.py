@@ -20,7 +20,7 @@ from rl.selfplay.proposals import (
 from rl.selfplay.role_prompts import R_ZERO_SLOTS, Templates
 from rl.selfplay.tasks.notes import NotesTask
 from rl.testbed.model import CONTEXT_TOKENS, make_tokenizer
-from rl.testbed.selfplay import NUM_CLUSTERS, NUM_HELDOUT, PROMPTS, write_selfplay_testbed
+from rl.testbed.selfplay import NUM_HELDOUT, NUM_TOPICS, PROMPTS, write_selfplay_testbed
 from rl.testbed.selfplay_teacher import (
     NAMES,
     NUM_NOTES,
@@ -128,17 +128,17 @@ def test_transcripts_are_short_and_have_tokens():
 
 
 def test_the_files(testbed):
-    clusters = load_corpus(
+    topics = load_corpus(
         testbed / "documents.jsonl",
         key_column="key",
         min_characters=1,
         duplicate_threshold=None,
-    ).clusters
-    assert len(clusters) == NUM_CLUSTERS
-    assert {len(cluster.documents) for cluster in clusters} == {NUM_NOTES}
+    ).topics
+    assert len(topics) == NUM_TOPICS
+    assert {len(topic.documents) for topic in topics} == {NUM_NOTES}
     rows = [json.loads(line) for line in (testbed / "heldout.jsonl").read_text().splitlines()]
     assert len(rows) == NUM_HELDOUT
-    shown = {frozenset(d.text for d in cluster.documents) for cluster in clusters}
+    shown = {frozenset(d.text for d in topic.documents) for topic in topics}
     for row in rows:
         *notes, question = row["prompt"].splitlines()
         facts = [fact for note in notes for fact in note.split()]
@@ -168,7 +168,7 @@ def test_other_folders_are_refused(testbed, tmp_path):
         write_selfplay_testbed(tmp_path / "x", -1, num_pretraining_steps=2)
 
 
-def test_names_of_a_cluster_differ():
+def test_names_of_a_topic_differ():
     notes = draw_notes(random.Random(0))
     assert len(notes.values) == 8
     assert len(notes.texts) == NUM_NOTES

@@ -26,12 +26,12 @@ SMALL = {
 
 
 @pytest.fixture
-def make_spell(make_clusters):
+def make_spell(make_topics):
     def make(tasks=None, **settings):
         tasks = tasks or [DocumentQA(), MultipleChoice()]
         return Spell(
             tasks=tasks,
-            clusters={task.name: make_clusters() for task in tasks},
+            topics={task.name: make_topics() for task in tasks},
             question_reward=GaussianDifficulty(),
             judgment_reward=VerifierVote(),
             settings=SpellSettings(**{**SMALL, **settings}),
@@ -45,13 +45,13 @@ def trained(round_, role):
     return [e for e in round_.episodes if e.trained and e.request.role == role]
 
 
-def test_a_full_round_has_the_published_counts(make_clusters, scripted_sampler):
+def test_a_full_round_has_the_published_counts(make_topics, scripted_sampler):
     # N = 128, G = 8: 128 x 8 answers, 128 + 128 questions, 16 x 8 judgments.
     game = Spell(
         tasks=[DocumentQA(), MultipleChoice()],
-        clusters={
-            "document_qa": make_clusters(20),
-            "multiple_choice": make_clusters(20),
+        topics={
+            "document_qa": make_topics(20),
+            "multiple_choice": make_topics(20),
         },
         question_reward=GaussianDifficulty(),
         judgment_reward=VerifierVote(),
@@ -146,21 +146,21 @@ def test_a_game_goes_on_from_its_state(make_spell, scripted_sampler):
     assert whole.memory.items
 
 
-def test_a_state_of_other_documents_is_refused(make_spell, scripted_sampler, make_clusters):
+def test_a_state_of_other_documents_is_refused(make_spell, scripted_sampler, make_topics):
     game = make_spell()
     game.play(scripted_sampler(), 0)
-    # Tasks have sources of their own, whose clusters have the same names.
+    # Tasks have sources of their own, whose topics have the same names.
     two = make_spell()
-    two.clusters["multiple_choice"] = make_clusters(name="c", num_documents=9)
-    assert [c.key for c in two.clusters["multiple_choice"]] == [
-        c.key for c in two.clusters["document_qa"]
+    two.topics["multiple_choice"] = make_topics(name="c", num_documents=9)
+    assert [c.key for c in two.topics["multiple_choice"]] == [
+        c.key for c in two.topics["document_qa"]
     ]
     two.play(scripted_sampler(), 0)
     state = two.state_dict()
     two.load_state_dict(json.loads(json.dumps(state)))
     assert two.state_dict() == state
     other = make_spell()
-    other.clusters = {name: make_clusters(name="other") for name in other.clusters}
+    other.topics = {name: make_topics(name="other") for name in other.topics}
     with pytest.raises(InputError, match="questions about other documents"):
         other.load_state_dict(game.state_dict())
     with pytest.raises(InputError, match="got document_qa, expected those of the run"):
@@ -202,11 +202,11 @@ def test_the_preview_tells_of_documents_and_checks_the_context(make_spell, scrip
     report = game.preview(count_tokens, 460)
     # 8 words each with the line `Document 1:` or the like around them, and a line break.
     assert list(report) == ["document_qa: shown", "multiple_choice: shown"]
-    assert report["document_qa: shown"].startswith("24 documents in 3 clusters; ")
+    assert report["document_qa: shown"].startswith("24 documents in 3 topics; ")
     assert "never shown" not in report["document_qa: shown"]
     with pytest.raises(InputError, match="max_prompt_tokens: got 460, expected at most 459"):
         game.preview(count_tokens, 459)
-    long = game.clusters["document_qa"][0].documents[0]
+    long = game.topics["document_qa"][0].documents[0]
     game.player.document_tokens[("document_qa", long.id)] = 10_000
     told = game.preview(count_tokens, None)["document_qa: shown"]
     assert "to 10,000 each" in told
@@ -369,11 +369,11 @@ def test_bad_settings():
         SpellSettings(trained_roles=("solver",))
 
 
-def test_tasks_need_documents(make_clusters):
+def test_tasks_need_documents(make_topics):
     with pytest.raises(InputError, match="got document_qa, expected at least one, each once"):
         Spell(
             tasks=[DocumentQA()],
-            clusters={"multiple_choice": make_clusters()},
+            topics={"multiple_choice": make_topics()},
             question_reward=GaussianDifficulty(),
             judgment_reward=VerifierVote(),
         )
