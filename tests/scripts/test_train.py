@@ -209,7 +209,7 @@ def test_dry_run_tells_of_the_documents(selfplay_settings, tmp_path, monkeypatch
     runpy.run_path(SCRIPT, run_name="__main__")
     printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "testbed: source 4 documents read, 4 once long ones are cut, 1 too short" in printed
-    assert "testbed: shown 3 documents in 1 clusters; " in printed
+    assert "testbed: shown 3 documents in 1 topics; " in printed
     assert "; 1 over " in printed
 
 
