@@ -26,6 +26,7 @@ from rl.evaluation.records import (
 )
 from rl.rollouts.engine import RolloutEngine, derive_seed
 from rl.rollouts.openai_engine import TextEngine
+from rl.rollouts.stop_strings import completion_texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -243,13 +244,14 @@ def _sample_tokens(
     groups = engine.generate(prompt_ids, num_samples, seeds, first_sample)
     for problem, problem_seed, group in zip(problems, seeds, groups, strict=True):
         rendered = render_prompt(problem.prompt, tokenizer)
+        texts = completion_texts(group, tokenizer, engine.settings.stop_strings)
         yield [
             SampleRecord(
                 problem_id=problem.id,
                 sample=i,
                 seed=problem_seed,
                 prompt_id=prompt_id(rendered),
-                completion=str(tokenizer.decode(sample.completion_ids, skip_special_tokens=True)),
+                completion=text,
                 num_tokens=len(sample.completion_ids),
                 truncated=sample.truncated,
                 label=problem.label,
@@ -257,7 +259,7 @@ def _sample_tokens(
                 must_close_thought=must_close_thought or opens_thought(rendered),
                 finish_reason="length" if sample.truncated else "stop",
             )
-            for i, sample in enumerate(group, start=first_sample)
+            for i, (sample, text) in enumerate(zip(group, texts, strict=True), start=first_sample)
         ]
 
 

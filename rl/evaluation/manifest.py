@@ -70,6 +70,7 @@ def build_manifest(
             "engine": engine,
             "seed": seed,
             **asdict(sampling),
+            "stop_strings": list(sampling.stop_strings),
             **(more_settings or {}),
         },
         "benchmark": benchmark,
@@ -193,6 +194,7 @@ def model_hash(model_dir: Path) -> str:
 
 
 def _refuse_other_settings(output_dir: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
+    saved = {"stop_strings": [], **saved}
     for name, value in asked.items():
         # What an earlier version did not write down cannot be compared.
         if name in saved and saved[name] != value:

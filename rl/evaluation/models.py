@@ -80,6 +80,7 @@ def plan_engine(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> En
         top_p=args.top_p,
         top_k=args.top_k,
         min_p=args.min_p,
+        stop_strings=tuple(args.stop_strings),
     )
     return EnginePlan(
         args=args,

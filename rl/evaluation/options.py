@@ -156,6 +156,14 @@ def add_sampling_arguments(group: Any) -> None:
     add("--top_k", type=int, default=0, help="likeliest tokens kept, 0 keeps all (%(default)s)")
     add("--min_p", type=float, default=0.0, help="drops unlikely tokens, 0 is off (%(default)s)")
     add(
+        "--stop_strings",
+        nargs="+",
+        default=[],
+        metavar="TEXT",
+        help="end a completion where one of these is written, as a base model needs that goes on "
+        "with the next question: --stop_strings 'Question:' $'\\n\\n'",
+    )
+    add(
         "--max_completion_length",
         type=int,
         help=f"most tokens per completion ({DEFAULT_MAX_COMPLETION_LENGTH}, or what the model's "
@@ -213,6 +221,8 @@ def check_arguments(args: argparse.Namespace) -> None:
             f"--temperature, --top_p: got {args.temperature}, {args.top_p}, expected at least 0 "
             "and in (0, 1]. Correct the one that is out of range."
         )
+    if "" in args.stop_strings:
+        raise InputError("--stop_strings: got '', expected text. Leave it out.")
     if not 0 <= args.min_p <= 1:
         raise InputError(f"--min_p: got {args.min_p}, expected between 0 and 1. Correct it.")
     if args.temperature == 0 and args.num_samples > 1:

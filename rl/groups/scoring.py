@@ -16,6 +16,7 @@ from rl.answers.votes import GroupVote, count_votes
 from rl.groups.advantages import TrainedVotes
 from rl.groups.visits import VisitKey
 from rl.rollouts.engine import Sample
+from rl.rollouts.stop_strings import completion_texts
 from rl.types import Group, Reward, Rollout
 
 
@@ -59,6 +60,7 @@ def make_group(
     trained: Container[int],
     tokenizer: PreTrainedTokenizerBase,
     policy_version: int | None = None,
+    stop_strings: Sequence[str] = (),
 ) -> Group:
     """Turn what was sampled at one visit into a group, its answers not yet looked for.
 
@@ -69,8 +71,9 @@ def make_group(
         trained: Numbers of the samples that are trained.
         tokenizer: Turns the samples into text, without special tokens.
         policy_version: Of the policy that sampled.
+        stop_strings: Where a text ends, see `rl.rollouts.stop_strings`.
     """
-    texts = tokenizer.batch_decode([s.completion_ids for s in samples], skip_special_tokens=True)
+    texts = completion_texts(samples, tokenizer, stop_strings)
     rollouts = tuple(
         Rollout(
             completion=text,
@@ -89,9 +92,10 @@ def classify_samples(
     tokenizer: PreTrainedTokenizerBase,
     answer_methods: Sequence[str],
     choices: str | None = None,
+    stop_strings: Sequence[str] = (),
 ) -> list[int | None]:
     """Return the class of each sample's answer among the samples of one prompt."""
-    texts = tokenizer.batch_decode([s.completion_ids for s in samples], skip_special_tokens=True)
+    texts = completion_texts(samples, tokenizer, stop_strings)
     return cluster_answers(
         [extract_answer(text, methods=answer_methods, choices=choices) for text in texts]
     )

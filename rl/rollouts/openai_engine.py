@@ -192,6 +192,7 @@ class OpenAIEngine:
             "temperature": settings.temperature,
             "top_p": settings.top_p,
             "seed": seed,
+            **({"stop": list(settings.stop_strings)} if settings.stop_strings else {}),
             "extra_body": extra or None,
         }
 

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 
@@ -12,9 +13,12 @@ import pytest
 from rl.errors import InputError
 from rl.evaluation.evaluate import evaluate_problems
 from rl.evaluation.problems.labelled import Problem
+from rl.rollouts.contract import check_engine
 from rl.rollouts.engine import SamplingSettings
 from rl.rollouts.openai_engine import OpenAIEngine, TextEngine, api_key
+from rl.rollouts.stop_strings import cut_at_stop
 from rl.rollouts.vllm_server import ServerProcess, server_command, wait_until_up
+from rl.rollouts.vllm_server_engine import VLLMServerEngine
 
 SETTINGS = SamplingSettings(max_completion_length=12)
 PROMPTS = ["1+1=", "2+2="]
@@ -76,9 +80,24 @@ def test_a_vllm_server_samples_text_and_chats_as_it_should(vllm_url, tmp_path):
     )
     [greedy] = texts(sampled(longer, PROMPTS[:1], 3, SEEDS[:1]))  # vLLM's own settings arrive
     assert len(set(greedy)) == 1
+    stopping = OpenAIEngine("tiny", vllm_url, replace(SETTINGS, stop_strings=("=", "1;")))
+    [cut], [full] = texts(sampled(stopping, PROMPTS[:1], 6, SEEDS[:1])), texts(together)[:1]
+    assert cut == [cut_at_stop(text, ["=", "1;"]) for text in full]
+    assert cut != full
     check_an_evaluation(engine, tmp_path)
     with pytest.raises(InputError, match=r"for model 'unknown' \(.*404.*Check --model"):
         sampled(OpenAIEngine("unknown", vllm_url, SETTINGS), PROMPTS, 1, SEEDS)
+
+
+@needs_vllm
+def test_the_engine_of_a_vllm_server_keeps_the_contract(vllm_url, tiny_tokenizer):
+    engine = VLLMServerEngine(vllm_url.removesuffix("/v1"), SETTINGS)
+    try:
+        prompts = [[3, 4, 5], [6, 7, 8, 9, 10], [11]]
+        found = check_engine(engine, prompts, [11, 12, 2**63 - 1], [1], tiny_tokenizer.decode)
+    finally:
+        engine.close()
+    assert set(found.values()) == {None}
 
 
 def check_an_evaluation(engine, folder):
