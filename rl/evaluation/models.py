@@ -43,7 +43,7 @@ class EnginePlan:
     def open(self) -> RolloutEngine | TextEngine:
         """Load the model, or connect to the endpoint."""
         args = self.args
-        endpoint = ("base_url", "api_key_env", "concurrency", "chat_template_args")
+        endpoint = ("base_url", "api_key_env", "concurrency", "chat_template_args", "timeout")
         model = StoredModel(
             model=args.model,
             tokenizer=self.tokenizer,

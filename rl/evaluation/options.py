@@ -8,6 +8,7 @@ from typing import Any
 
 from rl.answers.options import add_answer_arguments
 from rl.errors import InputError
+from rl.evaluation.exchange.formats import WRITERS
 from rl.evaluation.metrics.summary import check_ks, default_ks
 from rl.evaluation.models import DEFAULT_MAX_COMPLETION_LENGTH
 from rl.evaluation.problems.kinds import KINDS
@@ -15,7 +16,7 @@ from rl.evaluation.problems.prompt_templates import TEMPLATES
 from rl.evaluation.problems.registry import split_benchmarks
 from rl.evaluation.referee import REFEREES
 from rl.rollouts.engines import engine_class
-from rl.rollouts.openai_engine import api_key
+from rl.rollouts.openai_engine import DEFAULT_TIMEOUT, api_key
 
 EPILOG = r"""
 examples:
@@ -49,12 +50,17 @@ The same command continues a killed evaluation, and a larger --num_samples exten
 
 files in --output_dir (in a folder for each benchmark, if there are several):
   samples.jsonl   one line per problem and sample: text, answer, class of the answer, grade
+  problems.jsonl  one line per problem: prompt, question, label
   summary.json    metric -> value, ci_low, ci_high, n, standard_error (95% interval, n problems)
   manifest.json   model, benchmark and its revision, sampling settings, seed, grader, versions
 
+  export/FORMAT/  with --export: the samples as lighteval's details, lm-evaluation-harness's
+                  --log_samples or MathArena's outputs; --rescore DIR --export FORMAT does it later
+
 --score reads JSON lines {"problem_id", "completion", "label"}, one per sample, or {"id",
 "completions": [...], "label"}, one per problem; rl/evaluation/saved_completions.py lists what
-else may be there.
+else may be there. It also reads what those three tools left: a details_*.parquet, a
+samples_*.jsonl, and a .json.zst or a folder of them. --answer_kind hashes takes labels from ####.
 """
 
 DEFAULT_BATCH_SIZES = {"transformers": 64}  # of others, which have queues of their own, more
@@ -89,6 +95,14 @@ def parse_arguments(arguments: Sequence[str] | None, description: str) -> argpar
         default=(),
         metavar="0.5,1",
         help="also G-Pass@k_t for these shares t",
+    )
+    add(
+        "--export",
+        nargs="+",
+        choices=list(WRITERS),
+        default=[],
+        metavar="FORMAT",
+        help=f"write the samples for other tools, too: {', '.join(WRITERS)}",
     )
     add("--referee", choices=REFEREES, help="check every verdict with Math-Verify; minutes")
     add(
@@ -192,6 +206,13 @@ def add_sampling_arguments(group: Any) -> None:
     add("--base_url", metavar="URL", help="the endpoint of --engine openai, up to and with /v1")
     add("--api_key_env", metavar="NAME", help="environment variable with the endpoint's key")
     add("--concurrency", type=int, default=32, help="requests at a time (%(default)s)")
+    add(
+        "--timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT,
+        metavar="SECONDS",
+        help="longest wait for one reply of the endpoint, before it is asked again (%(default)g)",
+    )
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -212,6 +233,7 @@ def check_arguments(args: argparse.Namespace) -> None:
         ("max_completion_length", 1),
         ("concurrency", 1),
         ("top_k", 0),
+        ("timeout", 0.001),
     ):
         value = getattr(args, name)
         if value is not None and value < lowest:

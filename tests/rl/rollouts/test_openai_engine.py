@@ -4,9 +4,11 @@ import json
 import os
 import socket
 import threading
+import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
+from unittest.mock import ANY
 
 import pytest
 
@@ -49,7 +51,7 @@ def vllm_url(tmp_path_factory, make_tiny_model, tiny_tokenizer):
 def sampled(engine, prompts, num_samples, seeds, first_sample=0):
     found = dict(engine.complete(prompts, num_samples, seeds, first_sample))
     assert sorted(found) == list(range(len(prompts)))
-    return [found[position] for position in range(len(prompts))]
+    return [[s for _, s in sorted(found[position].items())] for position in range(len(prompts))]
 
 
 def texts(groups):
@@ -119,8 +121,10 @@ def check_an_evaluation(engine, folder):
 class Scripted(BaseHTTPRequestHandler):
     replies = ()
     seen = ()
+    seconds = 0
 
     def do_POST(self):
+        time.sleep(self.seconds)
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.seen.append((self.path, self.headers["Authorization"], body))
         status, reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
@@ -133,6 +137,11 @@ class Scripted(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments):
         pass
+
+
+@pytest.fixture
+def no_waits(monkeypatch):
+    monkeypatch.setattr("rl.rollouts.openai_engine._FIRST_WAIT_SECONDS", 0.001)
 
 
 @pytest.fixture
@@ -213,20 +222,65 @@ def test_a_busy_endpoint_is_asked_again(scripted):
     assert len(seen) == 3
 
 
+MALFORMED = {
+    "another_service": {"hello": 1},
+    "no_json": b"<html>",
+    "no_choices": {"choices": []},
+    "odd_choices": {"choices": "4"},
+    "no_message": {"choices": [{"index": 0, "finish_reason": "stop"}]},
+    "parts": chat_reply(content=[{"type": "text", "text": "4"}]),
+}
+
+
+@pytest.mark.parametrize("reply", MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_reply_is_asked_for_again_and_counted(scripted, no_waits, reply):
+    url, seen = scripted((200, reply), (200, reply), (200, chat_reply(content="4")))
+    engine = OpenAIEngine("m", url, SETTINGS)
+    [[sample]] = sampled(engine, [CHAT], 1, [3])
+    assert (sample.completion, len(seen), len(engine.malformed)) == ("4", 3, 2)
+
+
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
         ((401, {"error": {"message": "no key"}}), r"no key.*Check --model, --api_key_env"),
         ((400, {"error": {"message": "too long"}}), "too long"),
-        ((200, {"hello": 1}), r"got a reply without choices .* it often ends in /v1"),
-        ((200, b"<html>"), r"got a reply from .* that is not JSON"),
+        ((200, {"hello": 1}), r"got a reply without choices .*, 5 times, .* often ends in /v1"),
+        ((200, b"<html>"), r"got a reply that is not JSON .* from http"),
     ],
     ids=["refused", "bad_request", "another_service", "no_json"],
 )
-def test_what_is_no_completion_ends_in_one_line(scripted, reply, message):
+def test_what_is_no_completion_ends_in_one_line(scripted, no_waits, reply, message):
     url, _ = scripted(reply)
     with pytest.raises(InputError, match=message):
         one_chat(url)
+
+
+def test_what_came_before_an_error_is_kept(scripted):
+    refusal = (401, {"error": {"message": "no key"}})
+    url, _ = scripted((200, chat_reply(content="4")), (200, chat_reply(content="5")), refusal)
+    engine = OpenAIEngine("m", url, SETTINGS, concurrency=1)
+    came = engine.complete([CHAT, CHAT], 3, [1, 2], 0)
+    assert next(came) == (0, {0: ANY, 1: ANY})
+    with pytest.raises(InputError, match="no key"):
+        next(came)
+
+
+def test_a_request_that_crashes_ends_the_evaluation(scripted, monkeypatch):
+    url, _ = scripted((200, chat_reply(content="4")))
+    engine = OpenAIEngine("m", url, SETTINGS)
+    monkeypatch.setattr(engine, "_request", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("threading.excepthook", lambda _: None)
+    with pytest.raises(AssertionError, match="a request crashed"):
+        sampled(engine, [CHAT], 2, [3])
+
+
+def test_a_reply_is_waited_for_as_long_as_asked(scripted, monkeypatch):
+    monkeypatch.setattr("rl.rollouts.openai_engine._MAX_RETRIES", 0)
+    url, _ = scripted((200, chat_reply(content="4")))
+    monkeypatch.setattr(Scripted, "seconds", 1.5)
+    with pytest.raises(InputError, match=r"got no answer .* timed out"):
+        one_chat(url, timeout=0.2)
 
 
 def test_an_endpoint_that_is_not_there_is_named(monkeypatch):
