@@ -116,7 +116,9 @@ def parse_arguments(arguments: Sequence[str] | None, description: str) -> argpar
         parser, default="those of the saved evaluation, or boxed, final_answer_phrase"
     )
     add_problem_arguments(parser.add_argument_group("problems"))
-    add_sampling_arguments(parser.add_argument_group("sampling"))
+    sampling = parser.add_argument_group("sampling")
+    add_sampling_arguments(sampling)
+    add_model_arguments(sampling)
     args = parser.parse_args(arguments)
     if not (args.rescore or args.list_benchmarks):
         check_arguments(args)
@@ -195,6 +197,11 @@ def add_sampling_arguments(group: Any) -> None:
         help="the model thinks first: a completion without </think> has no answer (seen by itself "
         "where prompts end with <think> or completions hold it)",
     )
+
+
+def add_model_arguments(group: Any) -> None:
+    """Add the arguments that say how the model, or the endpoint, is reached and told to think."""
+    add = group.add_argument
     add("--chat_template", type=Path, metavar="FILE", help="Jinja file instead of the model's own")
     add(
         "--chat_template_args",

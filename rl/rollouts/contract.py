@@ -12,6 +12,8 @@ from itertools import chain
 from rl.rollouts.engine import RolloutEngine, Sample, with_settings
 
 NUM_SAMPLES = 8
+_NUMBER = "as many samples of each prompt as asked for"
+_STOP = "a stop string ends a completion, and its last token belongs to it"
 
 Decode = Callable[[list[int]], str]
 Drawn = list[list[list[int]]]
@@ -37,9 +39,8 @@ def check_engine(
         Promise -> what is wrong with it, None where it is kept.
     """
     prompts, seeds = list(prompt_ids), list(seeds)
-    samples = engine.generate(prompts, NUM_SAMPLES, seeds)
+    flat = list(chain.from_iterable(samples := engine.generate(prompts, NUM_SAMPLES, seeds)))
     drawn = _tokens(samples)
-    flat = list(chain.from_iterable(samples))
     other_seeds = [seed ^ 1 for seed in seeds]
     layouts: dict[str, tuple[Drawn, Drawn]] = {
         "no prompts give no samples": (_tokens(engine.generate([], NUM_SAMPLES, [])), []),
@@ -62,7 +63,7 @@ def check_engine(
         ),
     }
     findings = {
-        "as many samples of each prompt as asked for": _lengths(drawn, len(prompts)),
+        _NUMBER: _lengths(drawn, len(prompts)),
         **{name: None if a == b else f"got {a}, expected {b}" for name, (a, b) in layouts.items()},
         "other seeds give other samples": (
             "got the same" if _draw(engine, prompts, other_seeds) == drawn else None
@@ -74,10 +75,9 @@ def check_engine(
     limit = engine.settings.max_completion_length
     for name, check in _OF_A_SAMPLE.items():
         problems = (check(sample, limit, end_token_ids) for sample in flat)
-        findings[name] = next((problem for problem in problems if problem), None)
+        findings[name] = next(filter(None, problems), None)
     if decode is not None:
-        name = "a stop string ends a completion, and its last token belongs to it"
-        findings[name] = _check_stop_strings(engine, prompts, seeds, drawn, decode)
+        findings[_STOP] = _check_stop_strings(engine, prompts, seeds, drawn, decode)
     return findings
 
 
