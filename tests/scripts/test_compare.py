@@ -62,7 +62,7 @@ def test_a_study_runs_goes_on_and_reports(study, tmp_path):
     assert "| correctness |" in result.stdout
     assert "<svg" in (output_dir / "curves.svg").read_text()
     rows = json.loads((output_dir / "results.json").read_text())
-    controls = ["base model", "base greedy", "base majority"]
+    controls = ["base model", "base greedy", "base at its best temperature", "base majority"]
     assert [row["method"] for row in rows] == [*controls, "TTRL", "correctness"]
 
     metrics = [
