@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -66,10 +67,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of intervals (%(default)s)")
     args = parser.parse_args(arguments)
-    if args.output and not args.output.parent.is_dir():
+    if args.output and (args.output.is_dir() or not args.output.parent.is_dir()):
         raise InputError(
             f"--output: got {args.output}, expected a file in a folder that exists. "
-            "Make the folder."
+            "Make the folder, or name a file in it."
         )
     return args
 
@@ -109,22 +110,30 @@ def differences_table(comparison: dict[str, Any]) -> Table:
     table = Table(
         title=f"{comparison['num_problems']} problems",
         caption="interval: paired bootstrap; sign: exact test; flip: permutation of signs",
+        box=box.SIMPLE_HEAD,  # fits 80 columns; on fewer, numbers go on below, and none is cut
+        padding=0,
+        show_edge=False,
     )
-    table.add_column("metric", no_wrap=True)  # the other columns wrap where the page is narrow
-    for column in ("A", "B", "B - A", "95% interval", "better/worse", "sign p", "flip p"):
-        table.add_column(column, justify="right")
+    table.add_column("metric", no_wrap=True)
+    for column in ("A", "B", "B - A", "95% interval", "better /worse", "sign p", "flip p"):
+        table.add_column(column, justify="right", overflow="fold")
     for name, one in comparison["metrics"].items():
         table.add_row(
             name,
-            f"{one['a']:.3f}",
-            f"{one['b']:.3f}",
-            f"{one['difference']:+.3f}",
-            f"{one['ci_low']:+.3f} to {one['ci_high']:+.3f}",
+            number(one["a"]),
+            number(one["b"]),
+            number(one["difference"], "+"),
+            f"{number(one['ci_low'], '+')} to {number(one['ci_high'], '+')}",
             f"{one['num_better']}/{one['num_worse']}",
             probability(one["sign_test_p"]),
             probability(one["permutation_p"]),
         )
     return table
+
+
+def number(value: float, sign: str = "") -> str:
+    """Write a share or a count of tokens; `sign` is "+" for one that always has a sign."""
+    return f"{value:{sign}.3f}" if abs(value) < 100 else f"{value:{sign}.1f}"
 
 
 def probability(p: float) -> str:

@@ -63,7 +63,8 @@ def test_to_beat_takes_an_interval_and_a_test(compare, make_evaluation, capsys):
         assert f"{verdict} A's vote over 2 samples (maj@2" in printed
         differs = verdict != "are level with"
         assert ("flip p <0.001" in printed) == differs
-        assert ("│ <0.001 │ <0.001 │" in printed) == differs
+        assert ("12/0 <0.001 <0.001" in printed) == (verdict == "beat")
+        assert ("0/12 <0.001 <0.001" in printed) == (verdict == "fall short of")
 
 
 def test_names_of_metrics_are_whole_at_80_columns(compare, make_evaluation, monkeypatch, capsys):
@@ -71,8 +72,11 @@ def test_names_of_metrics_are_whole_at_80_columns(compare, make_evaluation, monk
     a = make_evaluation("base", {"p": [1, 2]})
     compare([a, a])
     printed = capsys.readouterr().out
-    assert all(f" {name} " in printed for name in ("no_answer_frac", "num_distinct_answers"))
-    assert max(map(len, printed.partition("B's single")[0].splitlines()[2:])) <= 80
+    table = printed.partition("B's single")[0]
+    assert all(f"{name} " in table for name in ("no_answer_frac", "num_distinct_answers"))
+    assert "+0.000 to +0.000" in table  # an interval stands in one line
+    assert "…" not in table
+    assert max(map(len, table.splitlines()[2:])) <= 80
 
 
 def test_a_control_may_stand_beside_the_trained_model(compare, make_evaluation, tmp_path, capsys):
@@ -94,6 +98,7 @@ def test_bad_input_is_one_line_and_exit_status_2(compare, make_evaluation, capsy
         ([a, "/missing"], "expected a folder with the manifest.json"),
         ([a, a, "--k", "2"], "--k: got [2], expected sizes between 1 and 1"),
         ([a, a, "--output", "/missing/x.json"], "--output: got /missing/x.json"),
+        ([a, a, "--output", a], "expected a file in a folder that exists"),
     ):
         with pytest.raises(SystemExit) as exit_info:
             compare(arguments)

@@ -85,6 +85,7 @@ def test_scored_completions_are_an_evaluation(tmp_path):
         ([{"completion": "x", "label": "4"}], "for problem_id, expected str or int"),
         ([{"problem_id": "p", "completion": "x"}], "for label, expected"),
         ([{**MINIMAL, "label": ""}], "for label, expected"),
+        ([{**MINIMAL, "label": float("nan")}], "line 1: got NaN for label"),
         ([{**MINIMAL, "completion": 3}], "got .* for completion, expected str"),
         ([{"id": "p", "label": "4", "completions": [1]}], "got completion 1, expected text"),
         ([{"id": "p", "label": "4", "completions": "x"}], "expected a list of texts"),
