@@ -115,7 +115,7 @@ def differences_table(comparison: dict[str, Any]) -> Table:
         show_edge=False,
     )
     table.add_column("metric", no_wrap=True)
-    for column in ("A", "B", "B - A", "95% interval", "better /worse", "sign p", "flip p"):
+    for column in ("A", "B", "B - A", "95% interval", "better\n/worse", "sign p", "flip p"):
         table.add_column(column, justify="right", overflow="fold")
     for name, one in comparison["metrics"].items():
         table.add_row(
