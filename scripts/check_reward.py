@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rl.answers.options import add_answer_arguments, use_answer_arguments
 from rl.errors import InputError, exit_on_bad_input
+from rl.plugins import allow_code
 from rl.training.rollout_files import read_rollout_file
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ exit status: 0 all checks passed, 1 one failed, 2 bad input. Warnings fail nothi
 def main() -> None:
     """Build the reward, gather the groups, check, show."""
     arguments = parse_arguments()
+    allow_code(arguments.reward)
     arguments.answer_methods = use_answer_arguments(arguments)
 
     from rewards.contract import check_reward, example_groups

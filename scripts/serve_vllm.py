@@ -24,9 +24,9 @@ def main() -> None:
 
     from rl.rollouts.vllm_engine import require_vllm
     from rl.rollouts.vllm_server import configured_command, server_environment
-    from rl.training.recipe import load_recipe, make_config, parse_overrides
+    from rl.training.recipe import make_config, read_settings
 
-    settings = {**load_recipe(arguments.recipe), **parse_overrides(overrides)}
+    settings = read_settings(arguments.recipe, overrides, arguments.allow_code)
     settings.setdefault("output_dir", "runs/server")
     config = make_config(settings)
     require_vllm()

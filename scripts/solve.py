@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rl.answers import comparer_in_use
 from rl.answers.options import add_answer_arguments, use_answer_arguments
 from rl.errors import InputError, exit_on_bad_input
+from rl.plugins import add_code_argument, allow_code
 
 if TYPE_CHECKING:
     from rl.data.prompts import Prompt
@@ -43,7 +44,7 @@ same command goes on with a file, or a training, that was broken off.
 def main() -> None:
     """Check everything, adapt if asked to, then answer question by question."""
     arguments, overrides = parse_arguments()
-    recipe = read_recipe(arguments)
+    recipe = read_recipe(arguments, overrides)
     prompts = read_questions(arguments, recipe)
     methods = use_answer_arguments(
         arguments, recipe.get("answer_methods"), recipe.get("answer_comparer")
@@ -96,7 +97,9 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     )
     add("--batch_size", type=int, default=256, help="completions sampled at a time (%(default)s)")
     add("--seed", type=int, default=0, help="(%(default)s)")
+    add_code_argument(parser)
     arguments, overrides = parser.parse_known_args()
+    allow_code(vars(arguments))
     if overrides and not arguments.adapt:
         parser.error(f"unrecognized arguments: {' '.join(overrides)}")
     for name in ("num_samples", "batch_size"):
@@ -115,13 +118,13 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     return arguments, overrides
 
 
-def read_recipe(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Read the recipe's settings, if there is one."""
+def read_recipe(arguments: argparse.Namespace, overrides: list[str]) -> dict[str, Any]:
+    """Read the settings of the training, if there is one."""
     if not arguments.adapt:
         return {}
-    from rl.training.recipe import load_recipe
+    from rl.training.recipe import read_settings
 
-    return load_recipe(arguments.adapt)
+    return read_settings(arguments.adapt, overrides, arguments.allow_code)
 
 
 def read_questions(arguments: argparse.Namespace, recipe: dict[str, Any]) -> "list[Prompt]":
@@ -199,6 +202,7 @@ def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
         *as_arguments(fields),
         *overrides,
         *resume,
+        *(["--allow_code"] if arguments.allow_code else []),
     ]
     print(f"adapting to the questions: {folder}", flush=True)
     status = subprocess.run(command, check=False).returncode

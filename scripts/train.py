@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl.errors import exit_on_bad_input
+from rl.plugins import add_code_argument
 
 if TYPE_CHECKING:
     from rl.training.prepare import Run
@@ -32,10 +33,10 @@ def main() -> None:
     log_warnings()
 
     import rewards
-    from rl.training.recipe import load_recipe, parse_overrides
+    from rl.training.recipe import read_settings
     from rl.training.start import start_run
 
-    settings = {**load_recipe(arguments.recipe), **parse_overrides(overrides)}
+    settings = read_settings(arguments.recipe, overrides, arguments.allow_code)
     settings.setdefault("output_dir", str(Path("runs") / Path(arguments.recipe).stem))
     show = print_geometry if arguments.dry_run else print_preview
     summary = start_run(settings, rewards, dry_run=arguments.dry_run, show=show)
@@ -53,6 +54,7 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument("recipe", help="YAML file of settings; see recipes/")
     parser.add_argument("--dry_run", action="store_true", help="check everything, print the batch")
+    add_code_argument(parser)
     parser.add_argument("-h", "--help", action="store_true", help="show this text and end")
     if {"-h", "--help"} & set(sys.argv[1:]):
         parser.epilog = EPILOG + describe_fields()

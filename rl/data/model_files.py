@@ -45,10 +45,14 @@ def context_length(model_config: Any) -> int | None:
 
 
 def _load(load: Callable[[], Loaded], model: str, what: str) -> Loaded:
+    if not model or "\0" in model:
+        raise InputError(f"{what}: got {model!r}, expected a model folder or a hub id. Name one.")
     try:
         return load()
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
+    # Files of the user's may break whatever the libraries take for granted of them; the tokenizers'
+    # library raises bare exceptions.
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise InputError(
             f"{what}: got {model}, expected a model folder or a hub id that can be reached "
             f"({reason}). Check the path; without a network, name a folder."

@@ -14,6 +14,7 @@ from rl.evaluation.problems.kinds import KINDS
 from rl.evaluation.problems.prompt_templates import TEMPLATES
 from rl.evaluation.problems.registry import split_benchmarks
 from rl.evaluation.referee import REFEREES
+from rl.plugins import add_code_argument, allow_code
 from rl.rollouts.engines import engine_class
 from rl.rollouts.openai_engine import api_key
 
@@ -103,7 +104,11 @@ def parse_arguments(arguments: Sequence[str] | None, description: str) -> argpar
     )
     add_problem_arguments(parser.add_argument_group("problems"))
     add_sampling_arguments(parser.add_argument_group("sampling"))
+    add_code_argument(parser)
     args = parser.parse_args(arguments)
+    allow_code([args.engine, args.answer_kind or ()])
+    if args.allow_code:
+        allow_code()
     if not (args.rescore or args.list_benchmarks):
         check_arguments(args)
     return args

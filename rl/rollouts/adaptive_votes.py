@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from rl.answers.votes import count_votes, leader_certainty
 from rl.errors import InputError
 from rl.rollouts.engine import RolloutEngine, Sample
 from rl.settings import build, checked
+
+NumVotes = Annotated[int, Field(ge=1, le=100_000)]
 
 
 @checked
@@ -25,10 +27,10 @@ class VoteBudget:
         chunk: Sampled at a time after the first.
     """
 
-    min: PositiveInt
-    max: PositiveInt
+    min: NumVotes
+    max: NumVotes
     confidence: Annotated[float, Field(ge=0.5, le=1)] = 0.95
-    chunk: PositiveInt = 8
+    chunk: NumVotes = 8
 
     def __post_init__(self) -> None:
         if self.max < self.min:

@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rl.errors import InputError, unknown_name
-from rl.plugins import load_plugin
+from rl.errors import InputError
+from rl.plugins import Contract, find
 from rl.rollouts.engine import SamplingSettings
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ ENGINES = {
     "vllm_server": "rl.rollouts.vllm_server_engine:VLLMServerEngine",
     "openai": "rl.rollouts.openai_engine:OpenAIEngine",
 }
+_CONTRACT = Contract(has=("generate", "sync_weights", "close"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +87,7 @@ def engine_class(name: str, method: str, what: str) -> Any:
     Raises:
         InputError: If there is none of that name, it lacks the method, or a package is missing.
     """
-    if ":" not in name and name not in ENGINES:
-        raise unknown_name(what, name, list(ENGINES))
-    found: Any = load_plugin(ENGINES.get(name, name), what)
+    found: Any = find(name, ENGINES, what, contract=_CONTRACT)
     if not hasattr(found, method):
         purpose = "a training run" if method == "for_run" else "a model that does not change"
         raise InputError(

@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from peft import LoraConfig
+
 from rl.answers.extraction import check_methods
 from rl.answers.plugins import load_comparer
 from rl.errors import InputError, unknown_name
 from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, criteria
 from rl.groups.advantages import get_advantage
 from rl.selfplay.run_settings import read_selfplay
+from rl.settings import check_settings, check_value
+from rl.training.model_init import check_model_init, check_remote_code
+from rl.training.ranges import LORA_RANGES
 
 if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
@@ -20,12 +25,34 @@ def check_combinations(config: "LabelFreeConfig") -> None:
     Raises:
         InputError: If settings contradict each other; the message names the way out.
     """
+    _check_code(config)
+    _check_lora(config)
     _check_groups(config)
     _check_sampling(config)
     _check_micro_batches(config)
     _check_token_selection(config)
     _check_evaluation(config)
     _check_selfplay(config)
+
+
+def _check_code(config: "LabelFreeConfig") -> None:
+    check_model_init(config.model_init_kwargs, config.model)
+    if config.trust_remote_code:
+        check_remote_code(config.model)
+
+
+def _check_lora(config: "LabelFreeConfig") -> None:
+    if config.lora is None:
+        return
+    found = check_settings("lora", LoraConfig, config.lora)
+    for name in LORA_RANGES.keys() & found.keys():
+        check_value(f"lora.{name}", LORA_RANGES[name], found[name])
+    try:
+        LoraConfig(**config.lora)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"lora: got {config.lora}, expected settings of peft.LoraConfig ({error}). Change them."
+        ) from error
 
 
 def _check_groups(config: "LabelFreeConfig") -> None:

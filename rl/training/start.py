@@ -7,7 +7,7 @@ from rl.selfplay.game import Game
 from rl.selfplay.run_settings import read_selfplay
 from rl.settings import check_value
 from rl.training.config import LabelFreeConfig
-from rl.training.prepare import Run, model_context, prepare_run
+from rl.training.prepare import Run, load_run_model_config, prepare_run
 from rl.training.recipe import make_config
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward
@@ -87,5 +87,7 @@ def _build_game(config: LabelFreeConfig, registry: Registry) -> Game | None:
         return None
     settings = read_selfplay(config.selfplay)
     if config.model:
-        model_context(config)  # a mistyped name shows before documents are read and embedded
+        load_run_model_config(
+            config
+        )  # a mistyped name shows before documents are read and embedded
     return registry.get_game(settings.game, seed=config.seed, **settings.game_settings)

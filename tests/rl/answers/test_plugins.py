@@ -23,8 +23,8 @@ from rl.types import Group, Rollout
 TASK = """
 import re
 
-def city(text):
-    found = re.search("city: (.*)", text)
+def city(completion):
+    found = re.search("city: (.*)", completion)
     return found and found[1]
 
 def same_city(left, right):
@@ -33,10 +33,10 @@ def same_city(left, right):
 def next_to(left, right):
     return int(right) == int(left) + 1
 
-def broken(*arguments):
+def broken(completion):
     return 1 / 0
 
-def number(*arguments):
+def number(completion):
     return 7
 """
 

@@ -1,0 +1,127 @@
+"""What of `from_pretrained` a recipe may set, in `model_init_kwargs`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from safetensors import SafetensorError, safe_open
+from transformers import AutoModelForCausalLM
+
+from rl.errors import InputError
+from rl.plugins import require_allowed
+from rl.settings import check_settings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from rl.training.config import LabelFreeConfig
+
+_ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
+
+
+def check_model_init(settings: Mapping[str, Any] | None, model: str) -> None:
+    """Check names, types and values, and that code which comes with a model may be run.
+
+    Raises:
+        InputError: If one is unknown or wrong, or names code that was not allowed.
+    """
+    found = check_settings("model_init_kwargs", _model_init, settings or {})
+    attention = found.get("attn_implementation", "sdpa")
+    if "/" in attention:
+        what = "model_init_kwargs.attn_implementation"
+        require_allowed(attention, what, f"a kernel from the hub, {attention}")
+    elif attention not in _ATTENTION:
+        raise InputError(
+            f"model_init_kwargs.attn_implementation: got {attention!r}, expected one of "
+            f"{', '.join(_ATTENTION)}. Name one, or leave it out."
+        )
+    if found.get("trust_remote_code"):
+        check_remote_code(model)
+
+
+def check_model(
+    config: "LabelFreeConfig", model_config: Any, tokenizer: "PreTrainedTokenizerBase"
+) -> None:
+    """Build the model without weights, which takes no memory: do its parts go together?
+
+    Raises:
+        InputError: If there is no such architecture or its sizes are none, its vocabulary is
+            smaller than the tokenizer's, a LoRA finds no module, or a file of weights is damaged.
+    """
+    if not getattr(model_config, "architectures", None):
+        raise InputError(
+            f"model: got {config.model}, whose config.json names no architectures, expected a "
+            "language model. Name another folder."
+        )
+    what = f"model: got {config.model}"
+    try:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(
+                model_config, trust_remote_code=config.trust_remote_code
+            )
+    except (ValueError, TypeError, AttributeError, KeyError, RuntimeError, ImportError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{what}, expected a language model that transformers can build ({reason}). Mend its "
+            "config.json, or name another model."
+        ) from error
+    num_rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > num_rows:
+        raise InputError(
+            f"{what}, whose tokenizer has {len(tokenizer)} tokens and whose embedding {num_rows}, "
+            "expected those of one model. Put the model's own tokenizer into its folder."
+        )
+    if config.lora is not None:
+        try:
+            inject_adapter_in_model(LoraConfig(**config.lora), model)
+        except ValueError as error:
+            raise InputError(
+                f"lora.target_modules: got {error}, expected names of the model's modules. Set "
+                "target_modules: all-linear, or correct them."
+            ) from error
+    _check_weights(config.model)
+
+
+def _check_weights(model: str) -> None:
+    """Read the heads of a folder's files of weights; a hub id is left to the hub."""
+    folder = Path(model)
+    if not folder.is_dir():
+        return
+    files = sorted(folder.glob("*.safetensors"))
+    if not files and not list(folder.glob("pytorch_model*.bin*")):
+        raise InputError(
+            f"model: got {model}, which has no weights (*.safetensors), expected a whole model. "
+            "Copy them there."
+        )
+    for path in files:
+        try:
+            with safe_open(path, framework="pt"):
+                pass
+        except SafetensorError as error:
+            raise InputError(
+                f"model: got {path}, expected a whole file of weights ({error}). Copy it again."
+            ) from error
+
+
+def check_remote_code(model: str) -> None:
+    """Check that the Python files in a model's folder may be run.
+
+    Raises:
+        InputError: If that was not allowed.
+    """
+    require_allowed("trust_remote_code", "recipe", f"the Python files that come with {model}")
+
+
+def _model_init(
+    *,
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32",
+    attn_implementation: str = "sdpa",
+    revision: str = "main",
+    variant: str | None = None,
+    subfolder: str = "",
+    quantization_config: dict[str, Any] | None = None,
+    trust_remote_code: bool = False,
+) -> None:
+    """Their names and types; all else is a part of a model's config.json."""
