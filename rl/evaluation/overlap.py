@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
 from rl.data.prompts import Prompt, load_prompts
 from rl.data.yaml_text import read_yaml_file
 from rl.errors import InputError

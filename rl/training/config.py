@@ -141,7 +141,7 @@ class LabelFreeConfig(GRPOConfig):
         default=None,
         metadata={"help": "Your own test of equal answers, as file.py:function; none: ours."},
     )
-    answer_choices: str | None = field(
+    answer_choices: Annotated[str, Field(min_length=1)] | None = field(
         default=None,
         metadata={"help": "Letters of a multiple-choice task, such as ABCD; none for maths."},
     )

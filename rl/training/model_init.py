@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+import transformers
 from peft import LoraConfig, inject_adapter_in_model
 from safetensors import SafetensorError, safe_open
-from transformers import AutoModelForCausalLM
+from transformers import Trainer, get_scheduler
 
 from rl.errors import InputError
 from rl.plugins import require_allowed
@@ -48,30 +49,19 @@ def check_model(
 
     Raises:
         InputError: If there is no such architecture or its sizes are none, its vocabulary is
-            smaller than the tokenizer's, a LoRA finds no module, or a file of weights is damaged.
+            smaller than the tokenizer's, a LoRA finds no module, the optimizer or its schedule
+            cannot be built, or a file of weights is damaged.
     """
-    if not getattr(model_config, "architectures", None):
-        raise InputError(
-            f"model: got {config.model}, whose config.json names no architectures, expected a "
-            "language model. Name another folder."
-        )
-    what = f"model: got {config.model}"
-    try:
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(
-                model_config, trust_remote_code=config.trust_remote_code
-            )
-    except (ValueError, TypeError, AttributeError, KeyError, RuntimeError, ImportError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(
-            f"{what}, expected a language model that transformers can build ({reason}). Mend its "
-            "config.json, or name another model."
-        ) from error
+    _check_weights(config.model)
+    model = _skeleton(config, model_config)
+    if model is None:
+        return
     num_rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > num_rows:
         raise InputError(
-            f"{what}, whose tokenizer has {len(tokenizer)} tokens and whose embedding {num_rows}, "
-            "expected those of one model. Put the model's own tokenizer into its folder."
+            f"model: got {config.model}, whose tokenizer has {len(tokenizer)} tokens and whose "
+            f"embedding {num_rows}, expected those of one model. Put the model's own tokenizer "
+            "into its folder."
         )
     if config.lora is not None:
         try:
@@ -81,7 +71,57 @@ def check_model(
                 f"lora.target_modules: got {error}, expected names of the model's modules. Set "
                 "target_modules: all-linear, or correct them."
             ) from error
-    _check_weights(config.model)
+    _check_optimizer(config, model)
+
+
+def _skeleton(config: "LabelFreeConfig", model_config: Any) -> Any:
+    """The model with weights of no content; None where its class is code of its own."""
+    name = (getattr(model_config, "architectures", None) or [""])[0]
+    architecture = getattr(transformers, name, None) if isinstance(name, str) else None
+    if architecture is None and config.trust_remote_code:
+        return None
+    what = f"model: got {config.model}, expected a language model"
+    if architecture is None or not hasattr(architecture, "generate"):
+        raise InputError(
+            f"{what}, but its config.json names the architecture {name!r}. Name another folder."
+        )
+    attention = (config.model_init_kwargs or {}).get("attn_implementation")
+    if attention is not None:
+        model_config._attn_implementation = attention
+    try:
+        with torch.device("meta"):
+            return architecture(model_config)
+    except (ValueError, TypeError, AttributeError, KeyError, RuntimeError, ImportError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{what} that can be built ({reason}). Mend its config.json, name another model, or "
+            "install what is missing."
+        ) from error
+
+
+def _check_optimizer(config: "LabelFreeConfig", model: Any) -> None:
+    """Build the optimizer's class and its schedule as the trainer will, on nothing."""
+    try:
+        Trainer.get_optimizer_cls_and_kwargs(config, model)
+    except (ValueError, ImportError, KeyError) as error:
+        raise InputError(
+            f"optim: got {config.optim!s} with optim_args {config.optim_args!r}, expected an "
+            f"optimizer that is installed ({error}). Name another, or install its package."
+        ) from error
+    nothing = torch.optim.SGD([torch.zeros(1)], lr=config.learning_rate)
+    try:
+        get_scheduler(
+            config.lr_scheduler_type,
+            nothing,
+            num_warmup_steps=0,
+            num_training_steps=1,
+            scheduler_specific_kwargs=dict(config.lr_scheduler_kwargs or {}),
+        )
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"lr_scheduler_kwargs: got {config.lr_scheduler_kwargs!r}, expected what the schedule "
+            f"{config.lr_scheduler_type!s} takes ({error}). Correct them."
+        ) from error
 
 
 def _check_weights(model: str) -> None:

@@ -7,6 +7,8 @@ that nobody means more: 1e12 completions of a prompt are a slip.
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from transformers.trainer_utils import SchedulerType
+from transformers.training_args import OptimizerNames
 
 from rl.settings import PositiveShare, Share, check_value
 
@@ -34,6 +36,8 @@ RANGES: dict[str, Any] = {
     "ddp_timeout": Steps,
     # Optimizer.
     "learning_rate": NonNegative,
+    "lr_scheduler_type": SchedulerType,
+    "optim": OptimizerNames,
     "weight_decay": NonNegative,
     "adam_beta1": Annotated[float, Field(ge=0, lt=1)],
     "adam_beta2": Annotated[float, Field(ge=0, lt=1)],

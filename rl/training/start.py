@@ -8,6 +8,7 @@ from rl.selfplay.run_settings import read_selfplay
 from rl.settings import check_value
 from rl.training.config import LabelFreeConfig
 from rl.training.prepare import Run, load_run_model_config, prepare_run
+from rl.training.ranges import Finite
 from rl.training.recipe import make_config
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward
@@ -69,7 +70,7 @@ def _build_rewards(config: LabelFreeConfig, registry: Registry) -> dict[str, tup
     rewards = {}
     for name, given in config.rewards.items():
         settings = dict(given or {})
-        weight = check_value(f"rewards.{name}.weight", float, settings.pop("weight", 1.0))
+        weight = check_value(f"rewards.{name}.weight", Finite, settings.pop("weight", 1.0))
         run_settings = {"max_completion_length": config.max_completion_length}
         reward, _ = registry.get_reward_for_run(name, settings, run_settings)
         rewards[name] = (reward, weight)

@@ -137,6 +137,9 @@ def refused(world, tmp_path, monkeypatch):
         filled = [re.sub(r"{world}|{new}", lambda m: places[m[0]], str(a)) for a in arguments]
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("rl.plugins._allowed", set())
+        # A hub that cannot be reached is asked again and again.
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
         monkeypatch.setattr(sys, "argv", [str(SCRIPTS / script), *filled])
         # Nothing wrong may get as far as a model: loading one would be the bug.
         monkeypatch.setattr("trl.trainer.utils.create_model_from_path", None)

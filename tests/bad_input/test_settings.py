@@ -115,7 +115,7 @@ NAMES = [
     ({"selfplay": {"game": 5}, "dataset": ""}, "selfplay.game"),
     ({"selfplay": {"game": "chess"}, "dataset": ""}, "selfplay.game"),
     ({"selfplay": {"game": "spell"}, "dataset": ""}, "selfplay.documents"),
-    ({"selfplay": {"game": "spell", "documents": "nowhere"}, "dataset": ""}, "documents"),
+    ({"selfplay": {"game": "spell", "documents": "nowhere"}, "dataset": ""}, "nowhere"),
     (
         {"selfplay": {"game": "spell", "documents": "{world}", "tasks": ["x"]}, "dataset": ""},
         "task",
@@ -124,7 +124,6 @@ NAMES = [
     ({"system_prompt": 5}, "system_prompt"),
     ({"prompt_column": ""}, "prompt_column"),
     ({"label_column": "prompt"}, "label_column"),
-    ({"push_to_hub": True}, "push_to_hub"),
 ]
 REWARDS = [
     ({"rewards": {}}, "rewards"),
