@@ -14,6 +14,19 @@ import pytest
 import yaml
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+# Nothing wrong may get as far as these: a model loaded or trained, a program started.
+WORK = (
+    "transformers.PreTrainedModel.from_pretrained",
+    "torch.Tensor.backward",
+    "subprocess.run",
+    "subprocess.Popen.__init__",
+    "os.execve",
+    "multiprocessing.process.BaseProcess.start",
+)
+
+
+def accepted(*arguments, **settings):
+    raise AssertionError("the input was accepted, and work began")
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +154,8 @@ def refused(world, tmp_path, monkeypatch):
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
         monkeypatch.setattr(sys, "argv", [str(SCRIPTS / script), *filled])
-        # Nothing wrong may get as far as a model: loading one would be the bug.
-        monkeypatch.setattr("trl.trainer.utils.create_model_from_path", None)
+        for name in WORK:
+            monkeypatch.setattr(name, accepted)
         errors = io.StringIO()
         with contextlib.redirect_stderr(errors), pytest.raises(SystemExit) as ended:
             runpy.run_path(str(SCRIPTS / script), run_name="__main__")
