@@ -6,9 +6,12 @@ import os
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from rl.errors import InputError, exit_on_bad_input
+from rl.settings import Count, PositiveShare, check_options, check_value
 
 if TYPE_CHECKING:
     from measurements.ratios import Measurement
@@ -94,17 +97,22 @@ def check_arguments(arguments: argparse.Namespace) -> None:
             f"--completions: got {arguments.completions}, expected an existing file for the part "
             "votes. Name one, or leave votes out of --parts."
         )
+    arguments.groups = read_groups(arguments.completions) if "votes" in arguments.parts else []
     if {"steps", "adaptive"} & set(arguments.parts):
         require_testbed(arguments.testbed)
     if not all(part.isdecimal() and int(part) for part in arguments.ranks.split(",")):
         raise InputError(
             f"--ranks: got {arguments.ranks!r}, expected numbers such as 1,2. Correct it."
         )
-    for name in ("repetitions", "seeds", "num_prompts", "micro_batch", "mean_length", "num_layers"):
-        if getattr(arguments, name) < 1:
-            raise InputError(
-                f"--{name}: got {getattr(arguments, name)}, expected at least 1. Raise it."
-            )
+    sizes = ("repetitions", "seeds", "num_prompts", "micro_batch", "mean_length", "num_layers")
+    ranges = {
+        **dict.fromkeys(sizes, Count),
+        "num_generations": Annotated[int, Field(ge=2, le=100_000)],
+        "hidden_size": Annotated[int, Field(ge=64, multiple_of=64)],
+        "target": PositiveShare,
+    }
+    check_options(arguments, ranges)
+    arguments.output_dir.mkdir(parents=True, exist_ok=True)  # a measurement takes minutes
 
 
 def measure(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
@@ -113,7 +121,7 @@ def measure(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
     if part == "votes":
         from measurements.votes import measure_votes
 
-        return measure_votes(read_groups(arguments.completions), arguments.repetitions)
+        return measure_votes(arguments.groups, arguments.repetitions)
     if part == "steps":
         from measurements.runs import measure_steps
 
@@ -141,8 +149,16 @@ def read_groups(path: Path) -> list[list[str]]:
     """Read the completions of each line."""
     from rl.data.json_lines import read_json_lines
 
+    groups = []
     with path.open("rb") as file:
-        return [line.value["completions"] for line in read_json_lines(file, path)]
+        for number, row, _ in read_json_lines(file, path):
+            completions = row.get("completions") if isinstance(row, dict) else None
+            groups.append(check_value(f"{path} line {number}, completions", list[str], completions))
+    if not groups:
+        raise InputError(
+            f"--completions: got {path} without a line, expected some. Check the file."
+        )
+    return groups
 
 
 def write_results(arguments: argparse.Namespace, measurements: "list[Measurement]") -> None:
@@ -159,7 +175,7 @@ def write_results(arguments: argparse.Namespace, measurements: "list[Measurement
         "load average at the end": os.getloadavg()[0],
         "versions": library_versions(("torch", "transformers", "trl")),
         "git_commit": git_commit(),
-        "settings": {name: str(value) for name, value in vars(arguments).items()},
+        "settings": {n: str(value) for n, value in vars(arguments).items() if n != "groups"},
         "results": [measurement.as_json() for measurement in measurements],
     }
     arguments.output_dir.mkdir(parents=True, exist_ok=True)

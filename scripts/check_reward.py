@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rl.answers.options import add_answer_arguments, use_answer_arguments
 from rl.errors import InputError, exit_on_bad_input
 from rl.plugins import allow_code
+from rl.settings import Count, check_options
 from rl.training.rollout_files import read_rollout_file
 
 if TYPE_CHECKING:
@@ -101,7 +102,9 @@ def parse_arguments() -> argparse.Namespace:
         help="show the rewards of group N, counted from 0, saved groups first (default 0)",
     )
     add_answer_arguments(parser)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    check_options(arguments, {"max_groups": Count})
+    return arguments
 
 
 def read_settings(text: str) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from rl.answers import comparer_in_use
 from rl.answers.options import add_answer_arguments, use_answer_arguments
 from rl.errors import InputError, exit_on_bad_input
 from rl.plugins import add_code_argument, allow_code
+from rl.rollouts.engine import SAMPLING_RANGES
+from rl.settings import Count, NumSamples, Seed, check_options
 
 if TYPE_CHECKING:
     from rl.data.prompts import Prompt
@@ -102,11 +104,8 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     allow_code(vars(arguments))
     if overrides and not arguments.adapt:
         parser.error(f"unrecognized arguments: {' '.join(overrides)}")
-    for name in ("num_samples", "batch_size"):
-        if getattr(arguments, name) < 1:
-            raise InputError(
-                f"--{name}: got {getattr(arguments, name)}, expected at least 1. Raise it."
-            )
+    ranges = {"num_samples": NumSamples, "batch_size": Count, "seed": Seed}
+    check_options(arguments, {**SAMPLING_RANGES, **ranges})
     if not arguments.output.parent.is_dir():
         raise InputError(
             f"--output: got {arguments.output}, expected a file in an existing folder. Create "

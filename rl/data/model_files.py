@@ -27,6 +27,12 @@ def load_tokenizer(model: str, what: str, **source: Any) -> "PreTrainedTokenizer
     tokenizer: Any = _load(
         lambda: AutoTokenizer.from_pretrained(model, padding_side="left", **source), model, what
     )
+    if not tokenizer("1", add_special_tokens=False)["input_ids"]:
+        # A folder without a tokenizer's files gives one that knows no token.
+        raise InputError(
+            f"{what}: got {model}, whose tokenizer has no tokens, expected one with a tokenizer. "
+            "Put the model's own into its folder (tokenizer.json)."
+        )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

@@ -23,6 +23,7 @@ from typing import Any
 from rl.errors import InputError, unknown_name
 from rl.report.curves import read_series
 from rl.report.folders import read_whole_lines
+from rl.settings import Seed, check_value
 from rl.training.recipe import load_recipe
 
 KEYS = ("recipe", "settings", "seeds", "variants", "methods", "columns")
@@ -91,7 +92,12 @@ def load_study(path: str | Path) -> Study:
                 f"study {key}: got {document.get(key)!r}, expected a filled {kind.__name__}. "
                 f"Mend {path}."
             )
-    shared = document.get("settings") or {}
+    for seed in document["seeds"]:
+        check_value("study seeds", Seed, seed)
+    for key in ("variants", "methods"):
+        for name, settings in document[key].items():
+            check_value(f"study {key}.{name}", dict[str, Any] | None, settings)
+    shared = check_value("study settings", dict[str, Any], document.get("settings") or {})
     methods, variants = list(document["methods"]), list(document["variants"])
     runs = [
         StudyRun(

@@ -9,9 +9,7 @@ from pydantic import Field
 from rl.answers.votes import count_votes, leader_certainty
 from rl.errors import InputError
 from rl.rollouts.engine import RolloutEngine, Sample
-from rl.settings import build, checked
-
-NumVotes = Annotated[int, Field(ge=1, le=100_000)]
+from rl.settings import NumSamples, build, checked
 
 
 @checked
@@ -27,10 +25,10 @@ class VoteBudget:
         chunk: Sampled at a time after the first.
     """
 
-    min: NumVotes
-    max: NumVotes
+    min: NumSamples
+    max: NumSamples
     confidence: Annotated[float, Field(ge=0.5, le=1)] = 0.95
-    chunk: NumVotes = 8
+    chunk: NumSamples = 8
 
     def __post_init__(self) -> None:
         if self.max < self.min:

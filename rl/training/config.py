@@ -15,9 +15,9 @@ from trl.trainer.grpo_config import GRPOConfig
 from rl.answers.extraction import DEFAULT_METHODS
 from rl.errors import InputError
 from rl.rollouts.adaptive_votes import VoteBudget, read_vote_budget
-from rl.settings import checked
+from rl.settings import Count, Length, Letters, NonNegative, NumSamples, Positive, checked
 from rl.training.checks import check_combinations
-from rl.training.ranges import GroupSize, Length, NonNegative, Positive, Rows, Steps, check_ranges
+from rl.training.ranges import GroupSize, Steps, check_ranges
 
 
 @checked
@@ -77,7 +77,7 @@ class LabelFreeConfig(GRPOConfig):
         default_factory=lambda: {"majority_vote": {}},
         metadata={"help": "Reward name -> its settings; `weight` (default 1) is one of them."},
     )
-    num_votes: Literal[0] | Rows | dict[str, Any] = field(
+    num_votes: Literal[0] | Count | dict[str, Any] = field(
         default=0,
         metadata={
             "help": "Completions sampled per prompt, which all vote; 0: num_generations. {min: 16, "
@@ -88,11 +88,11 @@ class LabelFreeConfig(GRPOConfig):
         default="first",
         metadata={"help": "Which num_generations of the num_votes rollouts are trained."},
     )
-    num_prompts: Literal[0] | Rows = field(
+    num_prompts: Literal[0] | Count = field(
         default=0,
         metadata={"help": "Prompts per generation batch, over all devices; 0: as few as fit."},
     )
-    num_updates: Rows = field(
+    num_updates: Count = field(
         default=1, metadata={"help": "Optimizer steps per pass over a generation batch."}
     )
     max_sampled_tokens: Annotated[int, Field(ge=0, lt=2**63)] = field(
@@ -141,7 +141,7 @@ class LabelFreeConfig(GRPOConfig):
         default=None,
         metadata={"help": "Your own test of equal answers, as file.py:function; none: ours."},
     )
-    answer_choices: Annotated[str, Field(min_length=1)] | None = field(
+    answer_choices: Letters | None = field(
         default=None,
         metadata={"help": "Letters of a multiple-choice task, such as ABCD; none for maths."},
     )
@@ -165,7 +165,7 @@ class LabelFreeConfig(GRPOConfig):
             "lower temperatures, by majority (rl/evaluation/controls.py)."
         },
     )
-    eval_num_samples: Annotated[int, Field(ge=1, le=100_000)] = field(
+    eval_num_samples: NumSamples = field(
         default=16, metadata={"help": "Samples per problem of those evaluations."}
     )
     eval_every: Literal[0] | Steps = field(
@@ -223,15 +223,17 @@ class LabelFreeConfig(GRPOConfig):
     )
 
     # TRL allows None for these and then fails later; here they always have a value.
-    output_dir: str = field(default="runs/run", metadata={"help": "Where the run's files go."})
+    output_dir: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")] = field(
+        default="runs/run", metadata={"help": "Where the run's files go."}
+    )
     num_generations: GroupSize = field(
         default=8, metadata={"help": "Completions of a prompt that are trained: the group size."}
     )
     max_completion_length: Length = field(
         default=256, metadata={"help": "Most tokens per completion."}
     )
-    per_device_train_batch_size: Rows = field(
-        default=8, metadata={"help": "Rows of a device's forward pass."}
+    per_device_train_batch_size: Count = field(
+        default=8, metadata={"help": "Count of a device's forward pass."}
     )
     temperature: Positive = field(
         default=1.0, metadata={"help": "Of sampling; 1.0 samples from the policy itself."}

@@ -1,7 +1,6 @@
 """Ranges of settings that TRL and transformers declare by type alone, in one table.
 
-Ours have theirs where they are declared (`rl.training.config`). An upper bound on a size only says
-that nobody means more: 1e12 completions of a prompt are a slip.
+Ours have theirs where they are declared (`rl.training.config`).
 """
 
 from typing import Annotated, Any, Literal
@@ -10,16 +9,21 @@ from pydantic import Field
 from transformers.trainer_utils import SchedulerType
 from transformers.training_args import OptimizerNames
 
-from rl.settings import PositiveShare, Share, check_value
+from rl.rollouts.engine import TopK
+from rl.settings import (
+    Count,
+    Finite,
+    Length,
+    NonNegative,
+    Positive,
+    PositiveShare,
+    Seed,
+    Share,
+    check_value,
+)
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Steps = Annotated[int, Field(ge=1, le=10**9)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]  # NumPy takes no other
-Length = Annotated[int, Field(ge=1, le=10**8)]
 GroupSize = Annotated[int, Field(ge=2, le=100_000)]
-Rows = Annotated[int, Field(ge=1, le=10**6)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 # Every so many steps, or a share of all steps below 1.
 Interval = Annotated[float, Field(gt=0, le=10**9)]
@@ -47,12 +51,12 @@ RANGES: dict[str, Any] = {
     "neftune_noise_alpha": NonNegative | None,
     # Sampling.
     "top_p": PositiveShare,
-    "top_k": Annotated[int, Field(ge=0)],
+    "top_k": TopK,
     "min_p": Share | None,
     "repetition_penalty": Positive,
     # Loss.
     "beta": NonNegative,
-    "num_iterations": Rows,
+    "num_iterations": Count,
     "epsilon": NonNegative,
     "epsilon_high": NonNegative | None,
     "delta": Positive | None,
@@ -87,7 +91,7 @@ RANGES: dict[str, Any] = {
 
 # Of `peft.LoraConfig`.
 LORA_RANGES: dict[str, Any] = {
-    "r": Rows,
+    "r": Count,
     "lora_alpha": Positive,
     "lora_dropout": Annotated[float, Field(ge=0, lt=1)],
     "bias": Literal["none", "all", "lora_only"],

@@ -5,10 +5,9 @@ from typing import Any, Protocol
 
 from rl.selfplay.game import Game
 from rl.selfplay.run_settings import read_selfplay
-from rl.settings import check_value
+from rl.settings import Finite, check_value
 from rl.training.config import LabelFreeConfig
 from rl.training.prepare import Run, load_run_model_config, prepare_run
-from rl.training.ranges import Finite
 from rl.training.recipe import make_config
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward

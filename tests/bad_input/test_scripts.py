@@ -3,6 +3,7 @@
 import pytest
 
 EVALUATE = "evaluate.py --model {world}/model --benchmark {world}/train.jsonl --output_dir {new}/e"
+MODEL = "evaluate.py --model"
 SOLVE = "solve.py {world}/train.jsonl --model {world}/model --output {new}/answers.jsonl"
 VOTE = "vote.py {world}/saved.jsonl --output {new}/votes.jsonl"
 REPORT = "report.py {world}/run_with_bad_metrics --output {new}/report.html"
@@ -42,14 +43,14 @@ CASES = [
     f"{EVALUATE} --base_url http://127.0.0.1:9/v1",
     f"{EVALUATE} --engine openai --base_url nope",
     *(
-        f"evaluate.py --model {{world}}/model --benchmark {{world}}/{name}.jsonl --output_dir {{new}}/e"
+        f"{MODEL} {{world}}/model --benchmark {{world}}/{name}.jsonl --output_dir {{new}}/e"
         for name in DAMAGED
     ),
     *(
-        f"evaluate.py --model {{world}}/{name} --benchmark {{world}}/train.jsonl --output_dir {{new}}/e"
+        f"{MODEL} {{world}}/{name} --benchmark {{world}}/train.jsonl --output_dir {{new}}/e"
         for name in ("empty_folder", "config_is_a_list", "no_tokenizer", "tokenizer_is_binary")
     ),
-    "evaluate.py --model {world}/model --benchmark {world}/train.jsonl --output_dir {world}/saved.jsonl",
+    f"{MODEL} {{world}}/model --benchmark {{world}}/train.jsonl --output_dir {{world}}/saved.jsonl",
     f"evaluate.py --model {{world}}/model --benchmark {LONG} --output_dir {{new}}/e",
     *(
         f"evaluate.py --rescore {{world}}/{name}"
@@ -78,7 +79,6 @@ CASES = [
     f"{SOLVE} --answer_methods nope",
     f"{SOLVE} --adapt nowhere.yaml",
     f"{SOLVE} --adapt {{world}}/binary.jsonl",
-    f"{SOLVE} --adapt {{world}}/wrong_recipe.yaml",
     *(
         f"solve.py {{world}}/{name}.jsonl --model {{world}}/model --output {{new}}/a.jsonl"
         for name in DAMAGED
@@ -141,7 +141,6 @@ CASES = [
             "run_with_binary_config",
             "run_with_a_deep_config",
             "run_with_bad_metrics",
-            "run_with_damaged_rollouts",
             "evaluation_with_binary_samples",
             "evaluation_with_a_deep_manifest",
         )
