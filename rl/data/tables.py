@@ -16,6 +16,7 @@ from typing import Any, TextIO, TypeAlias
 import pyarrow
 import pyarrow.parquet
 from datasets import load_dataset
+from datasets.exceptions import DatasetsError
 
 from rl.errors import InputError
 
@@ -63,7 +64,7 @@ def _may_be_hub_id(dataset: str) -> bool:
 def _read_hub(dataset: str, split: str, config_name: str | None) -> Table:
     try:
         rows = load_dataset(dataset, config_name, split=split)
-    except (ConnectionError, FileNotFoundError, RuntimeError) as error:  # the last: scripts
+    except (ConnectionError, FileNotFoundError, DatasetsError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(
             f"dataset: got {dataset!r}, expected a file, or a dataset the hub can deliver "

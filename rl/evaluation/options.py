@@ -213,6 +213,8 @@ def check_arguments(args: argparse.Namespace) -> None:
     for name in ("output_dir",) if args.score else ("model", "benchmark", "output_dir"):
         if getattr(args, name) is None:
             raise InputError(f"--{name}: got none, expected a value. Add it, or see --help.")
+    if args.output_dir.exists() and not args.output_dir.is_dir():
+        raise InputError(f"--output_dir: got {args.output_dir}, expected a folder. Name another.")
     if args.score:
         return
     check_options(args, RANGES)
@@ -240,6 +242,11 @@ def check_engine(args: argparse.Namespace) -> None:
             "address with --engine openai and only there. Correct one of the two."
         )
     if args.engine == "openai":
+        if not args.base_url.startswith(("http://", "https://")):
+            raise InputError(
+                f"--base_url: got {args.base_url!r}, expected an address such as "
+                "http://127.0.0.1:8000/v1. Begin it with http:// or https://."
+            )
         api_key(args.api_key_env)
         if args.chat_template:
             raise InputError(

@@ -72,6 +72,9 @@ def write_damaged_files(folder, line):
     (folder / "unreadable.jsonl").symlink_to("/proc/self/mem")
     (folder / "folder.jsonl").mkdir()
     (folder / "empty_folder").mkdir()
+    (folder / "mixed_folder").mkdir()
+    (folder / "mixed_folder" / "one.jsonl").write_text('{"prompt": "1+1="}\n')
+    (folder / "mixed_folder" / "two.jsonl").write_text('{"question": [1]}\n')
     (folder / "scripts").mkdir()
     (folder / "scripts" / "scripts.py").write_text("open('was_run', 'w')\n")
 
@@ -170,13 +173,13 @@ def refused(world, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def refused_recipe(refused, tmp_path, world):
+def refused_recipe(refused, right_recipe, tmp_path, world):
     """Dry-run a recipe that is right but for some changes, or is this very text or these bytes."""
 
     def run(changes, *arguments):
         content = changes
         if isinstance(changes, dict):
-            content = yaml.safe_dump({**right_recipe(world, tmp_path), **filled_in(changes, world)})
+            content = yaml.safe_dump({**right_recipe, **filled_in(changes, world)})
         path = tmp_path / "recipe.yaml"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return refused("train.py", path, *arguments)
@@ -184,7 +187,9 @@ def refused_recipe(refused, tmp_path, world):
     return run
 
 
+@pytest.fixture
 def right_recipe(world, tmp_path):
+    """Settings with nothing wrong in them."""
     return {
         "model": str(world / "model"),
         "dataset": str(world / "train.jsonl"),

@@ -67,7 +67,7 @@ DATASETS = [
     "{world}/scripts",
     "a\0b.jsonl",
     LONG + ".jsonl",
-    "../..",
+    "{world}/mixed_folder",
     " ",
 ]
 MODELS = [
