@@ -26,6 +26,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]  # NumPy takes no other
 # An upper bound on a size only says that nobody means more: 1e12 completions are a slip.
 Length = Annotated[int, Field(ge=1, le=10**8)]
 Count = Annotated[int, Field(ge=1, le=10**6)]
+CountOrNone = Annotated[int, Field(ge=0, le=10**6)]  # 0 stands for none
+StepsOrNone = Annotated[int, Field(ge=0, le=10**9)]
 NumSamples = Annotated[int, Field(ge=1, le=100_000)]
 
 _Class = TypeVar("_Class", bound=type)

@@ -15,9 +15,19 @@ from trl.trainer.grpo_config import GRPOConfig
 from rl.answers.extraction import DEFAULT_METHODS
 from rl.errors import InputError
 from rl.rollouts.adaptive_votes import VoteBudget, read_vote_budget
-from rl.settings import Count, Length, Letters, NonNegative, NumSamples, Positive, checked
+from rl.settings import (
+    Count,
+    CountOrNone,
+    Length,
+    Letters,
+    NonNegative,
+    NumSamples,
+    Positive,
+    StepsOrNone,
+    checked,
+)
 from rl.training.checks import check_combinations
-from rl.training.ranges import GroupSize, Steps, check_ranges
+from rl.training.ranges import GroupSize, check_ranges
 
 
 @checked
@@ -62,7 +72,7 @@ class LabelFreeConfig(GRPOConfig):
     prompt_suffix: str | None = field(
         default=None, metadata={"help": "Text put after each prompt, exactly as written."}
     )
-    max_prompt_length: Literal[0] | Length = field(
+    max_prompt_length: StepsOrNone = field(
         default=0,
         metadata={
             "help": "Most tokens of a prompt, its chat template included; 0: what the context "
@@ -77,7 +87,7 @@ class LabelFreeConfig(GRPOConfig):
         default_factory=lambda: {"majority_vote": {}},
         metadata={"help": "Reward name -> its settings; `weight` (default 1) is one of them."},
     )
-    num_votes: Literal[0] | Count | dict[str, Any] = field(
+    num_votes: CountOrNone | dict[str, Any] = field(
         default=0,
         metadata={
             "help": "Completions sampled per prompt, which all vote; 0: num_generations. {min: 16, "
@@ -88,7 +98,7 @@ class LabelFreeConfig(GRPOConfig):
         default="first",
         metadata={"help": "Which num_generations of the num_votes rollouts are trained."},
     )
-    num_prompts: Literal[0] | Count = field(
+    num_prompts: CountOrNone = field(
         default=0,
         metadata={"help": "Prompts per generation batch, over all devices; 0: as few as fit."},
     )
@@ -112,7 +122,7 @@ class LabelFreeConfig(GRPOConfig):
             "help": "Which tokens are trained, such as {entropy_band: {preset: v2}}; none: all."
         },
     )
-    gradient_ratio_every: Literal[0] | Steps = field(
+    gradient_ratio_every: StepsOrNone = field(
         default=10,
         metadata={
             "help": "Optimizer steps between two in which a token selector's band and KL gradients "
@@ -168,7 +178,7 @@ class LabelFreeConfig(GRPOConfig):
     eval_num_samples: NumSamples = field(
         default=16, metadata={"help": "Samples per problem of those evaluations."}
     )
-    eval_every: Literal[0] | Steps = field(
+    eval_every: StepsOrNone = field(
         default=0, metadata={"help": "Optimizer steps between two evaluations; 0: none between."}
     )
     keep_best: str = field(
@@ -186,7 +196,7 @@ class LabelFreeConfig(GRPOConfig):
         default=True,
         metadata={"help": "Put rows of one length together and pad them no further than needed."},
     )
-    max_tokens_per_micro_batch: Literal[0] | Length = field(
+    max_tokens_per_micro_batch: StepsOrNone = field(
         default=0,
         metadata={
             "help": "Most padded positions of a micro-batch, in place of "

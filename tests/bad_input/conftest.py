@@ -55,7 +55,7 @@ def write_damaged_files(folder, line):
         "binary.jsonl": bytes(range(256)) * 8,
         "utf16.jsonl": line.encode("utf-16"),
         "latin1.jsonl": '{"prompt": "é"}\n'.encode("latin-1"),
-        "deep.jsonl": b"[" * 100_000 + b"\n",
+        "deep.jsonl": b"[" * 2000 + b"\n",
         "list.jsonl": b"[1, 2]\n",
         "no_columns.jsonl": b"{}\n{}\n",
         "huge_integer.jsonl": b'{"prompt": "1+1=", "n": ' + b"9" * 5000 + b"}\n",
@@ -130,7 +130,7 @@ def write_damaged_runs(folder):
             (folder / name / file).write_text(content)
     for name, changes in {
         "run_with_binary_config": {"config.yaml": "\x00\x01"},
-        "run_with_a_deep_config": {"config.yaml": "[" * 5000},
+        "run_with_a_deep_config": {"config.yaml": "[" * 500},
         "run_with_bad_metrics": {"metrics.jsonl": "[]\n"},
         "run_with_text_for_metrics": {"metrics.jsonl": '{"step": "one", "entropy": "x"}\n'},
         "run_with_a_text_summary": {"summary.json": '{"before": "x", "after": [1], "cost": 5}'},
