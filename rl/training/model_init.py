@@ -1,4 +1,4 @@
-"""What of `from_pretrained` a recipe may set, in `model_init_kwargs`."""
+"""What of `from_pretrained` a recipe may set, in `model_init_kwargs`, and whether a model fits."""
 
 from collections.abc import Mapping
 from pathlib import Path
