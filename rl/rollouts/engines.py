@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rl.errors import InputError
-from rl.plugins import Contract, find
+from rl.plugins import find
 from rl.rollouts.engine import SamplingSettings
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ ENGINES = {
     "vllm_server": "rl.rollouts.vllm_server_engine:VLLMServerEngine",
     "openai": "rl.rollouts.openai_engine:OpenAIEngine",
 }
-_CONTRACT = Contract(has=("generate", "sync_weights", "close"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +86,7 @@ def engine_class(name: str, method: str, what: str) -> Any:
     Raises:
         InputError: If there is none of that name, it lacks the method, or a package is missing.
     """
-    found: Any = find(name, ENGINES, what, contract=_CONTRACT)
+    found: Any = find(name, ENGINES, what)
     if not hasattr(found, method):
         purpose = "a training run" if method == "for_run" else "a model that does not change"
         raise InputError(
