@@ -95,10 +95,11 @@ class VLLMServerEngine:
         process, key = None, os.environ.get(KEY_VARIABLE)
         if config.vllm_launch_server:
             # The main process's goes to all ranks.
-            [key] = broadcast_object_list([key or new_key()])
-        if config.vllm_launch_server and accelerator.is_main_process:
-            command = configured_command(config, config.vllm_tensor_parallel_size)
-            process = ServerProcess(command, Path(config.output_dir) / "vllm_server.log", key)
+            [shared] = broadcast_object_list([key or new_key()])
+            key = str(shared)
+            if accelerator.is_main_process:
+                command = configured_command(config, config.vllm_tensor_parallel_size)
+                process = ServerProcess(command, Path(config.output_dir) / "vllm_server.log", key)
         with ExitStack() as started:  # ends the server if anything fails before it is in use
             if process is not None:
                 started.callback(process.stop)

@@ -108,6 +108,7 @@ def _check_optimizer(config: "LabelFreeConfig", model: Any) -> None:
             f"optim: got {config.optim!s} with optim_args {config.optim_args!r}, expected an "
             f"optimizer that is installed ({error}). Name another, or install its package."
         ) from error
+    schedule: Any = config.lr_scheduler_kwargs or {}
     nothing = torch.optim.SGD([torch.zeros(1)], lr=config.learning_rate)
     try:
         get_scheduler(
@@ -115,7 +116,7 @@ def _check_optimizer(config: "LabelFreeConfig", model: Any) -> None:
             nothing,
             num_warmup_steps=0,
             num_training_steps=1,
-            scheduler_specific_kwargs=dict(config.lr_scheduler_kwargs or {}),
+            scheduler_specific_kwargs=dict(schedule),
         )
     except (ValueError, TypeError) as error:
         raise InputError(

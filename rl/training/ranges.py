@@ -30,12 +30,12 @@ Interval = Annotated[float, Field(gt=0, le=10**9)]
 
 RANGES: dict[str, Any] = {
     "seed": Seed,
-    "data_seed": Seed | None,
+    "data_seed": Seed,
     "max_steps": Literal[-1] | Steps,
     "num_train_epochs": Annotated[float, Field(gt=0, le=10**6)],
     "logging_steps": Interval,
     "save_steps": Interval,
-    "save_total_limit": Annotated[int, Field(ge=1, le=10**6)] | None,
+    "save_total_limit": Annotated[int, Field(ge=1, le=10**6)],
     "dataloader_num_workers": Annotated[int, Field(ge=0, le=1024)],
     "ddp_timeout": Steps,
     # Optimizer.
@@ -48,18 +48,18 @@ RANGES: dict[str, Any] = {
     "adam_epsilon": Positive,
     "max_grad_norm": NonNegative,
     "warmup_steps": Annotated[float, Field(ge=0, le=10**9)],
-    "neftune_noise_alpha": NonNegative | None,
+    "neftune_noise_alpha": NonNegative,
     # Sampling.
     "top_p": PositiveShare,
     "top_k": TopK,
-    "min_p": Share | None,
+    "min_p": Share,
     "repetition_penalty": Positive,
     # Loss.
     "beta": NonNegative,
     "num_iterations": Count,
     "epsilon": NonNegative,
-    "epsilon_high": NonNegative | None,
-    "delta": Positive | None,
+    "epsilon_high": NonNegative,
+    "delta": Positive,
     "sapo_temperature_neg": Positive,
     "sapo_temperature_pos": Positive,
     "vespo_k_pos": Positive,
@@ -74,17 +74,17 @@ RANGES: dict[str, Any] = {
     "entropy_coef_max": Finite,
     "entropy_coef_delta": NonNegative,
     "entropy_target": NonNegative,
-    "router_aux_loss_coef": NonNegative | None,
-    "off_policy_mask_threshold": NonNegative | None,
-    "vllm_importance_sampling_cap": Positive | None,
-    "vllm_importance_sampling_clip_max": Positive | None,
-    "vllm_importance_sampling_clip_min": NonNegative | None,
+    "router_aux_loss_coef": NonNegative,
+    "off_policy_mask_threshold": NonNegative,
+    "vllm_importance_sampling_cap": Positive,
+    "vllm_importance_sampling_clip_max": Positive,
+    "vllm_importance_sampling_clip_min": NonNegative,
     # vLLM.
     "vllm_server_port": Port,
     "vllm_group_port": Port,
     "vllm_server_timeout": Positive,
     "vllm_gpu_memory_utilization": PositiveShare,
-    "vllm_max_model_length": Length | None,
+    "vllm_max_model_length": Length,
     "vllm_tensor_parallel_size": Annotated[int, Field(ge=1, le=1024)],
     "vllm_model_impl": Literal["auto", "vllm", "transformers", "terratorch"],
 }
@@ -96,15 +96,16 @@ LORA_RANGES: dict[str, Any] = {
     "lora_dropout": Annotated[float, Field(ge=0, lt=1)],
     "bias": Literal["none", "all", "lora_only"],
     "target_modules": str | list[str] | None,
-    "task_type": Literal["CAUSAL_LM"] | None,
+    "task_type": Literal["CAUSAL_LM", None],
 }
 
 
 def check_ranges(config: Any) -> None:
-    """Check every field of the table.
+    """Check every field of the table; None, which some of them may be, is left to their types.
 
     Raises:
         InputError: For the first value that is out of its range.
     """
     for name, annotation in RANGES.items():
-        check_value(name, annotation, getattr(config, name))
+        if getattr(config, name) is not None:
+            check_value(name, annotation, getattr(config, name))

@@ -36,7 +36,8 @@ def start_run(
     """Check everything that can be checked, then train.
 
     Args:
-        settings: Field of `LabelFreeConfig` -> value.
+        settings: Field of `LabelFreeConfig` -> value. Files and modules that they name are run only
+            after `rl.allow_code`, as they may come from a recipe.
         registry: Where rewards, token selectors and games are looked up: the package `rewards`.
         dry_run: Whether to end before a model is loaded or a file is written.
         show: Called with what was checked, before a model is loaded.
