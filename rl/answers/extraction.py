@@ -28,11 +28,32 @@ _MAX_PHRASE_CHARACTERS = 200
 _ANSWER_IS = r"(?:\*\*)?\s*(?:(?:is|are)\b(?:\*\*)?\s*:?|:)(?:\*\*)?[ \t]*\n{0,2}"
 _PHRASE = re.compile(r"\b(?:[Aa]nswer|ANSWER)" + _ANSWER_IS)
 _CHOICE_PHRASE = re.compile(r"\b(?:[Aa]nswer|ANSWER|[Oo]ption|[Cc]hoice)" + _ANSWER_IS)
+# Words between "is" and the answer that say nothing about it.
+_FILLER = re.compile(
+    r"(?:[\s,:*]{0,9}\b(?:therefore|thus|hence|so|then|now|consequently|accordingly|finally|actually"
+    r"|simply|just|clearly|obviously|indeed|really|still|again|exactly|precisely|in fact|of course"
+    r"|as follows|the following|given by|equal to|found to be|calculated to be|(?:just )?the number"
+    r"|below|here)\b)+[\s,:*]{0,9}",
+    re.IGNORECASE,
+)
+_APPROXIMATELY = re.compile(r"(?:about|approximately|roughly) \$?[-\d.\\]", re.IGNORECASE)
+# A last sentence that draws a conclusion and ends, so that it is not one that was cut off.
+_THEREFORE = re.compile(
+    r"(?:^|[.!?:,$\])]\s|\n)\s{0,9}\**"
+    r"(?=(?:[Ss]o|[Tt]herefore|[Tt]hus|[Hh]ence|[Cc]onsequently|[Ii]n conclusion)\b)"
+    r"|\s(?=(?:Therefore|Thus|Hence|Consequently|In conclusion)\b)"
+)
+_INTENTION = re.compile(r"\b(?:need|want|let|find|consider|suppose|assume|try|could|would)\b")
+_CLOSING_WORDS = re.compile(r"\s{0,9}I hope (?:it|this) is correct\.?$")
+_HASHES = re.compile(r"####[ \t]{0,9}\$?([-+]?[\d][\d,./]{0,40})[ \t]{0,9}%?$")
+_DOLLARS = re.compile(r"\\[()\[\]]|\$")
+_MAX_CONCLUSION_CHARACTERS = 400
 _MATH_SPAN = re.compile(
     r"[ \t(*]*(?:\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\])(\s*\\?%)?", re.DOTALL
 )
+_LIST_GOES_ON = re.compile(r",? ?(?:and|or)? ?(?:\$|\\\()(?![.,]?$)")
 _SENTENCE_END = re.compile(r"\n|[.;!?](?=\s|\*|$)|,(?=\s*[A-Za-z]{2})|<")
-_PROSE_WORD = re.compile(r"\s(?!and\b|or\b|percent\b)[A-Za-z]{2,}\b")
+_PROSE_WORD = re.compile(r"\s\(?(?!and\b|or\b|percent\b|mod\b)[A-Za-z]{2,}\b")
 _FIRST_PHRASE_END = re.compile(r"[\n;:!?(]|[.,](?=\s|$)")
 _NUMBER = re.compile(r"(?<![\w.])-?\$?(\d[\d,]*(?:\.\d+)?(?:/\d+)?|\.\d+)(\s?\\?%)?")
 _FONT = re.compile(r"\\(?:text|math)[a-z]*\s*(?=\{)")
@@ -134,22 +155,62 @@ def after_thought(text: str) -> str:
 
 def _find_phrase(text: str) -> str | None:
     if "nswer" not in text and "NSWER" not in text:  # much faster than the expression below
-        return None
+        return _find_conclusion(text)
     last = _last_match(_PHRASE, text)
     if last is None:
-        return None
+        return _find_conclusion(text)
     rest = text[last.end() : last.end() + _MAX_PHRASE_CHARACTERS]
-    if span := _MATH_SPAN.match(rest):
+    if filler := _FILLER.match(rest):
+        rest = rest[filler.end() :]
+    span = _MATH_SPAN.match(rest)
+    if span and not _LIST_GOES_ON.match(rest, span.end()):
         return clean_content((span[1] or span[2] or span[3]) + (span[4] or ""))
     rest = SPECIAL_TOKEN.sub("\n", rest).lstrip(" *:")
-    sentence = _SENTENCE_END.split(rest, maxsplit=1)[0].strip(" *`")
+    sentence = _before(_SENTENCE_END, rest).strip(" *`")
     words = sentence.split()
-    if len(words) > 1 and re.fullmatch(r"[A-Za-z]{2,}|a", words[0]):  # prose, such as "found by"
-        sentence = sentence.replace("$", "")
-        stated = strip_introduction(sentence)
-        return None if stated == sentence else clean_content(stated)
-    answer = clean_content(_PROSE_WORD.split(sentence, maxsplit=1)[0])
+    is_prose = len(words) > 1 and re.fullmatch(r"[A-Za-z]{2,}|a", words[0])  # such as "found by"
+    if is_prose and not _APPROXIMATELY.match(sentence):
+        return _stated_value(sentence)
+    answer = clean_content(_before(_PROSE_WORD, sentence))
     return answer if answer and balanced(answer + "}", 0) == answer else None
+
+
+def _before(pattern: re.Pattern[str], text: str) -> str:
+    """Cut the text at the first match outside of brackets, or at all if one never closes."""
+    first = None
+    for match in pattern.finditer(text):
+        first = match if first is None else first
+        before = text[: match.start()]
+        if sum(map(before.count, "([{")) <= sum(map(before.count, ")]}")):
+            return before
+    is_closed = sum(map(text.count, "([{")) <= sum(map(text.count, ")]}"))
+    return text if first is None or is_closed else text[: first.start()]
+
+
+def _stated_value(sentence: str) -> str | None:
+    """Return the value that a sentence states, `5` of `so the largest n is $5$`, or None."""
+    sentence = _DOLLARS.sub("", sentence)
+    stated = strip_introduction(sentence)
+    return None if stated == sentence else clean_content(stated)
+
+
+def _find_conclusion(text: str) -> str | None:
+    """Read `#### 12` on the last line, or the value that a concluding last sentence states."""
+    end = _CLOSING_WORDS.sub("", _last_turn(text[-_MAX_CONCLUSION_CHARACTERS:]))
+    if hashes := _HASHES.match(end[end.rfind("\n") + 1 :]):
+        return clean_content(hashes[1])
+    last = _last_match(_THEREFORE, end)
+    if last is None or not end.endswith((".", "!", "$", "\\)", "\\]", "*")):
+        return None
+    sentence = " ".join(_DOLLARS.sub("", end[last.end() :]).split()).strip("*.! ")
+    is_one = _SENTENCE_END.search(sentence.replace(",", "")) is None
+    return _stated_value(sentence) if is_one and not _INTENTION.search(sentence) else None
+
+
+def _last_turn(text: str) -> str:
+    """Return what stands before the special tokens at the end, and the role they announce."""
+    turns = [turn.strip() for turn in SPECIAL_TOKEN.split(text)]
+    return next((turn for turn in reversed(turns) if turn not in ("", "user", "assistant")), "")
 
 
 def _find_statement_after_boxes(text: str) -> str | None:

@@ -31,7 +31,9 @@ from typing import NamedTuple
 
 from rl.answers.expressions import evaluate_expression, fingerprint
 from rl.answers.grammar import FUNCTIONS, is_float_printout
-from rl.answers.text import clean_answer, outer_brackets, split_top_level, strip_units
+from rl.answers.intervals import hole_of, interval_of, is_variable, set_condition, usual_brackets
+from rl.answers.text import clean_answer, outer_brackets, split_top_level
+from rl.answers.units import strip_units, unit_of
 
 _MAX_CHARACTERS = 2_000
 _MAX_DEPTH = 4
@@ -61,10 +63,10 @@ _MATRIX = re.compile(r"\\begin\{([pbB]?(?:small)?matrix|array)\}(.*)\\end\{\1\}"
 _RATIO = re.compile(r"[^:]+(?::[^:]+)+")
 _CONNECTOR = re.compile(r"(?<![\\A-Za-z])(?:and|or)(?![A-Za-z](?!\s*[=(]))")
 _MEMBERSHIP = re.compile(r"[A-Za-z]\s*\\in(?![A-Za-z])\s*")
+_NUMBER_SETS = ("()", "(]", "[)", "[]", "union")
 _EMPTY_SET = re.compile(r"\\emptyset|\\varnothing|\\\{\s*\\\}")
 _EQUAL_SIGN = re.compile(r"(?<![<>!:])=(?!=)")
-_RELATION = re.compile(r"(<=|>=|<|>|\\[lg](?:t|eq?q?(?:slant)?)(?![A-Za-z]))")
-_UNEQUAL = re.compile(r"\\neq?(?![A-Za-z])|!=")
+_OR = re.compile(r"\\(?:lor|vee)(?![A-Za-z])|(?<![\\A-Za-z])or(?![A-Za-z](?!\s*[=<>(\\]))")
 _APPROXIMATE = re.compile(r"\\(?:approx|simeq)(?![A-Za-z])|\b(?:about|approximately|roughly)\b")
 _SUBSCRIPT = re.compile(r"_(?:\{[^{}]*\}|[A-Za-z0-9])")
 _NAME = re.compile(r"[A-Za-z\\\s(){},'|:]+|[A-Za-z](?:\s*\+\s*[A-Za-z])+")
@@ -129,7 +131,7 @@ def _simple(text: str, depth: int) -> AnswerKey | None:
     if _NUMBER.fullmatch(text) and not is_float_printout(text):
         return AnswerKey("number", Fraction(text))
     if _is_words(text):
-        return AnswerKey("word", " ".join(text.casefold().split()))
+        return AnswerKey("word", _plain_words(text))
     if match := _MIXED.fullmatch(text):
         return _expression(f"{match[1]}({match[2]}+{match[3]}/{match[4]})")
     if match := _SCALED.fullmatch(text):
@@ -157,12 +159,17 @@ def _brackets(text: str, depth: int) -> AnswerKey | None:
         return None
     opening, inside, closing = brackets
     parts = split_top_level(inside, ",;")
+    is_set = opening in ("{", "\\{")
+    condition = set_condition(inside) if is_set else None
+    if condition is not None:
+        numbers = _parse(condition, depth + 1)
+        return numbers if numbers and numbers.kind in _NUMBER_SETS else None
     if len(parts) == 1:
         return _parse(inside, depth + 1)
-    items = _parse_all(parts, depth + 1)
+    items = _parse_items(parts, depth + 1) if is_set else _parse_all(parts, depth + 1)
     if items is None:
         return None
-    if opening in ("{", "\\{"):
+    if is_set:
         return AnswerKey("set", frozenset(items))
     return AnswerKey(opening + closing, items)
 
@@ -184,15 +191,15 @@ def _several(text: str, depth: int) -> AnswerKey | None:
         return None if items is None else AnswerKey("union", frozenset(items))
     parts = split_top_level(_CONNECTOR.sub(",", text), ",;")
     parts = [part for part in parts if part]
-    if len(parts) < 2:
-        return None
-    items = _parse_all(parts, depth + 1)
+    if len(parts) < 2 or len({unit_of(part) for part in parts} - {""}) > 1:
+        return None  # "5 cats, 3 dogs" is no "3 cats, 5 dogs"
+    items = _parse_items(parts, depth + 1)
     if items is None:
         return None
     sides = [_EQUAL_SIGN.split(part) for part in parts]
     names = [_name(side[0]) for side in sides if len(side) == 2 and _is_name(side[0])]
     unique = frozenset(items)
-    return (_assignments(names, items) if len(names) == len(parts) else None) or (
+    return (_assignments(names, items) if len(names) == len(items) else None) or (
         AnswerKey("set", unique) if len(unique) > 1 else items[0]
     )
 
@@ -216,40 +223,47 @@ def _assignments(names: list[str], items: tuple[AnswerKey, ...]) -> AnswerKey | 
 
 
 def _relation(text: str, depth: int) -> AnswerKey | None:
-    r"""Read inequalities of one variable as intervals: `1 < x \le 2` is `(1,2]`."""
-    parts = [part.strip() for part in _RELATION.split(text)]
-    if len(parts) not in (3, 5):
-        return None
-    signs = [_relation_sign(part) for part in parts[1::2]]
-    if len({sign[0] for sign in signs}) > 1:
-        return None
-    sides = parts[0::2]
-    if signs[0][0] == ">":
-        sides, signs = sides[::-1], signs[::-1]
-    if len(sides) == 2:
-        if _is_variable(sides[0]):
-            sides, signs = ["-\\infty", *sides], [("<", ""), *signs]
-        else:
-            sides, signs = [*sides, "\\infty"], [*signs, ("<", "")]
-    low, middle, high = sides
-    ends = _parse_all([low, high], depth + 1)
-    if ends is None or not _is_variable(middle):
-        return None
-    return AnswerKey(("[" if signs[0][1] else "(") + ("]" if signs[1][1] else ")"), ends)
+    r"""Read inequalities of one variable as intervals: `1 < x \le 2` and `]1,2]` are `(1,2]`."""
+    turned = usual_brackets(text)
+    if turned is not None:
+        return _brackets(turned, depth)
+    interval = interval_of(text)
+    ends = interval and _parse_all([interval.low, interval.high], depth + 1)
+    return AnswerKey(interval.brackets, ends) if interval and ends else None
 
 
-def _relation_sign(token: str) -> tuple[str, str]:
-    """Split a relation into its direction and whether the end belongs to it."""
-    is_less = token[0] == "<" or token.startswith("\\l")
-    return ("<" if is_less else ">", "" if token in ("<", ">", "\\lt", "\\gt") else "=")
+def _relations(text: str, depth: int) -> AnswerKey | None:
+    """Read `x<1 or x>2` as a union, `x>1 and x<2` as the interval that both leave."""
+    is_choice = _OR.search(text) is not None
+    parts = split_top_level(_CONNECTOR.sub(",", _OR.sub(",", text)), ",;")
+    intervals = [interval_of(part) for part in parts if part]
+    found = [interval for interval in intervals if interval]
+    if len(found) < max(2, len(intervals)) or len({interval.variable for interval in found}) > 1:
+        return None
+    keys = _parse_all([part for part in parts if part], depth + 1)
+    if keys is None:
+        return None
+    common = None if is_choice or len(keys) > 2 else _intersection(*keys)
+    return common or AnswerKey("union", frozenset(keys))
+
+
+def _intersection(left: AnswerKey, right: AnswerKey) -> AnswerKey | None:
+    """Cut two half-lines that point at each other; None for others and for those that miss."""
+    for below, above in ((left, right), (right, left)):
+        if not (isinstance(below.content, tuple) and isinstance(above.content, tuple)):
+            return None
+        (lowest, high), (low, highest) = below.content, above.content
+        if (lowest.kind, highest.kind) == ("infinity", "infinity"):
+            sizes = [approximate_value(low), approximate_value(high)]
+            if None not in sizes and sizes[0].real < sizes[1].real:  # type: ignore[union-attr]
+                return AnswerKey(above.kind[0] + below.kind[1], (low, high))
+    return None
 
 
 def _unequal(text: str, depth: int) -> AnswerKey | None:
     r"""Read `x \ne 3` as everything below and above 3."""
-    sides = _UNEQUAL.split(text)
-    if len(sides) != 2 or not _is_variable(sides[0]):
-        return None
-    hole = _parse(sides[1].strip(), depth + 1)
+    left_out = hole_of(text)
+    hole = None if left_out is None else _parse(left_out, depth + 1)
     if hole is None or hole.kind not in ("number", "value"):
         return None
     ends = (AnswerKey("infinity", "-"), hole, AnswerKey("infinity", "+"))
@@ -263,6 +277,8 @@ def _approximate(text: str, depth: int) -> AnswerKey | None:
         return None
     exact, decimal = sides
     exact = exact.removesuffix("is").strip()
+    if _NUMBER.fullmatch(exact) and decimal and not _NUMBER.fullmatch(decimal):
+        return _parse(decimal, depth + 1)
     if exact and not _is_name(exact.removesuffix("=")):
         return _parse(exact, depth + 1)
     if not _NUMBER.fullmatch(decimal):
@@ -277,11 +293,13 @@ def _equation(text: str, depth: int) -> AnswerKey | None:
         return None
     if _is_name(sides[0]) or len(sides) > 2:
         return _parse(sides[-1], depth + 1)
-    if _is_variable(sides[1]):
+    if is_variable(sides[1]):
         return _parse(sides[0], depth + 1)
     values = evaluate_expression(f"{sides[0]}-({sides[1]})")
     if values is None:
-        return None
+        keys = _parse_all(sides, depth + 1) if sides[0][-1] in ")]}" else None
+        is_collection = keys and keys[0].kind == keys[1].kind not in ("number", "value", "word")
+        return keys[1] if keys and is_collection else None
     if len(values) == 1:  # no variables: the last step of a calculation
         return _parse(sides[1], depth + 1)
     if not all(values):
@@ -324,14 +342,26 @@ def _parse_all(parts: list[str], depth: int) -> tuple[AnswerKey, ...] | None:
     return tuple(key for key in keys if key) if all(keys) else None
 
 
+def _parse_items(parts: list[str], depth: int) -> tuple[AnswerKey, ...] | None:
+    r"""Read what a list or set holds, where `2, \pm 1` holds three."""
+    items: list[AnswerKey] = []
+    for part, key in zip(parts, _parse_all(parts, depth) or (), strict=False):
+        both = key.content if "\\pm" in part and key.kind == "set" else (key,)
+        items.extend(both if isinstance(both, frozenset) else (key,))
+    return tuple(items) or None
+
+
 def _is_words(text: str) -> bool:
     is_list = _CONNECTOR.search(text) is not None
     return not is_list and not _PRODUCT.fullmatch(text) and _WORDS.fullmatch(text) is not None
 
 
-def _is_variable(text: str) -> bool:
-    name = _SUBSCRIPT.sub("", text).strip()
-    return re.fullmatch(r"[A-Za-z](?:\([a-z]\))?|\\[a-z]+", name) is not None
+def _plain_words(text: str) -> str:
+    """One spelling of words: without case and article, `no solutions` as `no solution`."""
+    words = text.casefold().split()
+    if len(words) > 1 and words[0] in ("a", "an", "the"):
+        words = words[1:]
+    return " ".join(words).removesuffix("s" if words[0] == "no" else "\n")
 
 
 def _is_name(text: str) -> bool:
@@ -351,6 +381,7 @@ _RULES = (
         _simple,
         _brackets,
         _matrix,
+        _relations,
         _several,
         _relation,
         _unequal,
