@@ -25,7 +25,10 @@ CompletionState = Literal["answered", "no_answer", "truncated"]
 
 _MAX_PHRASE_CHARACTERS = 200
 # After "answer" in "the answer is", "**Answer:**", "Answer**:".
-_ANSWER_IS = r"(?:\*\*)?\s*(?:(?:is|are)\b(?:\*\*)?\s*:?|:)(?:\*\*)?[ \t]*\n{0,2}"
+_ANSWER_IS = (
+    r"(?:(?:\*\*)?\s*(?:(?:is|are|equals|(?:should|must|would|will) be|(?:comes|turns) out to be)\b"
+    r"(?:\*\*)?\s*:?|[:=])(?:\*\*)?[ \t]*\n{0,2}|(?<=inal [Aa]nswer)(?:\*\*)?[ \t]*\n{1,2})"
+)
 _PHRASE = re.compile(r"\b(?:[Aa]nswer|ANSWER)" + _ANSWER_IS)
 _CHOICE_PHRASE = re.compile(r"\b(?:[Aa]nswer|ANSWER|[Oo]ption|[Cc]hoice)" + _ANSWER_IS)
 # Words between "is" and the answer that say nothing about it.
@@ -202,7 +205,7 @@ def _find_conclusion(text: str) -> str | None:
     last = _last_match(_THEREFORE, end)
     if last is None or not end.endswith((".", "!", "$", "\\)", "\\]", "*")):
         return None
-    sentence = " ".join(_DOLLARS.sub("", end[last.end() :]).split()).strip("*.! ")
+    sentence = " ".join(_DOLLARS.sub("", end[last.end() :]).replace("**", "").split()).strip(".! ")
     is_one = _SENTENCE_END.search(sentence.replace(",", "")) is None
     return _stated_value(sentence) if is_one and not _INTENTION.search(sentence) else None
 

@@ -7,6 +7,8 @@ worth is read by `rl.answers.keys`.
 import re
 from typing import NamedTuple
 
+from rl.answers.names import is_variable
+
 
 class Interval(NamedTuple):
     """An inequality as an interval: its brackets, such as `(]`, its ends and its variable."""
@@ -18,9 +20,7 @@ class Interval(NamedTuple):
 
 
 _RELATION = re.compile(r"(<=|>=|<|>|\\[lg](?:t|eq?q?(?:slant)?)(?![A-Za-z]))")
-_UNEQUAL = re.compile(r"\\neq?(?![A-Za-z])|!=")
-_SUBSCRIPT = re.compile(r"_(?:\{[^{}]*\}|[A-Za-z0-9])")
-_VARIABLE = re.compile(r"[A-Za-z](?:\([a-z]\))?|\\[a-z]+")
+_UNEQUAL = re.compile(r"\\neq?(?![A-Za-z])|\\not\s*=|!=")
 _OUTWARD = re.compile(r"([\[\]])([^\[\]]*)([\[\]])")
 _SET_BUILDER = re.compile(
     r"[A-Za-z](?:\s*\\in\s*\\mathbb\s*(?:R|\{\s*R\s*\}))?\s*(?:\||:|\\mid(?![A-Za-z])|\\vert)(.+)",
@@ -86,11 +86,6 @@ def set_condition(inside: str) -> str | None:
     r"""Return the condition of a set of numbers, `x \mid x>1`, without its braces, or None."""
     match = _SET_BUILDER.fullmatch(inside)
     return match[1].strip() if match else None
-
-
-def is_variable(text: str) -> bool:
-    r"""Tell whether text is one name: `x`, `x_1`, `f(x)`, `\theta`."""
-    return _VARIABLE.fullmatch(_SUBSCRIPT.sub("", text).strip()) is not None
 
 
 def _relation_sign(token: str) -> tuple[str, str]:

@@ -24,14 +24,16 @@ Kinds of keys and what they hold:
 """
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from fractions import Fraction
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from rl.answers.expressions import evaluate_expression, fingerprint
-from rl.answers.grammar import FUNCTIONS, is_float_printout
-from rl.answers.intervals import hole_of, interval_of, is_variable, set_condition, usual_brackets
+from rl.answers.grammar import is_float_printout
+from rl.answers.intervals import hole_of, interval_of, set_condition, usual_brackets
+from rl.answers.names import CONNECTOR, is_name, is_variable, is_words, plain_name, plain_words
 from rl.answers.text import clean_answer, outer_brackets, split_top_level
 from rl.answers.units import strip_units, unit_of
 
@@ -54,25 +56,18 @@ _PERCENT = re.compile(r"(.+?)\s*(?:\\?%|\b[Pp]er\s?cent(?:age)?|\bpct)")
 _BASED = re.compile(r"(\d+)_\{?\s*(\d+)\s*\}?")
 _INFINITY = re.compile(r"([-+]?)\s*(?:\\infty|\\?infinity|oo)")
 _CHOICE = re.compile(r"\(?([A-Z])[).]")
-# A word has two letters in a row; next to a minus sign, four: "x-intercept", but not "ab-c".
-_WORDS = re.compile(r"(?=.*[^\W\d_]{4}|[^-]*[^\W\d_]{2}[^-]*$)[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*")
-_PRODUCT = re.compile(r"[b-df-hj-np-tv-z]{2,3}|pi|oo|infinity")  # "xy" is no word, "odd" is
 _SCALED = re.compile(r"(.+?)\s*(thousand|million|billion|trillion)")
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_CASES = re.compile(r"\\begin\{cases\}([^&]*)\\end\{cases\}", re.DOTALL)
 _MATRIX = re.compile(r"\\begin\{([pbB]?(?:small)?matrix|array)\}(.*)\\end\{\1\}", re.DOTALL)
 _RATIO = re.compile(r"[^:]+(?::[^:]+)+")
-_CONNECTOR = re.compile(r"(?<![\\A-Za-z])(?:and|or)(?![A-Za-z](?!\s*[=(]))")
 _MEMBERSHIP = re.compile(r"[A-Za-z]\s*\\in(?![A-Za-z])\s*")
 _NUMBER_SETS = ("()", "(]", "[)", "[]", "union")
 _EMPTY_SET = re.compile(r"\\emptyset|\\varnothing|\\\{\s*\\\}")
+_ALL_NUMBERS = re.compile(r"\\mathbb\s*(?:R|\{\s*R\s*\})|(?:the set of )?all reals?(?: numbers?)?")
 _EQUAL_SIGN = re.compile(r"(?<![<>!:])=(?!=)")
 _OR = re.compile(r"\\(?:lor|vee)(?![A-Za-z])|(?<![\\A-Za-z])or(?![A-Za-z](?!\s*[=<>(\\]))")
 _APPROXIMATE = re.compile(r"\\(?:approx|simeq)(?![A-Za-z])|\b(?:about|approximately|roughly)\b")
-_SUBSCRIPT = re.compile(r"_(?:\{[^{}]*\}|[A-Za-z0-9])")
-_NAME = re.compile(r"[A-Za-z\\\s(){},'|:]+|[A-Za-z](?:\s*\+\s*[A-Za-z])+")
-_COMMAND = re.compile(r"\\([A-Za-z]+)")
-_NO_NAME = FUNCTIONS | {"frac", "sqrt"}
-_SMALL_PRODUCT = re.compile(r"[a-z]{2,3}")
 _SINGLE_BRACES = re.compile(r"\{(\w)\}")
 
 
@@ -130,8 +125,10 @@ def _simple(text: str, depth: int) -> AnswerKey | None:
     """Read what one regular expression recognizes."""
     if _NUMBER.fullmatch(text) and not is_float_printout(text):
         return AnswerKey("number", Fraction(text))
-    if _is_words(text):
-        return AnswerKey("word", _plain_words(text))
+    if _ALL_NUMBERS.fullmatch(text):
+        return AnswerKey("()", (AnswerKey("infinity", "-"), AnswerKey("infinity", "+")))
+    if is_words(text):
+        return AnswerKey("word", plain_words(text))
     if match := _MIXED.fullmatch(text):
         return _expression(f"{match[1]}({match[2]}+{match[3]}/{match[4]})")
     if match := _SCALED.fullmatch(text):
@@ -175,6 +172,9 @@ def _brackets(text: str, depth: int) -> AnswerKey | None:
 
 
 def _matrix(text: str, depth: int) -> AnswerKey | None:
+    """Read a matrix row by row, and the rows of a system as a list."""
+    if (cases := _CASES.fullmatch(text)) and "\\begin" not in cases[1]:
+        return _several(cases[1].replace("\\\\", ","), depth)
     match = _MATRIX.fullmatch(text)
     if match is None or "\\begin" in match[2]:
         return None
@@ -188,8 +188,14 @@ def _several(text: str, depth: int) -> AnswerKey | None:
     parts = text.split("\\cup")
     if len(parts) > 1:
         items = _parse_all(parts, depth + 1)
-        return None if items is None else AnswerKey("union", frozenset(items))
-    parts = split_top_level(_CONNECTOR.sub(",", text), ",;")
+        if items is None:
+            return None
+        is_finite = {item.kind for item in items} <= {"set", "number", "value"}
+        members = chain.from_iterable(
+            item.content if isinstance(item.content, frozenset) else (item,) for item in items
+        )
+        return AnswerKey("set", frozenset(members)) if is_finite else _union(items)
+    parts = split_top_level(CONNECTOR.sub(",", text), ",;")
     parts = [part for part in parts if part]
     if len(parts) < 2 or len({unit_of(part) for part in parts} - {""}) > 1:
         return None  # "5 cats, 3 dogs" is no "3 cats, 5 dogs"
@@ -197,7 +203,7 @@ def _several(text: str, depth: int) -> AnswerKey | None:
     if items is None:
         return None
     sides = [_EQUAL_SIGN.split(part) for part in parts]
-    names = [_name(side[0]) for side in sides if len(side) == 2 and _is_name(side[0])]
+    names = [plain_name(side[0]) for side in sides if len(side) == 2 and is_name(side[0])]
     unique = frozenset(items)
     return (_assignments(names, items) if len(names) == len(items) else None) or (
         AnswerKey("set", unique) if len(unique) > 1 else items[0]
@@ -235,7 +241,7 @@ def _relation(text: str, depth: int) -> AnswerKey | None:
 def _relations(text: str, depth: int) -> AnswerKey | None:
     """Read `x<1 or x>2` as a union, `x>1 and x<2` as the interval that both leave."""
     is_choice = _OR.search(text) is not None
-    parts = split_top_level(_CONNECTOR.sub(",", _OR.sub(",", text)), ",;")
+    parts = split_top_level(CONNECTOR.sub(",", _OR.sub(",", text)), ",;")
     intervals = [interval_of(part) for part in parts if part]
     found = [interval for interval in intervals if interval]
     if len(found) < max(2, len(intervals)) or len({interval.variable for interval in found}) > 1:
@@ -244,7 +250,11 @@ def _relations(text: str, depth: int) -> AnswerKey | None:
     if keys is None:
         return None
     common = None if is_choice or len(keys) > 2 else _intersection(*keys)
-    return common or AnswerKey("union", frozenset(keys))
+    return common or _union(keys)
+
+
+def _union(items: Iterable[AnswerKey]) -> AnswerKey:
+    return AnswerKey("union", frozenset(items))
 
 
 def _intersection(left: AnswerKey, right: AnswerKey) -> AnswerKey | None:
@@ -267,7 +277,7 @@ def _unequal(text: str, depth: int) -> AnswerKey | None:
     if hole is None or hole.kind not in ("number", "value"):
         return None
     ends = (AnswerKey("infinity", "-"), hole, AnswerKey("infinity", "+"))
-    return AnswerKey("union", frozenset((AnswerKey("()", ends[:2]), AnswerKey("()", ends[1:]))))
+    return _union((AnswerKey("()", ends[:2]), AnswerKey("()", ends[1:])))
 
 
 def _approximate(text: str, depth: int) -> AnswerKey | None:
@@ -279,7 +289,7 @@ def _approximate(text: str, depth: int) -> AnswerKey | None:
     exact = exact.removesuffix("is").strip()
     if _NUMBER.fullmatch(exact) and decimal and not _NUMBER.fullmatch(decimal):
         return _parse(decimal, depth + 1)
-    if exact and not _is_name(exact.removesuffix("=")):
+    if exact and not is_name(exact.removesuffix("=")):
         return _parse(exact, depth + 1)
     if not _NUMBER.fullmatch(decimal):
         return None
@@ -291,7 +301,7 @@ def _equation(text: str, depth: int) -> AnswerKey | None:
     sides = [side.strip() for side in _EQUAL_SIGN.split(text)]
     if len(sides) < 2 or not all(sides):
         return None
-    if _is_name(sides[0]) or len(sides) > 2:
+    if is_name(sides[0]) or len(sides) > 2:
         return _parse(sides[-1], depth + 1)
     if is_variable(sides[1]):
         return _parse(sides[0], depth + 1)
@@ -349,31 +359,6 @@ def _parse_items(parts: list[str], depth: int) -> tuple[AnswerKey, ...] | None:
         both = key.content if "\\pm" in part and key.kind == "set" else (key,)
         items.extend(both if isinstance(both, frozenset) else (key,))
     return tuple(items) or None
-
-
-def _is_words(text: str) -> bool:
-    is_list = _CONNECTOR.search(text) is not None
-    return not is_list and not _PRODUCT.fullmatch(text) and _WORDS.fullmatch(text) is not None
-
-
-def _plain_words(text: str) -> str:
-    """One spelling of words: without case and article, `no solutions` as `no solution`."""
-    words = text.casefold().split()
-    if len(words) > 1 and words[0] in ("a", "an", "the"):
-        words = words[1:]
-    return " ".join(words).removesuffix("s" if words[0] == "no" else "\n")
-
-
-def _is_name(text: str) -> bool:
-    r"""Tell whether a left side only names the value: `x`, `f(x)`, `(x,y)`, `S_1:S`, `m+n`."""
-    name = _SUBSCRIPT.sub("", text).strip()
-    is_name = _NAME.fullmatch(name) is not None and _NO_NAME.isdisjoint(_COMMAND.findall(name))
-    return is_name and _SMALL_PRODUCT.fullmatch(name) is None
-
-
-def _name(text: str) -> str:
-    """One spelling of a name: `x_{1}` is `x_1`."""
-    return re.sub(r"[{}\s]", "", text)
 
 
 _RULES = (

@@ -71,8 +71,13 @@ _HALF_OF_DAY = re.compile(r"(?<=\d)(?: +|(?<=:\d\d))([AaPp])\.? ?[Mm]\.?(?![A-Za
 _REMARK = re.compile(
     r" ?\( ?(?:or )?(?:(?:about|approximately|approx|roughly)\b|\\approx)[^()]*\)$"
 )
+# The k of x = k\pi, k \in \mathbb{Z}.
+_PARAMETER = re.compile(
+    r"(?<=[^ ,;])[,;]? ?\(?(?:where |for )?(?:all |any )?[a-z] ?\\in ?\\mathbb ?"
+    r"(?:[ZN]|\{ ?[ZN] ?\})\)?$"
+)
 _COLUMNS = re.compile(r"(?<=\\begin\{array\})\s*\{[lcr|\s]*\}")
-_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+_SIZED = re.compile(r"\\[dtc](frac|binom)(?![A-Za-z])")
 _DEGREES = re.compile(r"\^\s*\{?\s*\\(?:circ|degree)(?![A-Za-z])\s*\}?|\\degree(?![A-Za-z])")
 _FONT = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox"
@@ -125,7 +130,7 @@ def clean_answer(text: str) -> str:
     if "\\\\" in text and "\\begin" not in text:
         text = _TWICE_ESCAPED.sub(r"\\", text)
     text = _LAYOUT.sub(_replace_layout, text)
-    text = _DEGREES.sub(r"^\\circ", _FRACTION.sub(r"\\frac", _COLUMNS.sub("", text)))
+    text = _DEGREES.sub(r"^\\circ", _SIZED.sub(r"\\\1", _COLUMNS.sub("", text)))
     text = strip_units(_strip_ends(_spell_repeating_decimals(text)))
     if "\\" in text:
         text = _strip_fonts(text)
@@ -133,6 +138,8 @@ def clean_answer(text: str) -> str:
     text = _SCRIPTS.sub(r"\2\1", _TIMES_TEN.sub(r" \\times ", text))
     if text.endswith(")"):
         text = _REMARK.sub("", text)
+    if "\\in" in text:
+        text = _PARAMETER.sub("", text) or text
     if sign := _CONCLUDING_SIGN.match(text):
         text = text[sign.end() :]
     if text[:1].isalpha():

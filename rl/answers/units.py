@@ -9,12 +9,15 @@ import re
 _TEXT = r"\\(?:text[a-z]*|mathrm|mbox)\s*\{([^{}\\]*)\}(?:\s*\^\s*\{?\s*-?[123]\s*\}?)?"
 _MORE_TEXT = _TEXT.replace("([^{}", "(?:[^{}")
 _TEXT_UNIT = re.compile(
-    rf"\s*{_TEXT}(?:\s*(?:\\cdot|\\times|/)?\s*{_MORE_TEXT}){{0,3}}(?=\s*(?:[,;)\]]|$))"
+    rf"\s*(?:\\mu\s*)?{_TEXT}(?:\s*(?:\\cdot|\\times|/)?\s*{_MORE_TEXT}){{0,3}}(?=\s*(?:[,;)\]]|$))"
 )
 _TEXT_RATIO = re.compile(rf"\s*\\frac\s*\{{\s*{_TEXT}\s*\}}\s*\{{\s*{_MORE_TEXT}\s*\}}$")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 _ITEM_START = re.compile(r"[,;(\[]")
-_GLUED_UNIT = re.compile(r"(?<=\d)(?:[cmk]m|[km]g|m[lL]|mph|kph)(?:\^\{?[23]\}?)?$")
+_GLUED_UNIT = re.compile(
+    r"(?<=\d)(?:[cmk]m|[km]g|m[lL]|mph|kph)(?:\^\{?[23]\}?)?$"
+    r"|(?<=\d)(?:\^?\{? ?(?:st|nd|rd|th) ?\}?| ?\\Omega)$|(?<=\\circ) ?[CFK]$"
+)
 _UNIT_WORD = re.compile(r"[A-Za-z]{2,}\.?(?:\s*\^\s*\{?\s*[23]\s*\}?)?$")
 _UNIT_RATIO = re.compile(r"[A-Za-z]+(?:\^\{?[23]\}?)?(?:/[A-Za-z]+(?:\^\{?[23]\}?)?)?$")
 # Words that carry meaning after a number: connectors, factors, directions, halves of the day.
@@ -57,8 +60,8 @@ def unit_of(text: str) -> str:
     """Return the unit that `strip_units` removes, without case and plural; "" if there is none.
 
     Example:
-        >>> unit_of("6 Cats"), unit_of("6")
-        ('cat', '')
+        >>> unit_of("6 Hours"), unit_of("6")
+        ('hour', '')
     """
     value = strip_units(text)
     is_cut = len(value) < len(text) and text.startswith(value)
