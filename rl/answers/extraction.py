@@ -1,9 +1,22 @@
 r"""Find the final answer in a completion.
 
-Methods are tried in a fixed, named order. By default the last balanced, non-empty `\boxed{}` is the
-answer (`rl.answers.boxes`), then what follows the last "the answer is" or "Answer:". The last
-number of the text is an answer only on request: in unfinished text it is any intermediate result.
-So is the first phrase, for prompts that are answered in a word or two.
+Methods are tried in a fixed, named order. What they find:
+
+    boxed                the last balanced, non-empty `\boxed{}` (`rl.answers.boxes`)
+    final_answer_phrase  what follows the last "the answer is", "Answer:" or a heading "Final
+                         Answer": the formula that comes next, or else the words up to the end of
+                         the sentence, without an explanation. Words that say nothing about it
+                         (therefore, actually, simply, given by, ...) are passed over, and prose
+                         is no answer: "the answer is found by adding 3 and 4" holds none.
+                         Without such a phrase, the number of a last line `#### 12`, or the value
+                         that the last sentence states if it starts with so, therefore, thus or
+                         hence, ends, and holds no other number or formula before the value
+    last_number          the last number, on request only: in unfinished text it is any
+                         intermediate result
+    first_phrase         the first phrase, on request only: for prompts that are answered in a word
+                         or two
+
+The first two are the default. No other sentence is read: "It is 5." holds no answer.
 """
 
 import re

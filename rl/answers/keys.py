@@ -9,15 +9,17 @@ Kinds of keys and what they hold:
     based       digits and base of `1011_2`
     rounded     Fraction and its number of decimals, where the answer says so: `\approx 3.14`
     infinity    sign
-    set         frozenset of keys: `\{1,2\}`, `1,2`, `1 \text{ or } 2`, `3\pm1`; order is free; also
-                the solutions of a system, `p=5, q=2; p=7, q=2`, as tuples in order of the names
-    named       pairs of name and key, in order of the names: `x=1, y=2`
-    ( )  ( ]    keys in order: tuples and intervals, named by their brackets; also `0<x\le1`
+    set         frozenset of keys: `\{1,2\}`, `1,2`, `1 \text{ or } 2`, `3\pm1`, `\{1\} \cup \{2\}`;
+                order is free; also the solutions of a system, `p=5, q=2; p=7, q=2`, as tuples in
+                order of the names
+    named       pairs of name and key, in order of the names: `x=1, y=2`, also as `cases`
+    ( )  ( ]    keys in order: tuples and intervals, named by their brackets; also `0<x\le1`,
+                `x>0 and x<1`, `]0,1[` and `\mathbb{R}`
     matrix      rows of keys
-    union       frozenset of keys; also `x\ne3`
+    union       frozenset of keys; also `x<1 or x>2` and `x\ne3`
     ratio       keys of `3:2` divided by the last; undivided if a part is 0 or starts so (`12:05`)
     equation    values of left minus right side, up to a factor
-    word        text in lower case
+    word        text in lower case without its article
     raw         anything else, without whitespace: only Math-Verify can tell
 
 `rl.answers.readings` says which other keys an answer may stand for.

@@ -221,6 +221,53 @@ def test_math_verify_decides_what_keys_cannot(left, right):
     assert not same_answer(left, "17.25")
 
 
+@pytest.mark.parametrize(
+    ("completion", "answer"),
+    [
+        (r"\boxed{1} and \boxed{2}", r"\boxed{1,2}"),
+        (r"$\boxed{32,\! 349}$", "32349"),
+        (r"\boxed{11\textnormal{ miles}}", "11"),
+        (r"\boxed{AB=4, CD=5}", "4, 5"),
+        (r"\boxed{p=5,q=2;p=7,q=2}", "(5,2),(7,2)"),
+        (r"\boxed{12 \text{ square meters}}", "12"),
+        ("The final answer is 10,455.", "10455"),
+        (r"\boxed{S_1:S = 7:32}", "7:32"),
+        (r"\boxed{1{,}5}", "1.5"),
+        (r"\boxed{2,75}", "2.75"),
+        (
+            r"\boxed{\begin{pmatrix}0.5 & 2\\0 & 1\end{pmatrix}}",
+            r"\begin{bmatrix}\frac12&2\\0&1\end{bmatrix}",
+        ),
+        (r"\boxed{\sqrt{2} \approx 1.414}", r"\sqrt{2}"),
+        (r"\boxed{\approx 1.41}", r"\sqrt{2}"),
+        ("The answer is 2e3.", "2000"),
+    ],
+)
+def test_what_a_completion_says_is_the_label(completion, answer):
+    found = extract_answer(completion)
+    assert same_answer(found, answer)
+    assert same_answer(answer, found)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("1.41", r"\sqrt{2}"),
+        ("3,5", "3.5"),
+        (r"\boxed{1} and \boxed{2}", r"\boxed{2}"),
+        ("(1,3)", "1, 3"),
+        ("(0.6, 2.6667]", r"(\frac{3}{5}, \frac{8}{3}]"),
+        ("2e-1", "0.2"),
+        ("AB=4, CD=5", "AB=5, CD=4"),
+        ("7:32", "32:7"),
+    ],
+)
+def test_what_looks_alike_and_is_another_answer(left, right):
+    left, right = (extract_answer(side) or side for side in (left, right))
+    assert not same_answer(left, right)
+    assert not same_answer(right, left)
+
+
 @pytest.mark.parametrize("left", ["3 PM", "1.2.3", r"\frac{1}{0}", "1, 2, 3; 4 and so on", "?"])
 def test_text_no_rule_covers_equals_itself_only(left):
     assert same_answer(left, left + " ")
