@@ -42,7 +42,11 @@ _ANSWER_IS = (
     r"(?:(?:\*\*)?\s*(?:(?:is|are|equals|(?:should|must|would|will) be|(?:comes|turns) out to be)\b"
     r"(?:\*\*)?\s*:?|[:=])(?:\*\*)?[ \t]*\n{0,2}|(?<=inal [Aa]nswer)(?:\*\*)?[ \t]*\n{1,2})"
 )
-_PHRASE = re.compile(r"\b(?:[Aa]nswer|ANSWER)" + _ANSWER_IS)
+# What they start with is literal: such expressions are found several times as fast.
+_PHRASES = (
+    re.compile(r"nswer(?<=\b[Aa]nswer)" + _ANSWER_IS),
+    re.compile(r"NSWER(?<=\bANSWER)" + _ANSWER_IS),
+)
 _CHOICE_PHRASE = re.compile(r"\b(?:[Aa]nswer|ANSWER|[Oo]ption|[Cc]hoice)" + _ANSWER_IS)
 # Words between "is" and the answer that say nothing about it.
 _FILLER = re.compile(
@@ -59,6 +63,7 @@ _THEREFORE = re.compile(
     r"(?=(?:[Ss]o|[Tt]herefore|[Tt]hus|[Hh]ence|[Cc]onsequently|[Ii]n conclusion)\b)"
     r"|\s(?=(?:Therefore|Thus|Hence|Consequently|In conclusion)\b)"
 )
+_CONCLUDING_WORDS = ("So", "so", "herefore", "hus", "ence", "onsequently", "onclusion")
 _INTENTION = re.compile(r"\b(?:need|want|let|find|consider|suppose|assume|try|could|would)\b")
 _CLOSING_WORDS = re.compile(r"\s{0,9}I hope (?:it|this) is correct\.?$")
 _HASHES = re.compile(r"####[ \t]{0,9}\$?([-+]?[\d][\d,./]{0,40})[ \t]{0,9}%?$")
@@ -170,12 +175,10 @@ def after_thought(text: str) -> str:
 
 
 def _find_phrase(text: str) -> str | None:
-    if "nswer" not in text and "NSWER" not in text:  # much faster than the expression below
+    ends = [last.end() for phrase in _PHRASES if (last := _last_match(phrase, text))]
+    if not ends:
         return _find_conclusion(text)
-    last = _last_match(_PHRASE, text)
-    if last is None:
-        return _find_conclusion(text)
-    rest = text[last.end() : last.end() + _MAX_PHRASE_CHARACTERS]
+    rest = text[max(ends) : max(ends) + _MAX_PHRASE_CHARACTERS]
     if filler := _FILLER.match(rest):
         rest = rest[filler.end() :]
     span = _MATH_SPAN.match(rest)
@@ -212,11 +215,15 @@ def _stated_value(sentence: str) -> str | None:
 
 def _find_conclusion(text: str) -> str | None:
     """Read `#### 12` on the last line, or the value that a concluding last sentence states."""
-    end = _CLOSING_WORDS.sub("", _last_turn(text[-_MAX_CONCLUSION_CHARACTERS:]))
+    end = _last_turn(text[-_MAX_CONCLUSION_CHARACTERS:])
     if hashes := _HASHES.match(end[end.rfind("\n") + 1 :]):
         return clean_content(hashes[1])
-    last = _last_match(_THEREFORE, end)
-    if last is None or not end.endswith((".", "!", "$", "\\)", "\\]", "*")):
+    if not end.endswith((".", "!", "$", "\\)", "\\]", "*")):
+        return None
+    end = _CLOSING_WORDS.sub("", end)
+    is_hopeless = not any(word in end for word in _CONCLUDING_WORDS)  # the usual case, and faster
+    last = None if is_hopeless else _last_match(_THEREFORE, end)
+    if last is None:
         return None
     sentence = " ".join(_DOLLARS.sub("", end[last.end() :]).replace("**", "").split()).strip(".! ")
     is_one = _SENTENCE_END.search(sentence.replace(",", "")) is None

@@ -76,7 +76,7 @@ def usual_brackets(text: str) -> str | None:
         >>> usual_brackets("]0,1["), usual_brackets("[0,1]")
         ('(0,1)', None)
     """
-    match = _OUTWARD.fullmatch(text)
+    match = _OUTWARD.fullmatch(text) if text[:1] in ("[", "]") else None
     if match is None or match[1] + match[3] == "[]":
         return None
     return ("[" if match[1] == "[" else "(") + match[2] + ("]" if match[3] == "]" else ")")

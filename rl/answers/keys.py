@@ -68,6 +68,7 @@ _NUMBER_SETS = ("()", "(]", "[)", "[]", "union")
 _EMPTY_SET = re.compile(r"\\emptyset|\\varnothing|\\\{\s*\\\}")
 _ALL_NUMBERS = re.compile(r"\\mathbb\s*(?:R|\{\s*R\s*\})|(?:the set of )?all reals?(?: numbers?)?")
 _EQUAL_SIGN = re.compile(r"(?<![<>!:])=(?!=)")
+_RELATION_SIGN = re.compile(r"[<>]|\\[lg][et]")
 _OR = re.compile(r"\\(?:lor|vee)(?![A-Za-z])|(?<![\\A-Za-z])or(?![A-Za-z](?!\s*[=<>(\\]))")
 _APPROXIMATE = re.compile(r"\\(?:approx|simeq)(?![A-Za-z])|\b(?:about|approximately|roughly)\b")
 _SINGLE_BRACES = re.compile(r"\{(\w)\}")
@@ -242,6 +243,8 @@ def _relation(text: str, depth: int) -> AnswerKey | None:
 
 def _relations(text: str, depth: int) -> AnswerKey | None:
     """Read `x<1 or x>2` as a union, `x>1 and x<2` as the interval that both leave."""
+    if not _RELATION_SIGN.search(text):
+        return None
     is_choice = _OR.search(text) is not None
     parts = split_top_level(CONNECTOR.sub(",", _OR.sub(",", text)), ",;")
     intervals = [interval_of(part) for part in parts if part]

@@ -62,12 +62,11 @@ _CONCLUDING_SIGN = re.compile(
 _TIMES_TEN = re.compile(r"(?<=\d) ?[xX] ?(?=10 ?\^)")
 # v^2_0 is v_0^2.
 _SCRIPTS = re.compile(r"(?<=[A-Za-z])(\^(?:\{[^{}]*\}|\w))(_(?:\{[^{}]*\}|\w))")
-_DOTS = re.compile(r"\.\.\.|\\[lc]?dots(?![A-Za-z])")
 _REPEATED_DIGIT = re.compile(
     r"(?<![\d.])(\d*\.\d{0,20}?)(\d)\2{2,20}(?:\.\.\.|\\[lc]?dots(?![A-Za-z]))"
 )
 _DOTTED_DIGITS = re.compile(r"\\dot\s*\{?(\d)\}?(?:(\d{0,20})\\dot\s*\{?(\d)\}?)?")
-_HALF_OF_DAY = re.compile(r"(?<=\d)(?: +|(?<=:\d\d))([AaPp])\.? ?[Mm]\.?(?![A-Za-z])")
+_HALF_OF_DAY = re.compile(r"(?<=\d)(?: +|(?<=:\d\d))([AaPp])\.? ?[Mm]$")
 _REMARK = re.compile(
     r" ?\( ?(?:or )?(?:(?:about|approximately|approx|roughly)\b|\\approx)[^()]*\)$"
 )
@@ -135,7 +134,10 @@ def clean_answer(text: str) -> str:
     if "\\" in text:
         text = _strip_fonts(text)
     text = _strip_ends(" ".join(text.split()))
-    text = _SCRIPTS.sub(r"\2\1", _TIMES_TEN.sub(r" \\times ", text))
+    if "10" in text:
+        text = _TIMES_TEN.sub(r" \\times ", text)
+    if "_" in text:
+        text = _SCRIPTS.sub(r"\2\1", text)
     if text.endswith(")"):
         text = _REMARK.sub("", text)
     if "\\in" in text:
@@ -144,7 +146,8 @@ def clean_answer(text: str) -> str:
         text = text[sign.end() :]
     if text[:1].isalpha():
         text = strip_introduction(text)
-    text = _HALF_OF_DAY.sub(lambda match: f" {match[1].upper()}M", text)
+    if text.endswith(("m", "M")):
+        text = _HALF_OF_DAY.sub(lambda match: f" {match[1].upper()}M", text)
     return _join_thousands(_CURRENCY.sub(r"\1", text))
 
 
@@ -163,7 +166,9 @@ def _spell_repeating_decimals(text: str) -> str:
         text = _DOTTED_DIGITS.sub(
             lambda match: rf"\overline{{{match[1]}{match[2] or ''}{match[3] or ''}}}", text
         )
-    return _REPEATED_DIGIT.sub(r"\1\\overline{\2}", text) if _DOTS.search(text) else text
+    if "..." in text or "dots" in text:
+        text = _REPEATED_DIGIT.sub(r"\1\\overline{\2}", text)
+    return text
 
 
 def _replace_typeset_comma(match: re.Match[str]) -> str:
