@@ -35,7 +35,14 @@ from typing import NamedTuple
 from rl.answers.expressions import evaluate_expression, fingerprint
 from rl.answers.grammar import is_float_printout
 from rl.answers.intervals import hole_of, interval_of, set_condition, usual_brackets
-from rl.answers.names import CONNECTOR, is_name, is_variable, is_words, plain_name, plain_words
+from rl.answers.names import (
+    is_name,
+    is_variable,
+    is_words,
+    plain_name,
+    plain_words,
+    split_answers,
+)
 from rl.answers.text import clean_answer, outer_brackets, split_top_level
 from rl.answers.units import strip_units, unit_of
 
@@ -193,20 +200,20 @@ def _several(text: str, depth: int) -> AnswerKey | None:
         items = _parse_all(parts, depth + 1)
         if items is None:
             return None
-        is_finite = {item.kind for item in items} <= {"set", "number", "value"}
+        is_finite = all(part.strip().startswith("\\{") for part in parts)
         members = chain.from_iterable(
             item.content if isinstance(item.content, frozenset) else (item,) for item in items
         )
         return AnswerKey("set", frozenset(members)) if is_finite else _union(items)
-    parts = split_top_level(CONNECTOR.sub(",", text), ",;")
-    parts = [part for part in parts if part]
-    if len(parts) < 2 or len({unit_of(part) for part in parts} - {""}) > 1:
-        return None  # "5 cats, 3 dogs" is no "3 cats, 5 dogs"
+    parts = split_answers(text)
+    sides = [_EQUAL_SIGN.split(part) for part in parts]
+    names = [plain_name(side[0]) for side in sides if len(side) == 2 and is_name(side[0])]
+    are_kinds = not names and len({unit_of(part) for part in parts} - {""}) > 1
+    if len(parts) < 2 or are_kinds:  # "5 cats, 3 dogs" is no "3 cats, 5 dogs"
+        return None
     items = _parse_items(parts, depth + 1)
     if items is None:
         return None
-    sides = [_EQUAL_SIGN.split(part) for part in parts]
-    names = [plain_name(side[0]) for side in sides if len(side) == 2 and is_name(side[0])]
     unique = frozenset(items)
     return (_assignments(names, items) if len(names) == len(items) else None) or (
         AnswerKey("set", unique) if len(unique) > 1 else items[0]
@@ -246,12 +253,12 @@ def _relations(text: str, depth: int) -> AnswerKey | None:
     if not _RELATION_SIGN.search(text):
         return None
     is_choice = _OR.search(text) is not None
-    parts = split_top_level(CONNECTOR.sub(",", _OR.sub(",", text)), ",;")
-    intervals = [interval_of(part) for part in parts if part]
+    parts = split_answers(text)
+    intervals = [interval_of(part) for part in parts]
     found = [interval for interval in intervals if interval]
     if len(found) < max(2, len(intervals)) or len({interval.variable for interval in found}) > 1:
         return None
-    keys = _parse_all([part for part in parts if part], depth + 1)
+    keys = _parse_all(parts, depth + 1)
     if keys is None:
         return None
     common = None if is_choice or len(keys) > 2 else _intersection(*keys)

@@ -73,7 +73,7 @@ _REMARK = re.compile(
 # The k of x = k\pi, k \in \mathbb{Z}.
 _PARAMETER = re.compile(
     r"(?<=[^ ,;])[,;]? ?\(?(?:where |for )?(?:all |any )?[a-z] ?\\in ?\\mathbb ?"
-    r"(?:[ZN]|\{ ?[ZN] ?\})\)?$"
+    r"(?:Z|\{ ?Z ?\})\)?$"
 )
 _COLUMNS = re.compile(r"(?<=\\begin\{array\})\s*\{[lcr|\s]*\}")
 _SIZED = re.compile(r"\\[dtc](frac|binom)(?![A-Za-z])")

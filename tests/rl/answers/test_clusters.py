@@ -132,7 +132,7 @@ CLASSES = [
     ["41, 42, 44"],
     [r"2, 41 \pm i", "2, 41+i, 41-i", r"\{41 \pm i, 2\}"],
     [r"\{41, 43, 47\}", r"\{41, 43\} \cup \{47\}", r"x = 41 \lor x = 43 \lor x = 47"],
-    ["x=41, y=47", r"\begin{cases} x = 41 \\ y = 47 \end{cases}"],
+    ["x=41, y=47", "y = 47 hours, x = 41 meters", r"\begin{cases} x = 41 \\ y = 47 \end{cases}"],
     # Units that tell items apart stay.
     ["41 cats, 43 dogs"],
     ["43 cats, 41 dogs"],
@@ -259,6 +259,10 @@ def test_what_a_completion_says_is_the_label(completion, answer):
         ("(0.6, 2.6667]", r"(\frac{3}{5}, \frac{8}{3}]"),
         ("2e-1", "0.2"),
         ("AB=4, CD=5", "AB=5, CD=4"),
+        (r"p \lor q", r"p \land q"),
+        (r"A \cup B", "A, B"),
+        (r"2k, k \in \mathbb{N}", r"2k, k \in \mathbb{Z}"),
+        ("3 hours and 20 minutes", "20 hours and 3 minutes"),
         ("7:32", "32:7"),
     ],
 )
