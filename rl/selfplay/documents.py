@@ -89,9 +89,7 @@ def load_corpus(
     duplicate_threshold: float | None = 0.8,
     seed: int = 0,
 ) -> Corpus:
-    """Read documents and cluster them.
-
-    Every rank has to call it: the main process searches for duplicates and clusters for all.
+    """Read documents and cluster them; every rank has to call it, the main one works for all.
 
     Source: SPELL, arXiv 2509.23863, appendix E.1 (lengths, near-duplicates, hierarchical k-means
     into clusters of about 20 documents). Differs: a long document is cut at paragraphs, not
@@ -103,8 +101,7 @@ def load_corpus(
         key_column: Column with the topic; None: by `embed`, or, without one, in the order of the
             source. A folder's subfolders are topics where there are any.
         embed: Turns texts into vectors.
-        vector_files: Where the vectors are kept.
-        duplicate_folder: Where it is kept which documents repeat others.
+        vector_files, duplicate_folder: Where vectors, and which documents repeat others, are kept.
         cluster_size: Most documents of a topic, at least 1; larger ones are split.
         min_characters: Shorter documents are left out.
         max_characters: Longer documents are cut into parts.
@@ -115,8 +112,7 @@ def load_corpus(
         The topics, with counts of what became of the documents.
 
     Raises:
-        InputError: If the source cannot be read, has no such column or no document of that length,
-            or a number is out of range.
+        InputError: If a source, a column or all documents are missing, or a number is wrong.
     """
     _check_sizes(cluster_size, min_characters, max_characters)
     read = read_documents(source, text_column=text_column, key_column=key_column)
