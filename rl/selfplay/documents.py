@@ -98,10 +98,10 @@ def load_corpus(
     Args:
         source: See the module.
         text_column: Column with the text, for sources with columns.
-        key_column: Column with the topic; None: by `embed`, or, without one, in the order of the
-            source. A folder's subfolders are topics where there are any.
+        key_column: Column with the topic; None: a folder's subfolders, or by `embed`, or in order.
         embed: Turns texts into vectors.
-        vector_files, duplicate_folder: Where vectors, and which documents repeat others, are kept.
+        vector_files: Where the vectors are kept.
+        duplicate_folder: Where it is kept which documents repeat others.
         cluster_size: Most documents of a topic, at least 1; larger ones are split.
         min_characters: Shorter documents are left out.
         max_characters: Longer documents are cut into parts.
