@@ -62,21 +62,27 @@ def measure_prompts(
     per_sample = PromptPerSample(once.model, once.tokenizer, once.settings, once.batch_size)
     once.generate(prompts[:1], 2, [0])
     seconds: dict[str, list[float]] = {"once": [], "per sample": []}
+    cpu_seconds: dict[str, list[float]] = {name: [] for name in seconds}
     equal = []
     for repetition in tqdm(range(repetitions), desc="prompts", leave=False):
         seeds = [derive_seed("prompts", repetition, number) for number in range(len(prompts))]
         sampled = []
         for name, engine in (("once", once), ("per sample", per_sample)):
-            start = time.perf_counter()
+            start, cpu_start = time.perf_counter(), time.process_time()
             groups = engine.generate(prompts, num_samples, seeds)
             seconds[name].append(time.perf_counter() - start)
+            cpu_seconds[name].append(time.process_time() - cpu_start)
             sampled.append([sample.completion_ids for group in groups for sample in group])
         pairs = zip(*sampled, strict=True)
         equal.append(statistics.mean(left == right for left, right in pairs))
     what = f"sampling {num_samples} x {len(prompts)} completions"
     ratios = [a / b for a, b in zip(seconds["once"], seconds["per sample"], strict=True)]
     return [
-        Measurement(name=f"{what}: prompts run once / once per sample", values=ratios),
+        Measurement(
+            name=f"{what}: prompts run once / once per sample",
+            values=ratios,
+            details={"seconds": seconds, "cpu_seconds": cpu_seconds},
+        ),
         Measurement(name=f"{what}: the same completions, share", values=equal),
         Measurement(name=f"{what}, prompts run once: seconds", values=seconds["once"]),
     ]
