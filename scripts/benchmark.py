@@ -17,6 +17,7 @@ PARTS = ("update", "votes", "steps", "adaptive", "growth", "prompts")
 EPILOG = """
 examples:
   python scripts/build_testbed.py --output_dir runs/testbed
+  python scripts/fetch_smollm2.py --output_dir runs/smollm2
   python scripts/benchmark.py --output_dir runs/benchmark --completions completions.jsonl.gz
   python scripts/benchmark.py --output_dir runs/benchmark --parts update,growth
   python scripts/benchmark.py --output_dir runs/benchmark --parts prompts --num_generations 16
