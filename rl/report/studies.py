@@ -31,7 +31,11 @@ from rl.training.recipe import load_recipe
 
 KEYS = ("recipe", "settings", "bases", "seeds", "variants", "methods", "columns")
 BASE = "base model"
-CONTROLS = {"base greedy": "greedy", "base majority": "majority"}
+CONTROLS = {
+    "base greedy": "greedy",
+    "base at its best temperature": "temperature",
+    "base majority": "majority",
+}
 LAST_STEPS = 10
 TRAINING_METRICS = (
     "entropy",
