@@ -131,9 +131,8 @@ def parse_arguments(arguments: Sequence[str] | None, description: str) -> argpar
         parser, default="those of the saved evaluation, or boxed, final_answer_phrase"
     )
     add_problem_arguments(parser.add_argument_group("problems"))
-    sampling = parser.add_argument_group("sampling")
-    add_sampling_arguments(sampling)
-    add_model_arguments(sampling)
+    add_sampling_arguments(parser.add_argument_group("sampling"))
+    add_model_arguments(parser.add_argument_group("model"))
     add_code_argument(parser)
     args = parser.parse_args(arguments)
     allow_code([args.engine, args.answer_kind or ()])

@@ -88,7 +88,7 @@ def test_rescoring_needs_no_model_and_changes_nothing_by_itself(evaluate, argume
         (["--k", "17"], "k: got 17, expected between 1 and num_samples (16)"),
         (["--num_samples", "0"], "--num_samples: got 0, expected at least 1"),
         (["--batch_size", "-1"], "--batch_size: got -1"),
-        (["--top_p", "0"], "expected at least 0 and in (0, 1]"),
+        (["--top_p", "0"], "--top_p: got 0.0, expected above 0"),
         (["--temperature", "0"], "expected 1 at temperature 0"),
         (["--max_completion_length", "8"], "expected at most 7"),
         (["--system_prompt", "Add."], "chat template: got none"),
