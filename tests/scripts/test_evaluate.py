@@ -202,7 +202,7 @@ def test_what_a_run_was_trained_on_is_told(evaluate, arguments, tmp_path, capsys
 @pytest.mark.medium
 def test_completions_from_elsewhere_are_scored_and_refereed(evaluate, tmp_path, capsys):
     path = tmp_path / "completions.jsonl"
-    rows = [r"\boxed{0.5}", "so $1/2$"]
+    rows = [r"\boxed{0.5}", "1/2 or so, he said"]
     path.write_text(
         json.dumps({"id": "p", "completions": rows, "label": r"\frac12"}) + "\n", encoding="utf-8"
     )
@@ -238,7 +238,7 @@ def test_a_task_of_ones_own_is_graded_by_its_rules(evaluate, tmp_path):
     assert manifest["answer_methods"] == [f"{task}:city"]
     assert accuracy() == 0.5
     # Grading again keeps to the task's rules; ours find no answer in these texts.
-    evaluate(["--rescore", str(out)])
+    evaluate(["--rescore", str(out), "--allow_code"])
     assert json.loads((out / "manifest.json").read_text())["grader"] == manifest["grader"]
     assert accuracy() == 0.5
     evaluate(["--rescore", str(out), "--answer_methods", "boxed", "--answer_comparer", ""])
@@ -281,7 +281,7 @@ def test_a_model_that_thinks_answers_after_its_thought(evaluate, arguments, tmp_
             ["--engine", "openai", "--base_url", "http://x/v1", "--api_key_env", "NO_SUCH_KEY"],
             "got the variable NO_SUCH_KEY, which is not set",
         ),
-        (["--min_p", "2"], "--min_p: got 2.0, expected between 0 and 1"),
+        (["--min_p", "2"], "--min_p: got 2.0, expected at most 1"),
         (["--concurrency", "0"], "--concurrency: got 0"),
         (["--revision", "main"], "--revision: got 'main' for"),
         (["--template", "qwen-boxed", "--prompt_suffix", "!"], "expected one or the other"),
