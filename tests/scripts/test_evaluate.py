@@ -219,7 +219,7 @@ def test_completions_from_elsewhere_are_scored_and_refereed(evaluate, tmp_path, 
 def test_a_task_of_ones_own_is_graded_by_its_rules(evaluate, tmp_path):
     task = tmp_path / "cities.py"
     task.write_text(
-        "def city(text):\n    return text.partition('city: ')[2]\n"
+        "def city(completion):\n    return completion.partition('city: ')[2]\n"
         "def same(left, right):\n    return left.lower() == right.lower()\n"
     )
     lines = [
