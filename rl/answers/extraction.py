@@ -25,7 +25,7 @@ from collections.abc import Collection, Sequence
 from typing import Literal
 
 from rl.answers.boxes import SPECIAL_TOKEN, balanced, clean_content, find_boxed
-from rl.answers.plugins import extract_with, is_plugin
+from rl.answers.plugins import EXTRACTOR, extract_with, is_plugin
 from rl.answers.text import strip_introduction
 from rl.errors import unknown_name
 from rl.plugins import find
@@ -142,7 +142,7 @@ def check_methods(methods: Sequence[str]) -> None:
         InputError: If one is not.
     """
     for method in methods:
-        find(method, _FINDERS, "answer_methods")
+        find(method, _FINDERS, "answer_methods", contract=EXTRACTOR)
 
 
 def completion_state(answer: str | None, truncated: bool) -> CompletionState:
