@@ -16,12 +16,14 @@ from rl.settings import Count, PositiveShare, check_options, check_value
 if TYPE_CHECKING:
     from measurements.ratios import Measurement
 
-PARTS = ("update", "votes", "steps", "adaptive", "growth")
+PARTS = ("update", "votes", "steps", "adaptive", "growth", "prompts")
 EPILOG = """
 examples:
   python scripts/build_testbed.py --output_dir runs/testbed
+  python scripts/fetch_smollm2.py --output_dir runs/smollm2
   python scripts/benchmark.py --output_dir runs/benchmark --completions completions.jsonl.gz
   python scripts/benchmark.py --output_dir runs/benchmark --parts update,growth
+  python scripts/benchmark.py --output_dir runs/benchmark --parts prompts --num_generations 16
   python scripts/benchmark.py --output_dir runs/benchmark --parts update \\
       --hidden_size 1024 --num_layers 16 --mean_length 600                (on a GPU; bf16 there)
 
@@ -34,6 +36,7 @@ parts:
   steps     wall time of a training step on the testbed by phase and number of ranks
   adaptive  sampled tokens to a held-out pass@1 on the testbed, adaptive against 64 fixed votes
   growth    the update with group size, completion length, prompts doubled and redoubled
+  prompts   sampling with transformers and SmolLM2, each prompt run once against once per sample
 
 OUTPUT_DIR/table.md holds the table, OUTPUT_DIR/results.json every value. Parts are written as they
 are finished.
@@ -61,7 +64,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--parts", default=",".join(PARTS), help="which, separated by commas (%(default)s)")
     add("--completions", type=Path, help='JSON lines with "completions", for votes')
     add("--testbed", type=Path, default=Path("runs/testbed"), help="for steps and adaptive")
-    add("--repetitions", type=int, default=5, help="of update, votes and growth (%(default)s)")
+    add("--smollm2", type=Path, default=Path("runs/smollm2"), help="for prompts (%(default)s)")
+    add("--repetitions", type=int, default=5, help="of all but steps, adaptive (%(default)s)")
     add("--ranks", default="1,2", help="numbers of processes, for steps (%(default)s)")
     add("--target", type=float, default=0.8, help="pass@1 to reach, for adaptive (%(default)s)")
     add("--seeds", type=int, default=3, help="of adaptive (%(default)s)")
@@ -83,6 +87,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: For what the user has to mend.
     """
+    from measurements.prompts import require_smollm2
     from measurements.runs import require_testbed
 
     from rl.errors import unknown_name
@@ -100,6 +105,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     arguments.groups = read_groups(arguments.completions) if "votes" in arguments.parts else []
     if {"steps", "adaptive"} & set(arguments.parts):
         require_testbed(arguments.testbed)
+    if "prompts" in arguments.parts:
+        require_smollm2(arguments.smollm2)
     if not all(part.isdecimal() and int(part) for part in arguments.ranks.split(",")):
         raise InputError(
             f"--ranks: got {arguments.ranks!r}, expected numbers such as 1,2. Correct it."
@@ -131,6 +138,15 @@ def measure(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
         from measurements.runs import measure_adaptive_votes
 
         return measure_adaptive_votes(arguments.testbed, runs, arguments.target, arguments.seeds)
+    if part == "prompts":
+        from measurements.prompts import measure_prompts
+
+        return measure_prompts(
+            arguments.smollm2,
+            arguments.num_prompts,
+            arguments.num_generations,
+            arguments.repetitions,
+        )
     from measurements.updates import UpdateSizes, measure_growth, measure_updates
 
     sizes = UpdateSizes(

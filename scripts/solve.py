@@ -37,8 +37,9 @@ compare answers hold here too, and the trained model stays in OUTPUT's folder, u
 OUTPUT with -adapted.
 
 A line of OUTPUT: {"id", "question", "answer", "majority_ratio", "num_votes", "num_abstained",
-"alternatives": [{"answer", "count"}], "reasoning"}; answer is null where no sample has one. The
-same command goes on with a file, or a training, that was broken off.
+"alternatives": [{"answer", "count"}], "reasoning", "num_truncated": samples cut off}; answer is
+null where no sample has one. The same command goes on with a file, or a training, that was broken
+off.
 """
 
 
@@ -281,16 +282,21 @@ def answer(
         texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
         answers = [extract_answer(text, **looked_for) for text in texts]
         vote = voted_answer(texts, answers, [len(one) for one in ids])
-        yield {"id": row, "question": prompts[row], **vote}
+        num_truncated = sum(sample.truncated for sample in group)
+        yield {"id": row, "question": prompts[row], **vote, "num_truncated": num_truncated}
 
 
 def print_summary(output: Path) -> None:
-    """Say how many questions have an answer and how sure the votes are."""
+    """Say how many questions have an answer, how sure the votes are, and why some have none."""
     lines = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     answered = [line for line in lines if line["answer"] is not None]
     sure = sum(line["majority_ratio"] > 0.5 for line in answered)
     print(f"questions   {len(lines)}, {len(answered)} with an answer")
     print(f"majority    more than half of the votes in {sure}")
+    names = ("num_votes", "num_abstained", "num_truncated")
+    votes, silent, cut = (sum(line.get(name, 0) for line in lines) for name in names)
+    # What a first try runs into most: no box in the completion, or no room for it.
+    print(f"no answer   in {silent} of {votes} samples (see --answer_methods); {cut} were cut off")
     print(f"answers     {output}")
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from accelerate import PartialState
+
 from rl.selfplay.game import Game
 from rl.selfplay.run_settings import read_selfplay
 from rl.settings import Finite, check_value
@@ -40,7 +42,7 @@ def start_run(
             after `rl.allow_code`, as they may come from a recipe.
         registry: Where rewards, token selectors and games are looked up: the package `rewards`.
         dry_run: Whether to end before a model is loaded or a file is written.
-        show: Called with what was checked, before a model is loaded.
+        show: Called with what was checked, on the main process, before a model is loaded.
 
     Returns:
         The run's summary; nothing of a dry run.
@@ -58,7 +60,7 @@ def start_run(
         game=game,
         dry_run=dry_run,
     )
-    if show is not None:
+    if show is not None and PartialState().is_main_process:
         show(run)
     if dry_run:
         return {}
