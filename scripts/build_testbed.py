@@ -78,9 +78,11 @@ def main() -> None:
         return
 
     if arguments.selfplay:
-        from rl.testbed.selfplay import write_selfplay_testbed
+        from rl.testbed.selfplay import build_selfplay
 
-        folder = write_selfplay_testbed(arguments.output_dir, seed=arguments.seed)
+        folder = arguments.output_dir
+        if build_selfplay(folder, seed=arguments.seed):
+            print(f"{folder} already holds this testbed: nothing to do")
         print(f"model      {folder / 'base'}")
         print(f"documents  {folder / 'documents.jsonl'}")
         print(f"held out   {folder / 'heldout.jsonl'}")
