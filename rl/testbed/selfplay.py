@@ -44,10 +44,10 @@ NUM_TOPICS = 96
 NUM_HELDOUT = 64  # of each form
 QUESTIONS_PER_TOPIC = 4
 ORACLE_FORM = "a+b+c"
-NUM_PRETRAINING_STEPS = 1000
+NUM_PRETRAINING_STEPS = 1200
 # Of a step, beside the responders' and questioners' examples: they are short, and comparing two
 # answers is hard to learn.
-NUM_JUDGMENTS = 32
+NUM_JUDGMENTS = 24
 NUM_CHALLENGES = 2
 RESPONDER_SHARE = 0.6
 

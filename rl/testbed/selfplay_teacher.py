@@ -2,12 +2,13 @@ r"""The noisy teacher from whom the self-play testbed's base model learns its th
 
 As a responder the teacher guesses or works:
 
-    guess   \boxed{7}
-    work    c7;a3;7+3=10;i9;10+9=19\boxed{19}
+    c+a+i:   guess   \boxed{9}
+             work    i9;a3;9+3=12;c7;12+7=19\boxed{19}
 
-How often it works depends on the form of the question alone (`WORK_PROB`). A guess is mostly the
-value of the first name, so that guesses share a wrong answer: of the forms in `HELDOUT_FORMS` the
-greedy answer is wrong, and often the majority too. Working is right but for a wrong value looked up
+It works from the last name to the first, whose places a model finds easily. How often it works
+depends on the form of the question alone (`WORK_PROB`). A guess is mostly the value of the last
+name, so that guesses share a wrong answer: of the forms in `HELDOUT_FORMS` the greedy answer is
+wrong, and often the majority too. Working is right but for a wrong value looked up
 (`LOOKUP_ERROR_PROB`) and slips (`SLIP_PROB`). It may write `19.0` for `19`.
 
 As a questioner it always works, fact by fact, before it asks:
@@ -59,6 +60,7 @@ WRONG_VERDICT_PROB = 0.12
 MALFORMED_VERDICT_PROB = 0.03
 # What is written in the corpus is drawn by these, whatever the model learns to write how often.
 PRACTICE_WORK_PROB = 0.75
+PRACTICE: Mapping[str, float] = {"a": 1, "a+b": 2, "a+b+c": 3, "a*b": 2, "a+b+c+d": 4}
 MEMORIES = (0, 1, 2, 3)  # remembered questions a questioner is shown
 
 
@@ -92,14 +94,14 @@ def step_distribution(total: int, sign: str, value: int) -> dict[int, float]:
     return {right: 1 - SLIP_PROB, right - 1: SLIP_PROB / 2, right + 1: SLIP_PROB / 2}
 
 
-def guess_distribution(first_value: int) -> dict[int, float]:
-    """Guess of the teacher -> probability, where the first term of the question has this value.
+def guess_distribution(last_value: int) -> dict[int, float]:
+    """Guess of the teacher -> probability, where the last term of the question has this value.
 
     Example:
         >>> round(guess_distribution(1)[1], 3), round(guess_distribution(1)[2], 4)
         (0.6, 0.0235)
     """
-    guesses = {first_value: SHARED_GUESS_PROB}
+    guesses = {last_value: SHARED_GUESS_PROB}
     for other in OTHER_GUESSES:
         share = (1 - SHARED_GUESS_PROB) / len(OTHER_GUESSES)
         guesses[other] = guesses.get(other, 0.0) + share
@@ -115,17 +117,15 @@ def write_answer(question: str, values: Mapping[str, int], rng: random.Random) -
     It is drawn to work with `PRACTICE_WORK_PROB`, so that all forms are practised; the
     probabilities beside the first part are `WORK_PROB`'s.
     """
-    terms = re.split(r"([+*])", question)
+    terms = re.split(r"([+*])", question)[::-1]
     work = WORK_PROB[form_of(question)]
     ways = {BOXED: 1 - work, terms[0]: work} if work < 1 else {}
     if ways and rng.random() >= PRACTICE_WORK_PROB:
-        first_values = _values_of(terms[0], values)
-        first = rng.choices(list(first_values), weights=list(first_values.values()))[0]
-        guess = draw(guess_distribution(first), rng)
-        return [Part(BOXED, ways), guess, *_end_of_box(rng)]
+        values_of_last = _values_of(terms[0], values)
+        [last] = rng.choices(list(values_of_last), weights=list(values_of_last.values()))
+        return [Part(BOXED, ways), draw(guess_distribution(last), rng), *_end_of_box(rng)]
     parts, total = _write_work(terms, values, rng)
-    first_part = Part(terms[0], ways)
-    return [first_part, *parts, Part(f"{BOXED}{total}"), *_end_of_box(rng)]
+    return [Part(terms[0], ways), *parts, Part(f"{BOXED}{total}"), *_end_of_box(rng)]
 
 
 def _values_of(term: str, values: Mapping[str, int]) -> Mapping[int, float]:
@@ -140,7 +140,13 @@ def _end_of_box(rng: random.Random) -> list[Part]:
 def _write_work(
     terms: Sequence[str], values: Mapping[str, int], rng: random.Random
 ) -> tuple[list[Part], int]:
-    """Look up and compute, all but the first term, which is written already; and what comes out."""
+    """Look up and compute once the first term is written; also return what comes out.
+
+    Args:
+        terms: Terms and signs in the order they are worked through.
+        values: Of the names.
+        rng: Draws.
+    """
     parts, total, sign = [], 0, ""
     for place, term in enumerate(terms):
         if term in "+*":
@@ -259,9 +265,10 @@ def write_verdict(prediction: str, reference: str, rng: random.Random) -> list[P
 def draw_responder(rng: random.Random, templates: Templates) -> tuple[str, list[Part]]:
     """Draw a responder's prompt and the teacher's answer; one prompt in ten shows no notes."""
     notes = draw_notes(rng)
-    question = draw_question(rng.choice(list(WORK_PROB)), notes.values, rng)
+    [form] = rng.choices(list(PRACTICE), weights=list(PRACTICE.values()))
+    question = draw_question(form, notes.values, rng)
     if rng.random() < 0.15:
-        question = about_numbers(form_of(question), rng)
+        question = about_numbers(form, rng)
     texts, values = list(notes.texts), notes.values
     shown = templates.documents(texts)
     if rng.random() < 0.1:
