@@ -43,11 +43,11 @@ WORK_PROB: Mapping[str, float] = {
     "a": 1.0,
     "a+b": 0.85,
     "a+b+c": 0.4,
-    "a*b": 0.15,
+    "a*b": 0.25,
     "a+b+c+d": 0.15,
 }
 # How often the teacher asks each as a questioner; of four names it never does.
-HABIT: Mapping[str, float] = {"a": 0.45, "a+b": 0.45, "a+b+c": 0.08, "a*b": 0.02}
+HABIT: Mapping[str, float] = {"a": 0.4, "a+b": 0.45, "a+b+c": 0.08, "a*b": 0.07}
 HELDOUT_FORMS: Mapping[str, str] = {"sums": "a+b+c", "products": "a*b", "long": "a+b+c+d"}
 SHARED_GUESS_PROB = 0.6
 OTHER_GUESSES = range(2, 19)
