@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-NUM_NOTES = 4
-NAMES_PER_NOTE = 2
+NUM_NOTES = 3
+NAMES_PER_NOTE = 3
 MAX_VALUE = 9
 NAMES = "abcdefghi"
 
@@ -22,7 +22,7 @@ class Notes:
     """Tiny documents of one topic.
 
     Attributes:
-        texts: The notes, such as `37 13`.
+        texts: The notes, such as `37 13 98`.
         values: Name -> value, of all notes.
     """
 

@@ -61,6 +61,7 @@ MALFORMED_VERDICT_PROB = 0.03
 # What is written in the corpus is drawn by these, whatever the model learns to write how often.
 PRACTICE_WORK_PROB = 0.75
 PRACTICE: Mapping[str, float] = {"a": 1, "a+b": 2, "a+b+c": 3, "a*b": 2, "a+b+c+d": 4}
+ASKING_PRACTICE: Mapping[str, float] = {"a": 1, "a+b": 1, "a+b+c": 2, "a*b": 1}
 MEMORIES = (0, 1, 2, 3)  # remembered questions a questioner is shown
 
 
@@ -171,10 +172,10 @@ def _write_work(
 def write_question(values: Mapping[str, int], rng: random.Random) -> list[Part]:
     """What the teacher writes as a questioner, part by part; its facts in the order of `values`.
 
-    All forms it asks are drawn equally often, so that all are practised; the probabilities beside
-    the parts where forms part are `HABIT`'s.
+    The form is drawn by `ASKING_PRACTICE`, so that all are practised; the probabilities beside the
+    parts where forms part are `HABIT`'s.
     """
-    form = rng.choice(list(HABIT))
+    form = draw(ASKING_PRACTICE, rng).text
     numbers = {str(n): NUMBERS_ONLY_PROB / MAX_VALUE for n in range(1, MAX_VALUE + 1)}
     first_fact = fact(next(iter(values)), values)
     starts = {first_fact: 1 - NUMBERS_ONLY_PROB, **numbers}
@@ -265,7 +266,7 @@ def write_verdict(prediction: str, reference: str, rng: random.Random) -> list[P
 def draw_responder(rng: random.Random, templates: Templates) -> tuple[str, list[Part]]:
     """Draw a responder's prompt and the teacher's answer; one prompt in ten shows no notes."""
     notes = draw_notes(rng)
-    [form] = rng.choices(list(PRACTICE), weights=list(PRACTICE.values()))
+    form = draw(PRACTICE, rng).text
     question = draw_question(form, notes.values, rng)
     if rng.random() < 0.15:
         question = about_numbers(form, rng)
@@ -279,7 +280,7 @@ def draw_responder(rng: random.Random, templates: Templates) -> tuple[str, list[
 
 def draw_questioner(rng: random.Random, templates: Templates) -> tuple[str, list[Part]]:
     """Draw a questioner's prompt, often with remembered questions, and the teacher's question."""
-    notes = draw_notes(rng, rng.choice((2, 2, 3, NUM_NOTES)))
+    notes = draw_notes(rng, rng.choice((2, NUM_NOTES)))
     shown = templates.documents(list(notes.texts))
     completion = write_question(notes.values, rng)
     num_examples = rng.choice(MEMORIES)

@@ -11,6 +11,7 @@ from rl.training.prepare import Run, model_context, prepare_run
 from rl.training.recipe import make_config
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward
+from rl.versions import check_trl_version
 
 
 class Registry(Protocol):
@@ -46,6 +47,7 @@ def start_run(
     Raises:
         InputError: For anything the user has to mend.
     """
+    check_trl_version()
     config = make_config(settings)
     game = _build_game(config, registry)
     run = prepare_run(

@@ -15,7 +15,7 @@ VALUES = {"a": 7, "b": 3, "c": 9, "d": 4}
 
 def test_names_of_a_topic_differ():
     notes = draw_notes(random.Random(0))
-    assert len(notes.values) == 8
+    assert len(notes.values) == 9
     assert len(notes.texts) == NUM_NOTES
 
 
