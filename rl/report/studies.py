@@ -210,7 +210,9 @@ def _reached_at_equal_budgets(
 def _row(method: str, variant: str, found: Mapping[str, Mapping[str, float]]) -> list[StudyRow]:
     if not found:
         return []
-    names = next(iter(found.values()))
+    first, *others = found.values()
+    # What only some of the runs came to is no mean over them.
+    names = [name for name in first if all(name in other for other in others)]
     values = {name: [result[name] for result in found.values()] for name in names}
     return [StudyRow(method=method, variant=variant, runs=list(found), values=values)]
 
