@@ -126,7 +126,7 @@ def test_several_benchmarks_also_have_a_mean(write_study, tmp_path):
     after = {"a.jsonl": {"pass@1": 0.5, "maj@8": 1.0}, "b.jsonl": {"pass@1": 1.0}}
     controls = {name: {"temperature": 0.25, "verdict": "..."} for name in after}
     path.write_text(json.dumps({"after": after, "controls": controls}))
-    cooled, trained = collect(load_study(write_study()), tmp_path)
+    cooled, trained, *_ = collect(load_study(write_study()), tmp_path)
     assert (cooled.method, cooled.values["mean pass@1"]) == ("base at its best temperature", [0.25])
     assert trained.values["mean pass@1"] == [0.75]
     assert "mean maj@8" not in trained.values
