@@ -5,6 +5,7 @@ TRL promises none of these names. What of the trainer itself is used stands in
 """
 
 from importlib.metadata import version
+from typing import Any
 
 from trl.distributed import DistributedBackend
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation

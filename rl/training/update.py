@@ -62,17 +62,6 @@ def kept_schedule(schedule: Any, optimizer: Optimizer) -> Iterator[None]:
         group["lr"] = rate
 
 
-@contextmanager
-def kept_schedule(schedule: Any, optimizer: Optimizer) -> Iterator[None]:
-    """Keep the learning rate and its schedule, whatever is loaded into both meanwhile."""
-    state = schedule.state_dict()
-    rates = [group["lr"] for group in optimizer.param_groups]
-    yield
-    schedule.load_state_dict(state)
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
-
-
 def scale_schedule(schedule: Any, optimizer: Optimizer, factor: float) -> None:
     """Multiply the learning rate of all steps to come; the optimizer gets that of the next one.
 

@@ -222,7 +222,8 @@ def newest_checkpoint(
     )
     for step in reversed(steps):
         is_given_up = any(first <= step <= last for first, last in abandoned)
-        if step <= last_step and not is_given_up:
-            if checkpoint_problem(output_dir / f"checkpoint-{step}") is None:
-                return step
+        if step > last_step or is_given_up:
+            continue
+        if checkpoint_problem(output_dir / f"checkpoint-{step}") is None:
+            return step
     return None
