@@ -10,61 +10,63 @@ from rl.types import Group
 
 # A leader with at least this share of the votes counts as settled.
 SETTLED = 0.5
+# Optimizer steps for which a leader stays the one that later visits are compared with: where a few
+# prompts come again at every step, what changes is slow.
+SPAN = 20
 
 
 class LeaderMemory:
-    """Remembers each prompt's leading answer and its share of the votes.
+    """Remembers each prompt's leading answer, its share of the votes, and which policy gave it.
 
     It is fed alike on every rank, and answers are compared by their keys alone, in no worker
     process: so all ranks remember the same.
 
     Attributes:
-        leaders: Prompt id -> leading answer and its share at the last visit, of prompts with one.
+        leaders: Prompt id -> leading answer, its share and the policy's version at a visit,
+            of prompts with one.
     """
 
     def __init__(self) -> None:
-        self.leaders: dict[str, tuple[str, float]] = {}
+        self.leaders: dict[str, tuple[str, float, int]] = {}
 
-    def visit(self, groups: Sequence[Group]) -> dict[str, float]:
-        """Compare groups with the last visits of their prompts, and remember them.
+    def visit(self, groups: Sequence[Group], version: int) -> dict[str, float]:
+        """Compare groups with what is remembered of their prompts, and remember them.
+
+        A visit is remembered until the first one that is at least `SPAN` steps later.
 
         Args:
             groups: All groups of a generation batch; answers are extracted and classified.
+            version: Optimizer steps of the policy that sampled them.
 
         Returns:
-            Over the groups whose prompt had a leading answer at its last visit; nothing if there is
-            none:
-            vote/flip_frac: share whose leading answer is another one, or that have none.
-            vote/leader_kept: share of the votes that the last visit's leader gets, mean.
-            vote/leader_share: share it had at the last visit, mean.
-            vote/settled_flip_frac: as vote/flip_frac, of those whose leader had at least half of
-            the votes; left out without such a group.
+            Over the groups whose prompt had a leading answer at the remembered visit:
+            vote/flip_frac: share that have another leading answer, or none; nothing if there is no
+            such group.
+            And of those whose leader had at least half of the votes then, if there are any:
+            vote/num_settled, vote/settled_flips: how many these are, and how many flipped.
+            vote/settled_gap: optimizer steps since that visit, mean.
         """
-        flips, kept, shares, settled = [], [], [], []
+        flips, settled, gaps = [], [], []
         for group in groups:
-            votes = _votes(group)
+            leader = _leader(group)
             last = self.leaders.get(group.prompt_id)
             if last is not None:
-                answer, share = last
-                flipped = not votes or answer_key(next(iter(votes))) != answer_key(answer)
+                answer, share, visited = last
+                flipped = leader is None or answer_key(leader[0]) != answer_key(answer)
                 flips.append(flipped)
-                shares.append(share)
-                kept.append(
-                    sum(n for a, n in votes.items() if answer_key(a) == answer_key(answer))
-                    / len(group.rollouts)
-                )
                 if share >= SETTLED:
                     settled.append(flipped)
-            if votes:
-                answer, count = next(iter(votes.items()))
-                self.leaders[group.prompt_id] = (answer, count / len(group.rollouts))
-        found = {
-            "vote/flip_frac": flips,
-            "vote/settled_flip_frac": settled,
-            "vote/leader_kept": kept,
-            "vote/leader_share": shares,
-        }
-        return {name: fmean(values) for name, values in found.items() if values}
+                    gaps.append(version - visited)
+            if leader is not None and (last is None or version - last[2] >= SPAN):
+                self.leaders[group.prompt_id] = (*leader, version)
+        found: dict[str, float] = {"vote/flip_frac": fmean(flips)} if flips else {}
+        if settled:
+            found |= {
+                "vote/num_settled": len(settled),
+                "vote/settled_flips": sum(settled),
+                "vote/settled_gap": fmean(gaps),
+            }
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """What is remembered, as plain JSON."""
@@ -72,15 +74,15 @@ class LeaderMemory:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
-        self.leaders = {prompt: (a, share) for prompt, (a, share) in state["leaders"].items()}
+        self.leaders = {prompt: tuple(leader) for prompt, leader in state["leaders"].items()}
 
 
-def _votes(group: Group) -> dict[str, int]:
-    """First answer of each class -> votes, the largest class first, of several the first."""
-    answers = {
-        rollout.cluster: rollout.answer
-        for rollout in reversed(group.rollouts)
-        if rollout.cluster is not None and rollout.answer is not None
-    }
-    counts = Counter(rollout.cluster for rollout in group.rollouts if rollout.cluster in answers)
-    return {answers[cluster]: count for cluster, count in counts.most_common()}
+def _leader(group: Group) -> tuple[str, float] | None:
+    """The first answer of the largest class, of several the first, and its share of the votes."""
+    counts = Counter(r.cluster for r in group.rollouts if r.cluster is not None)
+    if not counts:
+        return None
+    [(cluster, count)] = counts.most_common(1)
+    answer = next(r.answer for r in group.rollouts if r.cluster == cluster)
+    assert answer is not None
+    return answer, count / len(group.rollouts)

@@ -98,7 +98,7 @@ class PromptSource:
         by_key = {group.key: group for group in scored}
         in_order = [by_key[key].group for key in visits]
         show_groups(self.rewards, in_order)
-        flips = self.leaders.visit(in_order)
+        flips = self.leaders.visit(in_order, policy.version)
 
         # Advantage.
         rewards, rewards_by_name = rewards_of_rows(by_key, visits)

@@ -30,7 +30,7 @@ class StepReport:
         step: Optimizer steps taken. Rollouts are those of the policy one step earlier.
         metrics: Name -> number as in metrics.jsonl, what is not a finite number left out. So a step
             without new rollouts has no vote/ metrics. Among them: vote/majority_ratio, vote/kappa,
-            vote/flip_frac, vote/settled_flip_frac, vote/num_clusters, vote/unanimous_frac,
+            vote/flip_frac, vote/settled_flips, vote/num_clusters, vote/unanimous_frac,
             vote/truncated_frac, vote/abstained_frac, vote/repetition, completions/mean_length,
             entropy, grad_norm, cost/rows_skipped_frac (rows that teach nothing), kl (to the start,
             where `beta` is not 0), signal/update_skipped (a gradient that was no number),
