@@ -39,7 +39,7 @@ def main() -> None:
     settings.setdefault("output_dir", str(Path("runs") / Path(arguments.recipe).stem))
     show = print_geometry if arguments.dry_run else print_preview
     summary = start_run(settings, rewards, dry_run=arguments.dry_run, show=show)
-    print_verdicts(summary.get("controls", {}))
+    print_verdicts(summary)
 
 
 def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
@@ -109,12 +109,14 @@ def print_geometry(run: "Run") -> None:
     print_table(f"{config.model} on {source}", {**config.geometry, **last})
 
 
-def print_verdicts(controls: dict[str, Any]) -> None:
-    """Say whether the trained policy passes what the base model reaches without training."""
+def print_verdicts(summary: dict[str, Any]) -> None:
+    """Say whether the run went well, and passed what the base model reaches without training."""
     from accelerate import PartialState
 
-    if not PartialState().is_main_process:
+    if not summary or not PartialState().is_main_process:
         return
+    print(f"guards: {summary['verdict']}")
+    controls = summary.get("controls", {})
     by_benchmark = {"": controls} if "verdict" in controls else controls
     for benchmark, found in by_benchmark.items():
         print(f"{benchmark}{': ' if benchmark else ''}{found['verdict']}")

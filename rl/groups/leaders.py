@@ -8,8 +8,8 @@ from typing import Any
 from rl.answers.keys import answer_key
 from rl.types import Group
 
-# A leader with at least this share of the votes counts as settled.
-SETTLED = 0.5
+# A leader with at least this share of the votes, and so many of them, counts as settled.
+SETTLED, MIN_VOTES = 0.5, 3
 # Optimizer steps for which a leader stays the one that later visits are compared with: where a few
 # prompts come again at every step, what changes is slow.
 SPAN = 20
@@ -22,12 +22,13 @@ class LeaderMemory:
     process: so all ranks remember the same.
 
     Attributes:
-        leaders: Prompt id -> leading answer, its share and the policy's version at a visit,
+        leaders: Prompt id -> leading answer, its share of the votes, how many these are, and the
+            policy's version at that visit,
             of prompts with one.
     """
 
     def __init__(self) -> None:
-        self.leaders: dict[str, tuple[str, float, int]] = {}
+        self.leaders: dict[str, tuple[str, float, int, int]] = {}
 
     def visit(self, groups: Sequence[Group], version: int) -> dict[str, float]:
         """Compare groups with what is remembered of their prompts, and remember them.
@@ -42,7 +43,7 @@ class LeaderMemory:
             Over the groups whose prompt had a leading answer at the remembered visit:
             vote/flip_frac: share that have another leading answer, or none; nothing if there is no
             such group.
-            And of those whose leader had at least half of the votes then, if there are any:
+            And of those whose leader had at least half of the votes then, and three, if there are any:
             vote/num_settled, vote/settled_flips: how many these are, and how many flipped.
             vote/settled_gap: optimizer steps since that visit, mean.
         """
@@ -51,13 +52,13 @@ class LeaderMemory:
             leader = _leader(group)
             last = self.leaders.get(group.prompt_id)
             if last is not None:
-                answer, share, visited = last
+                answer, share, num_votes, visited = last
                 flipped = leader is None or answer_key(leader[0]) != answer_key(answer)
                 flips.append(flipped)
-                if share >= SETTLED:
+                if share >= SETTLED and num_votes >= MIN_VOTES:
                     settled.append(flipped)
                     gaps.append(version - visited)
-            if leader is not None and (last is None or version - last[2] >= SPAN):
+            if leader is not None and (last is None or version - last[3] >= SPAN):
                 self.leaders[group.prompt_id] = (*leader, version)
         found: dict[str, float] = {"vote/flip_frac": fmean(flips)} if flips else {}
         if settled:
@@ -77,12 +78,12 @@ class LeaderMemory:
         self.leaders = {prompt: tuple(leader) for prompt, leader in state["leaders"].items()}
 
 
-def _leader(group: Group) -> tuple[str, float] | None:
-    """The first answer of the largest class, of several the first, and its share of the votes."""
+def _leader(group: Group) -> tuple[str, float, int] | None:
+    """The first answer of the largest class, of several the first, its share and its votes."""
     counts = Counter(r.cluster for r in group.rollouts if r.cluster is not None)
     if not counts:
         return None
     [(cluster, count)] = counts.most_common(1)
     answer = next(r.answer for r in group.rollouts if r.cluster == cluster)
     assert answer is not None
-    return answer, count / len(group.rollouts)
+    return answer, count / len(group.rollouts), count

@@ -121,9 +121,13 @@ def audit_metrics(
 
 def answer_keys(group: Group) -> list[Hashable | None]:
     """Name each rollout's class of answers alike in all groups: by the key of its first answer."""
-    first = {r.cluster: r.answer for r in reversed(group.rollouts) if r.answer is not None}
+    first = {
+        r.cluster: r.answer
+        for r in reversed(group.rollouts)
+        if r.cluster is not None and r.answer is not None
+    }
     keys = {cluster: answer_key(answer) for cluster, answer in first.items()}
-    return [keys.get(rollout.cluster) if rollout.answer else None for rollout in group.rollouts]
+    return [None if r.cluster is None else keys.get(r.cluster) for r in group.rollouts]
 
 
 def _plain_vote(scored: ScoredGroup) -> Vote:

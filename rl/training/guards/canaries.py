@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import PositiveInt
 
@@ -27,6 +27,7 @@ class CanaryGuard:
 
     num_rounds: PositiveInt = 3
     action: Action = "warn"
+    goes_back: ClassVar[bool] = True
     num_in_a_row: int = field(default=0, init=False)
 
     def check(self, report: StepReport) -> Verdict:

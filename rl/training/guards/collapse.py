@@ -4,7 +4,8 @@ A policy that grows sure of right answers and one that grows sure of wrong ones 
 reward, majority ratio and entropy. Two things tell them apart:
 
 * A healthy policy keeps its majorities. Where a prompt's leading answer had at least half of the
-  votes and another one leads at a later visit, something that was settled came loose.
+  votes and another one leads at a later visit, something that was settled came loose. Held-out
+  prompts (`eval_prompts`) are visited at every evaluation, those of training once an epoch.
 * A healthy policy's answers depend on the prompt. Fleiss' kappa over groups (`rl.groups.kappa`)
   falls when all prompts get the same answer, none, or any, however sure the policy is.
 
@@ -17,21 +18,28 @@ the old ones did.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from math import sqrt
 from statistics import fmean
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import PositiveInt
 
 from rl.settings import PositiveShare, Share, checked
 from rl.training.guards.contract import GO_ON, Action, StepReport, Verdict
+from rl.training.guards.signs import (
+    LEAST_FALL,
+    LEAST_RISE,
+    MAX_FLIP_SHARE,
+    MAX_KAPPA_FALL,
+    MAX_USELESS_SHARE,
+    kappa_fell,
+    share_rose,
+    too_many_flips,
+)
 
-# Visits of settled prompts that are judged together, and how many it takes.
-NUM_VISITS, MIN_VISITS = 96, 24
+# Visits of settled prompts that are judged together.
+NUM_VISITS = 96
 # Reports that make the picture of the start.
 NUM_FIRST = 5
-# What a share must have risen by, and kappa fallen by, whatever the settings say.
-LEAST_RISE, LEAST_FALL = 0.25, 0.1
 
 
 @dataclass
@@ -65,8 +73,7 @@ class CollapseGuard:
         action: What to do. "lower_learning_rate" starts to watch anew after it.
         learning_rate_factor: What "lower_learning_rate" and "roll_back" multiply with.
         max_flip_share: Share of settled prompts that may change their leading answer between two
-            visits. The lower end of the share's 95% interval (Wilson) is held against two thirds of
-            it, the share itself against the whole.
+            visits, see `rl.training.guards.signs.too_many_flips`.
         max_kappa_fall: Share of kappa's highest mean that it may lose.
         max_useless_share: Share of completions that may be cut off, or hold no answer; and mean
             share of a completion that may repeat itself.
@@ -75,10 +82,11 @@ class CollapseGuard:
 
     action: Action = "warn"
     learning_rate_factor: PositiveShare = 0.3
-    max_flip_share: Share = 0.15
-    max_kappa_fall: Share = 0.4
-    max_useless_share: Share = 0.5
+    max_flip_share: Share = MAX_FLIP_SHARE
+    max_kappa_fall: Share = MAX_KAPPA_FALL
+    max_useless_share: Share = MAX_USELESS_SHARE
     window: PositiveInt = 10
+    goes_back: ClassVar[bool] = True
     memory: Memory = field(default_factory=Memory, init=False, repr=False)
 
     def check(self, report: StepReport) -> Verdict:
@@ -110,20 +118,18 @@ class CollapseGuard:
                     first.append(metrics[name])
                 newest = [*memory.newest.get(name, []), metrics[name]]
                 memory.newest[name] = newest[-self.window :]
-        settled = metrics.get("vote/num_settled", 0)
-        if settled:
-            flips, gap = metrics["vote/settled_flips"], metrics["vote/settled_gap"]
-            memory.visits.append([report.step, settled, flips, gap])
-            while sum(visit[1] for visit in memory.visits[1:]) >= NUM_VISITS:
-                memory.visits.pop(0)
+        for name in [name for name in metrics if name.endswith("num_settled")]:
+            kind = name.removesuffix("num_settled")  # vote/, eval/ or eval/<benchmark>/
+            flips, gap = metrics[f"{kind}settled_flips"], metrics[f"{kind}settled_gap"]
+            memory.visits.append([report.step, metrics[name], flips, gap])
+        while sum(visit[1] for visit in memory.visits[1:]) >= NUM_VISITS:
+            memory.visits.pop(0)
 
     def _flips(self) -> tuple[str, int] | None:
         visits = self.memory.visits
         settled = sum(visit[1] for visit in visits)
         flips = sum(visit[2] for visit in visits)
-        if settled < MIN_VISITS or flips / settled <= self.max_flip_share:
-            return None
-        if wilson_low(flips, settled) <= self.max_flip_share * 2 / 3:
+        if not too_many_flips(flips, settled, self.max_flip_share):
             return None
         gap = fmean(visit[3] for visit in visits)
         cause = (
@@ -142,7 +148,7 @@ class CollapseGuard:
         if now > memory.peak[0]:
             memory.peak = [now, report.step]
         best = max(start, memory.peak[0])
-        if best - now < max(LEAST_FALL, self.max_kappa_fall * best):
+        if not kappa_fell(best, now, self.max_kappa_fall):
             return None
         cause = f"answers depend less on the prompt: kappa fell from {best:.2f} to {now:.2f}"
         if report.metrics.get("vote/unanimous_frac") == 1.0:
@@ -163,7 +169,7 @@ class CollapseGuard:
             if len(newest) < self.window:
                 continue
             now, start = fmean(newest), fmean(first)
-            if now > max(self.max_useless_share, start + LEAST_RISE):
+            if share_rose(start, now, self.max_useless_share):
                 return describe(now, start, report.max_completion_length), memory.calm_step
             calm &= newest[-1] <= start + LEAST_RISE / 2
         if calm:
@@ -177,20 +183,6 @@ class CollapseGuard:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
         self.memory = Memory(**state)
-
-
-def wilson_low(count: float, total: float) -> float:
-    """Lower end of the 95% interval of a share (Wilson, JASA 22, 1927).
-
-    Example:
-        >>> round(wilson_low(9, 60), 3), wilson_low(0, 60)
-        (0.081, 0.0)
-    """
-    z = 1.96
-    share = count / total
-    middle = share + z * z / (2 * total)
-    width = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return max(0.0, (middle - width) / (1 + z * z / total))
 
 
 def _say(now: float, start: float, what: str) -> str:
