@@ -23,8 +23,7 @@ class LeaderMemory:
 
     Attributes:
         leaders: Prompt id -> leading answer, its share of the votes, how many these are, and the
-            policy's version at that visit,
-            of prompts with one.
+            policy's version at that visit; of prompts with such an answer.
     """
 
     def __init__(self) -> None:
@@ -43,7 +42,7 @@ class LeaderMemory:
             Over the groups whose prompt had a leading answer at the remembered visit:
             vote/flip_frac: share that have another leading answer, or none; nothing if there is no
             such group.
-            And of those whose leader had at least half of the votes then, and three, if there are any:
+            And of those whose leader had at least half of the votes then, and three of them:
             vote/num_settled, vote/settled_flips: how many these are, and how many flipped.
             vote/settled_gap: optimizer steps since that visit, mean.
         """
