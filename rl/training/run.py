@@ -46,6 +46,7 @@ def train(run: Run) -> dict[str, Any]:
     trainer = build_trainer(run)
     disable_progress_bar()  # a bar for each saved checkpoint would break up the training bar
     try:
+        check_weights(trainer)
         # Printing some fifty numbers a step hides them; they are in metrics.jsonl.
         trainer.remove_callback(ProgressCallback)
         trainer.remove_callback(PrinterCallback)
@@ -91,7 +92,7 @@ def train(run: Run) -> dict[str, Any]:
 def build_trainer(run: Run) -> LabelFreeTrainer:
     """Load the model and build what trains it."""
     config = run.config
-    trainer = LabelFreeTrainer(
+    return LabelFreeTrainer(
         model=create_model_from_path(config.model, **(config.model_init_kwargs or {})),
         config=config,
         source=build_source(run),
@@ -102,12 +103,19 @@ def build_trainer(run: Run) -> LabelFreeTrainer:
         peft_config=LoraConfig(**config.lora) if config.lora is not None else None,
         callbacks=[MetricsFile(run.run_files, supervised=config.supervised)],
     )
+
+
+def check_weights(trainer: LabelFreeTrainer) -> None:
+    """Check that the model has learned numbers.
+
+    Raises:
+        InputError: If a weight is not finite.
+    """
     if not all_finite(trainer.model.parameters(), trainer.accelerator):
         raise InputError(
-            f"model: got weights in {config.model} that are not finite, expected numbers. Take an "
-            "earlier checkpoint, or another model."
+            f"model: got weights in {trainer.args.model} that are not finite, expected numbers. "
+            "Take an earlier checkpoint, or another model."
         )
-    return trainer
 
 
 def guards_of(run: Run) -> dict[str, Guard]:

@@ -90,10 +90,9 @@ class CollapseGuard:
     memory: Memory = field(default_factory=Memory, init=False, repr=False)
 
     def check(self, report: StepReport) -> Verdict:
-        """Look at the newest step; without new rollouts nothing changes."""
+        """Look at the newest step; without new rollouts or an evaluation nothing changes."""
         memory = self.memory
-        if "vote/majority_ratio" in report.metrics and memory.alarm is None:
-            self._remember(report)
+        if memory.alarm is None and self._remember(report):
             found = self._flips() or self._kappa(report) or self._useless(report)
             if found is not None:
                 memory.alarm = list(found)
@@ -109,8 +108,12 @@ class CollapseGuard:
             learning_rate_factor=self.learning_rate_factor,
         )
 
-    def _remember(self, report: StepReport) -> None:
+    def _remember(self, report: StepReport) -> bool:
+        """Remember what is new; say whether anything is."""
         memory, metrics = self.memory, report.metrics
+        settled = [name for name in metrics if name.endswith("num_settled")]
+        if not settled and "completions/mean_length" not in metrics:
+            return False
         for name in ("vote/kappa", "entropy", *_USELESS):
             if name in metrics:
                 first = memory.first.setdefault(name, [])
@@ -118,12 +121,13 @@ class CollapseGuard:
                     first.append(metrics[name])
                 newest = [*memory.newest.get(name, []), metrics[name]]
                 memory.newest[name] = newest[-self.window :]
-        for name in [name for name in metrics if name.endswith("num_settled")]:
+        for name in settled:
             kind = name.removesuffix("num_settled")  # vote/, eval/ or eval/<benchmark>/
             flips, gap = metrics[f"{kind}settled_flips"], metrics[f"{kind}settled_gap"]
             memory.visits.append([report.step, metrics[name], flips, gap])
         while sum(visit[1] for visit in memory.visits[1:]) >= NUM_VISITS:
             memory.visits.pop(0)
+        return True
 
     def _flips(self) -> tuple[str, int] | None:
         visits = self.memory.visits
@@ -192,6 +196,10 @@ def _say(now: float, start: float, what: str) -> str:
 
 
 _USELESS = {
+    # The first one in self-play too, of the rows that are trained.
+    "completions/clipped_ratio": lambda now, start, limit: _say(
+        now, start, f"reach {limit} tokens"
+    ),
     "vote/truncated_frac": lambda now, start, limit: _say(now, start, f"reach {limit} tokens"),
     "vote/abstained_frac": lambda now, start, limit: _say(now, start, "hold no answer"),
     "vote/repetition": lambda now, start, limit: (

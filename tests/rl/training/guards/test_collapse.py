@@ -14,6 +14,7 @@ def report(step, **metrics):
         (name if name in ("entropy",) or "/" in name else f"vote/{name}"): value
         for name, value in {"majority_ratio": 0.6, **metrics}.items()
     }
+    named["completions/mean_length"] = 20.0  # a step with rollouts has it
     return StepReport(step=step, metrics=named, max_completion_length=48)
 
 
@@ -131,7 +132,7 @@ def test_an_alarm_lasts_but_for_a_lower_learning_rate():
 
 
 def test_what_is_remembered_is_json_and_decides_alike():
-    reports = [report(s, num_settled=4, settled_flips=s % 3 == 0, settled_gap=1) for s in range(50)]
+    reports = [report(s, num_settled=4, settled_flips=s % 2 * 2, settled_gap=1) for s in range(50)]
     guard = CollapseGuard()
     expected = [guard.check(one) for one in reports]
     assert expected[-1] != GO_ON
