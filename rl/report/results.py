@@ -86,8 +86,15 @@ def result_rows(run: ReportedRun) -> list[ResultRow]:
     return rows
 
 
-def read_values(metrics: Mapping[str, Any]) -> dict[str, Value]:
-    """Read metrics given as numbers or as {value, ci_low, ci_high, n}, in the order of display."""
+def read_values(
+    metrics: Mapping[str, Any], intervals: Mapping[str, Any] | None = None
+) -> dict[str, Value]:
+    """Read metrics given as numbers or as {value, ci_low, ci_high, n}, in the order of display.
+
+    Args:
+        metrics: Name -> metric.
+        intervals: Name -> both ends of the interval of a metric that is given as a number.
+    """
     found = {}
     for name, given in metrics.items():
         value = given.get("value") if isinstance(given, Mapping) else given
@@ -95,6 +102,9 @@ def read_values(metrics: Mapping[str, Any]) -> dict[str, Value]:
             continue
         more = given if isinstance(given, Mapping) else {}
         low, high = more.get("ci_low"), more.get("ci_high")
+        ends = (intervals or {}).get(name)
+        if isinstance(ends, list) and len(ends) == 2:
+            low, high = ends
         interval = (low, high) if is_drawable(low) and is_drawable(high) else (None, None)
         found[name] = Value(
             value=value,
@@ -174,7 +184,8 @@ def _by_benchmark(run: ReportedRun, when: str) -> dict[str, dict[str, Value]]:
     found = run.summary.get(when)
     if not isinstance(found, Mapping) or not found:
         return {}
-    values = read_values(found)
+    intervals = _mapping(_mapping(run.summary.get("intervals")).get(when))
+    values = read_values(found, intervals)
     if values:
         listed = run.settings.get("eval_benchmarks")
         name = str(listed[0]) if isinstance(listed, list) and len(listed) == 1 else "benchmark"
@@ -182,8 +193,13 @@ def _by_benchmark(run: ReportedRun, when: str) -> dict[str, dict[str, Value]]:
     return {
         short_benchmark(str(name)): values
         for name, metrics in found.items()
-        if isinstance(metrics, Mapping) and (values := read_values(metrics))
+        if isinstance(metrics, Mapping)
+        and (values := read_values(metrics, _mapping(intervals.get(name))))
     }
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _controls(run: ReportedRun) -> dict[str, Mapping[str, Any]]:
