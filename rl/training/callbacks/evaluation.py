@@ -218,7 +218,7 @@ class PolicyEvaluation(TrainerCallback):
         against_best.leaders = dict(self.best_leaders.leaders)
         flips = against_best.visit(groups, 0)
         now = {name.removeprefix("vote/"): value for name, value in flips.items()}
-        return veto(best["signs"], {**found, **now})
+        return veto(best.get("signs", {}), {**found, **now})
 
 
 def eval_logs(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -7,7 +7,9 @@ import pytest
 from rewards import get_reward
 from rl.answers import use_comparer
 from rl.errors import InputError
-from rl.training.callbacks.evaluation import eval_logs
+from rl.evaluation.records import SampleRecord
+from rl.groups.leaders import LeaderMemory
+from rl.training.callbacks.evaluation import eval_logs, settled_answers
 from rl.training.config import LabelFreeConfig
 from rl.training.prepare import prepare_run
 from rl.training.run import train
@@ -65,6 +67,10 @@ def test_the_policy_is_evaluated_on_a_schedule_and_the_best_is_kept(run_training
         "metric": "majority_ratio",
         "value": max(ratios),
         "label_free": True,
+        "signs": {
+            name: evaluations[best["step"]][f"eval/{name}"]
+            for name in ("truncated_frac", "no_answer_frac")  # one problem has no kappa
+        },
     }
     assert summary["best"] == best
     assert "now" not in summary
@@ -139,3 +145,34 @@ def test_several_benchmarks_are_told_apart():
     assert eval_logs({"x/a.jsonl": {"pass@1": 0.5}}) == {"eval/pass@1": 0.5}
     several = eval_logs({"x/a.jsonl": {"pass@1": 0.5}, "b": {"pass@1": 1.0}})
     assert several == {"eval/a/pass@1": 0.5, "eval/b/pass@1": 1.0}
+
+
+def test_held_out_answers_tell_what_has_come_loose():
+    def samples(answers):
+        return [
+            SampleRecord(
+                problem_id=problem,
+                sample=i,
+                seed=0,
+                prompt_id=problem,
+                completion=answer,
+                num_tokens=1,
+                truncated=False,
+                answer=answer,
+                cluster=0,
+                label="never read",
+            )
+            for problem, answer in answers.items()
+            for i in range(3)
+        ]
+
+    leaders = LeaderMemory()
+    assert settled_answers(samples({"a": "1", "b": "2"}), leaders, 0) == {"kappa": 1.0}
+    found = settled_answers(samples({"a": "1", "b": "1"}), leaders, 10)
+    assert found == {
+        "kappa": 0.0,
+        "flip_frac": 0.5,
+        "num_settled": 2,
+        "settled_flips": 1,
+        "settled_gap": 10,
+    }
