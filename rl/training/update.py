@@ -19,21 +19,20 @@ def skip_if_not_finite(
     Without gradients it passes over its parameters, and so leaves its own state alone too. All
     ranks know the same norm, so all do this in the same step. Under DeepSpeed the update is behind
     us: ZeRO skips one whose norm is not finite itself. With float16 the gradient scaler does, and
-    needs the gradients for it.
+    looks for its scale by doing so: nothing is done then, and nothing counted.
 
     Args:
         grad_norm: Of all gradients of all ranks, a number or a tensor of one.
         model: Holds the gradients.
-        accelerator: Knows whether there is a scaler.
+        accelerator: Knows the precision.
 
     Returns:
         signal/update_skipped 1.0, or nothing.
     """
-    if math.isfinite(grad_norm):
+    if math.isfinite(grad_norm) or accelerator.mixed_precision == "fp16":
         return {}
-    if accelerator.scaler is None:
-        for parameter in model.parameters():
-            parameter.grad = None
+    for parameter in model.parameters():
+        parameter.grad = None
     return {"signal/update_skipped": 1.0}
 
 
