@@ -128,6 +128,19 @@ def test_a_run_that_is_stopped_ends_with_the_last_good_policy(run_training, tmp_
 
 
 @pytest.mark.medium
+def test_adapters_go_back_too(run_training, tmp_path):
+    folder = tmp_path / "run"
+    lora = {"r": 2, "target_modules": "all-linear"}
+    run_training({"step": 3, "action": "stop", "healthy_step": 1}, lora=lora)
+    final, one, two = (
+        load_file(place / "adapter_model.safetensors")
+        for place in (folder, folder / "checkpoint-1", folder / "checkpoint-2")
+    )
+    assert same(final, one)
+    assert not same(final, two)
+
+
+@pytest.mark.medium
 def test_updates_that_are_no_numbers_are_not_made_and_end_the_run(run_training, tmp_path):
     folder = tmp_path / "run"
     reward = f"{tmp_path}/reward.py:huge"
