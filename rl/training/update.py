@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.optim import Optimizer
 
 
 def skip_if_not_finite(
@@ -51,7 +50,7 @@ def all_finite(parameters: Iterable[Tensor], accelerator: Accelerator) -> bool:
 
 
 @contextmanager
-def kept_schedule(schedule: Any, optimizer: Optimizer) -> Iterator[None]:
+def kept_schedule(schedule: Any, optimizer: Any) -> Iterator[None]:
     """Keep the learning rate and its schedule, whatever is loaded into both meanwhile."""
     state = schedule.state_dict()
     rates = [group["lr"] for group in optimizer.param_groups]
@@ -61,7 +60,7 @@ def kept_schedule(schedule: Any, optimizer: Optimizer) -> Iterator[None]:
         group["lr"] = rate
 
 
-def scale_schedule(schedule: Any, optimizer: Optimizer, factor: float) -> None:
+def scale_schedule(schedule: Any, optimizer: Any, factor: float) -> None:
     """Multiply the learning rate of all steps to come; the optimizer gets that of the next one.
 
     Args:
