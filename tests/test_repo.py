@@ -1,6 +1,7 @@
 """Rules of the house that no linter knows: sizes, names, who imports whom, what README lists."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -123,6 +124,34 @@ def test_the_engine_knows_no_concrete_reward_and_no_script():
     assert found == set()
 
 
+def test_what_is_loaded_runs_no_code():
+    """No pickle is read but what this very process wrote, and tensors alone by `torch.load`."""
+    own = {"rewards/contract.py"}  # copies rewards as a process that is handed one does
+    readers = ("pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal")
+    found = []
+    for path in (path for path in FILES if path.parts[len(ROOT.parts)] != "tests"):
+        for node in ast.walk(parsed(path)):
+            if not isinstance(node, ast.Call):
+                continue
+            name = ast.unparse(node.func)
+            options = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            if name.endswith("torch.load") and options.get("weights_only") != "True":
+                found.append(f"{name_of(path)}:{node.lineno}")
+            is_pickle = name.partition(".")[0] in readers and name.rpartition(".")[2] != "dumps"
+            if is_pickle and name_of(path) not in own:
+                found.append(f"{name_of(path)}:{node.lineno}")
+            if name.rpartition(".")[2] in (
+                "full_load",
+                "unsafe_load",
+                "UnsafeLoader",
+                "allow_pickle",
+            ):
+                found.append(f"{name_of(path)}:{node.lineno}")
+            if options.get("allow_pickle", "False") != "False":
+                found.append(f"{name_of(path)}:{node.lineno}")
+    assert found == []
+
+
 def test_rewards_know_pure_helpers_only():
     found = {
         (name_of(path), name)
@@ -189,6 +218,21 @@ def test_every_package_is_installed():
     assert set(settings["tool"]["setuptools"]["packages"]) == packages | {"label_free_rl"}
 
 
+def test_every_file_that_is_no_code_is_installed():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = settings["tool"]["setuptools"]["package-data"]
+    installed = {
+        path
+        for package, globs in patterns.items()
+        for glob in globs
+        for path in (ROOT / package.replace(".", "/")).glob(glob)
+    }
+    files = {p for f in ("rl", "rewards") for p in (ROOT / f).rglob("*") if p.is_file()}
+    left_out = {p for p in files - installed if p.suffix not in (".py", ".pyc", ".md")}
+    assert left_out == set()
+    assert {".css", ".j2", ".js", ".txt"} == {path.suffix for path in installed}
+
+
 def test_recipes_are_yaml():
     files = [path for path in (ROOT / "recipes").rglob("*") if path.is_file()]
     assert [path for path in files if path.suffix == ".yaml"]
@@ -208,6 +252,18 @@ def test_a_folder_s_readme_says_of_each_file_what_the_file_says(folder):
         if path.stem != "__init__" and row not in listed:
             missing.append(row)
     assert missing == []
+
+
+def test_what_can_be_added_goes_where_the_readme_says():
+    rows = re.findall(
+        r"^\|.*\| `(\w+)` in `([\w/.]+)` \|", (ROOT / "rl/README.md").read_text(), re.M
+    )
+    assert {"ENGINES", "KINDS"} < {name for name, _ in rows}
+    for name, path in rows:
+        assert re.search(rf"^(?:def )?{name}\b", (ROOT / "rl" / path).read_text(), re.M), (
+            name,
+            path,
+        )
 
 
 def test_the_readme_is_a_page_and_names_every_script():

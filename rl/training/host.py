@@ -41,7 +41,6 @@ from rl.training.token_selection import TokenSelector
 from rl.training.token_terms import SelectedTokenTerms
 from rl.training.update import kept_schedule, skip_if_not_finite
 from rl.trl_internals import (
-    check_trl_version,
     disable_gradient_checkpointing,
     never_called,
     shuffle_sequence_dict,
@@ -83,9 +82,6 @@ class LabelFreeTrainer(GRPOTrainer):
         run_files: Where the run's files go; None writes none.
         peft_config: LoRA settings; None trains all weights.
         callbacks: Further callbacks.
-
-    Raises:
-        InputError: If another TRL is installed than the one this class was written for.
     """
 
     accelerator: Accelerator
@@ -110,7 +106,6 @@ class LabelFreeTrainer(GRPOTrainer):
         peft_config: Any = None,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
-        check_trl_version()
         # The engine is ours, so TRL must not start one; its vLLM settings still rule the loss.
         without_engine = copy(config)
         without_engine.use_vllm = False
@@ -324,7 +319,7 @@ class LabelFreeTrainer(GRPOTrainer):
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
         result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
-        if torch.is_grad_enabled():
+        if self.selected_tokens is not None and torch.is_grad_enabled():
             self._forward_of_loss = result
         return result
 

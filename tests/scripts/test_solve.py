@@ -1,27 +1,21 @@
 """Answers to a file of questions, from a real tiny model, also after training on them."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture
-def solve(tmp_path, tiny_model_folder):
+def solve(tmp_path, tiny_model_folder, installed):
     questions = tmp_path / "questions.jsonl"
     questions.write_text("".join(json.dumps({"prompt": f"{a}+1="}) + "\n" for a in range(4)))
 
     def solve(*arguments, expected=0):
-        command = [
-            *(sys.executable, "scripts/solve.py", str(questions), "--model", tiny_model_folder),
-            *("--output", str(tmp_path / "answers.jsonl"), "--num_samples", "4"),
-            *map(str, arguments),
-        ]
-        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        run = installed(
+            *("solve", questions, "--model", tiny_model_folder),
+            *("--output", tmp_path / "answers.jsonl", "--num_samples", 4),
+            *arguments,
+        )
         assert run.returncode == expected, run.stderr
         return run.stdout if expected == 0 else run.stderr
 
@@ -36,6 +30,9 @@ def test_every_question_has_a_line_and_a_broken_off_file_is_finished(solve):
     lines = [json.loads(line) for line in whole.splitlines()]
     assert [line["id"] for line in lines] == [0, 1, 2, 3]
     assert all(line["num_votes"] == 4 for line in lines)
+    silent, cut = (sum(line[name] for line in lines) for name in ("num_abstained", "num_truncated"))
+    assert cut > 0  # at four tokens
+    assert f"in {silent} of 16 samples (see --answer_methods); {cut} were cut off" in printed
     # A killed run leaves whole lines and half of one; the same command finishes the same file.
     solve.output.write_text(whole[: whole.index("\n") + 20])
     solve("--max_completion_length", 4)

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rl.errors import InputError
-from rl.plugins import find
+from rl.plugins import Contract, find
 from rl.settings import build
 from rl.training.guards.contract import Guard
 
 ENTRY_POINT_GROUP = "label_free_rl.guards"
+CONTRACT = Contract(has=("check",))
 
 GUARDS: dict[str, Callable[..., Any] | str] = {
     "collapse": "rl.training.guards.collapse:CollapseGuard",
@@ -43,7 +44,7 @@ def build_guards(given: Mapping[str, Any]) -> dict[str, Guard]:
     return {
         name: build(
             f"guards.{name}",
-            find(name, GUARDS, "guard", ENTRY_POINT_GROUP),
+            find(name, GUARDS, "guard", ENTRY_POINT_GROUP, contract=CONTRACT),
             _settings(name, settings),
         )
         for name, settings in wanted.items()

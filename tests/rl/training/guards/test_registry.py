@@ -35,8 +35,12 @@ def test_a_guard_of_ones_own(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(
         "class Mine:\n    def __init__(self, limit: int = 3):\n        self.limit = limit\n"
+        "    def check(self, report): ...\n"
+        "class Other:\n    pass\n"
     )
     assert build_guards({f"{path}:Mine": {"limit": 7}})[f"{path}:Mine"].limit == 7
+    with pytest.raises(InputError, match="expected a class with check"):
+        build_guards({f"{path}:Other": {}})
 
 
 @pytest.mark.parametrize(
