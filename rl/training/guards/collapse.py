@@ -13,7 +13,9 @@ Beside them, completions that grow until they are cut off, hold no answer or rep
 
 What this cannot see: majorities that are wrong from the start and are voted in, which keep their
 leading answers; and, before prompts come again, a policy whose new answers depend on the prompt as
-the old ones did.
+the old ones did. What it cannot tell apart: a policy that gives up settled answers for worse ones
+and one that does so for better ones; and when between two visits it began, so that the policy of
+the earlier visit is called the last good one, which gives up what was learned since.
 """
 
 from collections.abc import Mapping
