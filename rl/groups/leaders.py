@@ -44,7 +44,7 @@ class LeaderMemory:
             such group.
             And of those whose leader had at least half of the votes then, and three of them:
             vote/num_settled, vote/settled_flips: how many these are, and how many flipped.
-            vote/settled_gap: optimizer steps since that visit, mean.
+            vote/settled_gap: most optimizer steps since that visit.
         """
         flips, settled, gaps = [], [], []
         for group in groups:
@@ -64,7 +64,7 @@ class LeaderMemory:
             found |= {
                 "vote/num_settled": len(settled),
                 "vote/settled_flips": sum(settled),
-                "vote/settled_gap": fmean(gaps),
+                "vote/settled_gap": max(gaps),
             }
         return found
 

@@ -50,7 +50,7 @@ class Memory:
 
     Attributes:
         visits: Newest reports with settled prompts: step, how many, how many flipped, steps since
-            their last visits.
+            the oldest of their last visits.
         newest: Signal -> its values in the newest reports, at most `window`.
         first: Signal -> mean of its first `NUM_FIRST` values, in the making as a list.
         peak: Highest mean of kappa over a window, and the step it ended on.
@@ -137,12 +137,12 @@ class CollapseGuard:
         flips = sum(visit[2] for visit in visits)
         if not too_many_flips(flips, settled, self.max_flip_share):
             return None
-        gap = fmean(visit[3] for visit in visits)
+        gap = max(visit[3] for visit in visits)
         cause = (
             f"{flips:.0f} of {settled:.0f} prompts that had a majority gave it to another answer "
             f"within {gap:.0f} steps"
         )
-        # The policy of a report is one update behind it; that of the last visit is `gap` further.
+        # The policy of a report is one update behind it; that of the oldest visit is `gap` further.
         return cause, max(0, int(min(step - 1 - gap for step, _, _, gap in visits)))
 
     def _kappa(self, report: StepReport) -> tuple[str, int] | None:
