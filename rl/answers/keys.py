@@ -206,11 +206,12 @@ def _several(text: str, depth: int) -> AnswerKey | None:
         )
         return AnswerKey("set", frozenset(members)) if is_finite else _union(items)
     parts = split_answers(text)
+    if len(parts) < 2:
+        return None
     sides = [_EQUAL_SIGN.split(part) for part in parts]
     names = [plain_name(side[0]) for side in sides if len(side) == 2 and is_name(side[0])]
-    are_kinds = not names and len({unit_of(part) for part in parts} - {""}) > 1
-    if len(parts) < 2 or are_kinds:  # "5 cats, 3 dogs" is no "3 cats, 5 dogs"
-        return None
+    if not names and len({unit_of(part) for part in parts} - {""}) > 1:
+        return None  # "5 cats, 3 dogs" is no "3 cats, 5 dogs"
     items = _parse_items(parts, depth + 1)
     if items is None:
         return None

@@ -9,6 +9,7 @@ from rl.answers.text import split_top_level
 _CONNECTOR = re.compile(r"(?<![\\A-Za-z])(?:and|or)(?![A-Za-z](?!\s*[=(]))")
 # The same as signs, between equations or inequalities; between letters they are a formula.
 _LOGICAL_SIGN = re.compile(r"\\(?:land|lor|wedge|vee)(?![A-Za-z])")
+_SEPARATOR = re.compile(r"[,;]|and|or|\\(?:vee|wedge)")
 _RELATION_SIGN = re.compile(r"[=<>]|\\(?:[lg][et]|in)(?![A-Za-z])")
 # A word has two letters in a row; next to a minus sign, four: "x-intercept", but not "ab-c".
 _WORDS = re.compile(r"(?=.*[^\W\d_]{4}|[^-]*[^\W\d_]{2}[^-]*$)[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*")
@@ -28,6 +29,8 @@ def split_answers(text: str) -> list[str]:
         >>> split_answers(r"x=1 \lor x=2 or (3, 4)"), split_answers(r"p \lor q")
         (['x=1', 'x=2', '(3, 4)'], ['p \\lor q'])
     """
+    if not _SEPARATOR.search(text):
+        return [text]
     text = _CONNECTOR.sub(",", text)
     signs = _LOGICAL_SIGN.split(text)
     if len(signs) > 1 and all(_RELATION_SIGN.search(part) for part in signs):
