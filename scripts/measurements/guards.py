@@ -88,13 +88,14 @@ def main() -> None:
 def untouched_models(runs: Sequence[Path]) -> dict[str, float]:
     """Return pass@1 of each model and benchmark before training, as far as a run has measured it.
 
-    The runs of a study share it (`scripts/compare.py`).
+    The runs of a study share it (`scripts/compare.py`); one of the same seed comes first.
     """
     found = {}
     for run in runs:
         before = json.loads((run / "summary.json").read_text()).get("before")
         if before:
-            found[kind_of(run)] = before["pass@1"]
+            found.setdefault(kind_of(run), before["pass@1"])
+            found[f"{kind_of(run)} {settings_of(run)['seed']}"] = before["pass@1"]
     return found
 
 
@@ -121,8 +122,10 @@ def replay(
     scores = {line["step"]: line["eval/pass@1"] for line in lines if "eval/pass@1" in line}
     if 0 not in scores and kind_of(run) not in bases:
         raise InputError(f"{run}: got no evaluation of its untouched model. Set eval_base: true.")
-    scores.setdefault(0, bases.get(kind_of(run), 0.0))
-    length = settings_of(run)["max_completion_length"]
+    settings_here = settings_of(run)
+    kind = kind_of(run)
+    scores.setdefault(0, bases.get(f"{kind} {settings_here['seed']}", bases.get(kind, 0.0)))
+    length = settings_here["max_completion_length"]
     answer = first_answer(
         build_guards({guard: settings})[guard], replayed_reports(lines, length, held_out)
     )
