@@ -17,6 +17,7 @@ from rl.groups.advantages import TrainedVotes
 from rl.groups.visits import VisitKey
 from rl.rollouts.engine import Sample
 from rl.types import Group, Reward, Rollout
+from rl.watchdog import deadline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,9 +128,16 @@ def answer_groups(
 
 
 def score_group(
-    group: Group, row: int, rewards: Mapping[str, Reward], weights: Mapping[str, float]
+    group: Group,
+    row: int,
+    rewards: Mapping[str, Reward],
+    weights: Mapping[str, float],
+    max_seconds: float = 0.0,
 ) -> ScoredGroup:
     """Score a whole group with every reward and add the scores up.
+
+    A reward that takes longer than `max_seconds`, unless they are 0, ends the process
+    (`rl.watchdog.deadline`).
 
     Raises:
         ValueError: If a reward breaks its contract: another number of values than rollouts, a value
@@ -139,7 +147,8 @@ def score_group(
     scores, seconds = {}, {}
     for name, reward in rewards.items():
         start = time.perf_counter()
-        scores[name] = _checked(name, reward(group), len(group.rollouts))
+        with deadline(f"reward {name!r}", max_seconds, "max_reward_seconds"):
+            scores[name] = _checked(name, reward(group), len(group.rollouts))
         seconds[name] = time.perf_counter() - start
     return ScoredGroup(
         group=group,

@@ -14,6 +14,7 @@ import torch
 
 from rl.errors import InputError
 from rl.rollouts.vllm_engine import CPU_SETTINGS, WORKER_EXTENSION, require_vllm, training_dtype
+from rl.with_parent import command_with_parent
 
 if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
@@ -90,7 +91,7 @@ def server_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class ServerProcess:
-    """A server started by the run and ended with it.
+    """A server started by the run and ended with it, however the run ended.
 
     Args:
         command: What to start, from `server_command`.
@@ -103,7 +104,11 @@ class ServerProcess:
         log_path.parent.mkdir(parents=True, exist_ok=True)
         with log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env=server_environment(os.environ)
+                command_with_parent(command),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=server_environment(os.environ),
+                start_new_session=True,  # Ctrl-C is the run's, which samples to the step's end
             )
 
     def check_alive(self) -> None:

@@ -11,6 +11,7 @@ from rl.data.prompts import tokenize_prompt
 from rl.rollouts.engine import RolloutEngine, Sample, derive_seed
 from rl.selfplay.game import Answered, Request
 from rl.training.costs import CostMeter
+from rl.watchdog import deadline
 
 
 class PolicySampler:
@@ -24,6 +25,7 @@ class PolicySampler:
         seed: Of the run.
         step: Number of the round.
         frozen_engine: Samples under the frozen policy; None keeps none.
+        max_seconds: Most of one call of an engine, then the process ends; 0 for any.
 
     Attributes:
         samples: Key of each request of the policy -> its samples, token by token.
@@ -39,6 +41,7 @@ class PolicySampler:
         seed: int,
         step: int,
         frozen_engine: RolloutEngine | None = None,
+        max_seconds: float = 0.0,
     ) -> None:
         self.engine = engine
         self.tokenizer = tokenizer
@@ -47,6 +50,7 @@ class PolicySampler:
         self.seed = seed
         self.step = step
         self.frozen_engine = frozen_engine
+        self.max_seconds = max_seconds
         self.samples: dict[str, list[Sample]] = {}
         self.frozen_samples: dict[str, list[Sample]] = {}
 
@@ -98,12 +102,13 @@ class PolicySampler:
         own: list[tuple[int, int, list[Sample], list[str]]] = []
         for share in share_out(len(requests), num_samples, rank, num_ranks):
             mine = [requests[number] for number in share.requests]
-            groups = engine.generate(
-                [tokenize_prompt(request.prompt, self.tokenizer) for request in mine],
-                share.num_samples,
-                [derive_seed(self.seed, self.step, request.key) for request in mine],
-                share.first_sample,
-            )
+            with deadline("sampling", self.max_seconds, "max_sampling_seconds"):
+                groups = engine.generate(
+                    [tokenize_prompt(request.prompt, self.tokenizer) for request in mine],
+                    share.num_samples,
+                    [derive_seed(self.seed, self.step, request.key) for request in mine],
+                    share.first_sample,
+                )
             if share.num_kept:  # a tokenizer decodes nothing to one empty text
                 for number, group in zip(share.requests, groups, strict=True):
                     kept = group[: share.num_kept]

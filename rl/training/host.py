@@ -15,11 +15,12 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from rl.groups.memory import load_signals, save_signals
+from rl.groups.memory import load_signals
 from rl.groups.raw_entropies import return_raw_entropies
 from rl.groups.token_statistics import add_token_statistics
 from rl.rollouts.agreement import check_logp_gap, sum_logp_gaps
 from rl.rollouts.engine import RolloutEngine
+from rl.training.checkpoints import Checkpoints
 from rl.training.compaction import Compaction
 from rl.training.config import LabelFreeConfig
 from rl.training.costs import CostMeter
@@ -27,7 +28,7 @@ from rl.training.engines import build_engine
 from rl.training.files import RunFiles
 from rl.training.layout import are_truncated, importance_ratios, lay_out, leave_out_unscorable
 from rl.training.prompt_order import PromptSampler
-from rl.training.resume import load_buffer, save_buffer
+from rl.training.resume import load_buffer, save_buffer, save_memories
 from rl.training.source import Batch, Policy, Source
 from rl.training.step_metrics import (
     add_to_table,
@@ -64,6 +65,8 @@ class LabelFreeTrainer(GRPOTrainer):
             would need a second forward pass otherwise. Also called.
         `_get_train_sampler`: the order of prompts must not depend on where a run was stopped.
         `_save_checkpoint`: memories and the unused rows of the batch belong into it.
+        `_get_output_dir`: a checkpoint is written aside.
+        `_run_epoch`: a run resumed after its last step takes no further one.
     Read: `_step` and `_buffered_inputs`, which a resumed run sets, `_metrics` and `_logs`, where
     what is logged is put. And of TRL's public attributes `beta` is a property here.
 
@@ -124,6 +127,8 @@ class LabelFreeTrainer(GRPOTrainer):
         self.token_selector = token_selector
         self.run_files = run_files
         self.costs = CostMeter()
+        output_dir = Path(config.output_dir)
+        self.checkpoints = Checkpoints(output_dir, self.accelerator, config.save_total_limit)
         self.engine = engine or build_engine(
             config, self.model, tokenizer, self.accelerator, self.generation_context
         )
@@ -192,8 +197,9 @@ class LabelFreeTrainer(GRPOTrainer):
         num_micro_batches = self.args.steps_per_generation
         if self._resumed_from is not None:
             self._step = self.state.global_step * self.args.gradient_accumulation_steps
-            rank, device = self.accelerator.process_index, self.accelerator.device
-            self._buffered_inputs = load_buffer(self._resumed_from, rank, num_micro_batches, device)
+            self._buffered_inputs = load_buffer(
+                self._resumed_from, self.accelerator, num_micro_batches
+            )
             self._resumed_from = None
         is_due = self._step % (num_micro_batches * self.num_iterations) == 0
         if is_due or self._buffered_inputs is None:
@@ -365,14 +371,7 @@ class LabelFreeTrainer(GRPOTrainer):
 
     def _get_train_sampler(self, dataset: Any = None) -> PromptSampler:
         rows: Any = self.train_dataset if dataset is None else dataset
-        return PromptSampler(
-            rows,
-            num_prompts=self.args.num_prompts,
-            num_generations=self.args.num_generations,
-            num_repeats=self.num_iterations * self.args.steps_per_generation,
-            shuffle=self.args.shuffle_dataset,
-            seed=self.args.seed,
-        )
+        return PromptSampler.of_run(rows, self.args)
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
         """Train; with a checkpoint folder, go on where it stopped."""
@@ -381,13 +380,21 @@ class LabelFreeTrainer(GRPOTrainer):
             load_signals(self._resumed_from, self.signals)
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        if self.state.global_step >= self.state.max_steps:  # resumed at its end
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(*args, **kwargs)
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        if self.accelerator.is_main_process:
-            save_signals(folder, self.signals)
-        if self._step % (self.args.steps_per_generation * self.num_iterations):
-            save_buffer(folder, self.accelerator.process_index, self._buffered_inputs)
+        is_used_up = self._step % (self.args.steps_per_generation * self.num_iterations) == 0
+        with self.checkpoints.writing(self.state.global_step) as folder:
+            super()._save_checkpoint(model, trial)
+            save_memories(folder, self.accelerator, self.signals, self.run_files)
+            save_buffer(folder, self.accelerator, None if is_used_up else self._buffered_inputs)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self.checkpoints.unfinished_dir or super()._get_output_dir(trial))
 
 
 def _never_called(*args: Any, **kwargs: Any) -> list[float]:

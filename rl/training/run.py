@@ -1,6 +1,8 @@
 """A run from loading the model to its summary."""
 
+import logging
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -16,49 +18,58 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
+from rl.data.whole_files import writing_into
 from rl.rollouts.engine import RolloutEngine
 from rl.rollouts.transformers_engine import TransformersEngine
 from rl.selfplay.run_settings import read_selfplay
 from rl.selfplay.source import SelfPlaySource
 from rl.training.callbacks.evaluation import PolicyEvaluation
 from rl.training.callbacks.progress import TrainingProgress
+from rl.training.changed_settings import check_sharding
+from rl.training.checkpoints import checkpoint_step, set_aside
 from rl.training.engines import sampling_settings
 from rl.training.files import MetricsFile
 from rl.training.host import LabelFreeTrainer
 from rl.training.prepare import Run
 from rl.training.prompt_source import PromptSource
 from rl.training.source import Source
+from rl.training.stopping import StopAtSignal, StopSignals
 from rl.trl_internals import create_model_from_path
+from rl.watchdog import deadline
+
+_logger = logging.getLogger(__name__)
 
 
-def train(run: Run) -> dict[str, Any]:
+def train(run: Run, signals: StopSignals | None = None) -> dict[str, Any]:
     """Load the model, train it, save it, and write what came of it.
+
+    Args:
+        run: What was prepared.
+        signals: Where it is asked to stop; None: nowhere.
 
     Returns:
         The summary that was written: metrics before and after where evaluated, and the cost.
+
+    Raises:
+        InputError: If the disk takes no more files, or a checkpoint was written under another
+            launch.
+        RunStopped: If a signal stopped it.
     """
     config = run.config
     start = time.perf_counter()
     trainer = build_trainer(run)
     disable_progress_bar()  # a bar for each saved checkpoint would break up the training bar
     try:
-        # Printing some fifty numbers a step hides them; they are in metrics.jsonl.
-        trainer.remove_callback(ProgressCallback)
-        trainer.remove_callback(PrinterCallback)
-        if not config.disable_tqdm:
-            trainer.add_callback(TrainingProgress())
         evaluation = PolicyEvaluation(trainer, run)
-        trainer.add_callback(evaluation)
-        if config.max_sampled_tokens:
-            trainer.add_callback(TokenBudget(trainer, config.max_sampled_tokens))
+        add_callbacks(trainer, run, evaluation, signals or StopSignals())
+        if run.checkpoint is not None:
+            check_sharding(run.checkpoint, trainer.accelerator.distributed_type)
         if trainer.accelerator.is_main_process:
-            if run.checkpoint is not None:
-                step = int(run.checkpoint.name.rpartition("-")[2])
-                run.run_files.drop_steps_after(step)
-            run.run_files.write_config(config, run.prompt_facts)
+            take_over(run)
         trainer.accelerator.wait_for_everyone()
         trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
-        trainer.save_model()
+        with writing_into(run.run_files.output_dir):
+            trainer.save_model()
         summary = {
             **({"supervised": True} if config.supervised else {}),
             **evaluation.results,
@@ -78,6 +89,35 @@ def train(run: Run) -> dict[str, Any]:
     if torch.distributed.is_initialized() and trainer.accelerator.num_processes > 1:
         trainer.accelerator.end_training()
     return summary
+
+
+def add_callbacks(
+    trainer: LabelFreeTrainer, run: Run, evaluation: PolicyEvaluation, signals: StopSignals
+) -> None:
+    """Add what happens beside the steps; what ends a run comes last."""
+    config = run.config
+    # Printing some fifty numbers a step hides them; they are in metrics.jsonl.
+    trainer.remove_callback(ProgressCallback)
+    trainer.remove_callback(PrinterCallback)
+    if not config.disable_tqdm:
+        trainer.add_callback(TrainingProgress())
+    trainer.add_callback(StepDeadline(config.max_step_seconds))
+    if run.checkpoint is not None and "learning_rate" in config.accept_changes:
+        trainer.add_callback(ChangedLearningRate())
+    trainer.add_callback(evaluation)
+    if config.max_sampled_tokens:
+        trainer.add_callback(TokenBudget(trainer, config.max_sampled_tokens))
+    trainer.add_callback(StopAtSignal(signals, trainer.accelerator))
+
+
+def take_over(run: Run) -> None:
+    """Leave of an earlier attempt in the folder what the run goes on from, and nothing else."""
+    step = -1 if run.checkpoint is None else checkpoint_step(run.checkpoint)
+    aside = set_aside(run.run_files.output_dir, step)
+    if aside:
+        _logger.warning("not gone on from, and set aside: %s", ", ".join(map(str, aside)))
+    run.run_files.drop_steps_after(step)
+    run.run_files.write_config(run.config, run.prompt_facts)
 
 
 def build_trainer(run: Run) -> LabelFreeTrainer:
@@ -118,6 +158,42 @@ def build_frozen_engine(run: Run) -> RolloutEngine:
     # rows fit a device than in training.
     batch_size = max(run.config.per_device_train_batch_size, run.config.num_generations)
     return TransformersEngine(model, run.tokenizer, sampling_settings(run.config), batch_size)
+
+
+class StepDeadline(TrainerCallback):
+    """Ends the process if an optimizer step, with its rollouts, takes too long."""
+
+    def __init__(self, max_seconds: float) -> None:
+        self.max_seconds = max_seconds
+        self.step = ExitStack()
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Set the deadline."""
+        what = f"step {state.global_step + 1}"
+        self.step.enter_context(deadline(what, self.max_seconds, "max_step_seconds"))
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take it back."""
+        self.step.close()
+
+
+class ChangedLearningRate(TrainerCallback):
+    """Puts the learning rate of the settings in place of the one a checkpoint holds."""
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Scale every rate, so that the schedule goes on where it is."""
+        scheduler, optimizer = kwargs["lr_scheduler"], kwargs["optimizer"]
+        factor = args.learning_rate / scheduler.base_lrs[0]
+        scheduler.base_lrs = [rate * factor for rate in scheduler.base_lrs]
+        for group in optimizer.param_groups:
+            group["lr"] *= factor
+            group["initial_lr"] *= factor
 
 
 class TokenBudget(TrainerCallback):
