@@ -195,11 +195,9 @@ class LabelFreeTrainer(GRPOTrainer):
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         num_micro_batches = self.args.steps_per_generation
-        if self._resumed_from is not None:
+        if (folder := self._resumed_from) is not None:
             self._step = self.state.global_step * self.args.gradient_accumulation_steps
-            self._buffered_inputs = load_buffer(
-                self._resumed_from, self.accelerator, num_micro_batches
-            )
+            self._buffered_inputs = load_buffer(folder, self.accelerator, num_micro_batches)
             self._resumed_from = None
         is_due = self._step % (num_micro_batches * self.num_iterations) == 0
         if is_due or self._buffered_inputs is None:

@@ -1,6 +1,5 @@
 """Runs that are killed: started by a fork of a process that has imported the libraries already."""
 
-import json
 import multiprocessing
 import os
 import random
@@ -42,7 +41,6 @@ RUNS = {
     "LoRA": {"lora": {"r": 4, "target_modules": "all-linear"}},
     "self-play": {
         "selfplay": {"game": GAME},
-        "rewards": {},
         "dataset": "",
         "num_prompts": 4,
         "num_votes": 8,
@@ -73,7 +71,7 @@ def train(settings, log, environment, kill_at):
 
     end_with_parent()
     if kill_at is not None:
-        kill_before_file(Path(settings["output_dir"]), kill_at)
+        kill_before_file(settings, kill_at)
     try:
         with exit_on_bad_input():
             start_run(settings, rewards)
@@ -81,26 +79,29 @@ def train(settings, log, environment, kill_at):
         close_verifier()
 
 
-def kill_before_file(output_dir, number):
-    """Kill this process before it opens, renames or removes a file of its second checkpoint.
+def kill_before_file(settings, number):
+    """Kill this process before it writes, renames or removes a file of its second checkpoint.
 
     Args:
-        output_dir: Of the run.
-        number: Of the file, from 0; what there is is written to `files.txt` beside the folder.
+        settings: Of the run.
+        number: Of the file, from 0; beside the run's folder `files.txt` tells which there are.
     """
-    place, seen = os.fsencode(output_dir), []
-    beside = output_dir.with_name("files.txt").open("w")
+    output_dir, seen = Path(settings["output_dir"]), set()
+    second = f"/checkpoint-{2 * settings['save_steps']}".encode()
+    files = output_dir.with_name("files.txt").open("w", buffering=1)
 
     def hook(event, arguments):
-        if event not in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"):
+        if event not in ("open", "os.mkdir", "os.rename", "os.remove"):
             return
         path = arguments[0]
-        if not isinstance(path, str | bytes | os.PathLike) or place not in os.fsencode(path):
+        if not isinstance(path, str | bytes | os.PathLike) or second not in os.fsencode(path):
             return
-        if not (output_dir / "checkpoint-2").is_dir() and not (output_dir / "checkpoint-3").is_dir():
+        if event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR):
             return
-        seen.append(event)
-        beside.write(f"{event} {os.fsdecode(path)}\n")
+        if (event, path) in seen:
+            return
+        seen.add((event, path))
+        files.write(f"{event} {os.fsdecode(path)}\n")
         if len(seen) > number:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -214,7 +215,13 @@ def comparable(metrics):
     ]
 
 
-def write_log(folder, text):
-    """Add to the table of a long test."""
-    with (folder / "table.jsonl").open("a") as file:
-        file.write(json.dumps(text) + "\n")
+def run_killed_before_file(settings, num_ranks, folder, number):
+    """Kill a run before its n-th file; then let it end.
+
+    Returns:
+        Whether there was such a file, and the statuses of the last attempt.
+    """
+    codes = finish(start(settings, num_ranks, folder, kill_at=number))
+    if codes == [0] * num_ranks:
+        return False, codes
+    return True, finish(start(settings, num_ranks, folder))
