@@ -14,6 +14,11 @@ from rl.training.files import RunFiles
 BUFFER_FILE = "rollout_buffer_{rank}.pt"
 BUFFER_FILES = "rollout_buffer_*.pt"
 
+# Several ranks on a CPU call it cpu:0, a name that files of tensors are not read to otherwise.
+torch.serialization.register_package(
+    100, lambda storage: None, lambda storage, place: storage if place[:4] == "cpu:" else None
+)
+
 
 def save_memories(
     folder: Path, accelerator: Accelerator, signals: Mapping[str, Any], run_files: RunFiles | None

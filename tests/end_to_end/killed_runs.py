@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+import resource
 import signal
 import socket
 import sys
@@ -55,8 +56,16 @@ _processes.set_forkserver_preload(["rl.training.start", "rl.training.run", "rewa
 # Inside a run's process.
 
 
-def train(settings, log, environment, kill_at):
-    """Run scripts/train.py's work in this process; `kill_at` ends it before its n-th file."""
+def train(settings, log, environment, kill_at, max_file_bytes):
+    """Run scripts/train.py's work in this process.
+
+    Args:
+        settings: Of the run.
+        log: File that takes what it says.
+        environment: Its place among the ranks.
+        kill_at: Kills it before its n-th file; None does not.
+        max_file_bytes: What stands for a full disk; None for none.
+    """
     os.environ.update(environment)
     torch.set_num_threads(1)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -70,6 +79,9 @@ def train(settings, log, environment, kill_at):
     from rl.training.start import start_run
 
     end_with_parent()
+    if max_file_bytes is not None:
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, hard))
     if kill_at is not None:
         kill_before_file(settings, kill_at)
     try:
@@ -117,7 +129,7 @@ def settings_of(recipe, name):
     return settings, settings.pop("num_ranks", 1)
 
 
-def start(settings, num_ranks, folder, kill_at=None):
+def start(settings, num_ranks, folder, kill_at=None, max_file_bytes=None):
     """Start every rank of a run; the last one is killed at the file, if any."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = {**settings, "output_dir": str(folder / RUN)}
@@ -132,7 +144,7 @@ def start(settings, num_ranks, folder, kill_at=None):
             environment |= {"WORLD_SIZE": str(num_ranks), "MASTER_ADDR": "127.0.0.1"}
             environment |= {"LOCAL_WORLD_SIZE": str(num_ranks)}
         here = kill_at if rank == 0 else None
-        arguments = (settings, str(folder / "log.txt"), environment, here)
+        arguments = (settings, str(folder / "log.txt"), environment, here, max_file_bytes)
         process = _processes.Process(target=train, args=arguments)
         process.start()
         started.append(process)
