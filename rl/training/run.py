@@ -191,6 +191,7 @@ class ChangedLearningRate(TrainerCallback):
         scheduler, optimizer = kwargs["lr_scheduler"], kwargs["optimizer"]
         factor = args.learning_rate / scheduler.base_lrs[0]
         scheduler.base_lrs = [rate * factor for rate in scheduler.base_lrs]
+        scheduler._last_lr = [rate * factor for rate in scheduler.get_last_lr()]  # what is logged
         for group in optimizer.param_groups:
             group["lr"] *= factor
             group["initial_lr"] *= factor
