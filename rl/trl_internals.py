@@ -1,10 +1,9 @@
-"""What is used of TRL beside its trainer and its configuration, and of which TRL all of it is.
+"""What is used of TRL beside its trainer and its configuration.
 
 TRL promises none of these names. What of the trainer itself is used stands in
-`rl.training.host.LabelFreeTrainer`; an upgrade of TRL begins with these two files.
+`rl.training.host.LabelFreeTrainer`; an upgrade of TRL begins with these two files and
+`rl.versions.TRL_VERSION`.
 """
-
-from importlib.metadata import version
 
 from trl.distributed import DistributedBackend
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
@@ -20,8 +19,6 @@ from trl.trainer.utils import (
     use_adapter,
 )
 
-from rl.errors import InputError
-
 __all__ = [
     "DistributedBackend",
     "add_fused_lm_head",
@@ -36,18 +33,3 @@ __all__ = [
     "unwrap_model_for_generation",
     "use_adapter",
 ]
-TRL_VERSION = "1.16.0"
-
-
-def check_trl_version() -> None:
-    """Refuse another TRL than the one whose private names are used.
-
-    Raises:
-        InputError: If another one is installed.
-    """
-    installed = version("trl")
-    if installed != TRL_VERSION:
-        raise InputError(
-            f"trl: got version {installed}, expected {TRL_VERSION}, whose private methods the "
-            f"trainer uses. Install it: pip install trl=={TRL_VERSION}."
-        )

@@ -1,10 +1,14 @@
-"""Which software made a file: library versions and the project's commit."""
+"""Versions: of the software that makes a file, and of the TRL whose inside is used."""
 
 import subprocess
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from shutil import which
+
+from rl.errors import InputError
+
+TRL_VERSION = "1.16.0"
 
 
 def library_versions(names: Iterable[str]) -> dict[str, str]:
@@ -30,3 +34,17 @@ def git_commit() -> str | None:
         check=False,
     )
     return result.stdout.strip() or None
+
+
+def check_trl_version() -> None:
+    """Refuse another TRL than the one whose private names are used, before any is imported.
+
+    Raises:
+        InputError: If another one is installed.
+    """
+    installed = version("trl")
+    if installed != TRL_VERSION:
+        raise InputError(
+            f"trl: got version {installed}, expected {TRL_VERSION}, whose private methods the "
+            f"trainer uses. Install it: pip install trl=={TRL_VERSION}."
+        )

@@ -1,4 +1,4 @@
-"""A command that ends with the process that wants it, however that ended: `COMMAND` of a parent.
+"""A command that ends with the process that wants it, however that one ended.
 
 `python -m rl.with_parent PARENT COMMAND...` becomes the command. Linux tells it of its parent's
 death with SIGTERM, so that it can end its own children too; other systems do not.

@@ -43,6 +43,7 @@ def main() -> None:
         raise unknown_name("command", name, list(COMMANDS))
     script = Path(__file__).with_name(f"{name}.py")
     sys.argv = [str(script), *arguments]
+    sys.path.insert(0, str(script.parent))  # as for `python SCRIPT`: scripts import each other
     runpy.run_path(str(script), run_name="__main__")
 
 

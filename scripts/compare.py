@@ -179,7 +179,7 @@ def report(study: "Study", output_dir: Path) -> None:
     """
     from dataclasses import asdict
 
-    from rl.report.studies import collect, markdown_table
+    from rl.report.studies import collect, differences_table, markdown_table
 
     rows = collect(study, output_dir)
     if not rows:
@@ -194,8 +194,9 @@ def report(study: "Study", output_dir: Path) -> None:
     }
     parts = []
     for variant in dict.fromkeys(row.variant for row in rows):
-        table = markdown_table([row for row in rows if row.variant == variant], columns)
-        parts.append(f"{variant}:\n\n{table}")
+        under = [row for row in rows if row.variant == variant]
+        tables = (markdown_table(under, columns), differences_table(under, columns))
+        parts += [f"{variant}:\n", *(table for table in tables if table)]
     text = "\n".join(parts)
     (output_dir / "table.md").write_text(text, encoding="utf-8")
     results = json.dumps([asdict(row) for row in rows], indent=1)

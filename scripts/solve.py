@@ -195,7 +195,7 @@ def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
         fields[name] = getattr(arguments, name)
     command = [
         *shlex.split(arguments.launcher),
-        *("scripts/train.py", arguments.adapt),
+        *(str(Path(__file__).with_name("train.py")), arguments.adapt),
         *as_arguments(fields),
         *overrides,
         *resume,

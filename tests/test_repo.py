@@ -1,6 +1,7 @@
 """Rules of the house that no linter knows: sizes, names, who imports whom, what README lists."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -188,6 +189,21 @@ def test_every_package_is_installed():
     assert set(settings["tool"]["setuptools"]["packages"]) == packages | {"label_free_rl"}
 
 
+def test_every_file_that_is_no_code_is_installed():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = settings["tool"]["setuptools"]["package-data"]
+    installed = {
+        path
+        for package, globs in patterns.items()
+        for glob in globs
+        for path in (ROOT / package.replace(".", "/")).glob(glob)
+    }
+    files = {p for f in ("rl", "rewards") for p in (ROOT / f).rglob("*") if p.is_file()}
+    left_out = {p for p in files - installed if p.suffix not in (".py", ".pyc", ".md")}
+    assert left_out == set()
+    assert {".css", ".j2", ".js", ".txt"} == {path.suffix for path in installed}
+
+
 def test_recipes_are_yaml():
     files = [path for path in (ROOT / "recipes").rglob("*") if path.is_file()]
     assert [path for path in files if path.suffix == ".yaml"]
@@ -207,6 +223,18 @@ def test_a_folder_s_readme_says_of_each_file_what_the_file_says(folder):
         if path.stem != "__init__" and row not in listed:
             missing.append(row)
     assert missing == []
+
+
+def test_what_can_be_added_goes_where_the_readme_says():
+    rows = re.findall(
+        r"^\|.*\| `(\w+)` in `([\w/.]+)` \|", (ROOT / "rl/README.md").read_text(), re.M
+    )
+    assert {"ENGINES", "KINDS"} < {name for name, _ in rows}
+    for name, path in rows:
+        assert re.search(rf"^(?:def )?{name}\b", (ROOT / "rl" / path).read_text(), re.M), (
+            name,
+            path,
+        )
 
 
 def test_the_readme_is_a_page_and_names_every_script():

@@ -40,7 +40,7 @@ def cost_rows(runs: Sequence[ReportedRun]) -> list[TableRow]:
     Returns:
         Seconds first, then counts, then shares; only lines that a run has.
     """
-    costs = [_costs(run) for run in runs]
+    costs = [spent(run) for run in runs]
     names = dict.fromkeys(name for cost in costs for name in cost)
     ordered = sorted(names, key=_cost_kind)
     return [
@@ -67,24 +67,25 @@ def setting_rows(runs: Sequence[ReportedRun]) -> list[TableRow]:
     return sorted(rows, key=lambda row: not row.differs)
 
 
-def _costs(run: ReportedRun) -> dict[str, float]:
+def spent(run: ReportedRun) -> dict[str, float]:
+    """Return what a run spent: the amounts of its summary, or the sums of its metrics so far."""
     logged: dict[str, list[float]] = defaultdict(list)
     for line in run.metrics:
         for name, value in line.items():
             if name.startswith("cost/") and is_drawable(value):
                 logged[name.removeprefix("cost/")].append(value)
-    spent = {
+    found = {
         name: fmean(values) if _is_share(name) else sum(values) for name, values in logged.items()
     }
     steps = [line["step_time"] for line in run.metrics if is_drawable(line.get("step_time"))]
     if steps:
-        spent["seconds in steps"] = sum(steps)
+        found["seconds in steps"] = sum(steps)
     known = run.summary.get("cost")
     known = known if isinstance(known, Mapping) else {}
     amounts = {
         name: value for name, value in known.items() if is_drawable(value) and not _is_share(name)
     }
-    return spent | amounts
+    return found | amounts
 
 
 def _is_share(name: str) -> bool:

@@ -138,7 +138,9 @@ def _read_folder(path: Path, name: str) -> ReportedRun:
     settings = _mapping(config.pop("settings", None))
     is_finished = bool(summary)
     if not summary and (path / "before.json").is_file():
-        summary = {"before": _read_json(path / "before.json")}
+        found = _read_json(path / "before.json")
+        # Runs of earlier versions wrote the metrics alone.
+        summary = found if "intervals" in found else {"before": found}
     return ReportedRun(
         name=name,
         path=path,

@@ -23,6 +23,7 @@ from rl.report.curves import MAX_POINTS, read_series
 from rl.report.folders import ReportedRun
 from rl.report.results import ResultRow, curve_points, result_rows, shown_columns
 from rl.report.shown_rollouts import ShownRollouts
+from rl.report.verdicts import statements
 
 # Told apart by people with any colour vision, on white and on black (Okabe and Ito, 2008, and two).
 COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f")
@@ -61,7 +62,10 @@ def render_page(
         data=Markup(embed_json(_page_data(runs, rows, rollouts, smoothing))),
         title=", ".join(run.name for run in runs),
         date=date,
-        runs=[_headline(run, color_of(i)) for i, run in enumerate(runs)],
+        runs=[
+            _headline(run, color_of(i)) | {"statements": statements(run, rows[run.name])}
+            for i, run in enumerate(runs)
+        ],
         trained=[run.name for run in trained],
         rows=all_rows,
         columns=shown_columns(all_rows),
@@ -74,7 +78,6 @@ def render_page(
         has_pass_curve=draws_pass,
         has_rollouts=bool(blobs),
         base_columns=list(dict.fromkeys(name for row in all_rows for name in row.base)),
-        verdicts=[row for row in all_rows if row.verdict],
         has_intervals=any(v.low is not None for row in all_rows for v in row.values.values()),
         has_unknown_overlap=any(row.overlap is None for row in all_rows),
     )

@@ -152,6 +152,11 @@
     const metrics = new Set(data.runs.flatMap((run) => Object.keys(run.series)));
     const main = element("div", { className: "charts" });
     parent.append(main);
+    // One or two points make no curve; evaluations before and after stand in the results.
+    for (const metric of metrics) {
+      if (data.runs.every((run) => (run.series[metric]?.value.length ?? 0) < 3)) metrics.delete(metric);
+    }
+    if (!metrics.size) parent.append(element("p", {}, "Too few steps were logged for a curve."));
     for (const [metric, title, note] of MAIN) {
       if (metrics.delete(metric)) metricChart(main, metric, title, `${note} (${metric})`);
     }

@@ -33,8 +33,8 @@ class ResultRow:
         when: "before" or "after" training, or "evaluation".
         values: Metric -> value, in the order they are shown.
         base: For a row "after" training, what the base model reaches without: "greedy",
-            "temperature" (the best of a few) and "vote" -> value and what it is exactly.
-        verdict: One sentence on which of these the trained policy passes.
+            "temperature" (the best of a few) and "vote" -> value and, in a line each, what it is
+            exactly and by how much the trained pass@1 passes it.
         overlap: Whether the problems were trained on, in the evaluation's own words.
     """
 
@@ -43,8 +43,7 @@ class ResultRow:
     benchmark: str
     when: str
     values: dict[str, Value] = field(default_factory=dict)
-    base: dict[str, tuple[Value, str]] = field(default_factory=dict)
-    verdict: str | None = None
+    base: dict[str, tuple[Value, list[str]]] = field(default_factory=dict)
     overlap: str | None = None
 
 
@@ -66,28 +65,27 @@ def result_rows(run: ReportedRun) -> list[ResultRow]:
         return [_row(run, benchmark, "evaluation", values, overlap=overlap)]
     before = _by_benchmark(run, "before")
     after = _by_benchmark(run, "after")
-    controls = _controls(run)
+    controls = controls_by_benchmark(run)
     rows = []
     for benchmark in dict.fromkeys([*before, *after]):
         base = before.get(benchmark, {})
         if base:
             rows.append(_row(run, benchmark, "before", base))
         if benchmark in after:
-            found = controls.get(benchmark, {})
             row = _row(run, benchmark, "after", after[benchmark])
-            verdict = found.get("verdict")
-            rows.append(
-                replace(
-                    row,
-                    base=base_controls(base, found),
-                    verdict=verdict if isinstance(verdict, str) else None,
-                )
-            )
+            rows.append(replace(row, base=base_controls(base, controls.get(benchmark, {}))))
     return rows
 
 
-def read_values(metrics: Mapping[str, Any]) -> dict[str, Value]:
-    """Read metrics given as numbers or as {value, ci_low, ci_high, n}, in the order of display."""
+def read_values(
+    metrics: Mapping[str, Any], intervals: Mapping[str, Any] | None = None
+) -> dict[str, Value]:
+    """Read metrics given as numbers or as {value, ci_low, ci_high, n}, in the order of display.
+
+    Args:
+        metrics: Name -> metric.
+        intervals: Name -> both ends of the interval of a metric that is given as a number.
+    """
     found = {}
     for name, given in metrics.items():
         value = given.get("value") if isinstance(given, Mapping) else given
@@ -95,6 +93,9 @@ def read_values(metrics: Mapping[str, Any]) -> dict[str, Value]:
             continue
         more = given if isinstance(given, Mapping) else {}
         low, high = more.get("ci_low"), more.get("ci_high")
+        ends = (intervals or {}).get(name)
+        if isinstance(ends, list) and len(ends) == 2:
+            low, high = ends
         interval = (low, high) if is_drawable(low) and is_drawable(high) else (None, None)
         found[name] = Value(
             value=value,
@@ -107,7 +108,7 @@ def read_values(metrics: Mapping[str, Any]) -> dict[str, Value]:
 
 def base_controls(
     before: Mapping[str, Value], controls: Mapping[str, Any]
-) -> dict[str, tuple[Value, str]]:
+) -> dict[str, tuple[Value, list[str]]]:
     """Return what the base model reaches without training, as `ResultRow.base` has it.
 
     Args:
@@ -115,16 +116,27 @@ def base_controls(
             largest k is its vote.
         controls: What the run's summary says of its controls, if anything.
     """
-    found: dict[str, tuple[Value, str]] = {}
+    found: dict[str, tuple[Value, list[str]]] = {}
     for name, about in (("greedy", ""), ("temperature", "best_temperature"), ("vote", "num_votes")):
         value = controls.get("majority" if name == "vote" else name)
         if is_drawable(value):
             what = {"greedy": "", "temperature": "T = {}", "vote": "of {}"}[name]
-            found[name] = Value(value=value), what.format(controls.get(about))
+            passed = _passed(controls, "majority" if name == "vote" else name)
+            lines = [line for line in (what.format(controls.get(about)), passed) if line]
+            found[name] = Value(value=value), lines
     ks = {k: name for name in before if (k := size_of(name, "maj@")) is not None}
     if ks and "vote" not in found:
-        found["vote"] = before[ks[max(ks)]], ks[max(ks)]
+        found["vote"] = before[ks[max(ks)]], [ks[max(ks)]]
     return found
+
+
+def _passed(controls: Mapping[str, Any], control: str) -> str:
+    """Say by how much a trained pass@1 passes the control whose name begins so."""
+    for name, of in _mapping(controls.get("differences")).items():
+        ends = [_mapping(of).get(key) for key in ("difference", "ci_low", "ci_high")]
+        if str(name).split()[0] == control and all(is_drawable(end) for end in ends):
+            return "{:+.3f} ({:+.3f} to {:+.3f})".format(*ends)
+    return ""
 
 
 def size_of(name: str, prefix: str) -> int | None:
@@ -174,7 +186,8 @@ def _by_benchmark(run: ReportedRun, when: str) -> dict[str, dict[str, Value]]:
     found = run.summary.get(when)
     if not isinstance(found, Mapping) or not found:
         return {}
-    values = read_values(found)
+    intervals = _mapping(_mapping(run.summary.get("intervals")).get(when))
+    values = read_values(found, intervals)
     if values:
         listed = run.settings.get("eval_benchmarks")
         name = str(listed[0]) if isinstance(listed, list) and len(listed) == 1 else "benchmark"
@@ -182,11 +195,17 @@ def _by_benchmark(run: ReportedRun, when: str) -> dict[str, dict[str, Value]]:
     return {
         short_benchmark(str(name)): values
         for name, metrics in found.items()
-        if isinstance(metrics, Mapping) and (values := read_values(metrics))
+        if isinstance(metrics, Mapping)
+        and (values := read_values(metrics, _mapping(intervals.get(name))))
     }
 
 
-def _controls(run: ReportedRun) -> dict[str, Mapping[str, Any]]:
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def controls_by_benchmark(run: ReportedRun) -> dict[str, Mapping[str, Any]]:
+    """Return what the run's summary says of its controls, by the short names of benchmarks."""
     found = run.summary.get("controls")
     if not isinstance(found, Mapping):
         return {}

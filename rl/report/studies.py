@@ -4,30 +4,38 @@ A study is a YAML file:
 
     recipe: FILE          what all runs share
     settings: {...}       on top of it
+    bases: [DIR, ...]     folders of base models; `{base}` in a setting stands for one of them
     seeds: [0, 1, 2]
     variants: {NAME: {...}, ...}   settings under which every method runs
     methods: {NAME: {...}, ...}    what is compared
     columns: {HEADING: VALUE, ...}  of the table, if not the usual ones
 
-Every method runs under every variant with every seed.
+Every method runs under every variant from every base with every seed. A table has the runs of a
+method under a variant in one row, whatever their base and seed.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from scipy.stats import t as student
+
 from rl.errors import InputError, unknown_name
 from rl.report.curves import read_series
 from rl.report.folders import read_whole_lines
 from rl.training.recipe import load_recipe
 
-KEYS = ("recipe", "settings", "seeds", "variants", "methods", "columns")
+KEYS = ("recipe", "settings", "bases", "seeds", "variants", "methods", "columns")
 BASE = "base model"
-CONTROLS = {"base greedy": "greedy", "base majority": "majority"}
+CONTROLS = {
+    "base greedy": "greedy",
+    "base at its best temperature": "temperature",
+    "base majority": "majority",
+}
 LAST_STEPS = 10
 TRAINING_METRICS = (
     "entropy",
@@ -44,12 +52,14 @@ class StudyRun:
     Attributes:
         method: Name of what is compared.
         variant: Name of the settings it runs under.
+        base: Folder of its base model; None: the study names none.
         seed: The run's seed.
         settings: Everything on top of the study's recipe.
     """
 
     method: str
     variant: str
+    base: str | None
     seed: int
     settings: dict[str, Any]
 
@@ -57,7 +67,7 @@ class StudyRun:
     def name(self) -> str:
         """Folder of the run within the study's."""
         words = "".join(c if c.isalnum() else " " for c in self.method.lower()).split()
-        return f"{'_'.join(words)}-{self.variant}-{self.seed}"
+        return f"{'_'.join(words)}-{self.variant}-{_short_name(self.base, self.seed)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +76,7 @@ class Study:
 
     Attributes:
         recipe: What all runs share.
-        runs: All runs, methods first, then variants, then seeds.
+        runs: All runs: variant by variant, in it method by method, base by base, seed by seed.
         columns: Heading of the table -> value of a `StudyRow`; none: what most studies show.
     """
 
@@ -91,25 +101,24 @@ def load_study(path: str | Path) -> Study:
                 f"study {key}: got {document.get(key)!r}, expected a filled {kind.__name__}. "
                 f"Mend {path}."
             )
-    shared = document.get("settings") or {}
+    bases = document.get("bases") or [None]
     methods, variants = list(document["methods"]), list(document["variants"])
-    runs = [
-        StudyRun(
-            method=method,
-            variant=variant,
-            seed=seed,
-            # The first run evaluates the base model, and the first of a variant that names another.
-            settings={
-                **shared,
-                **(document["variants"][variant] or {}),
-                **(document["methods"][method] or {}),
-                "seed": seed,
-                "eval_base": (method, seed) == (methods[0], document["seeds"][0])
-                and (variant == variants[0] or "model" in (document["variants"][variant] or {})),
-            },
+    runs = []
+    for variant, method, base, seed in product(variants, methods, bases, document["seeds"]):
+        settings = {
+            **(document.get("settings") or {}),
+            **(document["variants"][variant] or {}),
+            **(document["methods"][method] or {}),
+        }
+        is_first = (method, seed) == (methods[0], document["seeds"][0])
+        # The first run of a base evaluates it; a variant may also name a model of its own.
+        settings["eval_base"] = is_first and (
+            variant == variants[0] or "model" in (document["variants"][variant] or {})
         )
-        for method, variant, seed in product(methods, variants, document["seeds"])
-    ]
+        settings = _fill_in(settings, base) | {"seed": seed}
+        runs.append(
+            StudyRun(method=method, variant=variant, base=base, seed=seed, settings=settings)
+        )
     names = [run.name for run in runs]
     for name in names:
         if names.count(name) > 1:
@@ -120,6 +129,15 @@ def load_study(path: str | Path) -> Study:
     return Study(recipe=document["recipe"], runs=runs, columns=document.get("columns") or {})
 
 
+def _fill_in(value: Any, base: str | None) -> Any:
+    """Put the base's folder in place of every `{base}` in settings."""
+    if isinstance(value, dict):
+        return {key: _fill_in(item, base) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill_in(item, base) for item in value]
+    return value.replace("{base}", base) if base is not None and isinstance(value, str) else value
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudyRow:
     """What one method came to under one variant.
@@ -127,13 +145,13 @@ class StudyRow:
     Attributes:
         method: Its name, `BASE` or one of `CONTROLS`.
         variant: The variant's name.
-        num_seeds: Finished runs.
-        values: Benchmark and metric, such as "easy pass@1", -> value of each seed.
+        runs: Base and seed of each finished run; for what is not trained, each base.
+        values: Benchmark and metric, such as "easy pass@1", -> value of each of `runs`.
     """
 
     method: str
     variant: str
-    num_seeds: int
+    runs: list[str]
     values: dict[str, list[float]]
 
 
@@ -141,55 +159,61 @@ def collect(study: Study, output_dir: Path) -> list[StudyRow]:
     """Read what the finished runs of a study left.
 
     Returns:
-        For each variant the base model, its controls, and then every method with a finished run, in
-        the study's order. Values are the final metrics of every benchmark, the means of
+        For each variant the base models, their controls, and then every method with a finished run,
+        in the study's order. Values are the final metrics of every benchmark, the means of
         `TRAINING_METRICS` over the last steps of training where a run has them, and
         `sampled_tokens`, in millions.
     """
+    summaries = {run.name: _read_summary(output_dir / run.name) for run in study.runs}
+    finished = [run for run in study.runs if summaries[run.name]]
     rows = []
     for variant in dict.fromkeys(run.variant for run in study.runs):
-        own = next(run for run in study.runs if run.variant == variant)
-        for run in (own, study.runs[0]):
-            base = _base_rows(_read_summary(output_dir / run.name) or {}, variant)
-            if base:
-                rows += base
-                break
+        runs = [run for run in finished if run.variant == variant]
+        for method in (BASE, *CONTROLS):
+            found = {}
+            for base in dict.fromkeys(run.base for run in study.runs):
+                # A variant may have evaluated a base model of its own.
+                for run in [r for r in (*runs, *finished) if r.base == base]:
+                    values = _base_values(summaries[run.name], method)
+                    if values:
+                        found.setdefault(_short_name(base), values)
+            rows += _row(method, variant, found)
         for method in dict.fromkeys(run.method for run in study.runs):
-            found = []
-            for run in study.runs:
-                summary = _read_summary(output_dir / run.name)
-                if (run.method, run.variant) == (method, variant) and summary:
-                    found.append(_flat(summary["after"]) | _training_values(output_dir / run.name))
-            if found:
-                values = {name: [result[name] for result in found] for name in found[0]}
-                rows.append(
-                    StudyRow(method=method, variant=variant, num_seeds=len(found), values=values)
-                )
+            found = {
+                _short_name(run.base, run.seed): _flat(summaries[run.name]["after"])
+                | _training_values(output_dir / run.name)
+                for run in runs
+                if run.method == method
+            }
+            rows += _row(method, variant, found)
     return rows
 
 
-def _base_rows(summary: Mapping[str, Any], variant: str) -> list[StudyRow]:
-    """Rows of what the base model reaches: sampled, and by its controls, as their pass@1."""
-    found = {BASE: _flat(summary["before"])} if "before" in summary else {}
-    for name, key in CONTROLS.items():
-        controls = _flat(summary.get("controls", {}))
-        values = {k: v for k, v in controls.items() if k.rpartition(" ")[2] == key}
-        found[name] = {f"{k.removesuffix(key)}pass@1": value for k, value in values.items()}
-    return [
-        StudyRow(
-            method=name,
-            variant=variant,
-            num_seeds=1,
-            values={metric: [value] for metric, value in values.items()},
-        )
-        for name, values in found.items()
-        if values
-    ]
+def _row(method: str, variant: str, found: Mapping[str, Mapping[str, float]]) -> list[StudyRow]:
+    if not found:
+        return []
+    names = next(iter(found.values()))
+    values = {name: [result[name] for result in found.values()] for name in names}
+    return [StudyRow(method=method, variant=variant, runs=list(found), values=values)]
 
 
-def _read_summary(folder: Path) -> dict[str, Any] | None:
+def _short_name(base: str | None, *seed: int) -> str:
+    return "-".join([*([] if base is None else [Path(base).name]), *map(str, seed)])
+
+
+def _base_values(summary: Mapping[str, Any], method: str) -> dict[str, float]:
+    """Return what the base model reaches: sampled, or by one of its controls, as its pass@1."""
+    if method == BASE:
+        return _flat(summary.get("before", {}))
+    controls = _flat(summary.get("controls", {}))
+    key = CONTROLS[method]
+    values = {k: v for k, v in controls.items() if k.rpartition(" ")[2] == key}
+    return {f"{k.removesuffix(key)}pass@1": value for k, value in values.items()}
+
+
+def _read_summary(folder: Path) -> dict[str, Any]:
     path = folder / "summary.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _flat(results: Mapping[str, Any]) -> dict[str, float]:
@@ -220,24 +244,67 @@ def read_curves(folder: Path) -> dict[str, dict[str, list[float]]]:
 
 
 def markdown_table(rows: Sequence[StudyRow], columns: Mapping[str, str]) -> str:
-    """Write rows as a Markdown table: mean over seeds, and the sample standard deviation.
+    """Write rows as a Markdown table: mean over runs, and the sample standard deviation.
 
     Args:
         rows: Of one variant.
         columns: Heading -> name of a value.
 
     Returns:
-        One line per row; "mean ± deviation", the mean alone for one seed, "-" where a value is
+        One line per row; "mean ± deviation", the mean alone for one run, "-" where a value is
         missing.
     """
-    lines = [
-        "| " + " | ".join(["method", *columns]) + " |",
-        "|---" * (len(columns) + 1) + "|",
+    cells = [[_cell(row.values.get(name, [])) for name in columns.values()] for row in rows]
+    return _table("method", [row.method for row in rows], columns, cells)
+
+
+def differences_table(rows: Sequence[StudyRow], columns: Mapping[str, str]) -> str:
+    """Write by how much each method differs from the study's first, as a Markdown table.
+
+    Args:
+        rows: Of one variant.
+        columns: Heading -> name of a value.
+
+    Returns:
+        One line for each further method: "mean (low to high)" of the differences between runs of
+        the same base and seed, with Student's 95% interval; the mean alone for one pair, "-" for
+        none. Empty if there is only one method.
+    """
+    trained = [row for row in rows if row.method not in (BASE, *CONTROLS)]
+    if len(trained) < 2:
+        return ""
+    first, *others = trained
+    cells = [
+        [_difference(_paired(first, row, name)) for name in columns.values()] for row in others
     ]
-    for row in rows:
-        cells = [_cell(row.values.get(name, [])) for name in columns.values()]
-        lines.append("| " + " | ".join([row.method, *cells]) + " |")
-    return "\n".join(lines) + "\n"
+    return _table(f"against {first.method}", [row.method for row in others], columns, cells)
+
+
+def _table(
+    corner: str, names: Sequence[str], headings: Iterable[str], cells: Sequence[Sequence[str]]
+) -> str:
+    lines = [[corner, *headings], *([name, *row] for name, row in zip(names, cells, strict=True))]
+    rule = "|---" * len(lines[0]) + "|"
+    head, *body = ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join([head, rule, *body]) + "\n"
+
+
+def _paired(first: StudyRow, other: StudyRow, name: str) -> list[float]:
+    """Return the differences of a value over the runs that both methods have."""
+    a, b = (
+        dict(zip(row.runs, row.values.get(name, [None] * len(row.runs)), strict=True))
+        for row in (first, other)
+    )
+    pairs = [(a.get(run), value) for run, value in b.items()]
+    return [y - x for x, y in pairs if x is not None and y is not None]
+
+
+def _difference(differences: Sequence[float]) -> str:
+    if len(differences) < 2:
+        return f"{differences[0]:+.3f}" if differences else "-"
+    mean, count = fmean(differences), len(differences)
+    half = float(student.ppf(0.975, count - 1)) * stdev(differences) / count**0.5
+    return f"{mean:+.3f} ({mean - half:+.3f} to {mean + half:+.3f})"
 
 
 def _cell(values: Sequence[float]) -> str:

@@ -73,11 +73,15 @@ class Compaction:
             and config.loss_type != "bnpo"
             and not self.keeps_micro_batches
         )
-        # Rows stay within their optimizer step, and if they may not be regrouped where they are.
+        # Four micro-batches of two steps are two windows of two: rows may change places within a
+        # window, never between windows, or a row would be in another optimizer step. If they may
+        # not be regrouped at all, each micro-batch is a window of its own.
         size = config.gradient_accumulation_steps if is_regrouped else 1
         starts = range(0, len(micro_batches), size)
         windows = [join(micro_batches[start : start + size]) for start in starts]
         keeps = [self._rows_to_run(rows) for rows in windows]
+        # Ranks compute in step, so all of them run as many rows of a window as the one with most to
+        # run: (ranks, windows) -> (windows,). The others fill up with rows that count nowhere.
         counts = torch.tensor([[keep.sum().item() for keep in keeps]], device=keeps[0].device)
         most = torch.as_tensor(self.accelerator.gather(counts)).amax(dim=0).tolist()
         compact, positions = [], 0
@@ -102,13 +106,16 @@ class Compaction:
         """Share a step's rows out: the numbers of each micro-batch's rows, and which rows count."""
         budget = self.config.max_tokens_per_micro_batch
         if not budget:
+            # As many rows in each part, so up to num_parts - 1 more than needed; sorted by length,
+            # each part is padded to no more than its own longest row.
             num_rows = math.ceil(max(count, num_parts) / num_parts) * num_parts
             chosen = choose_rows(row_lengths(rows), keep, num_rows)
             return [(part, keep) for part in chosen.chunk(num_parts)]
         chosen = choose_rows(row_lengths(rows), keep, count)
         prompts = rows["prompt_mask"].sum(dim=1)[chosen]
         completions = (rows["completion_mask"].sum(dim=1) * keep)[chosen]
-        # TRL gathers a number per row, so micro-batches have as many rows on every rank.
+        # TRL gathers a number per row, so micro-batches have as many rows on every rank: the i-th
+        # rows of all ranks count as one that is as long as the longest of them, (2, rows).
         sizes = self.accelerator.gather(torch.stack([prompts, completions])[None])
         sizes = torch.as_tensor(sizes).amax(dim=0).cpu()
         parts = pack_rows(sizes[0], sizes[1], num_parts, budget)
@@ -120,7 +127,7 @@ class Compaction:
         scorable = rows["completion_mask"].any(dim=1)
         if not self.config.skip_silent_rows or self.keeps_micro_batches:
             return torch.ones_like(scorable)
-        if self.has_kl_everywhere:
+        if self.has_kl_everywhere:  # the term pulls rows without an advantage as well
             return scorable
         teaches = ~silent_rows(rows)
         if "token_weights" in rows:
@@ -128,7 +135,12 @@ class Compaction:
         return scorable & teaches
 
     def _loss_scale(self, rows: Rows, batch: Rows, num_rows: int) -> Any:
-        """Undo what fewer rows do to a mean over the micro-batch."""
+        """Undo what fewer rows do to a mean over the micro-batch.
+
+        A loss that divides by the rows of a micro-batch divides by len(batch) where it divided by
+        `num_rows`; bnpo divides by tokens. The other losses divide by a number of the whole step,
+        which left-out rows are still in (`num_items_in_batch`).
+        """
         if self.config.loss_type in ROW_MEAN_LOSSES:
             return torch.tensor(len(batch["completion_ids"]) / num_rows)
         if self.config.loss_type == "bnpo":

@@ -40,7 +40,6 @@ from rl.training.step_metrics import (
 from rl.training.token_selection import TokenSelector
 from rl.training.token_terms import SelectedTokenTerms
 from rl.trl_internals import (
-    check_trl_version,
     disable_gradient_checkpointing,
     shuffle_sequence_dict,
     split_tensor_dict,
@@ -81,9 +80,6 @@ class LabelFreeTrainer(GRPOTrainer):
         run_files: Where the run's files go; None writes none.
         peft_config: LoRA settings; None trains all weights.
         callbacks: Further callbacks.
-
-    Raises:
-        InputError: If another TRL is installed than the one this class was written for.
     """
 
     accelerator: Accelerator
@@ -108,7 +104,6 @@ class LabelFreeTrainer(GRPOTrainer):
         peft_config: Any = None,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
-        check_trl_version()
         never_called: Any = _never_called
         # The engine is ours, so TRL must not start one; its vLLM settings still rule the loss.
         without_engine = copy(config)
@@ -344,7 +339,7 @@ class LabelFreeTrainer(GRPOTrainer):
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
         result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
-        if torch.is_grad_enabled():
+        if self.selected_tokens is not None and torch.is_grad_enabled():
             self._forward_of_loss = result
         return result
 

@@ -14,6 +14,7 @@ from rl.training.run_lock import one_run_in
 from rl.training.stopping import StopSignals
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward
+from rl.versions import check_trl_version
 
 
 class Registry(Protocol):
@@ -50,6 +51,7 @@ def start_run(
         InputError: For anything the user has to mend.
         RunStopped: If SIGTERM, SIGUSR1 or Ctrl-C stopped it; what was trained so far is saved.
     """
+    check_trl_version()
     config = make_config(settings)
     if dry_run:
         prepare(config, registry, show, dry_run=True)

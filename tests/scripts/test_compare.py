@@ -54,7 +54,7 @@ def compare(*arguments):
     )
 
 
-def test_a_study_runs_goes_on_and_reports(study, tmp_path):
+def test_a_study_runs_goes_on_and_reports(study, tmp_path, installed):
     output_dir = tmp_path / "out"
     result = compare(study, "--output_dir", output_dir)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -62,7 +62,7 @@ def test_a_study_runs_goes_on_and_reports(study, tmp_path):
     assert "| correctness |" in result.stdout
     assert "<svg" in (output_dir / "curves.svg").read_text()
     rows = json.loads((output_dir / "results.json").read_text())
-    controls = ["base model", "base greedy", "base majority"]
+    controls = ["base model", "base greedy", "base at its best temperature", "base majority"]
     assert [row["method"] for row in rows] == [*controls, "TTRL", "correctness"]
 
     metrics = [
@@ -81,7 +81,7 @@ def test_a_study_runs_goes_on_and_reports(study, tmp_path):
 
     finished = (output_dir / "ttrl-v-0" / "summary.json").stat().st_mtime_ns
     (output_dir / "correctness-v-0" / "summary.json").unlink()
-    again = compare(study, "--output_dir", output_dir, "--workers", 1)
+    again = installed("compare", study, "--output_dir", output_dir, "--workers", 1)
     assert again.returncode == 0, again.stdout + again.stderr
     assert (output_dir / "ttrl-v-0" / "summary.json").stat().st_mtime_ns == finished
     assert (output_dir / "correctness-v-0" / "summary.json").is_file()

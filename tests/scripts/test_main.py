@@ -16,28 +16,23 @@ OF_A_CHECKOUT = {"demo", "benchmark", "benchmark_votes"}
 pytestmark = pytest.mark.medium
 
 
-def run(*arguments):
-    command = [sys.executable, str(SCRIPTS), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_every_script_is_a_command():
-    listed = run("--help").stdout
+def test_every_script_is_a_command(installed):
+    listed = installed("--help").stdout
     names = {path.stem for path in SCRIPTS.glob("*.py")} - OF_A_CHECKOUT - {"__main__"}
     assert all(f"  {name} " in listed for name in names)
 
 
-def test_a_command_runs_its_script_and_keeps_its_exit_status(tmp_path):
-    helped = run("vote", "--help")
+def test_a_command_runs_its_script_and_keeps_its_exit_status(installed, tmp_path):
+    helped = installed("vote", "--help")
     assert helped.returncode == 0
     assert "usage: vote.py" in helped.stdout
-    missing = run("compare-evaluations", str(tmp_path / "a"), str(tmp_path / "b"))
+    missing = installed("compare-evaluations", str(tmp_path / "a"), str(tmp_path / "b"))
     assert missing.returncode == 2
     assert len(missing.stderr.strip().splitlines()) == 1
 
 
-def test_an_unknown_command_is_one_line():
-    result = run("trian")
+def test_an_unknown_command_is_one_line(installed):
+    result = installed("trian")
     assert result.returncode == 2
     assert "train" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1

@@ -1,27 +1,21 @@
 """Answers to a file of questions, from a real tiny model, also after training on them."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture
-def solve(tmp_path, tiny_model_folder):
+def solve(tmp_path, tiny_model_folder, installed):
     questions = tmp_path / "questions.jsonl"
     questions.write_text("".join(json.dumps({"prompt": f"{a}+1="}) + "\n" for a in range(4)))
 
     def solve(*arguments, expected=0):
-        command = [
-            *(sys.executable, "scripts/solve.py", str(questions), "--model", tiny_model_folder),
-            *("--output", str(tmp_path / "answers.jsonl"), "--num_samples", "4"),
-            *map(str, arguments),
-        ]
-        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        run = installed(
+            *("solve", questions, "--model", tiny_model_folder),
+            *("--output", tmp_path / "answers.jsonl", "--num_samples", 4),
+            *arguments,
+        )
         assert run.returncode == expected, run.stderr
         return run.stdout if expected == 0 else run.stderr
 

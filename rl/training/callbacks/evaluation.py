@@ -17,7 +17,7 @@ from rl.evaluation.evaluate import evaluate_problems
 from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, LABEL_FREE_METRICS
 from rl.evaluation.metrics.summary import default_ks, summarize
 from rl.evaluation.problems.labelled import Benchmark
-from rl.evaluation.records import SampleRecord
+from rl.evaluation.records import Estimate, SampleRecord
 from rl.groups.visits import shard
 from rl.rollouts.engine import SamplingSettings, with_settings
 from rl.training.host import LabelFreeTrainer
@@ -43,7 +43,8 @@ class PolicyEvaluation(TrainerCallback):
     (`rl.evaluation.controls`, unless `eval_controls` is off) and compared with the trained policy.
 
     Attributes:
-        results: "before" and "after" -> metrics, with several benchmarks by name; "controls"
+        results: "before" and "after" -> metrics, with several benchmarks by name; "intervals" ->
+            "before" and "after" -> metric -> both ends of its 95% interval, likewise; "controls"
             likewise; "best".
     """
 
@@ -64,9 +65,11 @@ class PolicyEvaluation(TrainerCallback):
             self._evaluate("before", state, control)
             self._measure_controls()
             if state.is_world_process_zero and self.results:
-                path.write_text(json.dumps(self.results["before"]))
+                path.write_text(json.dumps(self.results))
         elif path.exists():
-            self.results["before"] = json.loads(path.read_text())
+            found = json.loads(path.read_text())
+            # Runs of earlier versions wrote the metrics alone.
+            self.results |= found if "intervals" in found else {"before": found}
             self._read_controls()
         best = self.output_dir / BEST_FILE
         if state.global_step and best.exists():
@@ -88,7 +91,8 @@ class PolicyEvaluation(TrainerCallback):
     ) -> None:
         """Evaluate the trained model."""
         self._evaluate("after", state, control)
-        self.results.pop("now", None)
+        for results in (self.results, self.results.get("intervals", {})):
+            results.pop("now", None)
         if self.controls:
             found = {
                 name: compare_with_controls(scores(self.samples[name], "pass@1"), controls)
@@ -105,11 +109,18 @@ class PolicyEvaluation(TrainerCallback):
             name: sample_policy(self.trainer, benchmark, num_samples)
             for name, benchmark in self.run.benchmarks.items()
         }
-        found = {
+        estimates = {
             name: summarize_policy(self.samples[name], benchmark, num_samples)
             for name, benchmark in self.run.benchmarks.items()
         }
+        found = {name: {m: e.value for m, e in of.items()} for name, of in estimates.items()}
         self.results[when] = by_benchmark(found)
+        self.results.setdefault("intervals", {})[when] = by_benchmark(
+            {
+                name: {m: [e.ci_low, e.ci_high] for m, e in of.items()}
+                for name, of in estimates.items()
+            }
+        )
         seconds = time.perf_counter() - start
         logs = eval_logs(found) | {
             "eval/sampled_tokens": self.trainer.costs.total["num_sampled_tokens"],
@@ -232,10 +243,10 @@ def sample_policy(
 
 def summarize_policy(
     samples: Sequence[SampleRecord], benchmark: Benchmark, num_samples: int
-) -> dict[str, float]:
+) -> dict[str, Estimate]:
     """Average metrics over problems; without labels those that need none."""
     return {
-        name: estimate.value
+        name: estimate
         for name, estimate in summarize(samples, default_ks(num_samples)).items()
         if benchmark.label_column or name in LABEL_FREE_METRICS
     }

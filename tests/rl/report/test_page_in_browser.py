@@ -25,7 +25,9 @@ def runs(tmp_path_factory, write_run, make_line):
             {"step": i, "reward": i / 10, "entropy": 1 / i, "audit/accuracy": 0.5, "vote/new": 1.0}
             for i in range(1, 8)
         ]
-        metrics += [{"step": 4, "eval/pass@1": 0.5}, {"step": 7, "eval/pass@1": 0.75}]
+        metrics += [{"step": i, "eval/pass@1": i / 10} for i in (1, 4, 7)]
+        # One or two points make no curve.
+        metrics += [{"step": i, "eval/once": 0.5} for i in (1, 7)]
         label = {"pseudo_label": "3"}
         rollouts = {
             step: [
@@ -180,7 +182,7 @@ def test_model_text_runs_nothing(open_report, tmp_path, write_run, make_line):
     name = HOSTILE.replace("/", "|").replace("\x00", "").replace("\ud800", "")[:200]
     folder = write_run(
         tmp_path / name,
-        metrics=[{"step": i, "reward": 0.5, HOSTILE: 0.5, f"eval/{HOSTILE}": 1} for i in (1, 2)],
+        metrics=[{"step": i, "reward": 0.5, HOSTILE: 0.5, f"eval/{HOSTILE}": 1} for i in (1, 2, 3)],
         rollouts={1: lines},
         settings={"model": HOSTILE, "rewards": {HOSTILE: {}}, HOSTILE: HOSTILE},
         summary={"after": {HOSTILE: {"pass@1": 0.5, "pass@4": 0.75, HOSTILE: 1.0}}},

@@ -39,7 +39,7 @@ def test_one_benchmark_before_and_after():
     assert list(before.values) == ["pass@1", "pass@16", "maj@1", "maj@16"]
     assert before.base == {}
     # The base model's vote over the most samples stands beside what training reached.
-    assert after.base == {"vote": (Value(value=0.75), "maj@16")}
+    assert after.base == {"vote": (Value(value=0.75), ["maj@16"])}
     assert shown_columns([before, after]) == ["pass@1", "maj@16", "pass@16", "mean_length"]
     assert curve_points(before, "pass@") == [(1, Value(value=0.5)), (16, Value(value=1.0))]
 
@@ -77,7 +77,7 @@ def test_what_is_no_finite_number_is_left_out():
 
 def test_the_vote_of_most_samples():
     values = {"maj@4": Value(value=0.1), "maj@16": Value(value=0.2), "maj@x": Value(value=0.3)}
-    assert base_controls(values, {}) == {"vote": (Value(value=0.2), "maj@16")}
+    assert base_controls(values, {}) == {"vote": (Value(value=0.2), ["maj@16"])}
     assert base_controls({"pass@1": Value(value=0.1)}, {}) == {}
 
 
@@ -88,7 +88,12 @@ def test_controls_that_the_run_measured_come_first():
         "best_temperature": 0.8,
         "majority": 0.5,
         "num_votes": 16,
-        "verdict": "pass@1 0.600: above the base's greedy (0.050).",
+        "verdict": "...",
+        "differences": {
+            "greedy": {"difference": 0.55, "ci_low": 0.5, "ci_high": 0.6},
+            "majority of 16": {"difference": 0.1, "ci_low": -0.05, "ci_high": 0.25},
+            "temperature 0.8": "nonsense",
+        },
     }
     summary = {
         "before": {"pass@1": 0.2, "maj@8": 0.4},
@@ -98,11 +103,27 @@ def test_controls_that_the_run_measured_come_first():
     settings = {"eval_benchmarks": ["a/heldout.jsonl"]}
     _, after = result_rows(run_with(summary, settings=settings))
     assert after.base == {
-        "greedy": (Value(value=0.05), ""),
-        "temperature": (Value(value=0.3), "T = 0.8"),
-        "vote": (Value(value=0.5), "of 16"),
+        "greedy": (Value(value=0.05), ["+0.550 (+0.500 to +0.600)"]),
+        "temperature": (Value(value=0.3), ["T = 0.8"]),
+        "vote": (Value(value=0.5), ["of 16", "+0.100 (-0.050 to +0.250)"]),
     }
-    assert after.verdict == controls["verdict"]
+
+
+def test_intervals_of_a_run_stand_beside_its_numbers():
+    summary = {
+        "before": {"pass@1": 0.2},
+        "after": {"pass@1": 0.6, "maj@4": 0.5},
+        "intervals": {"before": {"pass@1": [0.1, 0.3]}, "after": {"pass@1": [0.5, None]}},
+    }
+    before, after = result_rows(run_with(summary))
+    assert before.values["pass@1"] == Value(value=0.2, low=0.1, high=0.3)
+    assert after.values == {"pass@1": Value(value=0.6), "maj@4": Value(value=0.5)}
+    several = {
+        "after": {"a/x.jsonl": {"pass@1": 0.6}},
+        "intervals": {"after": {"a/x.jsonl": {"pass@1": [0.5, 0.75]}}},
+    }
+    [row] = result_rows(run_with(several))
+    assert row.values["pass@1"] == Value(value=0.6, low=0.5, high=0.75)
 
 
 @pytest.mark.parametrize(

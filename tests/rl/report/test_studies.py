@@ -6,7 +6,15 @@ import pytest
 import yaml
 
 from rl.errors import InputError
-from rl.report.studies import BASE, StudyRow, collect, load_study, markdown_table, read_curves
+from rl.report.studies import (
+    BASE,
+    StudyRow,
+    collect,
+    differences_table,
+    load_study,
+    markdown_table,
+    read_curves,
+)
 
 STUDY = {
     "recipe": "recipes/ttrl/ttrl_testbed.yaml",
@@ -30,9 +38,8 @@ def write_study(tmp_path):
 def test_every_method_runs_under_every_variant_with_every_seed(write_study):
     study = load_study(write_study())
     assert [run.name for run in study.runs] == [
-        *("ttrl-slow-3", "ttrl-slow-4", "ttrl-fast-3", "ttrl-fast-4"),
-        *("ttrl_clip_high-slow-3", "ttrl_clip_high-slow-4"),
-        *("ttrl_clip_high-fast-3", "ttrl_clip_high-fast-4"),
+        *("ttrl-slow-3", "ttrl-slow-4", "ttrl_clip_high-slow-3", "ttrl_clip_high-slow-4"),
+        *("ttrl-fast-3", "ttrl-fast-4", "ttrl_clip_high-fast-3", "ttrl_clip_high-fast-4"),
     ]
     # The method has the last word, and the base model is evaluated once.
     assert study.runs[-1].settings == {
@@ -83,11 +90,11 @@ def test_results_are_collected_by_method_and_variant(write_study, tmp_path):
     write_run(tmp_path / "ttrl-slow-4", 0.75, [2.0])
     write_run(tmp_path / "ttrl_clip_high-fast-3", 1.0, [3.0])
     assert collect(load_study(write_study()), tmp_path) == [
-        StudyRow(method=BASE, variant="slow", num_seeds=1, values={"easy pass@1": [0.25]}),
+        StudyRow(method=BASE, variant="slow", runs=[""], values={"easy pass@1": [0.25]}),
         StudyRow(
             method="TTRL",
             variant="slow",
-            num_seeds=2,
+            runs=["3", "4"],
             # Entropy over the last ten steps: the first of eleven does not count.
             values={
                 "easy pass@1": [0.5, 0.75],
@@ -95,11 +102,11 @@ def test_results_are_collected_by_method_and_variant(write_study, tmp_path):
                 "sampled_tokens": [11 * 10 / 1e6, 10 / 1e6],
             },
         ),
-        StudyRow(method=BASE, variant="fast", num_seeds=1, values={"easy pass@1": [0.25]}),
+        StudyRow(method=BASE, variant="fast", runs=[""], values={"easy pass@1": [0.25]}),
         StudyRow(
             method="TTRL + clip-high",
             variant="fast",
-            num_seeds=1,
+            runs=["3"],
             values={"easy pass@1": [1.0], "entropy": [3.0], "sampled_tokens": [10 / 1e6]},
         ),
     ]
@@ -121,9 +128,11 @@ def test_a_curve_is_over_sampled_tokens(tmp_path):
 
 def test_a_table_by_hand():
     rows = [
-        StudyRow(method=BASE, variant="v", num_seeds=1, values={"a": [0.5]}),
+        StudyRow(method=BASE, variant="v", runs=["0"], values={"a": [0.5]}),
         # Mean 0.5, sample deviation sqrt(2 * 0.25**2) = 0.354; mean 15, deviation 7.07.
-        StudyRow(method="m", variant="v", num_seeds=2, values={"a": [0.25, 0.75], "b": [10, 20]}),
+        StudyRow(
+            method="m", variant="v", runs=["0", "1"], values={"a": [0.25, 0.75], "b": [10, 20]}
+        ),
     ]
     assert markdown_table(rows, {"A": "a", "B": "b"}).splitlines() == [
         "| method | A | B |",
@@ -149,3 +158,42 @@ def test_what_the_base_model_reaches_without_training_has_rows_of_its_own(write_
     assert rows["base greedy", "a"] == {"pass@1": [0.125]}
     assert rows["base greedy", "b"] == {"pass@1": [0.25]}
     assert rows["base majority", "b"] == {"pass@1": [0.625]}
+
+
+def test_runs_of_several_bases_share_a_row(write_study, tmp_path):
+    settings = {"model": "{base}/model", "eval_benchmarks": ["{base}/heldout.jsonl"]}
+    study = load_study(
+        write_study(settings=settings, bases=["runs/a", "runs/b"], variants={"v": {}}, seeds=[3])
+    )
+    assert [run.name for run in study.runs] == [
+        *("ttrl-v-a-3", "ttrl-v-b-3", "ttrl_clip_high-v-a-3", "ttrl_clip_high-v-b-3")
+    ]
+    assert study.runs[1].settings["model"] == "runs/b/model"
+    assert study.runs[1].settings["eval_benchmarks"] == ["runs/b/heldout.jsonl"]
+    assert [run.settings["eval_base"] for run in study.runs] == [True, True, False, False]
+    for base, before in (("a", 0.25), ("b", 0.5)):
+        write_run(tmp_path / f"ttrl-v-{base}-3", 0.75, [1.0], before={"pass@1": before})
+    rows = collect(study, tmp_path)
+    assert [(row.method, row.runs) for row in rows] == [
+        (BASE, ["a", "b"]),
+        ("TTRL", ["a-3", "b-3"]),
+    ]
+    assert rows[0].values == {"pass@1": [0.25, 0.5]}
+
+
+def test_differences_are_paired_by_hand():
+    rows = [
+        StudyRow(method=BASE, variant="v", runs=[""], values={"a": [0.5]}),
+        StudyRow(method="m", variant="v", runs=["0", "1", "2"], values={"a": [0.5, 0.25, 0.75]}),
+        # Differences 0.25 and 0.75 over the runs that both have: mean 0.5, deviation 0.354, and
+        # 0.354 / sqrt(2) * 12.706 (Student's t, one degree of freedom) = 3.177.
+        StudyRow(method="n", variant="v", runs=["1", "0"], values={"a": [0.5, 1.25]}),
+        StudyRow(method="o", variant="v", runs=["2"], values={"a": [0.5], "b": [1.0]}),
+    ]
+    assert differences_table(rows, {"A": "a", "B": "b"}).splitlines() == [
+        "| against m | A | B |",
+        "|---|---|---|",
+        "| n | +0.500 (-2.677 to +3.677) | - |",
+        "| o | -0.250 | - |",
+    ]
+    assert differences_table(rows[:2], {"A": "a"}) == ""

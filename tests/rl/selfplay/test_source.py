@@ -43,7 +43,9 @@ def prepare(tmp_path, tiny_model_folder):
 
 def test_rows_beyond_the_episodes_count_nowhere_and_roles_are_scaled(prepare):
     trainer = build_trainer(prepare({"role_weights": {"asker": 0.5}, "role_mean": "per_role"}))
+    kept = dict(vars(trainer.source))
     batch = trainer.next_batch([row for row in trainer.train_dataset for _ in range(8)])
+    assert vars(trainer.source) == kept  # what a game remembers is the game's
     # 4 askers and 24 answerers in 32 rows.
     assert batch.rewards.isnan().tolist() == [False] * 28 + [True] * 4
     assert batch.advantages[28:].tolist() == [0.0] * 4

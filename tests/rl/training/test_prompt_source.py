@@ -34,6 +34,17 @@ def test_advantages_follow_the_groups_not_the_rows_order(make_trainer):
     assert batch.advantages[1::2].tolist() == [0.0] * 6
 
 
+def test_a_source_keeps_nothing_of_a_batch(make_trainer):
+    trainer = make_trainer(COMPLETIONS, SCORES)
+    kept = dict(vars(trainer.source))
+    first = trainer.next_batch(rows_of(trainer))
+    assert vars(trainer.source) == kept
+    # So the next batch can be asked for before this one is used.
+    second = trainer.next_batch(rows_of(trainer))
+    assert [row.completion for row in first.rows] == [row.completion for row in second.rows]
+    assert first.advantages.equal(second.advantages)
+
+
 @pytest.mark.parametrize("weight", [1.0, 0.35, 0.0])
 def test_a_groups_weight_outlives_the_normalisation(make_trainer, weight):
     rewards = {"scripted": WeighedReward(weight)}

@@ -5,6 +5,7 @@ import json
 import pytest
 
 import rewards
+from rl import versions
 from rl.errors import InputError
 from rl.training.start import start_run
 
@@ -67,3 +68,9 @@ def test_a_dictionary_is_enough_to_train(settings, tmp_path):
 def test_what_is_wrong_shows_before_a_model_is_loaded(settings, changes, message):
     with pytest.raises(InputError, match=message):
         start_run(settings | changes, rewards, dry_run=True)
+
+
+def test_another_trl_is_refused_before_anything_else(monkeypatch):
+    monkeypatch.setattr(versions, "version", lambda name: "9.9.9")
+    with pytest.raises(InputError, match=r"trl: got version 9\.9\.9, expected"):
+        start_run({"no": "setting"}, rewards)

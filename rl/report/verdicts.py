@@ -1,0 +1,172 @@
+"""What a report says of a run first: whether it worked, whether it is healthy, what it cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rl.report.costs_and_settings import spent
+from rl.report.curves import is_drawable
+from rl.report.folders import ReportedRun
+from rl.report.results import ResultRow, controls_by_benchmark
+
+Tone = Literal["good", "bad", "plain"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """One line about a run.
+
+    Attributes:
+        about: "Result", "Health" or "Cost".
+        text: One or two sentences.
+        tone: Whether it is good news.
+    """
+
+    about: str
+    text: str
+    tone: Tone = "plain"
+
+
+def statements(run: ReportedRun, rows: Sequence[ResultRow]) -> list[Statement]:
+    """Return what is to be said of a training run first; nothing of an evaluation.
+
+    Args:
+        run: The run.
+        rows: Its result rows.
+    """
+    if run.kind == "evaluation":
+        return []
+    said = [*_results(run, rows), _health(run), _cost(run)]
+    return [statement for statement in said if statement is not None]
+
+
+def _results(run: ReportedRun, rows: Sequence[ResultRow]) -> list[Statement]:
+    before = {row.benchmark: row for row in rows if row.when == "before"}
+    after = {row.benchmark: row for row in rows if row.when == "after"}
+    controls = controls_by_benchmark(run)
+    judged = {
+        benchmark: differences
+        for benchmark, row in after.items()
+        if "pass@1" in row.values and (differences := _differences(controls.get(benchmark, {})))
+    }
+    if len(judged) > 1:
+        return [_over_benchmarks(judged)]
+    for benchmark, differences in judged.items():
+        text, tone = judge(differences)
+        start = before[benchmark].values.get("pass@1") if benchmark in before else None
+        was = "" if start is None else f" (base {start.value:.3f})"
+        against = ", ".join(
+            f"{of['difference']:+.3f} ({of['ci_low']:+.3f} to {of['ci_high']:+.3f}) against the "
+            f"base's {name}"
+            for name, of in differences.items()
+        )
+        reached = f"pass@1 {after[benchmark].values['pass@1'].value:.3f}{was}"
+        text = f"{text} On {benchmark}, {reached}: {against}."
+        return [Statement(about="Result", text=text, tone=tone)]
+    if not run.is_finished:
+        return []
+    return [Statement(about="Result", text=_without_controls(before, after))]
+
+
+def judge(differences: Mapping[str, Mapping[str, float]]) -> tuple[str, Tone]:
+    """Say in a sentence whether a trained pass@1 is beyond what the base model reaches untrained.
+
+    Args:
+        differences: Control -> trained minus control, with `ci_low` and `ci_high`; at least one.
+
+    Example:
+        >>> judge({"greedy": {"ci_low": 0.1, "ci_high": 0.2}})
+        ('It learned: beyond every control.', 'good')
+        >>> judge({"greedy": {"ci_low": -0.1, "ci_high": 0.2}})
+        ("Not shown to be more than sharpening: level with the base's greedy.", 'plain')
+        >>> judge({"greedy": {"ci_low": -0.2, "ci_high": -0.1}})
+        ("Not worth its training: below the base's greedy.", 'bad')
+    """
+    below = [name for name, of in differences.items() if of["ci_high"] < 0]
+    level = [name for name, of in differences.items() if of["ci_low"] <= 0 <= of["ci_high"]]
+    if below:
+        return f"Not worth its training: below the base's {' and '.join(below)}.", "bad"
+    if level:
+        names = " and ".join(level)
+        return f"Not shown to be more than sharpening: level with the base's {names}.", "plain"
+    return "It learned: beyond every control.", "good"
+
+
+def _over_benchmarks(judged: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Statement:
+    """Sum several benchmarks up; their differences stand in the table of results."""
+    by_tone: dict[Tone, list[str]] = {"good": [], "plain": [], "bad": []}
+    for benchmark, differences in judged.items():
+        by_tone[judge(differences)[1]].append(benchmark)
+    words: dict[Tone, str] = {
+        "good": "beyond every control",
+        "plain": "level with one or more",
+        "bad": "below one or more",
+    }
+    text = "; ".join(
+        f"{words[tone]} on {len(names)} of {len(judged)} ({', '.join(names)})"
+        for tone, names in by_tone.items()
+        if names
+    )
+    tones: list[Tone] = [tone for tone, names in by_tone.items() if names]
+    tone = tones[0] if len(tones) == 1 else "plain"
+    return Statement(about="Result", text=f"pass@1 is {text}.", tone=tone)
+
+
+def _differences(controls: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
+    found = controls.get("differences")
+    return {
+        str(name): of
+        for name, of in (found.items() if isinstance(found, Mapping) else ())
+        if isinstance(of, Mapping)
+        and all(is_drawable(of.get(key)) for key in ("difference", "ci_low", "ci_high"))
+    }
+
+
+def _without_controls(before: Mapping[str, ResultRow], after: Mapping[str, ResultRow]) -> str:
+    """Say what can be said of a run whose gain stands beside no control."""
+    for name, what in (("pass@1", "pass@1 on {}"), ("majority_ratio", "agreement on {}")):
+        for benchmark, row in after.items():
+            if name in row.values:
+                start = before[benchmark].values.get(name) if benchmark in before else None
+                change = "" if start is None else f"{start.value:.3f} → "
+                text = f"{what.format(benchmark)}: {change}{row.values[name].value:.3f}. "
+                return text + (
+                    "The run measured no controls: it may be sharpening only."
+                    if name == "pass@1"
+                    else "No labels: whether answers are right is not known."
+                )
+    return "Nothing was evaluated: whether it worked is not known."
+
+
+def _health(run: ReportedRun) -> Statement | None:
+    verdict = run.summary.get("verdict")
+    if not isinstance(verdict, str):
+        return None
+    is_healthy = verdict.startswith("healthy")
+    return Statement(about="Health", text=verdict, tone="good" if is_healthy else "bad")
+
+
+def _cost(run: ReportedRun) -> Statement | None:
+    costs = spent(run)
+    seconds = costs.get("seconds", costs.get("seconds in steps"))
+    parts = [] if seconds is None else [duration(seconds)]
+    if "num_sampled_tokens" in costs:
+        completions = costs.get("num_sampled_completions", 0)
+        tokens = costs["num_sampled_tokens"]
+        parts.append(f"{tokens:,.0f} sampled tokens in {completions:,.0f} completions")
+    return Statement(about="Cost", text=", ".join(parts) + ".") if parts else None
+
+
+def duration(seconds: float) -> str:
+    """Write a duration for people.
+
+    Example:
+        >>> duration(42), duration(200), duration(9000)
+        ('42 s', '3 min 20 s', '2 h 30 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
