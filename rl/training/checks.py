@@ -1,6 +1,7 @@
 """What settings of a run must be to go together: checked before a model is loaded."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from rl.answers.extraction import check_methods
@@ -26,6 +27,7 @@ def check_combinations(config: "LabelFreeConfig") -> None:
     _check_token_selection(config)
     _check_evaluation(config)
     _check_selfplay(config)
+    _check_going_on(config)
 
 
 def _check_groups(config: "LabelFreeConfig") -> None:
@@ -131,6 +133,22 @@ def _check_evaluation(config: "LabelFreeConfig") -> None:
         raise InputError(
             f"keep_best: got {config.keep_best!r} without eval_benchmarks, expected one of "
             f"{', '.join(LABEL_FREE_CRITERIA)}. Name a file of labelled problems, or change it."
+        )
+
+
+def _check_going_on(config: "LabelFreeConfig") -> None:
+    known = [*type(config).__dataclass_fields__, "processes"]
+    for name in config.accept_changes:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            raise InputError(
+                f"accept_changes: got {name!r}, expected names of settings. "
+                f"{f'Did you mean {near[0]!r}?' if near else 'Remove it.'}"
+            )
+    if config.push_to_hub and config.hub_strategy in ("checkpoint", "all_checkpoints"):
+        raise InputError(
+            f"hub_strategy: got {config.hub_strategy!r}, expected end or every_save. Checkpoints "
+            "are written aside and renamed, which breaks off their upload."
         )
 
 

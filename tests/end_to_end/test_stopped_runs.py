@@ -1,6 +1,7 @@
 """Ranks stop together; one run a folder; a full disk; settings that were changed in between."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -8,8 +9,8 @@ import time
 import psutil
 import pytest
 import yaml
-from killed_runs import RUN, difference, finish, run_whole, settings_of, start
-from launching import ROOT, ranks, read_metrics
+from killed_runs import RUN, comparable, difference, finish, run_whole, settings_of, start
+from launching import ROOT, fsdp2, launch, ranks, read_metrics, read_rollouts, zero
 
 
 @pytest.fixture
@@ -98,3 +99,17 @@ def test_a_rank_that_dies_takes_the_others_down(recipe, tmp_path):
     assert launcher.wait(timeout=60) != 0
     _, alive = psutil.wait_procs(everyone, timeout=30)
     assert alive == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [zero(2), zero(3), fsdp2()], ids=["zero2", "zero3", "fsdp2"])
+def test_sharded_runs_go_on(recipe, tmp_path, launcher):
+    settings = {"resume_from_checkpoint": "auto", "num_updates": 1, "use_vllm": launcher == fsdp2()}
+    whole = launch(launcher, recipe, tmp_path / "whole", **settings)
+    stopped = tmp_path / "stopped"
+    shutil.copytree(whole, stopped)
+    shutil.rmtree(stopped / "checkpoint-4")
+    (stopped / "summary.json").unlink()
+    launch(launcher, recipe, stopped, **settings)
+    assert comparable(read_metrics(stopped)) == comparable(read_metrics(whole))
+    assert read_rollouts(stopped) == read_rollouts(whole)
