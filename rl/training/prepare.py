@@ -36,6 +36,7 @@ from rl.training.changed_settings import check_changed_settings
 from rl.training.config import LabelFreeConfig
 from rl.training.files import CONFIG_FILE, RunFiles
 from rl.training.going_on import choose_checkpoint
+from rl.training.model_init import check_model
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward
 
@@ -109,9 +110,11 @@ def prepare_run(
         check_changed_settings(checkpoint, config)
     prompt_set = load_training_prompts(config) if game is None else seats(config, game)
     benchmarks = load_benchmarks(config)
-    tokenizer = load_tokenizer(config.model, "model", **_tokenizer_source(config))
+    tokenizer = load_tokenizer(config.model, "model", **_model_source(config))
+    model_config = load_run_model_config(config)
+    check_model(config, model_config, tokenizer)
     prompts, facts = add_prompt_ids(prompt_set.dataset, tokenizer), None
-    context = model_context(config)
+    context = model_context(config, model_config)
     if game is None:
         prompts, facts = choose_prompts(config, prompts, tokenizer, context)
         if checkpoint is not None and "dataset" not in config.accept_changes:
@@ -136,17 +139,19 @@ def prepare_run(
     )
 
 
-def model_context(config: LabelFreeConfig) -> int | None:
+def load_run_model_config(config: LabelFreeConfig) -> Any:
+    """Load the configuration of the model that a run trains."""
+    return load_model_config(config.model, "model", **_model_source(config))
+
+
+def model_context(config: LabelFreeConfig, model_config: Any) -> int | None:
     """Most tokens of a prompt with its completion; None if the model names no limit."""
-    model_config = load_model_config(
-        config.model, "model", trust_remote_code=config.trust_remote_code
-    )
     if config.use_vllm and config.vllm_max_model_length is not None:
         return config.vllm_max_model_length
     return context_length(model_config)
 
 
-def _tokenizer_source(config: LabelFreeConfig) -> dict[str, Any]:
+def _model_source(config: LabelFreeConfig) -> dict[str, Any]:
     revision = (config.model_init_kwargs or {}).get("revision", "main")
     return {"revision": revision, "trust_remote_code": config.trust_remote_code}
 

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import resource
+import shutil
 import signal
 import socket
 import sys
@@ -75,10 +76,12 @@ def train(settings, log, environment, kill_at, max_file_bytes):
     import rewards
     from rl.answers import close_verifier
     from rl.errors import exit_on_bad_input
+    from rl.plugins import allow_code
     from rl.processes import end_with_parent
     from rl.training.start import start_run
 
     end_with_parent()
+    allow_code()
     if max_file_bytes is not None:
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, hard))
@@ -167,7 +170,10 @@ def finish(started, timeout=120):
 
 
 def run_whole(settings, num_ranks, folder):
-    """Run without a kill; return how long it took."""
+    """Run without a kill; return how long it took, the libraries being imported already."""
+    first = _processes.Process(target=os.getpid)
+    first.start()
+    first.join()
     begin = time.monotonic()
     codes = finish(start(settings, num_ranks, folder))
     assert codes == [0] * num_ranks, (folder / "log.txt").read_text()[-3000:]
@@ -198,8 +204,11 @@ def run_killed(settings, num_ranks, folder, seed, seconds):
             victim.kill()
             num_kills += 1
         finish(started)
-        if (folder / RUN / "summary.json").exists():
-            break
+        if (folder / RUN / "summary.json").exists():  # it was faster than the one measured
+            if num_kills:
+                break
+            shutil.rmtree(folder)
+            seconds /= 2
         moment = choose.uniform(0, seconds)
     return num_kills, finish(start(settings, num_ranks, folder))
 
