@@ -1,4 +1,4 @@
-"""How bad input reaches the user: one line on standard error and exit status 2."""
+"""How a run ends that does not end well: one line on standard error and a status of its own."""
 
 import errno
 import sys
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+STOPPED = 75  # EX_TEMPFAIL of sysexits.h: the same command, given again, goes on
+TIMED_OUT = 124  # as of the command `timeout`
 MAX_CHARACTERS = 900  # of a line of error; a value may be longer than anybody wants to read
 # What the system says of a disk or a file that it does not name.
 DISK_ERRORS = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
@@ -22,6 +24,18 @@ class RunFailed(RuntimeError):
     """A run came to nothing: what it left is written, and its message says why it ended."""
 
 
+class RunStopped(SystemExit):
+    """A run was asked to stop and can go on later; it ends with status `STOPPED`.
+
+    Args:
+        message: The line for the user; empty on ranks that leave it to the main process.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(STOPPED)
+        self.message = message
+
+
 def unknown_name(what: str, name: str, known: list[str]) -> InputError:
     """Build the error for a name that is not in a list, with the nearest known name as advice."""
     matches = get_close_matches(name, known, n=1)
@@ -34,7 +48,8 @@ def exit_on_bad_input() -> Iterator[None]:
     """Turn an `InputError` into one line on standard error and exit status 2; bugs still crash.
 
     So do errors of the system about a file or a disk, which are no bugs either. A `RunFailed` ends
-    with exit status 3. Use it as a decorator of a script's `main` or around a block.
+    with exit status 3; a run that was asked to stop says so in one line and keeps its status,
+    `STOPPED`. Use it as a decorator of a script's `main` or around a block.
     """
     try:
         yield
@@ -42,6 +57,10 @@ def exit_on_bad_input() -> Iterator[None]:
         _exit(str(error), 3)
     except InputError as error:
         _exit(str(error))
+    except RunStopped as stopped:
+        if stopped.message:
+            print(stopped.message, file=sys.stderr)  # noqa: T201
+        raise
     except OSError as error:
         if error.filename is None and error.errno not in DISK_ERRORS:
             raise

@@ -2,13 +2,20 @@
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Generator, Iterable
+from pathlib import Path
 from typing import TypeVar
 
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from tqdm import tqdm
+
+from rl.with_parent import end_with_parent_process
+
+# What starts ranks, as it stands in a command line.
+LAUNCHERS = ("accelerate", "torchrun", "torch.distributed", "deepspeed")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -63,3 +70,18 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="end_with_parent", daemon=True).start()
+
+
+def end_with_launcher() -> None:
+    """Get SIGTERM, which a run answers by saving and ending, when its launcher is gone.
+
+    `accelerate launch` and `torchrun` that are killed would leave the run behind. A run that was
+    started by a shell or a scheduler may outlive it, as one under `nohup` should.
+    """
+    parent = os.getppid()
+    try:
+        command = Path(f"/proc/{parent}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:  # another system, or a parent that is gone
+        return
+    if sys.platform == "linux" and any(name in command for name in LAUNCHERS):
+        end_with_parent_process(parent)

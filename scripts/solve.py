@@ -182,7 +182,6 @@ def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
         return str(folder)
     from rl.training.recipe import as_arguments
 
-    resume = ["--resume_from_checkpoint", "true"] if list(folder.glob("checkpoint-*")) else []
     fields = {
         "model": arguments.model,
         "dataset": arguments.questions,
@@ -202,7 +201,7 @@ def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
         *(str(Path(__file__).with_name("train.py")), arguments.adapt),
         *as_arguments(fields),
         *overrides,
-        *resume,
+        *("--resume_from_checkpoint", "auto"),
         *(["--allow_code"] if arguments.allow_code else []),
     ]
     print(f"adapting to the questions: {folder}", flush=True)

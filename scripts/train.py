@@ -18,10 +18,14 @@ Any field of the recipe can be set on the command line, as `--field value`; valu
   accelerate launch scripts/train.py recipes/demo.yaml --dataset questions.jsonl --model MODEL
   accelerate launch scripts/train.py recipes/demo.yaml --rewards '{majority_vote: {tie: drop}}'
   accelerate launch scripts/train.py recipes/demo.yaml --prompt_suffix '"\\nBox the answer."'
-  accelerate launch scripts/train.py recipes/demo.yaml --resume_from_checkpoint true
+  accelerate launch scripts/train.py recipes/demo.yaml --resume_from_checkpoint auto
   accelerate launch --config_file recipes/accelerate/zero3.yaml scripts/train.py recipes/...
   torchrun --nproc_per_node 2 scripts/train.py recipes/demo.yaml            (two CPU ranks)
   python scripts/train.py recipes/demo.yaml --dry_run                       (load no model)
+
+With `auto` the command starts a run or goes on with it, so that a job script needs this one only.
+SIGTERM, SIGUSR1 and Ctrl-C save after the step at work and end with status 75; bad input, a full
+disk and a folder in use with 2; what hung beyond its deadline with 124.
 
 The fields are those of rl/training/config.py, listed here, and of trl.GRPOConfig.
 """
@@ -33,9 +37,11 @@ def main() -> None:
     log_warnings()
 
     import rewards
+    from rl.processes import end_with_launcher
     from rl.training.recipe import read_settings
     from rl.training.start import start_run
 
+    end_with_launcher()
     settings = read_settings(arguments.recipe, overrides, arguments.allow_code)
     settings.setdefault("output_dir", str(Path("runs") / Path(arguments.recipe).stem))
     show = print_geometry if arguments.dry_run else print_preview

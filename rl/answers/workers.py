@@ -2,7 +2,8 @@
 
 The worker is forked from a clean server process (Pebble on the `forkserver` start method), never
 from the trainer: it holds no model, no CUDA context and no copy of the user's script. It starts
-with the first pair and is kept. A timeout or a crash means "not the same" and is counted.
+with the first pair and is kept. A timeout means "not the same" and is counted, and so does a worker
+that dies of a pair twice.
 """
 
 import os
@@ -123,8 +124,8 @@ class PairVerifier:
             right: The same.
 
         Returns:
-            Math-Verify's verdict; False after a timeout or a crash, and False without asking for an
-            answer that was part of a timeout before.
+            Math-Verify's verdict; False after a timeout or two crashes, and False without asking
+            for an answer that was part of a timeout before.
         """
         pair = (left, right) if left <= right else (right, left)
         if pair in self._verdicts:
@@ -155,21 +156,26 @@ class PairVerifier:
 
     def _ask_worker(self, pair: tuple[str, str]) -> bool:
         self.counters.num_pairs += 1
-        task = self._started_pool().schedule(
-            _is_same_in_worker, args=pair, timeout=self.deadline_seconds
-        )
-        try:
-            return task.result()
-        except TimeoutError:
-            self.counters.num_timeouts += 1
-            self._slow_answers.update(pair)
-        except (ProcessExpired, MemoryError, RecursionError):
-            self.counters.num_errors += 1
-        except BrokenProcessPool:  # the worker died before it took the pair
-            self.counters.num_errors += 1
-            self.close()
-            self.start()  # raises if no worker can start on this machine at all
+        for _ in range(2):  # a worker may be killed for no fault of the pair
+            try:
+                return self._result(pair)
+            except TimeoutError:
+                self.counters.num_timeouts += 1
+                self._slow_answers.update(pair)
+                return False
+            except (MemoryError, RecursionError):
+                break
+            except ProcessExpired:
+                continue
+            except BrokenProcessPool:  # the worker died before it took the pair
+                self.close()
+                self.start()  # raises if no worker can start on this machine at all
+        self.counters.num_errors += 1
         return False
+
+    def _result(self, pair: tuple[str, str]) -> bool:
+        pool = self._started_pool()
+        return pool.schedule(_is_same_in_worker, args=pair, timeout=self.deadline_seconds).result()
 
     def _started_pool(self) -> ProcessPool:
         # A forked child, such as a data loader's worker, inherits this object but not its pool.

@@ -157,5 +157,6 @@ def check_same_prompts(config_file: Path, facts: PromptFacts) -> None:
         raise InputError(
             f"dataset: got {facts.num_trained} prompts, expected the {kept} that the run in "
             f"{config_file.parent} was started with. Give it the same dataset, model and "
-            "max_prompt_length, or start anew in another output_dir."
+            "max_prompt_length, start anew in another output_dir, or say that it is meant: "
+            "--accept_changes '[dataset]'."
         )

@@ -20,6 +20,7 @@ from rl.plugins import call_plugin
 from rl.rollouts.engine import Sample
 from rl.rollouts.stop_strings import completion_texts
 from rl.types import Group, Reward, Rollout
+from rl.watchdog import deadline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +134,16 @@ def answer_groups(
 
 
 def score_group(
-    group: Group, row: int, rewards: Mapping[str, Reward], weights: Mapping[str, float]
+    group: Group,
+    row: int,
+    rewards: Mapping[str, Reward],
+    weights: Mapping[str, float],
+    max_seconds: float = 0.0,
 ) -> ScoredGroup:
     """Score a whole group with every reward and add the scores up.
+
+    A reward that takes longer than `max_seconds`, unless they are 0, ends the process
+    (`rl.watchdog.deadline`).
 
     Raises:
         InputError: If a reward breaks its contract: it raises or ends the process, changes the
@@ -146,7 +154,8 @@ def score_group(
     scores, seconds = {}, {}
     for name, reward in rewards.items():
         start = time.perf_counter()
-        given = _ask(name, reward, group)
+        with deadline(f"reward {name!r}", max_seconds, "max_reward_seconds"):
+            given = _ask(name, reward, group)
         scores[name] = _checked(name, given, len(group.rollouts))
         seconds[name] = time.perf_counter() - start
     return ScoredGroup(

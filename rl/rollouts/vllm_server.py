@@ -16,6 +16,7 @@ import torch
 from rl.errors import InputError
 from rl.rollouts.vllm_engine import CPU_SETTINGS, WORKER_EXTENSION, require_vllm, training_dtype
 from rl.rollouts.vllm_server_key import KEY_VARIABLE, RequireKey
+from rl.with_parent import command_with_parent
 
 if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
@@ -118,7 +119,7 @@ def server_environment(
 
 
 class ServerProcess:
-    """A server started by the run and ended with it.
+    """A server started by the run and ended with it, however the run ended.
 
     Args:
         command: What to start, from `server_command`.
@@ -133,7 +134,11 @@ class ServerProcess:
         with log_path.open("wb") as log:
             environment = server_environment(os.environ, key)
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env=environment
+                command_with_parent(command),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is the run's, which samples to the step's end
             )
 
     def check_alive(self) -> None:

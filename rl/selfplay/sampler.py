@@ -12,6 +12,7 @@ from rl.rollouts.engine import RolloutEngine, Sample, derive_seed
 from rl.rollouts.stop_strings import completion_texts
 from rl.selfplay.game import Answered, Request
 from rl.training.costs import CostMeter
+from rl.watchdog import deadline
 
 
 class PolicySampler:
@@ -25,6 +26,7 @@ class PolicySampler:
         seed: Of the run.
         step: Number of the round.
         frozen_engine: Samples under the frozen policy; None keeps none.
+        max_seconds: Most of one call of an engine, then the process ends; 0 for any.
 
     Attributes:
         samples: Key of each request of the policy -> its samples, token by token.
@@ -40,6 +42,7 @@ class PolicySampler:
         seed: int,
         step: int,
         frozen_engine: RolloutEngine | None = None,
+        max_seconds: float = 0.0,
     ) -> None:
         self.engine = engine
         self.tokenizer = tokenizer
@@ -48,6 +51,7 @@ class PolicySampler:
         self.seed = seed
         self.step = step
         self.frozen_engine = frozen_engine
+        self.max_seconds = max_seconds
         self.samples: dict[str, list[Sample]] = {}
         self.frozen_samples: dict[str, list[Sample]] = {}
 
@@ -99,12 +103,13 @@ class PolicySampler:
         own: list[tuple[int, int, list[Sample], list[str]]] = []
         for share in share_out(len(requests), num_samples, rank, num_ranks):
             mine = [requests[number] for number in share.requests]
-            groups = engine.generate(
-                [tokenize_prompt(request.prompt, self.tokenizer) for request in mine],
-                share.num_samples,
-                [derive_seed(self.seed, self.step, request.key) for request in mine],
-                share.first_sample,
-            )
+            with deadline("sampling", self.max_seconds, "max_sampling_seconds"):
+                groups = engine.generate(
+                    [tokenize_prompt(request.prompt, self.tokenizer) for request in mine],
+                    share.num_samples,
+                    [derive_seed(self.seed, self.step, request.key) for request in mine],
+                    share.first_sample,
+                )
             stops = engine.settings.stop_strings
             for number, group in zip(share.requests, groups, strict=True):
                 if kept := group[: share.num_kept]:

@@ -69,6 +69,7 @@ class SelfPlaySource:
             policy.config.seed,
             index,
             self.frozen_engine,
+            policy.config.max_sampling_seconds,
         )
         round_ = self.game.play(sampler, index)
         trained = [episode for episode in round_.episodes if episode.trained]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ def check_combinations(config: "LabelFreeConfig") -> None:
     _check_evaluation(config)
     _check_selfplay(config)
     _check_guards(config)
+    _check_going_on(config)
 
 
 def _check_code(config: "LabelFreeConfig") -> None:
@@ -198,6 +200,22 @@ def _check_evaluation(config: "LabelFreeConfig") -> None:
         raise InputError(
             f"keep_best: got {config.keep_best!r} without eval_benchmarks, expected one of "
             f"{', '.join(LABEL_FREE_CRITERIA)}. Name a file of labelled problems, or change it."
+        )
+
+
+def _check_going_on(config: "LabelFreeConfig") -> None:
+    known = [*type(config).__dataclass_fields__, "processes"]
+    for name in config.accept_changes:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            raise InputError(
+                f"accept_changes: got {name!r}, expected names of settings. "
+                f"{f'Did you mean {near[0]!r}?' if near else 'Remove it.'}"
+            )
+    if config.push_to_hub and config.hub_strategy in ("checkpoint", "all_checkpoints"):
+        raise InputError(
+            f"hub_strategy: got {config.hub_strategy!r}, expected end or every_save. Checkpoints "
+            "are written aside and renamed, which breaks off their upload."
         )
 
 

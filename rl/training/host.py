@@ -16,11 +16,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from transformers.integrations.deepspeed import deepspeed_load_checkpoint
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from rl.groups.memory import load_signals, save_signals
+from rl.groups.memory import load_signals
 from rl.groups.raw_entropies import return_raw_entropies
 from rl.groups.token_statistics import add_token_statistics
 from rl.rollouts.agreement import StartCheck
 from rl.rollouts.engine import RolloutEngine
+from rl.training.checkpoints import Checkpoints
 from rl.training.compaction import Compaction
 from rl.training.config import LabelFreeConfig
 from rl.training.costs import CostMeter
@@ -29,7 +30,7 @@ from rl.training.files import RunFiles
 from rl.training.layout import are_truncated, importance_ratios, lay_out, leave_out_unscorable
 from rl.training.model_card import WritesModelCard
 from rl.training.prompt_order import PromptSampler
-from rl.training.resume import load_buffer, save_buffer
+from rl.training.resume import load_buffer, save_buffer, save_memories
 from rl.training.source import Batch, Policy, Source
 from rl.training.step_metrics import (
     add_to_table,
@@ -63,10 +64,10 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
     All use of the inside of TRL's trainer is in this class. Overridden, with TRL 1.16's signatures:
         `_prepare_inputs`: a new batch is due; ours comes from the source instead of TRL's sampling.
         `_compute_loss`: the loss of fewer rows is scaled, terms at selected tokens are added.
-        `_get_per_token_logps_and_entropies`: those of the loss are kept for these terms, which
-            would need a second forward pass otherwise. Also called.
+        `_get_per_token_logps_and_entropies`: those of the loss serve these terms. Also called.
         `_get_train_sampler`: the order of prompts must not depend on where a run was stopped.
-        `_save_checkpoint`: memories and the unused rows of the batch belong into it. Also called.
+        `_save_checkpoint`, `_get_output_dir`: memories and unused rows; written aside. Also called.
+        `_run_epoch`: a run resumed after its last step takes no further one.
         `_get_grad_norm`: an update whose gradient is not finite is not made.
     Called: `_load_from_checkpoint` and `_load_optimizer_and_scheduler`, to go back to one.
     Read: `_step` and `_buffered_inputs`, which a resumed run sets, `_metrics` and `_logs`, where
@@ -125,6 +126,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.run_files = run_files
         self.costs = CostMeter()
         self.memories: dict[str, Any] = {"token selector": token_selector, "costs": self.costs}
+        output_dir = Path(config.output_dir)
+        self.checkpoints = Checkpoints(output_dir, self.accelerator, config.save_total_limit)
         self.engine = engine or build_engine(
             config, self.model, tokenizer, self.accelerator, self.generation_context
         )
@@ -158,8 +161,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
 
     def generation_context(self) -> AbstractContextManager:
         """Unwrap the policy, with sharded parameters gathered, to sample from it."""
-        model: Any = self.model_wrapped
-        return unwrap_model_for_generation(model, self.accelerator)
+        return unwrap_model_for_generation(self.model_wrapped, self.accelerator)  # type: ignore[arg-type]
 
     def sync_engine(self) -> None:
         """Hand the policy's weights to the engine, unless it holds them already."""
@@ -186,10 +188,9 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         num_micro_batches = self.args.steps_per_generation
-        if self._resumed_from is not None:
+        if (folder := self._resumed_from) is not None:
             self._step = self.state.global_step * self.args.gradient_accumulation_steps
-            rank, device = self.accelerator.process_index, self.accelerator.device
-            self._buffered_inputs = load_buffer(self._resumed_from, rank, num_micro_batches, device)
+            self._buffered_inputs = load_buffer(folder, self.accelerator, num_micro_batches)
             self._resumed_from = None
         is_due = self._step % (num_micro_batches * self.num_iterations) == 0
         if is_due or self._buffered_inputs is None:
@@ -212,8 +213,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         tensors = {name: value.to(device) for name, value in tensors.items()}
         is_truncated = are_truncated(batch.rows, [*self.eos_token_ids, pad_token_id]).to(device)
         self._count_tokens(tensors, is_truncated)
-        names = self.source.reward_names
-        self.add_metrics(reward_metrics(batch, names, self.args.num_generations))
+        self.add_metrics(reward_metrics(batch, self.source.reward_names, self.args.num_generations))
         if self.mask_truncated_completions:
             tensors["completion_mask"] = tensors["completion_mask"] * ~is_truncated[:, None]
         tensors |= self._measure(tensors)
@@ -305,8 +305,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         if self.selected_tokens is None:
             return loss
         logps, entropies, _ = self._forward_of_loss
-        share_of_step = self.current_gradient_accumulation_steps / self.args.steps_per_generation
         every = self.args.gradient_ratio_every
+        share_of_step = self.current_gradient_accumulation_steps / self.args.steps_per_generation
         loss, metrics = self.selected_tokens.add_to(
             loss,
             logps,
@@ -370,10 +370,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
     # A stopped run goes on as if it had not been.
 
     def _get_train_sampler(self, dataset: Any = None) -> PromptSampler:
-        rows: Any = self.train_dataset if dataset is None else dataset
-        args, num_repeats = self.args, self.num_iterations * self.args.steps_per_generation
-        size = args.num_prompts, args.num_generations
-        return PromptSampler(rows, *size, num_repeats, args.shuffle_dataset, args.seed)
+        return PromptSampler.of_run(dataset or self.train_dataset, self.args)  # type: ignore[arg-type]
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
         """Train; with a checkpoint folder, go on where it stopped."""
@@ -382,14 +379,22 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             load_signals(self._resumed_from, self.signals)
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        if self.state.global_step >= self.state.max_steps:  # resumed at its end
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(*args, **kwargs)
+
     def save_checkpoint(self) -> None:
         """Save a checkpoint of this step, whatever the schedule."""
         self._save_checkpoint(self.model, trial=None)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        if self.accelerator.is_main_process:
-            save_signals(folder, self.signals)
-        if self._step % (self.args.steps_per_generation * self.num_iterations):
-            save_buffer(folder, self.accelerator.process_index, self._buffered_inputs)
+        is_used_up = self._step % (self.args.steps_per_generation * self.num_iterations) == 0
+        with self.checkpoints.writing(self.state.global_step) as folder:
+            super()._save_checkpoint(model, trial)
+            save_memories(folder, self.accelerator, self.signals, self.run_files)
+            save_buffer(folder, self.accelerator, None if is_used_up else self._buffered_inputs)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self.checkpoints.unfinished_dir or super()._get_output_dir(trial))

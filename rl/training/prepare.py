@@ -32,8 +32,10 @@ from rl.errors import InputError
 from rl.evaluation.problems.labelled import Benchmark, Problem, load_benchmark
 from rl.rollouts.engines import engine_class
 from rl.selfplay.game import Game
+from rl.training.changed_settings import check_changed_settings
 from rl.training.config import LabelFreeConfig
-from rl.training.files import RunFiles
+from rl.training.files import CONFIG_FILE, RunFiles
+from rl.training.going_on import choose_checkpoint
 from rl.training.model_init import check_model
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward
@@ -102,11 +104,10 @@ def prepare_run(
     use_comparer(config.answer_comparer)
     check_supervision(config, {name: reward for name, (reward, _) in rewards.items()})
     engine_class(config.engine_name, "for_run", "engine")
-    run_files, checkpoint = RunFiles(config.output_dir), None
-    if config.resume_from_checkpoint:
-        checkpoint = run_files.find_checkpoint(config.resume_from_checkpoint)
-    elif not dry_run and PartialState().is_main_process:
-        run_files.check_free()
+    run_files = RunFiles(config.output_dir)
+    checkpoint = choose_checkpoint(config.resume_from_checkpoint, run_files, dry_run)
+    if checkpoint is not None:
+        check_changed_settings(checkpoint, config)
     prompt_set = load_training_prompts(config) if game is None else seats(config, game)
     benchmarks = load_benchmarks(config)
     tokenizer = load_tokenizer(config.model, "model", **_model_source(config))
@@ -116,8 +117,8 @@ def prepare_run(
     context = model_context(config, model_config)
     if game is None:
         prompts, facts = choose_prompts(config, prompts, tokenizer, context)
-        if checkpoint is not None:
-            check_same_prompts(checkpoint.parent / "config.yaml", facts)
+        if checkpoint is not None and "dataset" not in config.accept_changes:
+            check_same_prompts(checkpoint / CONFIG_FILE, facts)
     check_benchmarks(config, benchmarks, tokenizer, context)
     if config.supervised:
         show_labels({name: reward for name, (reward, _) in rewards.items()}, prompts, prompt_set)

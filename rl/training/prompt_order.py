@@ -1,9 +1,13 @@
 """In which order prompts are visited: a function of seed and epoch alone, so a run can resume."""
 
 from collections.abc import Iterator, Sized
+from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.data import Sampler
+
+if TYPE_CHECKING:
+    from rl.training.config import LabelFreeConfig
 
 
 class PromptSampler(Sampler[int]):
@@ -37,6 +41,18 @@ class PromptSampler(Sampler[int]):
         self.shuffle = shuffle
         self.seed = seed
         self.epoch = 0
+
+    @classmethod
+    def of_run(cls, rows: Sized, config: "LabelFreeConfig") -> "PromptSampler":
+        """Build the sampler of a run's training set."""
+        return cls(
+            rows,
+            num_prompts=config.num_prompts,
+            num_generations=config.num_generations,
+            num_repeats=config.num_iterations * config.steps_per_generation,
+            shuffle=config.shuffle_dataset,
+            seed=config.seed,
+        )
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order the next iteration follows."""

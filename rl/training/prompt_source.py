@@ -31,6 +31,7 @@ from rl.rollouts.engine import Sample, derive_seed
 from rl.training.files import rollout_lines
 from rl.training.source import Batch, Policy, Row
 from rl.types import Group, Reward
+from rl.watchdog import deadline
 
 Value = TypeVar("Value")
 
@@ -145,7 +146,16 @@ class PromptSource:
                 )
         return [
             # Statistics of every token are too much to send to all ranks.
-            replace(score_group(seen, p.example["row"], self.rewards, self.weights), group=group)
+            replace(
+                score_group(
+                    seen,
+                    p.example["row"],
+                    self.rewards,
+                    self.weights,
+                    policy.config.max_reward_seconds,
+                ),
+                group=group,
+            )
             for group, seen, p in zip(groups, seen_by_rewards, prompts, strict=True)
         ]
 
@@ -178,7 +188,8 @@ def sample_visits(
 ) -> list[list[Sample]]:
     """Sample the votes of some visits; every rank must call it."""
     config = policy.config
-    with policy.costs.time("sample_seconds"):
+    limit = deadline("sampling", config.max_sampling_seconds, "max_sampling_seconds")
+    with policy.costs.time("sample_seconds"), limit:
         return sample_votes(
             policy.engine,
             [prompts[key].ids for key in keys],

@@ -1,11 +1,18 @@
-"""The rows of a generation batch that a stopped run has not used up, beside its checkpoint."""
+"""What a checkpoint holds beside TRL's files: memories, the run's settings, rows not yet used."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
+from rl.groups.memory import save_signals
+from rl.training.files import RunFiles
+
 BUFFER_FILE = "rollout_buffer_{rank}.pt"
+BUFFER_FILES = "rollout_buffer_*.pt"
 
 # Several ranks on a CPU call it cpu:0, a name that files of tensors are not read to otherwise.
 torch.serialization.register_package(
@@ -13,16 +20,26 @@ torch.serialization.register_package(
 )
 
 
-def save_buffer(folder: Path, rank: int, micro_batches: list[dict[str, Tensor]]) -> None:
-    """Write a rank's micro-batches into the checkpoint folder, whole or not at all."""
-    path = folder / BUFFER_FILE.format(rank=rank)
-    unfinished = path.with_suffix(".unfinished")
-    torch.save(micro_batches, unfinished)
-    unfinished.replace(path)
+def save_memories(
+    folder: Path, accelerator: Accelerator, signals: Mapping[str, Any], run_files: RunFiles | None
+) -> None:
+    """Write what signals remember, alike on all ranks, and the settings of the run."""
+    if accelerator.is_main_process:
+        save_signals(folder, signals)
+        if run_files is not None:
+            run_files.copy_config(folder)
+
+
+def save_buffer(
+    folder: Path, accelerator: Accelerator, micro_batches: list[dict[str, Tensor]] | None
+) -> None:
+    """Write a rank's micro-batches of a generation batch; None if it is used up."""
+    if micro_batches is not None:
+        torch.save(micro_batches, folder / BUFFER_FILE.format(rank=accelerator.process_index))
 
 
 def load_buffer(
-    folder: Path, rank: int, num_micro_batches: int, device: torch.device
+    folder: Path, accelerator: Accelerator, num_micro_batches: int
 ) -> list[dict[str, Tensor]] | None:
     """Read them back.
 
@@ -30,8 +47,8 @@ def load_buffer(
         None if the checkpoint has none, or not as many as are needed: on another number of ranks
         the rows do not fit, and are sampled again.
     """
-    path = folder / BUFFER_FILE.format(rank=rank)
+    path = folder / BUFFER_FILE.format(rank=accelerator.process_index)
     if not path.is_file():
         return None
-    micro_batches = torch.load(path, map_location=device, weights_only=True)
+    micro_batches = torch.load(path, map_location=accelerator.device, weights_only=True)
     return micro_batches if len(micro_batches) == num_micro_batches else None

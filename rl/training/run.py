@@ -1,5 +1,6 @@
 """A run from loading the model to its summary."""
 
+import logging
 import time
 from typing import Any
 
@@ -9,6 +10,7 @@ from peft import LoraConfig
 from transformers import PrinterCallback, ProgressCallback
 from transformers.utils.logging import disable_progress_bar
 
+from rl.data.whole_files import writing_into
 from rl.errors import InputError, RunFailed
 from rl.rollouts.engine import RolloutEngine
 from rl.rollouts.transformers_engine import TransformersEngine
@@ -16,8 +18,12 @@ from rl.selfplay.run_settings import read_selfplay
 from rl.selfplay.source import SelfPlaySource
 from rl.training.callbacks.evaluation import PolicyEvaluation
 from rl.training.callbacks.guards import GuardCallback
+from rl.training.callbacks.learning_rate import ChangedLearningRate
 from rl.training.callbacks.loggers import use_logged_names
 from rl.training.callbacks.progress import TrainingProgress
+from rl.training.callbacks.step_deadline import StepDeadline
+from rl.training.changed_settings import check_sharding
+from rl.training.checkpoints import checkpoint_step, set_aside
 from rl.training.engines import sampling_settings
 from rl.training.files import MetricsFile
 from rl.training.guards.budget import BudgetGuard
@@ -27,20 +33,29 @@ from rl.training.host import LabelFreeTrainer
 from rl.training.prepare import Run
 from rl.training.prompt_source import PromptSource
 from rl.training.source import Source
+from rl.training.stopping import StopAtSignal, StopSignals
 from rl.training.update import all_finite
 from rl.trl_internals import create_model_from_path
 
+_logger = logging.getLogger(__name__)
 
-def train(run: Run) -> dict[str, Any]:
+
+def train(run: Run, signals: StopSignals | None = None) -> dict[str, Any]:
     """Load the model, train it, save it, and write what came of it.
+
+    Args:
+        run: What was prepared.
+        signals: Where it is asked to stop; None: nowhere.
 
     Returns:
         The summary that was written: the guards' verdict, metrics before and after where evaluated,
         and the cost.
 
     Raises:
-        InputError: If the model's weights are no numbers.
+        InputError: If the model's weights are no numbers, the disk takes no more files, or a
+            checkpoint was written under another launch.
         RunFailed: If a guard ended the run as failed, after everything is written.
+        RunStopped: If a signal stopped it.
     """
     config = run.config
     start = time.perf_counter()
@@ -48,24 +63,18 @@ def train(run: Run) -> dict[str, Any]:
     disable_progress_bar()  # a bar for each saved checkpoint would break up the training bar
     try:
         check_weights(trainer)
-        # Printing some fifty numbers a step hides them; they are in metrics.jsonl.
-        trainer.remove_callback(ProgressCallback)
-        trainer.remove_callback(PrinterCallback)
-        if not config.disable_tqdm:
-            trainer.add_callback(TrainingProgress())
         guards = GuardCallback(trainer, guards_of(run), run.run_files.output_dir)
         evaluation = PolicyEvaluation(trainer, run, guards)
-        trainer.add_callback(evaluation)
-        trainer.add_callback(guards)
+        add_callbacks(trainer, run, evaluation, guards, signals or StopSignals())
+        if run.checkpoint is not None:
+            check_sharding(run.checkpoint, trainer.accelerator.distributed_type)
         if trainer.accelerator.is_main_process:
-            if run.checkpoint is not None:
-                step = int(run.checkpoint.name.rpartition("-")[2])
-                run.run_files.drop_steps_after(step)
-            run.run_files.write_config(config, run.prompt_facts)
+            take_over(run)
         trainer.accelerator.wait_for_everyone()
         trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
         if all_finite(trainer.model.parameters(), trainer.accelerator):
-            trainer.save_model()
+            with writing_into(run.run_files.output_dir):
+                trainer.save_model()
         summary = {
             **guards.summary(),
             **({"supervised": True} if config.supervised else {}),
@@ -91,6 +100,38 @@ def train(run: Run) -> dict[str, Any]:
     if guards.failed:
         raise RunFailed(summary["verdict"])
     return summary
+
+
+def add_callbacks(
+    trainer: LabelFreeTrainer,
+    run: Run,
+    evaluation: PolicyEvaluation,
+    guards: GuardCallback,
+    signals: StopSignals,
+) -> None:
+    """Add what happens beside the steps; what ends a run comes last."""
+    config = run.config
+    # Printing some fifty numbers a step hides them; they are in metrics.jsonl.
+    trainer.remove_callback(ProgressCallback)
+    trainer.remove_callback(PrinterCallback)
+    if not config.disable_tqdm:
+        trainer.add_callback(TrainingProgress())
+    trainer.add_callback(StepDeadline(config.max_step_seconds))
+    if run.checkpoint is not None and "learning_rate" in config.accept_changes:
+        trainer.add_callback(ChangedLearningRate())
+    trainer.add_callback(evaluation)
+    trainer.add_callback(guards)
+    trainer.add_callback(StopAtSignal(signals, trainer.accelerator))
+
+
+def take_over(run: Run) -> None:
+    """Leave of an earlier attempt in the folder what the run goes on from, and nothing else."""
+    step = -1 if run.checkpoint is None else checkpoint_step(run.checkpoint)
+    aside = set_aside(run.run_files.output_dir, step)
+    if aside:
+        _logger.warning("not gone on from, and set aside: %s", ", ".join(map(str, aside)))
+    run.run_files.drop_steps_after(step)
+    run.run_files.write_config(run.config, run.prompt_facts)
 
 
 def build_trainer(run: Run) -> LabelFreeTrainer:

@@ -42,8 +42,10 @@ GROUPS = {
         *("eval_benchmarks", "eval_prompts", "eval_every", "eval_num_samples", "eval_base"),
         *("eval_controls", "keep_best"),
     ),
-    "files and logs": (
-        *("resume_from_checkpoint", "save_rollouts", "logging_steps", "report_to", "push_to_hub"),
+    "files and logs": (*("save_rollouts", "logging_steps", "report_to", "push_to_hub"),),
+    "going on and deadlines": (
+        *("resume_from_checkpoint", "accept_changes"),
+        *("max_reward_seconds", "max_sampling_seconds", "max_step_seconds"),
     ),
     "other kinds of runs": ("selfplay", "supervised"),
 }

@@ -9,8 +9,11 @@ from rl.selfplay.game import Game
 from rl.selfplay.run_settings import read_selfplay
 from rl.settings import Finite, check_value
 from rl.training.config import LabelFreeConfig
+from rl.training.going_on import finished_summary
 from rl.training.prepare import Run, load_run_model_config, prepare_run
 from rl.training.recipe import make_config
+from rl.training.run_lock import one_run_in
+from rl.training.stopping import StopSignals
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward
 from rl.versions import check_trl_version
@@ -35,7 +38,7 @@ def start_run(
     dry_run: bool = False,
     show: Callable[[Run], None] | None = None,
 ) -> dict[str, Any]:
-    """Check everything that can be checked, then train.
+    """Check everything that can be checked, then train, alone in the output folder.
 
     Args:
         settings: Field of `LabelFreeConfig` -> value. Files and modules that they name are run only
@@ -49,9 +52,30 @@ def start_run(
 
     Raises:
         InputError: For anything the user has to mend.
+        RunStopped: If SIGTERM, SIGUSR1 or Ctrl-C stopped it; what was trained so far is saved.
     """
     check_trl_version()
     config = make_config(settings)
+    if dry_run:
+        prepare(config, registry, show, dry_run=True)
+        return {}
+    with StopSignals() as signals, one_run_in(config.output_dir):
+        summary = finished_summary(config)
+        if summary is not None:
+            return summary
+        run = prepare(config, registry, show)
+        from rl.training.run import train  # loads the trainers, which takes seconds
+
+        return train(run, signals)
+
+
+def prepare(
+    config: LabelFreeConfig,
+    registry: Registry,
+    show: Callable[[Run], None] | None = None,
+    dry_run: bool = False,
+) -> Run:
+    """Build what the settings name, and check everything; the arguments are `start_run`'s."""
     game = _build_game(config, registry)
     run = prepare_run(
         config,
@@ -62,11 +86,7 @@ def start_run(
     )
     if show is not None and PartialState().is_main_process:
         show(run)
-    if dry_run:
-        return {}
-    from rl.training.run import train  # loads the trainers, which takes seconds
-
-    return train(run)
+    return run
 
 
 def _build_rewards(config: LabelFreeConfig, registry: Registry) -> dict[str, tuple[Reward, float]]:

@@ -1,12 +1,16 @@
-"""A run that is killed and resumed takes the same steps on the same prompts as one that is not."""
+"""A run that is stopped by a signal takes the same steps on the same prompts as one that is not."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 
+from killed_runs import comparable
 from launching import REWARD, ROOT, launch, one_process, read_metrics, read_rollouts
+
+from rl.training.checkpoints import list_checkpoints
 
 # 14 prompts, 2 a batch, 2 updates a batch: an epoch is 14 steps, so 20 steps cross into the second.
 # A reward, a token selector and a token budget that remember what was before.
@@ -18,40 +22,37 @@ SETTINGS = {
     "token_selector": {"entropy_band": {"preset": "anchored"}},
     "answer_methods": ["last_number"],
 }
-NOT_REPEATABLE = ("seconds", "time", "per_second", "train_loss")
 
 
-def comparable(metrics):
-    return [
-        {k: v for k, v in line.items() if not any(word in k for word in NOT_REPEATABLE)}
-        for line in metrics
-    ]
-
-
-def test_killed_run_resumes_where_it_stopped(recipe, tmp_path):
+def test_a_stopped_run_goes_on_where_it_was(recipe, tmp_path):
     whole = launch(one_process(), recipe, tmp_path / "whole", **SETTINGS)
-    killed = tmp_path / "killed"
-    arguments = [f"--{name}={json.dumps(value)}" for name, value in SETTINGS.items()]
+    stopped = tmp_path / "stopped"
+    settings = {**SETTINGS, "resume_from_checkpoint": "auto"}
+    arguments = [f"--{name}={json.dumps(value)}" for name, value in settings.items()]
     process = subprocess.Popen(
-        [*one_process(), "scripts/train.py", str(recipe), f"--output_dir={killed}", *arguments],
+        [*one_process(), "scripts/train.py", str(recipe), f"--output_dir={stopped}", *arguments],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 200
-    # Checkpoint 9 is between the two updates of one batch: its rollouts must come back too.
-    while not (killed / "checkpoint-9" / "trainer_state.json").exists():
+    while not (stopped / "checkpoint-6").exists():
         assert process.poll() is None
         assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGUSR1)
+    lines = process.communicate(timeout=200)[1].splitlines()
+    assert process.returncode == 75, lines
+    assert "SIGUSR1: saving after this step" in lines
+    step = int(re.fullmatch(r"stopped by SIGUSR1 after step (\d+), which is saved.*", lines[-1])[1])
+    assert [path.name for path in list_checkpoints(stopped)][-1] == f"checkpoint-{step}"
 
-    launch(one_process(), recipe, killed, resume_from_checkpoint=True, **SETTINGS)
+    launch(one_process(), recipe, stopped, **settings)
 
-    assert comparable(read_metrics(killed)) == comparable(read_metrics(whole))
-    assert read_rollouts(killed) == read_rollouts(whole)
-    costs = [json.loads((run / "summary.json").read_text())["cost"] for run in (killed, whole)]
+    assert comparable(read_metrics(stopped)) == comparable(read_metrics(whole))
+    assert read_rollouts(stopped) == read_rollouts(whole)
+    costs = [json.loads((run / "summary.json").read_text())["cost"] for run in (stopped, whole)]
     assert costs[0]["num_sampled_tokens"] == costs[1]["num_sampled_tokens"]
     # The memory speaks: some groups weigh less than those of the plain vote.
     weights = [line.get("reward/guarded_vote/group_weight", 1.0) for line in read_metrics(whole)]

@@ -119,7 +119,8 @@ def test_resume(recipe, tmp_path):
     settings = {"lora": LORA, "save_strategy": "steps", "save_steps": 1}
     whole = launch(one_process(), recipe, tmp_path / "whole", **settings)
     parts = launch(one_process(), recipe, tmp_path / "parts", max_steps=1, **settings)
-    launch(one_process(), recipe, parts, resume_from_checkpoint=True, **settings)
+    meant = {"accept_changes": ["max_steps"]}  # the rate falls over as many steps as there are
+    launch(one_process(), recipe, parts, resume_from_checkpoint=True, **meant, **settings)
     assert read_rollouts(parts) == read_rollouts(whole)
     assert_two_steps(parts)
 

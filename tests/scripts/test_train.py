@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from accelerate import Accelerator
 from train import print_outcome, print_preview
 
 import rewards
+from rl.training.checkpoints import Checkpoints
 from rl.training.start import start_run
 
 SCRIPT = str(Path(__file__).parents[2] / "scripts" / "train.py")
@@ -159,15 +161,26 @@ def test_resume_without_a_checkpoint(refuse, settings):
     assert "no checkpoint-N folder" in refuse(settings, "--resume_from_checkpoint", "true")
 
 
-def test_corrupted_checkpoint(refuse, settings, tmp_path):
+@pytest.mark.parametrize("requested", [["true"], ["auto"], [], None])
+def test_corrupted_checkpoint(refuse, settings, tmp_path, requested):
+    with Checkpoints(tmp_path / "run", Accelerator(cpu=True), None).writing(1) as folder:
+        (folder / "model.safetensors").write_text("weights")
     checkpoint = tmp_path / "run" / "checkpoint-1"
-    checkpoint.mkdir(parents=True)
-    (checkpoint / "trainer_state.json").write_text('{"global_step": 1}')
-    (checkpoint / "model.safetensors").write_bytes(b"half a fi")
-    error = refuse(settings, "--resume_from_checkpoint", str(checkpoint))
-    assert "model.safetensors is damaged" in error
-    error = refuse(settings, "--resume_from_checkpoint")
-    assert "checkpoint-1: whose model.safetensors is damaged" in error
+    (checkpoint / "model.safetensors").write_text("half")
+    given = [str(checkpoint)] if requested is None else requested
+    error = refuse(settings, "--resume_from_checkpoint", *given)
+    assert "checkpoint-1, whose model.safetensors has 4 bytes instead of 7" in error
+
+
+def test_settings_that_are_meant_to_change_have_names(refuse, settings):
+    error = refuse(settings, "--accept_changes", "[learning_rat]")
+    assert "accept_changes: got 'learning_rat'" in error
+    assert "Did you mean 'learning_rate'?" in error
+
+
+def test_checkpoints_are_not_uploaded_while_they_are_renamed(refuse, settings):
+    pushing = {**settings, "push_to_hub": True, "hub_strategy": "checkpoint"}
+    assert "hub_strategy: got" in refuse(pushing)
 
 
 def test_recipe_that_is_no_yaml(refuse):

@@ -12,6 +12,7 @@ from typing import Any
 from accelerate.utils import gather_object
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from rl.data.whole_files import write_whole
 from rl.evaluation.controls import Controls, compare_with_controls, measure_controls, scores
 from rl.evaluation.evaluate import evaluate_problems
 from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, LABEL_FREE_METRICS
@@ -82,7 +83,7 @@ class PolicyEvaluation(TrainerCallback):
             self._evaluate("before", state, control)
             self._measure_controls()
             if state.is_world_process_zero and self.results:
-                path.write_text(json.dumps(self.results))
+                write_whole(path, json.dumps(self.results))
         elif path.exists():
             found = json.loads(path.read_text())
             # Runs of earlier versions wrote the metrics alone.
@@ -171,7 +172,7 @@ class PolicyEvaluation(TrainerCallback):
                 )
         if self.controls and self.trainer.accelerator.is_main_process:
             found = {name: asdict(controls) for name, controls in self.controls.items()}
-            (self.output_dir / CONTROLS_FILE).write_text(json.dumps(found))
+            write_whole(self.output_dir / CONTROLS_FILE, json.dumps(found))
 
     def _sample_otherwise(
         self, benchmark: Benchmark, settings: SamplingSettings, num_samples: int
@@ -206,7 +207,7 @@ class PolicyEvaluation(TrainerCallback):
         }
         self.trainer.save_model(str(self.output_dir / BEST_DIR))
         if state.is_world_process_zero:
-            (self.output_dir / BEST_FILE).write_text(json.dumps(self.results["best"]) + "\n")
+            write_whole(self.output_dir / BEST_FILE, json.dumps(self.results["best"]) + "\n")
 
     def _veto(
         self, best: Mapping[str, Any], found: Mapping[str, float], groups: Sequence[Group]

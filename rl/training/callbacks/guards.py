@@ -10,7 +10,7 @@ from typing import Any
 from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from rl.training.files import checkpoint_problem
+from rl.training.checkpoints import checkpoint_problem, list_checkpoints
 from rl.training.guards.contract import (
     GO_ON,
     Guard,
@@ -215,15 +215,9 @@ def newest_checkpoint(
     output_dir: Path, last_step: int, abandoned: list[tuple[int, int]]
 ) -> int | None:
     """Find the newest whole checkpoint up to a step that is in no stretch that was given up."""
-    steps = sorted(
-        int(path.name.removeprefix("checkpoint-"))
-        for path in output_dir.glob("checkpoint-*")
-        if path.name.removeprefix("checkpoint-").isdecimal()
-    )
-    for step in reversed(steps):
+    for folder in reversed(list_checkpoints(output_dir)):
+        step = int(folder.name.rpartition("-")[2])
         is_given_up = any(first <= step <= last for first, last in abandoned)
-        if step > last_step or is_given_up:
-            continue
-        if checkpoint_problem(output_dir / f"checkpoint-{step}") is None:
+        if step <= last_step and not is_given_up and checkpoint_problem(folder) is None:
             return step
     return None

@@ -1,7 +1,10 @@
 """The worker: verdicts, deadlines, crashes, and what it must not load or run."""
 
+import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -45,21 +48,38 @@ def test_worker_is_killed_at_the_deadline_and_replaced(verifier):
     assert verifier.is_same("3:2", r"\frac{3}{2}")
 
 
-def test_a_crash_is_counted_and_survived():
-    verifier = PairVerifier()
+def evaluate(verifier, expression):
+    return verifier._started_pool().schedule(eval, args=(expression,))
+
+
+def test_a_pair_whose_worker_is_killed_is_asked_again():
+    verifier = PairVerifier(deadline_seconds=2.0)
     verifier.start()
-    pool = verifier._started_pool()
-    worker = pool.schedule(eval, args=("__import__('os').getpid()",)).result()
-    pool.schedule(eval, args=("__import__('os').kill(__import__('os').getpid(), 9)",))
-    # The pair waits behind the task that kills the worker; either it runs in the next worker or
-    # the pool breaks, which is an error.
-    verdict = verifier.is_same("|-3|", "3")
-    assert verdict or verifier.counters.num_errors == 1
+    worker = evaluate(verifier, "__import__('os').getpid()").result()
+    killing = threading.Timer(0.5, os.kill, (worker, signal.SIGKILL))
+    killing.start()
+    # The worker that is asked again comes to its deadline, which a killed one does not.
+    assert not verifier.is_same(ENDLESS, "17")
+    killing.join()
+    assert (verifier.counters.num_timeouts, verifier.counters.num_errors) == (1, 0)
+    assert evaluate(verifier, "__import__('os').getpid()").result() != worker
+    verifier.close()
+
+
+def test_a_pair_that_kills_its_worker_twice_is_counted_and_survived(monkeypatch):
+    verifier = PairVerifier()
+    asked = []
+
+    def die(pair):
+        asked.append(pair)
+        return evaluate(verifier, "__import__('os').kill(__import__('os').getpid(), 9)").result()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(verifier, "_result", die)
+        assert not verifier.is_same("|-3|", "3")
+    assert asked == [("3", "|-3|")] * 2
+    assert verifier.counters.num_errors == 1
     assert verifier.is_same("|-4|", "4")
-    assert (
-        verifier._started_pool().schedule(eval, args=("__import__('os').getpid()",)).result()
-        != worker
-    )
     verifier.close()
 
 

@@ -1,13 +1,12 @@
-"""The files a run leaves, read back; damaged checkpoints and other people's folders."""
+"""The files a run leaves, read back; damaged ones and other people's folders."""
 
 import gzip
 import json
+import logging
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
-from safetensors.torch import save_file
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from rl.answers.votes import vote_over_classes
@@ -15,7 +14,7 @@ from rl.data.prompt_lengths import PromptFacts
 from rl.errors import InputError
 from rl.groups.scoring import ScoredGroup, score_group
 from rl.groups.visits import VisitKey
-from rl.training.files import MetricsFile, RunFiles, checkpoint_problem, rollout_lines
+from rl.training.files import MetricsFile, RunFiles, read_config, rollout_lines
 from rl.training.recipe import make_config
 
 ROOT = Path(__file__).parents[3]
@@ -43,13 +42,6 @@ ROLLOUT_FIELDS = {
 @pytest.fixture
 def run_files(tmp_path):
     return RunFiles(tmp_path / "run")
-
-
-def write_checkpoint(folder):
-    folder.mkdir(parents=True)
-    save_file({"weight": torch.ones(64)}, folder / "model.safetensors")
-    (folder / "trainer_state.json").write_text('{"global_step": 1}')
-    return folder
 
 
 def read_rollouts(path):
@@ -81,64 +73,6 @@ def test_a_file_is_no_folder(tmp_path):
             RunFiles(taken).check_free()
 
 
-# Checkpoints.
-
-
-def test_a_whole_checkpoint_has_no_problem(tmp_path):
-    assert checkpoint_problem(write_checkpoint(tmp_path / "checkpoint-1")) is None
-
-
-def test_each_damage_is_named(tmp_path):
-    assert checkpoint_problem(tmp_path / "none") == "which has no trainer_state.json"
-    folder = write_checkpoint(tmp_path / "checkpoint-1")
-    weights = folder / "model.safetensors"
-    for size in (0, 4, weights.stat().st_size - 1):
-        whole = weights.read_bytes()
-        weights.write_bytes(whole[:size])
-        assert checkpoint_problem(folder) == "whose model.safetensors is damaged"
-        weights.write_bytes(whole)
-    assert checkpoint_problem(folder) is None
-    weights.unlink()
-    assert checkpoint_problem(folder) == "which has no weights"
-    (folder / "trainer_state.json").write_text('{"global_st')
-    assert checkpoint_problem(folder) == "whose trainer_state.json is damaged"
-
-
-def test_no_checkpoint(run_files):
-    with pytest.raises(InputError, match=r"got no checkpoint-N folder in .*run, expected a whole"):
-        run_files.find_checkpoint(True)
-
-
-@pytest.mark.parametrize("requested", [True, "true", "True"])
-def test_the_newest_whole_checkpoint(run_files, requested):
-    nine, ten, eleven = (
-        write_checkpoint(run_files.output_dir / f"checkpoint-{step}") for step in (9, 10, 11)
-    )
-    assert run_files.find_checkpoint(requested) == eleven
-    (eleven / "trainer_state.json").unlink()
-    # 10 is newer than 9 although "9" sorts behind "10".
-    assert run_files.find_checkpoint(requested) == ten
-    (nine / "model.safetensors").unlink()
-    (ten / "model.safetensors").write_bytes(b"")
-    with pytest.raises(InputError) as raised:
-        run_files.find_checkpoint(requested)
-    assert all(f"checkpoint-{step}: wh" in str(raised.value) for step in (9, 10, 11))
-
-
-def test_folders_that_are_no_checkpoint_are_passed_over(run_files):
-    whole = write_checkpoint(run_files.output_dir / "checkpoint-9")
-    write_checkpoint(run_files.output_dir / "checkpoint-10-copy")
-    assert run_files.find_checkpoint(True) == whole
-
-
-def test_a_named_checkpoint(tmp_path, run_files):
-    folder = write_checkpoint(tmp_path / "elsewhere" / "checkpoint-3")
-    assert run_files.find_checkpoint(str(folder)) == folder
-    (folder / "model.safetensors").unlink()
-    with pytest.raises(InputError, match=r"got .*checkpoint-3, which has no weights, expected"):
-        run_files.find_checkpoint(str(folder))
-
-
 # Metrics.
 
 
@@ -157,6 +91,34 @@ def test_a_resumed_run_takes_its_steps_again(run_files, make_group):
     assert names == ["step_000001.jsonl.gz", "step_000002.jsonl.gz"]
     run_files.write_metrics(3, {"loss": 9.0})
     assert json.loads(run_files.metrics_path.read_text().splitlines()[-1])["step"] == 3
+    run_files.drop_steps_after(-1)
+    assert run_files.metrics_path.read_text() == ""
+
+
+def test_damaged_lines_and_stray_files_are_passed_over(run_files, caplog):
+    run_files.output_dir.mkdir()
+    run_files.write_rollouts(1, [])
+    run_files.write_summary({})
+    stray = ["step_abc.jsonl.gz", "step_.jsonl.gz", "step_000009.jsonl.gz.copy"]
+    for name in (*stray, "step_000001.jsonl.gz.unfinished"):
+        (run_files.rollouts_dir / name).touch()
+    damaged = '{"step": 1}\n{"st\x00ep": 2}\n[1]\n\n{"step": null}\n{"step": 1, "loss": 2}\n{"step"'
+    run_files.metrics_path.write_text(damaged)
+    with caplog.at_level(logging.WARNING):
+        run_files.drop_steps_after(1)
+    assert run_files.metrics_path.read_text() == '{"step": 1}\n{"step": 1, "loss": 2}\n'
+    assert "4 damaged lines dropped" in caplog.text
+    found = {path.name for path in run_files.rollouts_dir.iterdir()}
+    assert found == {"step_000001.jsonl.gz", *stray}
+    # A run that goes on is not finished.
+    assert not (run_files.output_dir / "summary.json").exists()
+
+
+def test_a_full_disk_is_one_line(run_files):
+    run_files.output_dir.mkdir()
+    run_files.metrics_path.symlink_to("/dev/full")
+    with pytest.raises(InputError, match=r"^output_dir: got No space left on device in .*run, exp"):
+        run_files.write_metrics(1, {"loss": 0.5})
 
 
 def test_only_the_main_process_writes_metrics(run_files, tmp_path):
@@ -233,6 +195,14 @@ def test_settings_as_resolved(run_files):
     assert document["settings"]["rewards"] == {"random": {"weight": 0.5}}
     assert document["settings"]["lr_scheduler_type"] == "constant"
     assert document["geometry"] == config.geometry
+    assert read_config(run_files.output_dir) == document
+    assert read_config(run_files.output_dir / "none") is None
+    run_files.copy_config(run_files.output_dir.parent)
+    assert (run_files.output_dir.parent / "config.yaml").read_text() == text
+    for damaged in ("", "- 1", "a: [", "\x00"):
+        (run_files.output_dir / "config.yaml").write_text(damaged)
+        with pytest.raises(InputError, match=r"config\.yaml: got no settings"):
+            read_config(run_files.output_dir)
     # People share this file.
     assert "hf_secret" not in text
 

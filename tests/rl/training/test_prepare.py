@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from accelerate import Accelerator
 
 from rl.errors import InputError
+from rl.training.checkpoints import Checkpoints
 from rl.training.prepare import prepare_run
 from rl.training.recipe import make_config
 
@@ -173,14 +175,17 @@ def test_what_is_left_must_make_a_batch(settings, long):
 def test_a_resumed_run_sees_the_same_prompts(settings, long, tmp_path):
     run = prepare(settings, dataset=long)
     run.run_files.write_config(run.config, run.prompt_facts)
-    checkpoint = tmp_path / "run" / "checkpoint-1"
-    checkpoint.mkdir()
-    (checkpoint / "trainer_state.json").write_text("{}")
-    (checkpoint / "pytorch_model.bin").touch()
+    with Checkpoints(tmp_path / "run", Accelerator(cpu=True), None).writing(1) as checkpoint:
+        run.run_files.copy_config(checkpoint)
     resumed = prepare(settings, dataset=long, resume_from_checkpoint="true")
     assert resumed.prompt_facts == run.prompt_facts
     with pytest.raises(InputError, match="dataset: got 2 prompts, expected the 3 that the run in"):
         prepare(settings, dataset=long, resume_from_checkpoint="true", max_prompt_length=4)
+    meant = {"max_prompt_length": 4, "accept_changes": ["dataset"]}
+    changed = prepare(settings, dataset=long, resume_from_checkpoint="true", **meant)
+    assert changed.prompt_facts.num_trained == 2
+    with pytest.raises(InputError, match=r"^temperature: got 0\.5, expected 1\.0 as in .*-1\. Set"):
+        prepare(settings, dataset=long, resume_from_checkpoint="true", temperature=0.5)
 
 
 def test_an_evaluation_drops_nothing(settings, tmp_path):

@@ -1,0 +1,38 @@
+"""Commands that end with the process that wants them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+
+from rl.with_parent import command_with_parent
+
+PARENT = """
+import subprocess, sys, time
+from rl.with_parent import command_with_parent
+child = subprocess.Popen(command_with_parent(["sleep", "600"]), start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_command_ends_when_its_parent_is_killed():
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+    child = psutil.Process(int(parent.stdout.readline()))
+    deadline = time.monotonic() + 30
+    while child.name() != "sleep" and time.monotonic() < deadline:
+        time.sleep(0.02)
+    parent.kill()
+    parent.wait()
+    child.wait(timeout=30)
+
+
+def test_a_parent_that_is_gone_already_ends_it():
+    command = command_with_parent(["true"])
+    assert command[3] == str(os.getpid())
+    assert subprocess.run(command, check=False).returncode == 0
+    command[3] = "1"
+    assert subprocess.run(command, check=False).returncode == -signal.SIGTERM
