@@ -6,7 +6,7 @@ import pytest
 
 from rl.report.folders import read_folders
 from rl.report.page import render_page
-from rl.report.shown_rollouts import choose_rollouts
+from rl.report.shown_rollouts import choose_all_rollouts
 
 HOSTILE = (
     '<script>window.hacked=1</script></script><img src=x onerror="window.hacked=2"><!-- '
@@ -50,11 +50,10 @@ def runs(tmp_path_factory, write_run, make_line):
     return root
 
 
-def write_page(folders, path):
+def write_page(folders, path, **limits):
     found = read_folders(folders)
-    page = render_page(
-        found, [choose_rollouts(run) for run in found], smoothing=1, date="2026-01-01"
-    )
+    shown = choose_all_rollouts(found, **limits)
+    page = render_page(found, shown, smoothing=1, date="2026-01-01")
     path.write_bytes(page.encode("utf-8", errors="replace"))
     return path
 
@@ -253,7 +252,7 @@ def test_samples_of_an_evaluation(open_report, tmp_path):
     page = open_report(write_page([tmp_path], tmp_path / "report.html"))
     assert "label, shown only: 3" in page.locator("#shown .facts").first.inner_text()
     rows = [text.split() for text in page.locator(".classes tbody tr").all_inner_texts()]
-    assert rows == [["3", "1", "right"], ["4", "1", "wrong"]]
+    assert rows == [["3", "1", "1", "right"], ["4", "1", "1", "wrong"]]
     assert page.locator("#use-part, #step-part").locator("visible=true").count() == 0
     page.select_option("#sign", "wrong")
     assert completions(page) == 1

@@ -1,0 +1,81 @@
+"""Spend a number of bytes evenly: over runs, over problems, over the length of a run."""
+
+from collections.abc import Sequence
+
+
+def share_budget(wanted: Sequence[int], total: int) -> list[int]:
+    """Divide bytes among those who want them: nobody gets more than wanted, the rest is shared.
+
+    Args:
+        wanted: Bytes each could use.
+        total: Bytes to divide.
+
+    Example:
+        10 want what they get of 100 / 3; the other two share the 90 that are left.
+        >>> share_budget([80, 10, 60], 100)
+        [45, 10, 45]
+    """
+    shares = [0] * len(wanted)
+    ascending = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    for position, i in enumerate(ascending):
+        shares[i] = min(wanted[i], total // (len(wanted) - position))
+        total -= shares[i]
+    return shares
+
+
+def fill_evenly(costs: Sequence[Sequence[int]], budget: int) -> list[int]:
+    """Take the first items of many lists, as many of each as fit, one of every list at a time.
+
+    Where a round does not fit as a whole, the lists that still get an item are spread evenly. A
+    list whose next item is too large gets no more.
+
+    Args:
+        costs: Bytes of the items of each list, in the order they are wanted.
+        budget: Bytes to spend.
+
+    Returns:
+        How many items are taken of each list.
+
+    Example:
+        The first round costs 1 + 2 + 1; of the second one only the first list's item fits.
+        >>> fill_evenly([[1, 3], [2, 9], [1]], 8)
+        [2, 1, 1]
+    """
+    taken = [0] * len(costs)
+    open_lists = [i for i in spread_order(len(costs)) if costs[i]]
+    while open_lists:
+        still_open = []
+        for i in open_lists:
+            cost = costs[i][taken[i]]
+            if cost > budget:
+                continue
+            budget -= cost
+            taken[i] += 1
+            if taken[i] < len(costs[i]):
+                still_open.append(i)
+        open_lists = still_open
+    return taken
+
+
+def spread_order(count: int) -> list[int]:
+    """Order positions so that every first few of them are spread evenly over all.
+
+    The first, the last, then the middle of every gap, the widest gaps first.
+
+    Example:
+        >>> spread_order(5), spread_order(6)
+        ([0, 4, 2, 1, 3], [0, 5, 2, 1, 3, 4])
+    """
+    if count < 2:
+        return list(range(count))
+    order = [0, count - 1]
+    gaps = [(0, count - 1)]
+    while gaps:
+        halves = []
+        for low, high in gaps:
+            middle = (low + high) // 2
+            if middle > low:
+                order.append(middle)
+                halves += [(low, middle), (middle, high)]
+        gaps = halves
+    return order
