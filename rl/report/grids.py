@@ -1,5 +1,6 @@
 """Problems x evaluations, and prompts x visits: what became of each, with links to the samples."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -107,14 +108,16 @@ def evaluation_grid(columns: Sequence[Column]) -> Grid:
         ]
         rows.append({"id": name, "title": titles[0], "word": word, "cells": cells})
     names = [run for run, _ in columns]
-    note = "A cell: the share of a problem's samples that are right."
+    note, told = "A cell: the share of a problem's samples that are right.", ""
     if len(names) > 1:
         note += (
             f" Change and word: from {names[0]} to {names[1]}, where {RULE}: kept (right, right), "
             "learned (wrong, right), lost (right, wrong), never (wrong, wrong)."
         )
+        counts = Counter(row["word"] for row in rows)
+        told = ", ".join(f"{counts[word]:,} {word}" for word in TRANSITIONS if counts[word])
     return Grid(
-        title=f"{len(rows):,} problems",
+        title=f"{len(rows):,} problems" + (f", {names[0]} to {names[1]}: {told}" if told else ""),
         note=note,
         row_name="problem",
         columns=names,
@@ -153,8 +156,9 @@ def training_grid(run: str, shown: ShownRollouts) -> Grid:
         word = KEPT_VOTE if answers[0] == answers[1] else FLIPPED
         title = one_line(found[0][1]["prompt"], TITLE_CHARACTERS) or f"prompt {prompt_id}"
         rows.append({"id": prompt_id, "title": title, "word": word, "cells": cells})
+    flipped = sum(row["word"] == FLIPPED for row in rows)
     return Grid(
-        title=f"{run}: {len(rows):,} prompts of training",
+        title=f"{run}: {len(rows):,} prompts of training, the majority of {flipped:,} flipped",
         note="A cell: the share of the completions that gave the majority answer, at the first and "
         "the last visit shown here. No label is looked at: more agreement need not be right.",
         row_name="prompt",

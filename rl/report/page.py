@@ -44,7 +44,8 @@ def render_page(
         smoothing: Steps a curve is averaged over when the page opens, at least 1.
         date: When the report was made, as it is shown.
     """
-    rows = {run.name: result_rows(run) for run in runs}
+    trained = [run for run in runs if run.kind == "run"]
+    rows = {run.name: result_rows(run, trained) for run in runs}
     all_rows = [row for of_run in rows.values() for row in of_run]
     library, script = chart_library(), page_script()
     draws_curves = any(run.metrics for run in runs)
@@ -54,7 +55,6 @@ def render_page(
     has_rollouts = bool(blobs)
     if grids:
         blobs["grids"] = compress(to_json(grids))
-    trained = [run for run in runs if run.kind == "run"]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["number"] = format_number
     return environment.from_string(_resource("report.html.j2")).render(
@@ -84,6 +84,7 @@ def render_page(
         has_grids=bool(grids),
         base_columns=list(dict.fromkeys(name for row in all_rows for name in row.base)),
         has_intervals=any(v.low is not None for row in all_rows for v in row.values.values()),
+        has_lent_base=any(row.base_of for row in all_rows),
         has_unknown_overlap=any(row.overlap is None for row in all_rows),
     )
 

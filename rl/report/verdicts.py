@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Literal
 
 from rl.report.costs_and_settings import spent
@@ -41,7 +42,6 @@ def statements(run: ReportedRun, rows: Sequence[ResultRow]) -> list[Statement]:
 
 
 def _results(run: ReportedRun, rows: Sequence[ResultRow]) -> list[Statement]:
-    before = {row.benchmark: row for row in rows if row.when == "before"}
     after = {row.benchmark: row for row in rows if row.when == "after"}
     controls = controls_by_benchmark(run)
     judged = {
@@ -50,22 +50,52 @@ def _results(run: ReportedRun, rows: Sequence[ResultRow]) -> list[Statement]:
         if "pass@1" in row.values and (differences := _differences(controls.get(benchmark, {})))
     }
     if len(judged) > 1:
-        return [_over_benchmarks(judged)]
+        return [_over_benchmarks(judged, after)]
     for benchmark, differences in judged.items():
         text, tone = judge(differences)
-        start = before[benchmark].values.get("pass@1") if benchmark in before else None
-        was = "" if start is None else f" (base {start.value:.3f})"
         against = ", ".join(
             f"{of['difference']:+.3f} ({of['ci_low']:+.3f} to {of['ci_high']:+.3f}) against the "
             f"base's {name}"
             for name, of in differences.items()
         )
-        reached = f"pass@1 {after[benchmark].values['pass@1'].value:.3f}{was}"
-        text = f"{text} On {benchmark}, {reached}: {against}."
+        text = f"{text} On {benchmark}, {_gain([after[benchmark]])}: {against}."
         return [Statement(about="Result", text=text, tone=tone)]
-    if not run.is_finished:
-        return []
-    return [Statement(about="Result", text=_without_controls(before, after))]
+    lent = [row for row in after.values() if row.base_of and row.base and "pass@1" in row.values]
+    if lent:
+        return [Statement(about="Result", text=_beside_lent(lent))]
+    return [Statement(about="Result", text=_without_controls(after))] if run.is_finished else []
+
+
+def _gain(rows: Sequence[ResultRow]) -> str:
+    """Say what rows reach, and what their base did where all know it, by the mean over them."""
+    reached = fmean(row.values["pass@1"].value for row in rows)
+    starts = [row.start["pass@1"].value for row in rows if "pass@1" in row.start]
+    mean = "pass@1" if len(rows) == 1 else f"mean pass@1 of {len(rows)} benchmarks"
+    base = f" (base {fmean(starts):.3f})" if len(starts) == len(rows) else ""
+    return f"{mean} {reached:.3f}{base}"
+
+
+def _beside_lent(rows: Sequence[ResultRow]) -> str:
+    """Compare with a base that another run measured: means only, since nothing is paired."""
+    ahead, behind = [], []
+    for row in rows:
+        passed = row.values["pass@1"].value
+        (ahead if all(passed > of.value.value for of in row.base.values()) else behind).append(row)
+    names = " and ".join(dict.fromkeys(row.base_of for row in rows))
+    controls = ", ".join(dict.fromkeys(name for row in rows for name in row.base))
+    told = [
+        f"{words} on {len(found)} of {len(rows)} ({', '.join(row.benchmark for row in found)})"
+        for words, found in (("above every control", ahead), ("not above every one", behind))
+        if found
+    ]
+    return (
+        f"{_sentence(_gain(rows))} {_sentence('; '.join(told))} Controls: the base's {controls}, "
+        f"measured by {names}; no interval, since nothing is paired by problem."
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def judge(differences: Mapping[str, Mapping[str, float]]) -> tuple[str, Tone]:
@@ -92,24 +122,30 @@ def judge(differences: Mapping[str, Mapping[str, float]]) -> tuple[str, Tone]:
     return "It learned: beyond every control.", "good"
 
 
-def _over_benchmarks(judged: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Statement:
+def _over_benchmarks(
+    judged: Mapping[str, Mapping[str, Mapping[str, float]]], after: Mapping[str, ResultRow]
+) -> Statement:
     """Sum several benchmarks up; their differences stand in the table of results."""
     by_tone: dict[Tone, list[str]] = {"good": [], "plain": [], "bad": []}
     for benchmark, differences in judged.items():
         by_tone[judge(differences)[1]].append(benchmark)
-    words: dict[Tone, str] = {
-        "good": "beyond every control",
-        "plain": "level with one or more",
-        "bad": "below one or more",
+    words: dict[Tone, tuple[str, str]] = {
+        "good": ("it learned", "beyond every control"),
+        "plain": ("not shown to be more than sharpening", "level with a control"),
+        "bad": ("not worth its training", "below a control"),
     }
-    text = "; ".join(
-        f"{words[tone]} on {len(names)} of {len(judged)} ({', '.join(names)})"
+    told = [
+        f"{words[tone][0]} on {len(names)} of {len(judged)}, {words[tone][1]} ({', '.join(names)})"
         for tone, names in by_tone.items()
         if names
-    )
+    ]
     tones: list[Tone] = [tone for tone, names in by_tone.items() if names]
-    tone = tones[0] if len(tones) == 1 else "plain"
-    return Statement(about="Result", text=f"pass@1 is {text}.", tone=tone)
+    controls = dict.fromkeys(name for differences in judged.values() for name in differences)
+    text = (
+        f"{_sentence('; '.join(told))} {_sentence(_gain([after[name] for name in judged]))} "
+        f"Controls: the base's {', '.join(controls)}."
+    )
+    return Statement(about="Result", text=text, tone=tones[0] if len(tones) == 1 else "plain")
 
 
 def _differences(controls: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
@@ -122,12 +158,12 @@ def _differences(controls: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
     }
 
 
-def _without_controls(before: Mapping[str, ResultRow], after: Mapping[str, ResultRow]) -> str:
+def _without_controls(after: Mapping[str, ResultRow]) -> str:
     """Say what can be said of a run whose gain stands beside no control."""
     for name, what in (("pass@1", "pass@1 on {}"), ("majority_ratio", "agreement on {}")):
         for benchmark, row in after.items():
             if name in row.values:
-                start = before[benchmark].values.get(name) if benchmark in before else None
+                start = row.start.get(name)
                 change = "" if start is None else f"{start.value:.3f} → "
                 text = f"{what.format(benchmark)}: {change}{row.values[name].value:.3f}. "
                 return text + (

@@ -64,7 +64,16 @@ def test_several_runs_and_chosen_steps(run_dir, tmp_path):
         (["{run}", "--max_megabytes", "0"], "--max_megabytes: got 0"),
         (["{run}", "--smoothing", "0"], "--smoothing: got 0"),
     ],
-    ids=["no run", "no output", "folder", "no folder", "steps", "no step", "megabytes", "smoothing"],
+    ids=[
+        "no run",
+        "no output",
+        "folder",
+        "no folder",
+        "steps",
+        "no step",
+        "megabytes",
+        "smoothing",
+    ],
 )
 def test_bad_input_is_one_line(run_dir, arguments, message):
     finished = run_report(*(argument.format(run=run_dir) for argument in arguments))
