@@ -7,11 +7,11 @@ from typing import Any
 
 from rl.evaluation.metrics.comparison import RULE, TRANSITIONS, transition
 from rl.report.folders import ReportedRun
-from rl.report.rollout_groups import Group, majority_answer
+from rl.report.rollout_groups import Group, leading_share, majority_answer
 from rl.report.shown_rollouts import ShownRollouts
 from rl.report.shown_samples import TITLE_CHARACTERS, ShownProblem, one_line
 
-FLIPPED, KEPT_VOTE = "flipped", "same majority"
+FLIPPED, KEPT_VOTE, UNDECIDED = "flipped", "same", "undecided"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,22 +148,26 @@ def training_grid(run: str, shown: ShownRollouts) -> Grid:
             place = {"run": run, "step": step, "visit": group["visit"], "role": role}
             cells.append(
                 {
-                    "share": round(majority[2], 3) if majority else 0.0,
-                    "about": f"step {step}: {majority[1] if majority else 'no majority'}",
+                    "share": round(leading_share(group["rollouts"]), 3),
+                    "about": f"step {step}, {majority[1] if majority else 'no majority'}",
                     "place": place,
                 }
             )
         word = KEPT_VOTE if answers[0] == answers[1] else FLIPPED
+        if None in answers:
+            word = UNDECIDED
         title = one_line(found[0][1]["prompt"], TITLE_CHARACTERS) or f"prompt {prompt_id}"
         rows.append({"id": prompt_id, "title": title, "word": word, "cells": cells})
     flipped = sum(row["word"] == FLIPPED for row in rows)
     return Grid(
         title=f"{run}: {len(rows):,} prompts of training, the majority of {flipped:,} flipped",
-        note="A cell: the share of the completions that gave the majority answer, at the first and "
-        "the last visit shown here. No label is looked at: more agreement need not be right.",
+        note="A cell: the share of the completions that gave the leading answer, at the first and "
+        "the last visit shown here. Flipped: the majority answer is another one; undecided: one of "
+        "the two visits has none, by a tie or without answers. No label is looked at: more "
+        "agreement need not be right.",
         row_name="prompt",
         columns=["first visit", "last visit"],
-        words=[FLIPPED, KEPT_VOTE],
+        words=[FLIPPED, KEPT_VOTE, UNDECIDED],
         rows=rows,
     )
 

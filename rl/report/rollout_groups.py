@@ -48,23 +48,33 @@ def is_cut(rollout: Rollout) -> bool:
     return len(str(rollout.get("completion") or "")) > MAX_CHARACTERS
 
 
-def majority_answer(rollouts: Sequence[Rollout]) -> tuple[int, str, float] | None:
-    """Return the class of most votes, its answer and its share of all rollouts.
+def majority_answer(rollouts: Sequence[Rollout]) -> tuple[int, str] | None:
+    """Return the class of most votes and its answer.
 
     Returns:
         None where nobody has an answer or two classes share the first place.
     """
+    members = _members(rollouts)
+    most = max(map(len, members.values()), default=0)
+    first = [cluster for cluster, inside in members.items() if len(inside) == most]
+    if len(first) != 1:
+        return None
+    return first[0], str(members[first[0]][0].get("answer") or "")
+
+
+def leading_share(rollouts: Sequence[Rollout]) -> float:
+    """Return the votes of a class with most votes / rollouts; 0.0 where nobody has an answer."""
+    most = max(map(len, _members(rollouts).values()), default=0)
+    return most / len(rollouts) if rollouts else 0.0
+
+
+def _members(rollouts: Sequence[Rollout]) -> dict[int, list[Rollout]]:
     members: dict[int, list[Rollout]] = defaultdict(list)
     for rollout in rollouts:
         cluster = rollout.get("cluster")
         if isinstance(cluster, int):
             members[cluster].append(rollout)
-    most = max(map(len, members.values()), default=0)
-    first = [cluster for cluster, inside in members.items() if len(inside) == most]
-    if len(first) != 1:
-        return None
-    answer = str(members[first[0]][0].get("answer") or "")
-    return first[0], answer, most / len(rollouts)
+    return members
 
 
 def reasons_to_look(rollouts: Sequence[Rollout]) -> list[str]:

@@ -1,6 +1,6 @@
 """What a report says of a run first: whether it worked, whether it is healthy, what it cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
@@ -70,32 +70,35 @@ def _gain(rows: Sequence[ResultRow]) -> str:
     """Say what rows reach, and what their base did where all know it, by the mean over them."""
     reached = fmean(row.values["pass@1"].value for row in rows)
     starts = [row.start["pass@1"].value for row in rows if "pass@1" in row.start]
-    mean = "pass@1" if len(rows) == 1 else f"mean pass@1 of {len(rows)} benchmarks"
     base = f" (base {fmean(starts):.3f})" if len(starts) == len(rows) else ""
-    return f"{mean} {reached:.3f}{base}"
+    return f"{'pass@1' if len(rows) == 1 else 'mean pass@1'} {reached:.3f}{base}"
 
 
 def _beside_lent(rows: Sequence[ResultRow]) -> str:
     """Compare with a base that another run measured: means only, since nothing is paired."""
-    ahead, behind = [], []
-    for row in rows:
-        passed = row.values["pass@1"].value
-        (ahead if all(passed > of.value.value for of in row.base.values()) else behind).append(row)
-    names = " and ".join(dict.fromkeys(row.base_of for row in rows))
-    controls = ", ".join(dict.fromkeys(name for row in rows for name in row.base))
-    told = [
-        f"{words} on {len(found)} of {len(rows)} ({', '.join(row.benchmark for row in found)})"
-        for words, found in (("above every control", ahead), ("not above every one", behind))
-        if found
+    behind = [
+        row.benchmark
+        for row in rows
+        if any(row.values["pass@1"].value <= of.value.value for of in row.base.values())
     ]
+    controls = _listed(name for row in rows for name in row.base)
+    passed = f"above the base's {controls}"
+    if len(rows) > 1:
+        passed += f" on {len(rows) - len(behind)} of {len(rows)} benchmarks"
+        passed += f", not on {_listed(behind)}" if 0 < len(behind) < len(rows) else ""
+    elif behind:
+        passed = f"not above all of the base's {controls}"
+    gain = _gain(rows)
     return (
-        f"{_sentence(_gain(rows))} {_sentence('; '.join(told))} Controls: the base's {controls}, "
-        f"measured by {names}; no interval, since nothing is paired by problem."
+        f"{gain[0].upper()}{gain[1:]}, {passed}. {_listed(row.base_of for row in rows)} measured "
+        "the base: values only, since nothing is paired by problem."
     )
 
 
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+def _listed(names: Iterable[str]) -> str:
+    """Write different names as a list: a, b and c."""
+    *first, last = dict.fromkeys(names)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def judge(differences: Mapping[str, Mapping[str, float]]) -> tuple[str, Tone]:
@@ -129,21 +132,23 @@ def _over_benchmarks(
     by_tone: dict[Tone, list[str]] = {"good": [], "plain": [], "bad": []}
     for benchmark, differences in judged.items():
         by_tone[judge(differences)[1]].append(benchmark)
-    words: dict[Tone, tuple[str, str]] = {
-        "good": ("it learned", "beyond every control"),
-        "plain": ("not shown to be more than sharpening", "level with a control"),
-        "bad": ("not worth its training", "below a control"),
+    words: dict[Tone, str] = {
+        "good": "it learned, beyond every control, on",
+        "plain": "not shown to be more than sharpening on",
+        "bad": "not worth its training, below a control, on",
     }
     told = [
-        f"{words[tone][0]} on {len(names)} of {len(judged)}, {words[tone][1]} ({', '.join(names)})"
+        f"{words[tone]} {len(names)}"
+        + ("" if tone == "good" else f" ({', '.join(names)})")
         for tone, names in by_tone.items()
         if names
     ]
     tones: list[Tone] = [tone for tone, names in by_tone.items() if names]
-    controls = dict.fromkeys(name for differences in judged.values() for name in differences)
+    controls = _listed(name.split()[0] for of in judged.values() for name in of)
+    text = "; ".join(told)
     text = (
-        f"{_sentence('; '.join(told))} {_sentence(_gain([after[name] for name in judged]))} "
-        f"Controls: the base's {', '.join(controls)}."
+        f"{text[0].upper()}{text[1:]}. Over all {len(judged)} benchmarks {_gain([after[b] for b in judged])}, "
+        f"beside the base's {controls}."
     )
     return Statement(about="Result", text=text, tone=tones[0] if len(tones) == 1 else "plain")
 

@@ -5,7 +5,11 @@ const SHORT_GRID = 100;
 async function startGrids() {
   const parent = byId("grid-list");
   if (!parent) return;
-  for (const grid of JSON.parse(await inflate("grids"))) parent.append(gridView(grid));
+  const grids = JSON.parse(await inflate("grids"));
+  for (const grid of grids) {
+    const isOpen = grid.row_name === "problem" || grids.length === 1;
+    parent.append(element("details", { open: isOpen }, element("summary", {}, grid.title), gridView(grid)));
+  }
 }
 
 function gridView(grid) {
@@ -46,7 +50,7 @@ function gridView(grid) {
   const controls = element("form", { className: "controls" }, element("label", {}, `Which ${grid.row_name}s`, word));
   controls.addEventListener("submit", (event) => event.preventDefault());
   const table = element("table", { className: "grid" }, element("thead", {}, element("tr", {}, ...heads)), body);
-  return element("div", { className: "grid-part" }, element("h3", {}, grid.title), element("p", { className: "quiet" }, grid.note),
+  return element("div", { className: "grid-part" }, element("p", { className: "quiet" }, grid.note),
     hasChange ? controls : null,
     element("div", { className: "scroll tall", tabIndex: 0, role: "region", "aria-label": grid.title }, table), more);
 }
@@ -73,7 +77,7 @@ function gridRow(grid, row, hasChange) {
     return element("td", { className: "number cell", share: cell.share }, element("a", { href, title: cell.about, "aria-label": name }, cell.share.toFixed(2)));
   });
   const change = changeOf(row);
-  const sign = change > 0 ? "+" : change < 0 ? "−" : "";
+  const sign = change > 0 ? "+" : change < 0 ? "-" : "";
   return element("tr", {}, element("th", { scope: "row" }, oneLine(row.title)), ...cells, hasChange
     ? element("td", { className: `number word ${row.word}` }, change === null ? "–" : `${sign}${Math.abs(change).toFixed(2)}`, element("span", {}, row.word))
     : null);

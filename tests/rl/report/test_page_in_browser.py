@@ -260,6 +260,124 @@ def test_samples_of_an_evaluation(open_report, tmp_path):
     assert page.noise == []
 
 
+@pytest.fixture(scope="module")
+def evaluations(tmp_path_factory):
+    """Two evaluations of three problems: two are learned, one is lost."""
+    root = tmp_path_factory.mktemp("evaluations")
+    votes = {"base": ["3334", "3334", "4443"], "trained": ["3444", "4444", "3333"]}
+    for name, answers in votes.items():
+        (root / name).mkdir()
+        lines, asked = [], []
+        for problem, letters in enumerate(answers):
+            label = "4" if problem == 1 else "3"
+            asked.append({"problem_id": f"id{problem}", "prompt": f"<b>Number</b> {problem}?"})
+            for i, answer in enumerate(letters):
+                lines.append(
+                    {
+                        "problem_id": f"id{problem}",
+                        "sample": i,
+                        "completion": f"It is {answer}, says {name}.",
+                        "answer": answer,
+                        "cluster": int(answer),
+                        "correct": answer == label,
+                        "label": label,
+                    }
+                )
+        for file, rows in (("samples.jsonl", lines), ("problems.jsonl", asked)):
+            (root / name / file).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return [root / "base", root / "trained"]
+
+
+def test_a_grid_of_problems_leads_to_the_samples(open_report, evaluations, tmp_path):
+    page = open_report(write_page(evaluations, tmp_path / "report.html"))
+    rows = page.locator(".grid tbody tr")
+
+    def titles():
+        return [text[-2:] for text in page.locator(".grid tbody th").all_inner_texts()]
+
+    assert [row.split() for row in rows.all_inner_texts()] == [
+        ["<b>Number</b>", "0?", "0.75", "0.25", "-0.50", "lost"],
+        ["<b>Number</b>", "1?", "0.25", "1.00", "+0.75", "learned"],
+        ["<b>Number</b>", "2?", "0.25", "1.00", "+0.75", "learned"],
+    ]
+    change = page.locator(".grid thead button", has_text="change")
+    change.click()
+    assert titles() == ["0?", "1?", "2?"]
+    change.click()
+    assert titles() == ["1?", "2?", "0?"]
+    assert page.locator(".grid th[aria-sort=descending]").inner_text().startswith("change")
+    page.locator("#problems select").select_option("lost")
+    assert titles() == ["0?"]
+    page.locator("#problems select").select_option("learned")
+    page.fill("#text", "no such text")
+    rows.last.locator("a").last.click()
+    page.wait_for_url("**prompt=id2**")
+    page.wait_for_function("document.querySelector('#shown .prompt').textContent.includes('2?')")
+    assert chosen(page, "run") == "trained"
+    assert page.noise == []
+
+
+def test_samples_left_out_keep_their_votes(open_report, evaluations, tmp_path):
+    page = open_report(write_page(evaluations, tmp_path / "report.html", max_bytes=1_000))
+    shown = completions(page)
+    assert shown < 4
+    assert f"{shown} completions of 4 are in this page" in page.locator("#shown").inner_text()
+    votes = [text.split()[:2] for text in page.locator(".classes tbody tr").all_inner_texts()]
+    assert votes == [["3", "3"], ["4", "1"]]
+    assert "with the votes of all its samples" in page.locator("#rollouts").inner_text()
+    assert page.locator(".grid tbody tr").count() == 3
+
+
+def test_a_search_over_runs_steps_and_prompts(open_report, report):
+    page = open_report(report)
+
+    def hits(text):
+        page.fill("#search", text)
+        page.wait_for_function(
+            "() => !document.querySelector('#hits').textContent.includes('Searching')"
+        )
+        page.wait_for_timeout(400)
+        return page.locator("#hits li")
+
+    # Two runs, two steps, two prompts, one completion each.
+    assert hits("BOXED{4").count() == 8
+    assert hits("boxed{4").locator("mark").first.inner_text() == "boxed{4"
+    found = hits("what is p1").last  # a prompt in every step of every run
+    assert page.locator("#hits li").count() == 4
+    assert "control, step 5, prompt" in found.inner_text()
+    page.fill("#text", "nothing holds this")
+    hits("boxed{4").last.locator("a").click()
+    page.wait_for_selector(".rollout.linked")
+    assert (chosen(page, "run"), chosen(page, "step")) == ("control (supervised)", "5")
+    assert page.input_value("#text") == ""  # it would have hidden what was sought
+    assert hits("nowhere at all").count() == 0
+    assert "0 hits" in page.locator("#hits").inner_text()
+    assert hits("").count() == 0
+    assert page.noise == []
+
+
+def test_groups_that_show_something_are_listed(open_report, tmp_path, write_run, make_line):
+    rollouts = {
+        step: [make_line(i, answer, 1.0, step=step) for i in range(3)]
+        for step, answer in ((1, "1"), (2, "1"), (3, "2"))
+    }
+    folder = write_run(tmp_path / "run", rollouts=rollouts)
+    page = open_report(write_page([folder], tmp_path / "report.html"))
+    page.select_option("#reason", "majority flips")
+    page.wait_for_selector("#hits li")
+    assert ["step 2" in text for text in page.locator("#hits li").all_inner_texts()] == [
+        True,
+        False,
+    ]
+    page.locator("#hits li a").last.click()
+    page.wait_for_url("**step=3**")
+    page.wait_for_function("document.querySelector('#step option:checked').textContent === '3'")
+    assert "shows majority flips" in page.locator("#shown .facts").first.inner_text()
+    # The prompt's first and last visit.
+    assert page.locator(".grid tbody tr").inner_text().split()[-3:] == ["1.00", "0.00", "flipped"]
+    assert page.noise == []
+
+
 def test_a_folder_with_next_to_nothing(open_report, tmp_path):
     (tmp_path / "metrics.jsonl").write_text("")
     page = open_report(write_page([tmp_path], tmp_path / "report.html"))

@@ -59,9 +59,9 @@ def test_several_benchmarks_are_summed_up():
     assert said_of({"after": after, "controls": controls}) == [
         (
             "Result",
-            "It learned on 1 of 2, beyond every control (a); not worth its training on 1 of 2, "
-            "below a control (b). Mean pass@1 of 2 benchmarks 0.550. Controls: the base's greedy, "
-            "majority of 8.",
+            "It learned, beyond every control, on 1; not worth its training, below a control, on "
+            "1 (b). Over all 2 benchmarks mean pass@1 0.550, beside the base's greedy and "
+            "majority.",
             "plain",
         )
     ]
@@ -97,9 +97,8 @@ def test_a_run_without_controls_stands_beside_those_of_another_run_with_its_base
     after = {"after": {"a.jsonl": {"pass@1": 0.75}, "b.jsonl": {"pass@1": 0.5}}}
     [(_, text, tone)] = said_of(after, settings=settings, others=[lender])
     assert text == (
-        "Mean pass@1 of 2 benchmarks 0.625 (base 0.375). Above every control on 1 of 2 (a); not "
-        "above every one on 1 of 2 (b). Controls: the base's greedy, vote, measured by first; no "
-        "interval, since nothing is paired by problem."
+        "Mean pass@1 0.625 (base 0.375), above the base's greedy and vote on 1 of 2 benchmarks, "
+        "not on b. first measured the base: values only, since nothing is paired by problem."
     )
     assert tone == "plain"
     [(_, text, _)] = said_of(after, settings={**settings, "model": "n"}, others=[lender])
