@@ -138,17 +138,16 @@ def _over_benchmarks(
         "bad": "not worth its training, below a control, on",
     }
     told = [
-        f"{words[tone]} {len(names)}"
-        + ("" if tone == "good" else f" ({', '.join(names)})")
+        f"{words[tone]} {len(names)}" + ("" if tone == "good" else f" ({', '.join(names)})")
         for tone, names in by_tone.items()
         if names
     ]
     tones: list[Tone] = [tone for tone, names in by_tone.items() if names]
     controls = _listed(name.split()[0] for of in judged.values() for name in of)
-    text = "; ".join(told)
+    text, gain = "; ".join(told), _gain([after[benchmark] for benchmark in judged])
     text = (
-        f"{text[0].upper()}{text[1:]}. Over all {len(judged)} benchmarks {_gain([after[b] for b in judged])}, "
-        f"beside the base's {controls}."
+        f"{text[0].upper()}{text[1:]}. Over all {len(judged)} benchmarks {gain}, beside the base's "
+        f"{controls}."
     )
     return Statement(about="Result", text=text, tone=tones[0] if len(tones) == 1 else "plain")
 

@@ -374,7 +374,8 @@ def test_groups_that_show_something_are_listed(open_report, tmp_path, write_run,
     page.wait_for_function("document.querySelector('#step option:checked').textContent === '3'")
     assert "shows majority flips" in page.locator("#shown .facts").first.inner_text()
     # The prompt's first and last visit.
-    assert page.locator(".grid tbody tr").inner_text().split()[-3:] == ["1.00", "0.00", "flipped"]
+    words = page.locator(".grid tbody tr").inner_text().split()
+    assert words[-4:] == ["1.00", "1.00", "0.00", "flipped"]
     assert page.noise == []
 
 
