@@ -22,7 +22,7 @@ from rewards.self_certainty import SelfCertainty
 from rewards.semantic_entropy import SemanticEntropy
 from rewards.sequence_probability import SequenceProbability
 from rewards.token_entropy import TokenEntropy
-from rl.plugins import find
+from rl.plugins import Contract, find
 from rl.settings import build, check_settings
 from rl.types import Reward
 
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from rl.training.token_selection import TokenSelector
 
 ENTRY_POINT_GROUP = "label_free_rl.rewards"
+
+# What a plug-in of somebody else's must be to be called as one.
+REWARD = Contract(takes=("group",))
+TOKEN_SELECTOR = Contract(takes=("entropies", "mask", "groups"))
+GAME = Contract(built_with=("seed",))
 
 REWARDS: dict[str, Callable[..., Any]] = {
     "majority_vote": MajorityVote,
@@ -94,7 +99,7 @@ def get_token_selector(name: str, **settings: Any) -> "TokenSelector":
     Raises:
         InputError: As `get_reward`.
     """
-    selector = find(name, TOKEN_SELECTORS, "token_selector")
+    selector = find(name, TOKEN_SELECTORS, "token_selector", contract=TOKEN_SELECTOR)
     return build(f"token_selector.{name}", selector, settings)
 
 
@@ -109,7 +114,7 @@ def get_game(name: str, **settings: Any) -> Any:
     Raises:
         InputError: As `get_reward`.
     """
-    game = find(name, GAMES, "selfplay.game")
+    game = find(name, GAMES, "selfplay.game", contract=GAME)
     return game(**check_settings("selfplay", game, settings))
 
 
@@ -139,7 +144,7 @@ def get_reward_for_run(
 
 
 def _find_reward(name: str) -> Callable[..., Any]:
-    return find(name, REWARDS, "reward", ENTRY_POINT_GROUP)
+    return find(name, REWARDS, "reward", ENTRY_POINT_GROUP, contract=REWARD)
 
 
 def _build_reward(name: str, target: Callable[..., Any], settings: Mapping[str, Any]) -> Reward:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rl.answers import cluster_answers, extract_answer, same_answer
     from rl.errors import InputError
+    from rl.plugins import allow_code
     from rl.training.recipe import load_recipe
     from rl.training.start import start_run
     from rl.types import Group, Rollout
@@ -18,6 +19,7 @@ __all__ = [
     "Group",
     "InputError",
     "Rollout",
+    "allow_code",
     "cluster_answers",
     "extract_answer",
     "load_recipe",
@@ -29,6 +31,7 @@ _MODULES = {
     "Group": "rl.types",
     "InputError": "rl.errors",
     "Rollout": "rl.types",
+    "allow_code": "rl.plugins",
     "cluster_answers": "rl.answers",
     "extract_answer": "rl.answers",
     "load_recipe": "rl.training.recipe",

@@ -1,9 +1,14 @@
 """How bad input reaches the user: one line on standard error and exit status 2."""
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+
+MAX_CHARACTERS = 900  # of a line of error; a value may be longer than anybody wants to read
+# What the system says of a disk or a file that it does not name.
+DISK_ERRORS = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 
 class InputError(ValueError):
@@ -24,10 +29,33 @@ def unknown_name(what: str, name: str, known: list[str]) -> InputError:
 def exit_on_bad_input() -> Iterator[None]:
     """Turn an `InputError` into one line on standard error and exit status 2; bugs still crash.
 
-    Use it as a decorator of a script's `main` or around a block.
+    So do errors of the system about a file or a disk, which are no bugs either. Use it as a
+    decorator of a script's `main` or around a block.
     """
     try:
         yield
     except InputError as error:
-        print(" ".join(f"error: {error}".split()), file=sys.stderr)  # noqa: T201
-        raise SystemExit(2) from None
+        _exit(str(error))
+    except OSError as error:
+        if error.filename is None and error.errno not in DISK_ERRORS:
+            raise
+        place = "files" if error.filename is None else str(error.filename)
+        _exit(
+            f"{_shortened(place, 300)}: got {error.strerror}, expected a place that can be read "
+            "and written as needed. Check the path, its permissions and the disk."
+        )
+
+
+def _exit(message: str) -> None:
+    line = " ".join(f"error: {message}".split())
+    # A value may hold whatever a file held, and a terminal obeys control characters.
+    printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    print(_shortened(printable, MAX_CHARACTERS), file=sys.stderr)  # noqa: T201
+    raise SystemExit(2) from None
+
+
+def _shortened(text: str, most: int) -> str:
+    """Leave out the middle of a long text: what is wrong stands first, what to do last."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]} ... {text[len(text) - most // 2 :]}"

@@ -1,20 +1,143 @@
 """What a name stands for: `name`, `package.module:attribute` or `path/to/file.py:attribute`.
 
-One rule for rewards, token selectors, games, tasks and a user's own way to read answers.
+One rule for rewards, token selectors, games, tasks, engines, advantages and a user's own way to
+read answers: the project's own names and those of installed packages may stand anywhere. A file or
+a module is code, and a recipe or a saved folder is data that may come from anybody: code is run
+only under a name that the user wrote on the command line, or with `--allow_code`. That is no
+sandbox: what is allowed can do whatever the user can.
 """
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from rl.errors import InputError, unknown_name
+
+Outcome = TypeVar("Outcome")
+
+_ANYTHING = "anything"
+_allowed: set[str] = set()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """What shows that a function or a class was written for a purpose.
+
+    Any name in any module can be put where a plug-in is named, and `subprocess:Popen` is a class as
+    a reward may be. So only what bears the names that the purpose gives is called. This tells
+    mistakes from plug-ins, not good code from bad.
+
+    Attributes:
+        takes: Names of the first parameters of a function, or of a class's method `__call__`.
+        built_with: Names of further parameters of a function, or of a class.
+        has: Names of a class's attributes.
+    """
+
+    takes: tuple[str, ...] = ()
+    built_with: tuple[str, ...] = ()
+    has: tuple[str, ...] = ()
+
+    def check(self, name: str, what: str, plugin: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a plug-in that keeps to the contract.
+
+        Args:
+            name: What named it.
+            what: The setting that holds the name, for messages.
+            plugin: What was found.
+
+        Raises:
+            InputError: If it does not.
+        """
+        rules = []
+        called = _call_of(plugin) if inspect.isclass(plugin) else plugin
+        if self.takes and _positional(called)[: len(self.takes)] != self.takes:
+            names = ", ".join(self.takes)
+            rules.append(f"a function, or a class with a method __call__, that takes {names} first")
+        if not set(self.built_with) <= set(_parameters(plugin)):
+            names = ", ".join(self.built_with)
+            rules.append(f"a function or class with a parameter {names}")
+        if not all(hasattr(plugin, attribute) for attribute in self.has):
+            rules.append(f"a class with {', '.join(self.has)}")
+        if rules:
+            raise InputError(
+                f"{what}: got {name!r}, expected {' and '.join(rules)}. Write one, or name another."
+            )
+        return plugin
+
+
+ANY = Contract()
+
+
+def _call_of(plugin: type) -> Callable[..., Any] | None:
+    """A class's method `__call__` without `self`; None without one."""
+    for base in plugin.__mro__:
+        if "__call__" in vars(base):  # else `plugin.__call__` would be the constructor
+            return partial(vars(base)["__call__"], None)
+    return None
+
+
+def _positional(called: Callable[..., Any] | None) -> tuple[str, ...]:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(name for name, p in _parameters(called).items() if p.kind in kinds)
+
+
+def _parameters(called: Callable[..., Any] | None) -> Mapping[str, inspect.Parameter]:
+    try:
+        return {} if called is None else inspect.signature(called).parameters
+    except (TypeError, ValueError):  # written in C
+        return {}
+
+
+def allow_code(said: Any = _ANYTHING) -> None:
+    """Allow code to be run, in this process and until it ends.
+
+    Args:
+        said: What the user wrote on the command line: every text in it, in whatever lists and
+            mappings, is a name under which code may be run. Without it, any name is.
+    """
+    if isinstance(said, str):
+        _allowed.add(said)
+    elif isinstance(said, Mapping):
+        allow_code([*said.keys(), *said.values()])
+    elif isinstance(said, Iterable):
+        for part in said:
+            allow_code(part)
+
+
+def add_code_argument(parser: Any) -> None:
+    """Add `--allow_code` to a script that reads names from files."""
+    parser.add_argument(
+        "--allow_code",
+        action="store_true",
+        help="run the files and modules that a recipe or a saved folder names, and code that comes "
+        "with a model; without it, only what this command line names",
+    )
+
+
+def require_allowed(name: str, what: str, code: str) -> None:
+    """Refuse to run code under a name that the user did not write himself.
+
+    Args:
+        name: What names the code.
+        what: The setting that holds the name, for messages.
+        code: What would be run, in words.
+
+    Raises:
+        InputError: If neither the name nor any code was allowed (`allow_code`).
+    """
+    if not {name, _ANYTHING} & _allowed:
+        raise InputError(
+            f"{what}: got {name!r}, which would run {code}, expected that only where you said so. "
+            "Pass --allow_code, or the name itself on the command line, if you trust it."
+        )
 
 
 def find(
@@ -22,6 +145,8 @@ def find(
     table: Mapping[str, Callable[..., Any] | str],
     kind: str,
     entry_point_group: str | None = None,
+    *,
+    contract: Contract = ANY,
 ) -> Callable[..., Any]:
     """Find what a name stands for.
 
@@ -32,36 +157,75 @@ def find(
             for what should not be loaded before it is asked for.
         kind: What is looked for, or the setting that holds the name, for messages.
         entry_point_group: Group in which packages publish further ones.
+        contract: What somebody else's must keep to.
 
     Raises:
-        InputError: If there is nothing of that name.
+        InputError: If there is nothing of that name, or nothing that is meant for this.
     """
     if name in table:
         found = table[name]
-        return load_plugin(found, kind) if isinstance(found, str) else found
+        return _load(found, kind) if isinstance(found, str) else found
     published = (
         {point.name: point for point in entry_points(group=entry_point_group)}
         if entry_point_group
         else {}
     )
     if name in published:
-        return published[name].load()
+        return contract.check(name, kind, published[name].load())
     if ":" in name:
-        return load_plugin(name, kind)
+        return load_plugin(name, kind, contract=contract)
     raise unknown_name(kind, name, [*table, *published])
 
 
-def load_plugin(name: str, what: str) -> Callable[..., Any]:
-    """Load what a name stands for; a file is run once in a process.
+def load_plugin(name: str, what: str, *, contract: Contract = ANY) -> Callable[..., Any]:
+    """Load what a name stands for, if that is allowed; a file is run once in a process.
 
     Args:
         name: `package.module:attribute` or `path/to/file.py:attribute`.
         what: The setting that holds the name, for messages.
+        contract: What it must keep to.
 
     Raises:
-        InputError: If there is no such file or module, or nothing callable of that name in it. What
-            the user's code raises while it is loaded is not caught.
+        InputError: If the name is not allowed, there is no such file or module, or nothing callable
+            of that name in it, or nothing that is meant for this. What the user's code raises while
+            it is loaded is not caught.
     """
+    location = name.rpartition(":")[0]
+    is_file = location.endswith(".py")
+    code = f"the file {Path(location).absolute()}" if is_file else f"the module {location!r}"
+    require_allowed(name, what, code)
+    return contract.check(name, what, _load(name, what))
+
+
+def call_plugin(what: str, plugin: Callable[..., Outcome], *arguments: Any) -> Outcome:
+    """Call somebody's code; whatever it raises becomes one line that names it and the place.
+
+    Raises:
+        InputError: If it raises anything or tries to end the process.
+    """
+    try:
+        return plugin(*arguments)
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+        reason = f"{type(error).__name__}: {str(error)[:300]}".removesuffix(": ")
+        raise InputError(
+            f"{what}: got {reason}{where}, expected an answer. Mend the code there."
+        ) from error
+
+
+def plugin_source(name: str, what: str) -> bytes:
+    """Return the source file of a plug-in, which says what it computes as far as one file can."""
+    plugin = load_plugin(name, what)
+    path = inspect.getsourcefile(plugin if hasattr(plugin, "__code__") else type(plugin))
+    return Path(path).read_bytes() if path else b""
+
+
+def _load(name: str, what: str) -> Callable[..., Any]:
     location, _, attribute = name.rpartition(":")
     if location.endswith(".py"):
         path = Path(location).expanduser()
@@ -86,13 +250,6 @@ def load_plugin(name: str, what: str) -> Callable[..., Any]:
             f"{what}: got {name!r}, expected a callable {attribute!r} in it. Check the name."
         )
     return getattr(module, attribute)
-
-
-def plugin_source(name: str, what: str) -> bytes:
-    """Return the source file of a plug-in, which says what it computes as far as one file can."""
-    plugin = load_plugin(name, what)
-    path = inspect.getsourcefile(plugin if hasattr(plugin, "__code__") else type(plugin))
-    return Path(path).read_bytes() if path else b""
 
 
 @cache

@@ -18,6 +18,17 @@ from rl.errors import InputError, unknown_name
 
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Letters = Annotated[str, Field(pattern=r"^[A-Z]{2,26}$")]  # of a multiple choice
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # NumPy takes no other
+# An upper bound on a size only says that nobody means more: 1e12 completions are a slip.
+Length = Annotated[int, Field(ge=1, le=10**8)]
+Count = Annotated[int, Field(ge=1, le=10**6)]
+CountOrNone = Annotated[int, Field(ge=0, le=10**6)]  # 0 stands for none
+StepsOrNone = Annotated[int, Field(ge=0, le=10**9)]
+NumSamples = Annotated[int, Field(ge=1, le=100_000)]
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -133,6 +144,21 @@ def check_value(what: str, annotation: Any, value: Any) -> Any:
         rule = "true or false" if isinstance(found, bool) else "a number"
         raise InputError(f"{what}: got {value!r}, expected {rule}. Change the value.")
     return found
+
+
+def check_options(arguments: Any, ranges: Mapping[str, Any]) -> None:
+    """Check the options of a command line.
+
+    Args:
+        arguments: Has an attribute for each option; None is an option that was left out.
+        ranges: Name of the option -> its type, with its range.
+
+    Raises:
+        InputError: For the first option that is out of its range.
+    """
+    for name, annotation in ranges.items():
+        if getattr(arguments, name) is not None:
+            check_value(f"--{name}", annotation, getattr(arguments, name))
 
 
 def _join(what: str, name: Any) -> str:

@@ -6,19 +6,24 @@ import os
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from rl.errors import InputError, exit_on_bad_input
+from rl.settings import Count, PositiveShare, check_options, check_value
 
 if TYPE_CHECKING:
     from measurements.ratios import Measurement
 
-PARTS = ("update", "votes", "steps", "adaptive", "growth")
+PARTS = ("update", "votes", "steps", "adaptive", "growth", "prompts")
 EPILOG = """
 examples:
   python scripts/build_testbed.py --output_dir runs/testbed
+  python scripts/fetch_smollm2.py --output_dir runs/smollm2
   python scripts/benchmark.py --output_dir runs/benchmark --completions completions.jsonl.gz
   python scripts/benchmark.py --output_dir runs/benchmark --parts update,growth
+  python scripts/benchmark.py --output_dir runs/benchmark --parts prompts --num_generations 16
   python scripts/benchmark.py --output_dir runs/benchmark --parts update \\
       --hidden_size 1024 --num_layers 16 --mean_length 600                (on a GPU; bf16 there)
 
@@ -31,6 +36,7 @@ parts:
   steps     wall time of a training step on the testbed by phase and number of ranks
   adaptive  sampled tokens to a held-out pass@1 on the testbed, adaptive against 64 fixed votes
   growth    the update with group size, completion length, prompts doubled and redoubled
+  prompts   sampling with transformers and SmolLM2, each prompt run once against once per sample
 
 OUTPUT_DIR/table.md holds the table, OUTPUT_DIR/results.json every value. Parts are written as they
 are finished.
@@ -58,7 +64,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--parts", default=",".join(PARTS), help="which, separated by commas (%(default)s)")
     add("--completions", type=Path, help='JSON lines with "completions", for votes')
     add("--testbed", type=Path, default=Path("runs/testbed"), help="for steps and adaptive")
-    add("--repetitions", type=int, default=5, help="of update, votes and growth (%(default)s)")
+    add("--smollm2", type=Path, default=Path("runs/smollm2"), help="for prompts (%(default)s)")
+    add("--repetitions", type=int, default=5, help="of all but steps, adaptive (%(default)s)")
     add("--ranks", default="1,2", help="numbers of processes, for steps (%(default)s)")
     add("--target", type=float, default=0.8, help="pass@1 to reach, for adaptive (%(default)s)")
     add("--seeds", type=int, default=3, help="of adaptive (%(default)s)")
@@ -80,6 +87,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: For what the user has to mend.
     """
+    from measurements.prompts import require_smollm2
     from measurements.runs import require_testbed
 
     from rl.errors import unknown_name
@@ -94,17 +102,24 @@ def check_arguments(arguments: argparse.Namespace) -> None:
             f"--completions: got {arguments.completions}, expected an existing file for the part "
             "votes. Name one, or leave votes out of --parts."
         )
+    arguments.groups = read_groups(arguments.completions) if "votes" in arguments.parts else []
     if {"steps", "adaptive"} & set(arguments.parts):
         require_testbed(arguments.testbed)
+    if "prompts" in arguments.parts:
+        require_smollm2(arguments.smollm2)
     if not all(part.isdecimal() and int(part) for part in arguments.ranks.split(",")):
         raise InputError(
             f"--ranks: got {arguments.ranks!r}, expected numbers such as 1,2. Correct it."
         )
-    for name in ("repetitions", "seeds", "num_prompts", "micro_batch", "mean_length", "num_layers"):
-        if getattr(arguments, name) < 1:
-            raise InputError(
-                f"--{name}: got {getattr(arguments, name)}, expected at least 1. Raise it."
-            )
+    sizes = ("repetitions", "seeds", "num_prompts", "micro_batch", "mean_length", "num_layers")
+    ranges = {
+        **dict.fromkeys(sizes, Count),
+        "num_generations": Annotated[int, Field(ge=2, le=100_000)],
+        "hidden_size": Annotated[int, Field(ge=64, multiple_of=64)],
+        "target": PositiveShare,
+    }
+    check_options(arguments, ranges)
+    arguments.output_dir.mkdir(parents=True, exist_ok=True)  # a measurement takes minutes
 
 
 def measure(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
@@ -113,7 +128,7 @@ def measure(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
     if part == "votes":
         from measurements.votes import measure_votes
 
-        return measure_votes(read_groups(arguments.completions), arguments.repetitions)
+        return measure_votes(arguments.groups, arguments.repetitions)
     if part == "steps":
         from measurements.runs import measure_steps
 
@@ -123,6 +138,15 @@ def measure(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
         from measurements.runs import measure_adaptive_votes
 
         return measure_adaptive_votes(arguments.testbed, runs, arguments.target, arguments.seeds)
+    if part == "prompts":
+        from measurements.prompts import measure_prompts
+
+        return measure_prompts(
+            arguments.smollm2,
+            arguments.num_prompts,
+            arguments.num_generations,
+            arguments.repetitions,
+        )
     from measurements.updates import UpdateSizes, measure_growth, measure_updates
 
     sizes = UpdateSizes(
@@ -141,8 +165,16 @@ def read_groups(path: Path) -> list[list[str]]:
     """Read the completions of each line."""
     from rl.data.json_lines import read_json_lines
 
+    groups = []
     with path.open("rb") as file:
-        return [line.value["completions"] for line in read_json_lines(file, path)]
+        for number, row, _ in read_json_lines(file, path):
+            completions = row.get("completions") if isinstance(row, dict) else None
+            groups.append(check_value(f"{path} line {number}, completions", list[str], completions))
+    if not groups:
+        raise InputError(
+            f"--completions: got {path} without a line, expected some. Check the file."
+        )
+    return groups
 
 
 def write_results(arguments: argparse.Namespace, measurements: "list[Measurement]") -> None:
@@ -159,7 +191,7 @@ def write_results(arguments: argparse.Namespace, measurements: "list[Measurement
         "load average at the end": os.getloadavg()[0],
         "versions": library_versions(("torch", "transformers", "trl")),
         "git_commit": git_commit(),
-        "settings": {name: str(value) for name, value in vars(arguments).items()},
+        "settings": {n: str(value) for n, value in vars(arguments).items() if n != "groups"},
         "results": [measurement.as_json() for measurement in measurements],
     }
     arguments.output_dir.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from rl.answers.workers import PairVerifier
 from rl.data.json_lines import read_json_lines
 from rl.errors import InputError, exit_on_bad_input
 from rl.rollouts.adaptive_votes import VoteBudget
+from rl.settings import check_value
 
 EPILOG = """\
 input lines: {"completions": [strings]}, and "gold": string for --referee
@@ -56,9 +57,13 @@ def read_rows(path: Path, keys: list[str]) -> list[dict[str, Any]]:
         raise InputError(f"file: got {path}, expected an existing file. Check the path.")
     with path.open("rb") as file:
         rows = [line.value for line in read_json_lines(file, path)]
-    missing = [key for key in keys if not all(key in row for row in rows)]
-    if missing or not rows:
-        raise InputError(f"{path}: got lines without {missing}, expected {keys} in every line.")
+    for number, row in enumerate(rows, start=1):
+        known = row if isinstance(row, dict) else {}
+        for key, kind in (("completions", list[str]), ("gold", str)):
+            if key in keys:
+                check_value(f"{path} line {number}, {key}", kind, known.get(key))
+    if not rows:
+        raise InputError(f"{path}: got no line, expected some. Check the file.")
     return rows
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from rl.answers.options import add_answer_arguments, use_answer_arguments
 from rl.errors import InputError, exit_on_bad_input
+from rl.plugins import allow_code
+from rl.settings import Count, check_options
 from rl.training.rollout_files import read_rollout_file
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ exit status: 0 all checks passed, 1 one failed, 2 bad input. Warnings fail nothi
 def main() -> None:
     """Build the reward, gather the groups, check, show."""
     arguments = parse_arguments()
+    allow_code(arguments.reward)
     arguments.answer_methods = use_answer_arguments(arguments)
 
     from rewards.contract import check_reward, example_groups
@@ -99,7 +102,9 @@ def parse_arguments() -> argparse.Namespace:
         help="show the rewards of group N, counted from 0, saved groups first (default 0)",
     )
     add_answer_arguments(parser)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    check_options(arguments, {"max_groups": Count})
+    return arguments
 
 
 def read_settings(text: str) -> dict[str, Any]:

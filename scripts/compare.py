@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl.errors import InputError, exit_on_bad_input
+from rl.plugins import add_code_argument, allow_code
 
 if TYPE_CHECKING:
     from rl.report.studies import Study, StudyRow, StudyRun
@@ -68,7 +69,7 @@ def main() -> None:
     failed = []
     if not arguments.report_only:
         check_settings(study)
-        failed = run_missing(study, arguments.output_dir, arguments.workers)
+        failed = run_missing(study, arguments)
     report(study, arguments.output_dir)
     for run in failed:
         print(f"failed: {run.name}, see {log_path(run, arguments.output_dir)}", file=sys.stderr)
@@ -86,8 +87,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="runs at a time (default: cores)"
     )
+    add_code_argument(parser)
     parser.add_argument("--report_only", action="store_true", help="run nothing, report again")
     arguments = parser.parse_args()
+    if arguments.allow_code:
+        allow_code()
     if arguments.workers < 1:
         raise InputError(f"--workers: got {arguments.workers}, expected at least 1. Raise it.")
     return arguments
@@ -107,10 +111,11 @@ def check_settings(study: "Study") -> None:
             make_config({**shared, **run.settings, "output_dir": f"runs/{run.name}"})
 
 
-def run_missing(study: "Study", output_dir: Path, workers: int) -> list["StudyRun"]:
+def run_missing(study: "Study", arguments: argparse.Namespace) -> list["StudyRun"]:
     """Run what has no summary yet, several runs at a time; return those that failed."""
     from tqdm import tqdm
 
+    output_dir = arguments.output_dir
     waiting = [run for run in study.runs if not (output_dir / run.name / "summary.json").is_file()]
     (output_dir / "logs").mkdir(parents=True, exist_ok=True)
     # The runs share the cores; a second thread each would only make them wait for each other.
@@ -120,10 +125,10 @@ def run_missing(study: "Study", output_dir: Path, workers: int) -> list["StudyRu
     processes.set_forkserver_preload(["rl.training.start", "rl.training.run", "rewards"])
     failed = []
     with (
-        ThreadPoolExecutor(workers) as pool,
+        ThreadPoolExecutor(arguments.workers) as pool,
         tqdm(total=len(study.runs), initial=len(study.runs) - len(waiting), unit="run") as bar,
     ):
-        started = {pool.submit(execute, processes, study, run, output_dir): run for run in waiting}
+        started = {pool.submit(execute, processes, study, run, arguments): run for run in waiting}
         for future in as_completed(started):
             bar.update()
             if future.result() != 0:
@@ -131,20 +136,21 @@ def run_missing(study: "Study", output_dir: Path, workers: int) -> list["StudyRu
     return failed
 
 
-def execute(processes: Any, study: "Study", run: "StudyRun", output_dir: Path) -> int:
+def execute(processes: Any, study: "Study", run: "StudyRun", arguments: argparse.Namespace) -> int:
     """Run one training run to its end, and return its exit status."""
-    folder = output_dir / run.name
+    folder = arguments.output_dir / run.name
     shutil.rmtree(folder, ignore_errors=True)  # left by a study that was stopped
     settings = {**run.settings, "output_dir": str(folder), "disable_tqdm": True}
-    arguments = (study.recipe, settings, log_path(run, output_dir))
-    process = processes.Process(target=train, args=arguments)
+    log = log_path(run, arguments.output_dir)
+    told = (study.recipe, settings, log, arguments.allow_code)
+    process = processes.Process(target=train, args=told)
     process.start()
     process.join()
     return process.exitcode
 
 
 @exit_on_bad_input()
-def train(recipe: str, settings: dict[str, Any], log: Path) -> None:
+def train(recipe: str, settings: dict[str, Any], log: Path, allow_any_code: bool) -> None:
     """Train in this process as scripts/train.py does; what it prints goes to a file."""
     from train import log_warnings, print_preview
 
@@ -160,6 +166,8 @@ def train(recipe: str, settings: dict[str, Any], log: Path) -> None:
     os.dup2(descriptor, 2)
     print(shlex.join(["python", "scripts/train.py", recipe, *as_arguments(settings)]), flush=True)
     log_warnings()
+    if allow_any_code:
+        allow_code()
     try:
         start_run({**load_recipe(recipe), **settings}, rewards, show=print_preview)
     finally:

@@ -13,6 +13,7 @@ from rl.errors import InputError, exit_on_bad_input
 from rl.evaluation.metrics.comparison import TRANSITIONS, compare, read_evaluation
 from rl.evaluation.options import parse_ks
 from rl.evaluation.records import replace_file
+from rl.settings import NumSamples, Seed, check_options
 
 EPILOG = """
 example:
@@ -65,6 +66,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of intervals (%(default)s)")
     args = parser.parse_args(arguments)
+    check_options(args, {"seed": Seed, "k": list[NumSamples]})
     if args.output and not args.output.parent.is_dir():
         raise InputError(
             f"--output: got {args.output}, expected a file in a folder that exists. "

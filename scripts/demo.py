@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl.errors import InputError, exit_on_bad_input
+from rl.settings import Seed, check_options
 
 TESTBED = Path("runs/strategies")
 RECIPE = "recipes/demo.yaml"
@@ -39,8 +40,8 @@ def main() -> None:
     """Build, train, show."""
     arguments, overrides = parse_arguments()
     start = time.monotonic()
-    run("scripts/build_testbed.py", "--strategies", "--output_dir", str(TESTBED))
     clear_previous_demo(arguments.output_dir)
+    run("scripts/build_testbed.py", "--strategies", "--output_dir", str(TESTBED))
     run(
         "scripts/train.py",
         RECIPE,
@@ -72,7 +73,9 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
         default=Path("runs/demo"),
         help="folder of the run; an earlier demo there is replaced (default runs/demo)",
     )
-    return parser.parse_known_args()
+    arguments, overrides = parser.parse_known_args()
+    check_options(arguments, {"seed": Seed})
+    return arguments, overrides
 
 
 def run(*command: str) -> None:

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from rl.answers import comparer_in_use
 from rl.answers.options import add_answer_arguments, use_answer_arguments
 from rl.errors import InputError, exit_on_bad_input
+from rl.plugins import add_code_argument, allow_code
+from rl.rollouts.engine import SAMPLING_RANGES
+from rl.settings import Count, NumSamples, Seed, check_options
 
 if TYPE_CHECKING:
     from rl.data.prompts import Prompt
@@ -34,8 +37,9 @@ compare answers hold here too, and the trained model stays in OUTPUT's folder, u
 OUTPUT with -adapted.
 
 A line of OUTPUT: {"id", "question", "answer", "majority_ratio", "num_votes", "num_abstained",
-"alternatives": [{"answer", "count"}], "reasoning"}; answer is null where no sample has one. The
-same command goes on with a file, or a training, that was broken off.
+"alternatives": [{"answer", "count"}], "reasoning", "num_truncated": samples cut off}; answer is
+null where no sample has one. The same command goes on with a file, or a training, that was broken
+off.
 """
 
 
@@ -43,7 +47,7 @@ same command goes on with a file, or a training, that was broken off.
 def main() -> None:
     """Check everything, adapt if asked to, then answer question by question."""
     arguments, overrides = parse_arguments()
-    recipe = read_recipe(arguments)
+    recipe = read_recipe(arguments, overrides)
     prompts = read_questions(arguments, recipe)
     methods = use_answer_arguments(
         arguments, recipe.get("answer_methods"), recipe.get("answer_comparer")
@@ -96,14 +100,13 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     )
     add("--batch_size", type=int, default=256, help="completions sampled at a time (%(default)s)")
     add("--seed", type=int, default=0, help="(%(default)s)")
+    add_code_argument(parser)
     arguments, overrides = parser.parse_known_args()
+    allow_code(vars(arguments))
     if overrides and not arguments.adapt:
         parser.error(f"unrecognized arguments: {' '.join(overrides)}")
-    for name in ("num_samples", "batch_size"):
-        if getattr(arguments, name) < 1:
-            raise InputError(
-                f"--{name}: got {getattr(arguments, name)}, expected at least 1. Raise it."
-            )
+    ranges = {"num_samples": NumSamples, "batch_size": Count, "seed": Seed}
+    check_options(arguments, {**SAMPLING_RANGES, **ranges})
     if not arguments.output.parent.is_dir():
         raise InputError(
             f"--output: got {arguments.output}, expected a file in an existing folder. Create "
@@ -115,13 +118,13 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     return arguments, overrides
 
 
-def read_recipe(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Read the recipe's settings, if there is one."""
+def read_recipe(arguments: argparse.Namespace, overrides: list[str]) -> dict[str, Any]:
+    """Read the settings of the training, if there is one."""
     if not arguments.adapt:
         return {}
-    from rl.training.recipe import load_recipe
+    from rl.training.recipe import read_settings
 
-    return load_recipe(arguments.adapt)
+    return read_settings(arguments.adapt, overrides, arguments.allow_code)
 
 
 def read_questions(arguments: argparse.Namespace, recipe: dict[str, Any]) -> "list[Prompt]":
@@ -199,6 +202,7 @@ def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
         *as_arguments(fields),
         *overrides,
         *resume,
+        *(["--allow_code"] if arguments.allow_code else []),
     ]
     print(f"adapting to the questions: {folder}", flush=True)
     status = subprocess.run(command, check=False).returncode
@@ -278,16 +282,21 @@ def answer(
         texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
         answers = [extract_answer(text, **looked_for) for text in texts]
         vote = voted_answer(texts, answers, [len(one) for one in ids])
-        yield {"id": row, "question": prompts[row], **vote}
+        num_truncated = sum(sample.truncated for sample in group)
+        yield {"id": row, "question": prompts[row], **vote, "num_truncated": num_truncated}
 
 
 def print_summary(output: Path) -> None:
-    """Say how many questions have an answer and how sure the votes are."""
+    """Say how many questions have an answer, how sure the votes are, and why some have none."""
     lines = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     answered = [line for line in lines if line["answer"] is not None]
     sure = sum(line["majority_ratio"] > 0.5 for line in answered)
     print(f"questions   {len(lines)}, {len(answered)} with an answer")
     print(f"majority    more than half of the votes in {sure}")
+    names = ("num_votes", "num_abstained", "num_truncated")
+    votes, silent, cut = (sum(line.get(name, 0) for line in lines) for name in names)
+    # What a first try runs into most: no box in the completion, or no room for it.
+    print(f"no answer   in {silent} of {votes} samples (see --answer_methods); {cut} were cut off")
     print(f"answers     {output}")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl.errors import exit_on_bad_input
+from rl.plugins import add_code_argument
 
 if TYPE_CHECKING:
     from rl.training.prepare import Run
@@ -32,14 +33,15 @@ def main() -> None:
     log_warnings()
 
     import rewards
-    from rl.training.recipe import load_recipe, parse_overrides
+    from rl.training.recipe import read_settings
     from rl.training.start import start_run
 
-    settings = {**load_recipe(arguments.recipe), **parse_overrides(overrides)}
+    settings = read_settings(arguments.recipe, overrides, arguments.allow_code)
     settings.setdefault("output_dir", str(Path("runs") / Path(arguments.recipe).stem))
     show = print_geometry if arguments.dry_run else print_preview
     summary = start_run(settings, rewards, dry_run=arguments.dry_run, show=show)
-    print_verdicts(summary.get("controls", {}))
+    if not arguments.dry_run:
+        print_outcome(summary, settings["output_dir"])
 
 
 def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
@@ -53,6 +55,7 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument("recipe", help="YAML file of settings; see recipes/")
     parser.add_argument("--dry_run", action="store_true", help="check everything, print the batch")
+    add_code_argument(parser)
     parser.add_argument("-h", "--help", action="store_true", help="show this text and end")
     if {"-h", "--help"} & set(sys.argv[1:]):
         parser.epilog = EPILOG + describe_fields()
@@ -87,15 +90,24 @@ def log_warnings() -> None:
 
 
 def print_preview(run: "Run") -> None:
-    """Show what a game tells of what it is played on."""
+    """Say what is trained on what, where its files go, and what a game tells of itself."""
+    config, source = run.config, source_of(run)
+    if run.prompt_facts is not None:
+        source = f"{len(run.prompts):,} prompts of {source}"
+    print(f"Training {config.model} on {source}; files go to {config.output_dir}", flush=True)
     if run.preview:
         print_table("What the game is played on", run.preview)
+
+
+def source_of(run: "Run") -> str:
+    """Name the data set or the game."""
+    config = run.config
+    return f"a game of {config.selfplay['game']}" if config.selfplay else str(config.dataset)
 
 
 def print_geometry(run: "Run") -> None:
     """Show what one generation batch and one optimizer step would hold."""
     config = run.config
-    source = f"a game of {config.selfplay['game']}" if config.selfplay else config.dataset
     facts = run.prompt_facts
     last: dict[str, Any] = {}
     if run.game is not None:
@@ -106,18 +118,32 @@ def print_geometry(run: "Run") -> None:
             "prompts dropped": f"{len(facts.dropped_rows)}, over {facts.limit} tokens",
             "tokens of the longest prompt": facts.longest,
         }
-    print_table(f"{config.model} on {source}", {**config.geometry, **last})
+    print_table(f"{config.model} on {source_of(run)}", {**config.geometry, **last})
 
 
-def print_verdicts(controls: dict[str, Any]) -> None:
-    """Say whether the trained policy passes what the base model reaches without training."""
+def print_outcome(summary: dict[str, Any], output_dir: str) -> None:
+    """Say what training did to pass@1, what the base model reaches without it, and what is next."""
     from accelerate import PartialState
 
     if not PartialState().is_main_process:
         return
-    by_benchmark = {"": controls} if "verdict" in controls else controls
-    for benchmark, found in by_benchmark.items():
-        print(f"{benchmark}{': ' if benchmark else ''}{found['verdict']}")
+    for benchmark, found in by_benchmark(summary).items():
+        start = f"{benchmark}: " if benchmark else ""
+        before, after = (found.get(when, {}).get("pass@1") for when in ("before", "after"))
+        if before is not None and after is not None:
+            print(f"{start}pass@1 {before:.3f} before training, {after:.3f} after")
+        if "controls" in found:
+            print(f"{start}{found['controls']['verdict']}")
+    print(f"Files: {output_dir}. One page of them: python scripts/report.py {output_dir}")
+
+
+def by_benchmark(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Turn a summary's results around: benchmark -> "before", "after", "controls"; "" if single."""
+    kinds = {kind: summary[kind] for kind in ("before", "after", "controls") if kind in summary}
+    if not all(isinstance(value, dict) for value in kinds.get("after", {}).values()):
+        return {"": kinds}
+    names = kinds.get("after", {})
+    return {name: {k: found[name] for k, found in kinds.items() if name in found} for name in names}
 
 
 def print_table(title: str, rows: dict[str, Any]) -> None:

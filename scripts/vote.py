@@ -16,6 +16,7 @@ from rl.answers.options import add_answer_arguments, use_answer_arguments
 from rl.answers.votes import TIE_RULES, count_votes, rank_classes
 from rl.data.json_lines import read_json_lines
 from rl.errors import InputError, exit_on_bad_input
+from rl.settings import Letters, check_options
 
 EPILOG = """\
 input lines:   {"id": "p1", "completions": ["... \\\\boxed{0.5}", "... \\\\boxed{1/2}", "no idea"]}
@@ -44,7 +45,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     add_answer_arguments(parser)
     parser.add_argument("--choices", help="letters of multiple-choice prompts, such as ABCD")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    check_options(arguments, {"choices": Letters})
+    return arguments
 
 
 def read_prompts(file: BinaryIO, path: Path) -> Iterator[tuple[Any, list[str]]]:

@@ -20,6 +20,12 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.medium)
 
 
+@pytest.fixture(autouse=True)
+def code_is_allowed(monkeypatch):
+    """Let tests name files and modules, as a user's own command line does."""
+    monkeypatch.setattr("rl.plugins._allowed", {"anything"})
+
+
 @pytest.fixture(scope="session")
 def make_group():
     """Build a group from its rollouts' answers; the completion is the answer in a box."""

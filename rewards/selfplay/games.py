@@ -4,6 +4,7 @@ A game knows no concrete reward and a reward no game; here they meet.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rewards.embedding import DEFAULT_MODEL, SentenceTransformerEmbedder, free_models
@@ -43,8 +44,9 @@ def build_spell(
         prompts: A folder of one's own prompt files (`rl.selfplay.role_prompts`).
         document_settings: Settings of `rl.selfplay.documents.load_corpus`; `embedder`: a model
             that clusters documents for which neither a column nor a folder does; null: they are
-            taken in order; `vector_folder`: where its vectors are kept for further runs; null:
-            nowhere; left out: in the user's folder for caches.
+            taken in order; `cache_folder`: where its vectors, and which documents repeat
+            others, are kept for further runs; null: nowhere; left out: in the user's folder for
+            caches.
         questioner: Settings of `rewards.selfplay.questioner.GaussianDifficulty`.
         verifier: Settings of `rewards.selfplay.verifier.VerifierVote`.
         seed: The run's.
@@ -120,14 +122,16 @@ def _load(
             )
     rest = dict(settings)
     model = rest.pop("embedder", DEFAULT_MODEL)
-    folder = rest.pop("vector_folder", default_folder())
+    folder = rest.pop("cache_folder", default_folder())
     given = check_settings(
         "selfplay.document_settings",
         load_corpus,
         rest,
-        filled_in=("source", "seed", "embed", "vector_files"),
-        further_names=("embedder", "vector_folder"),
+        filled_in=("source", "seed", "embed", "vector_files", "duplicate_folder"),
+        further_names=("embedder", "cache_folder"),
     )
+    if folder is not None:
+        given["duplicate_folder"] = Path(folder).expanduser() / "duplicates"
     if model is not None:
         embedder = SentenceTransformerEmbedder(model=model, max_windows=MAX_WINDOWS)
         given["embed"] = embedder.embed

@@ -22,6 +22,7 @@ Value = Fraction | float | complex
 
 _MAX_BITS = 4_000  # of an exact power; floats end near 1,024 bits
 _MAX_FACTORIAL = 170
+_MAX_BINOMIAL = 4_000  # as many bits at most
 _NUM_POINTS = 2
 _SNAP_DENOMINATOR = 1_000
 _SNAP_TOLERANCE = 1e-13
@@ -37,6 +38,9 @@ _FUNCTIONS: dict[str, Callable[[complex], complex]] = {
     "arcsin": cmath.asin,
     "arccos": cmath.acos,
     "arctan": cmath.atan,
+    "asin": cmath.asin,
+    "acos": cmath.acos,
+    "atan": cmath.atan,
     "sinh": cmath.sinh,
     "cosh": cmath.cosh,
     "tanh": cmath.tanh,
@@ -167,6 +171,6 @@ _OPERATIONS: dict[str, Callable[..., Value]] = {
     "log": lambda value, base: cmath.log(complex(value)) / cmath.log(complex(base)),
     "!": lambda value: Fraction(math.factorial(_natural(value, _MAX_FACTORIAL))),
     "binom": lambda n, k: Fraction(
-        math.comb(_natural(n, _MAX_FACTORIAL), _natural(k, _MAX_FACTORIAL))
+        math.comb(_natural(n, _MAX_BINOMIAL), _natural(k, _MAX_BINOMIAL))
     ),
 }

@@ -1,9 +1,22 @@
 r"""Find the final answer in a completion.
 
-Methods are tried in a fixed, named order. By default the last balanced, non-empty `\boxed{}` is the
-answer (`rl.answers.boxes`), then what follows the last "the answer is" or "Answer:". The last
-number of the text is an answer only on request: in unfinished text it is any intermediate result.
-So is the first phrase, for prompts that are answered in a word or two.
+Methods are tried in a fixed, named order. What they find:
+
+    boxed                the last balanced, non-empty `\boxed{}` (`rl.answers.boxes`)
+    final_answer_phrase  what follows the last "the answer is", "Answer:" or a heading "Final
+                         Answer": the formula that comes next, or else the words up to the end of
+                         the sentence, without an explanation. Words that say nothing about it
+                         (therefore, actually, simply, given by, ...) are passed over, and prose
+                         is no answer: "the answer is found by adding 3 and 4" holds none.
+                         Without such a phrase, the number of a last line `#### 12`, or the value
+                         that the last sentence states if it starts with so, therefore, thus or
+                         hence, ends, and holds no other number or formula before the value
+    last_number          the last number, on request only: in unfinished text it is any
+                         intermediate result
+    first_phrase         the first phrase, on request only: for prompts that are answered in a word
+                         or two
+
+The first two are the default. No other sentence is read: "It is 5." holds no answer.
 """
 
 import re
@@ -12,7 +25,7 @@ from collections.abc import Collection, Sequence
 from typing import Literal
 
 from rl.answers.boxes import SPECIAL_TOKEN, balanced, clean_content, find_boxed
-from rl.answers.plugins import extract_with, is_plugin
+from rl.answers.plugins import EXTRACTOR, extract_with, is_plugin
 from rl.answers.text import strip_introduction
 from rl.errors import unknown_name
 from rl.plugins import find
@@ -25,14 +38,43 @@ CompletionState = Literal["answered", "no_answer", "truncated"]
 
 _MAX_PHRASE_CHARACTERS = 200
 # After "answer" in "the answer is", "**Answer:**", "Answer**:".
-_ANSWER_IS = r"(?:\*\*)?\s*(?:(?:is|are)\b(?:\*\*)?\s*:?|:)(?:\*\*)?[ \t]*\n{0,2}"
-_PHRASE = re.compile(r"\b(?:[Aa]nswer|ANSWER)" + _ANSWER_IS)
+_ANSWER_IS = (
+    r"(?:(?:\*\*)?\s*(?:(?:is|are|equals|(?:should|must|would|will) be|(?:comes|turns) out to be)\b"
+    r"(?:\*\*)?\s*:?|[:=])(?:\*\*)?[ \t]*\n{0,2}|(?<=inal [Aa]nswer)(?:\*\*)?[ \t]*\n{1,2})"
+)
+# What they start with is literal: such expressions are found several times as fast.
+_PHRASES = (
+    re.compile(r"nswer(?<=\b[Aa]nswer)" + _ANSWER_IS),
+    re.compile(r"NSWER(?<=\bANSWER)" + _ANSWER_IS),
+)
 _CHOICE_PHRASE = re.compile(r"\b(?:[Aa]nswer|ANSWER|[Oo]ption|[Cc]hoice)" + _ANSWER_IS)
+# Words between "is" and the answer that say nothing about it.
+_FILLER = re.compile(
+    r"(?:[\s,:*]{0,9}\b(?:therefore|thus|hence|so|then|now|consequently|accordingly|finally|actually"
+    r"|simply|just|clearly|obviously|indeed|really|still|again|exactly|precisely|in fact|of course"
+    r"|as follows|the following|given by|equal to|found to be|calculated to be|(?:just )?the number"
+    r"|below|here)\b)+[\s,:*]{0,9}",
+    re.IGNORECASE,
+)
+_APPROXIMATELY = re.compile(r"(?:about|approximately|roughly) \$?[-\d.\\]", re.IGNORECASE)
+# A last sentence that draws a conclusion and ends, so that it is not one that was cut off.
+_THEREFORE = re.compile(
+    r"(?:^|[.!?:,$\])]\s|\n)\s{0,9}\**"
+    r"(?=(?:[Ss]o|[Tt]herefore|[Tt]hus|[Hh]ence|[Cc]onsequently|[Ii]n conclusion)\b)"
+    r"|\s(?=(?:Therefore|Thus|Hence|Consequently|In conclusion)\b)"
+)
+_CONCLUDING_WORDS = ("So", "so", "herefore", "hus", "ence", "onsequently", "onclusion")
+_INTENTION = re.compile(r"\b(?:need|want|let|find|consider|suppose|assume|try|could|would)\b")
+_CLOSING_WORDS = re.compile(r"\s{0,9}I hope (?:it|this) is correct\.?$")
+_HASHES = re.compile(r"####[ \t]{0,9}\$?([-+]?[\d][\d,./]{0,40})[ \t]{0,9}%?$")
+_DOLLARS = re.compile(r"\\[()\[\]]|\$")
+_MAX_CONCLUSION_CHARACTERS = 400
 _MATH_SPAN = re.compile(
     r"[ \t(*]*(?:\$\$?([^$]+)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\])(\s*\\?%)?", re.DOTALL
 )
+_LIST_GOES_ON = re.compile(r",? ?(?:and|or)? ?(?:\$|\\\()(?![.,]?$)")
 _SENTENCE_END = re.compile(r"\n|[.;!?](?=\s|\*|$)|,(?=\s*[A-Za-z]{2})|<")
-_PROSE_WORD = re.compile(r"\s(?!and\b|or\b|percent\b)[A-Za-z]{2,}\b")
+_PROSE_WORD = re.compile(r"\s\(?(?!and\b|or\b|percent\b|mod\b)[A-Za-z]{2,}\b")
 _FIRST_PHRASE_END = re.compile(r"[\n;:!?(]|[.,](?=\s|$)")
 _NUMBER = re.compile(r"(?<![\w.])-?\$?(\d[\d,]*(?:\.\d+)?(?:/\d+)?|\.\d+)(\s?\\?%)?")
 _FONT = re.compile(r"\\(?:text|math)[a-z]*\s*(?=\{)")
@@ -100,7 +142,7 @@ def check_methods(methods: Sequence[str]) -> None:
         InputError: If one is not.
     """
     for method in methods:
-        find(method, _FINDERS, "answer_methods")
+        find(method, _FINDERS, "answer_methods", contract=EXTRACTOR)
 
 
 def completion_state(answer: str | None, truncated: bool) -> CompletionState:
@@ -133,23 +175,65 @@ def after_thought(text: str) -> str:
 
 
 def _find_phrase(text: str) -> str | None:
-    if "nswer" not in text and "NSWER" not in text:  # much faster than the expression below
-        return None
-    last = _last_match(_PHRASE, text)
-    if last is None:
-        return None
-    rest = text[last.end() : last.end() + _MAX_PHRASE_CHARACTERS]
-    if span := _MATH_SPAN.match(rest):
+    ends = [last.end() for phrase in _PHRASES if (last := _last_match(phrase, text))]
+    if not ends:
+        return _find_conclusion(text)
+    rest = text[max(ends) : max(ends) + _MAX_PHRASE_CHARACTERS]
+    if filler := _FILLER.match(rest):
+        rest = rest[filler.end() :]
+    span = _MATH_SPAN.match(rest)
+    if span and not _LIST_GOES_ON.match(rest, span.end()):
         return clean_content((span[1] or span[2] or span[3]) + (span[4] or ""))
     rest = SPECIAL_TOKEN.sub("\n", rest).lstrip(" *:")
-    sentence = _SENTENCE_END.split(rest, maxsplit=1)[0].strip(" *`")
+    sentence = _before(_SENTENCE_END, rest).strip(" *`")
     words = sentence.split()
-    if len(words) > 1 and re.fullmatch(r"[A-Za-z]{2,}|a", words[0]):  # prose, such as "found by"
-        sentence = sentence.replace("$", "")
-        stated = strip_introduction(sentence)
-        return None if stated == sentence else clean_content(stated)
-    answer = clean_content(_PROSE_WORD.split(sentence, maxsplit=1)[0])
+    is_prose = len(words) > 1 and re.fullmatch(r"[A-Za-z]{2,}|a", words[0])  # such as "found by"
+    if is_prose and not _APPROXIMATELY.match(sentence):
+        return _stated_value(sentence)
+    answer = clean_content(_before(_PROSE_WORD, sentence))
     return answer if answer and balanced(answer + "}", 0) == answer else None
+
+
+def _before(pattern: re.Pattern[str], text: str) -> str:
+    """Cut the text at the first match outside of brackets, or at all if one never closes."""
+    first = None
+    for match in pattern.finditer(text):
+        first = match if first is None else first
+        before = text[: match.start()]
+        if sum(map(before.count, "([{")) <= sum(map(before.count, ")]}")):
+            return before
+    is_closed = sum(map(text.count, "([{")) <= sum(map(text.count, ")]}"))
+    return text if first is None or is_closed else text[: first.start()]
+
+
+def _stated_value(sentence: str) -> str | None:
+    """Return the value that a sentence states, `5` of `so the largest n is $5$`, or None."""
+    sentence = _DOLLARS.sub("", sentence)
+    stated = strip_introduction(sentence)
+    return None if stated == sentence else clean_content(stated)
+
+
+def _find_conclusion(text: str) -> str | None:
+    """Read `#### 12` on the last line, or the value that a concluding last sentence states."""
+    end = _last_turn(text[-_MAX_CONCLUSION_CHARACTERS:])
+    if hashes := _HASHES.match(end[end.rfind("\n") + 1 :]):
+        return clean_content(hashes[1])
+    if not end.endswith((".", "!", "$", "\\)", "\\]", "*")):
+        return None
+    end = _CLOSING_WORDS.sub("", end)
+    is_hopeless = not any(word in end for word in _CONCLUDING_WORDS)  # the usual case, and faster
+    last = None if is_hopeless else _last_match(_THEREFORE, end)
+    if last is None:
+        return None
+    sentence = " ".join(_DOLLARS.sub("", end[last.end() :]).replace("**", "").split()).strip(".! ")
+    is_one = _SENTENCE_END.search(sentence.replace(",", "")) is None
+    return _stated_value(sentence) if is_one and not _INTENTION.search(sentence) else None
+
+
+def _last_turn(text: str) -> str:
+    """Return what stands before the special tokens at the end, and the role they announce."""
+    turns = [turn.strip() for turn in SPECIAL_TOKEN.split(text)]
+    return next((turn for turn in reversed(turns) if turn not in ("", "user", "assistant")), "")
 
 
 def _find_statement_after_boxes(text: str) -> str | None:

@@ -15,8 +15,11 @@ _MAX_CHARACTERS = 300
 _MAX_DEPTH = 30
 _FLOAT_DIGITS = 13
 
+# 1e3, 2.5e-4 and 1E-5 are numbers in scientific notation; 3e-1 is three times e, minus one.
+_SCIENTIFIC = r"(?:\d+(?:\.\d+)?(?:e|E[+-]?)|\d+\.\d+e[+-]|\d+e[+-](?=0\d))\d{1,3}(?![\w.])"
 _TOKEN = re.compile(
-    r"(?P<number>\d+(?:\.\d*)?|\.\d+)|\\(?P<command>[A-Za-z]+)|(?P<word>[A-Za-z]+)"
+    rf"(?P<number>{_SCIENTIFIC}|\d+(?:\.\d*)?|\.\d+)"
+    r"|(?P<stars>\*\*)|\\(?P<command>[A-Za-z]+)|(?P<word>[A-Za-z]+)"
     r"|(?P<symbol>[-+*/^_(){}\[\]!|])|(?P<space>\s+)|(?P<other>.)",
     re.DOTALL,
 )
@@ -28,7 +31,7 @@ CONSTANTS = frozenset(("pi", "e", "i"))
 FUNCTIONS = frozenset(
     (
         *("sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan"),
-        *("sinh", "cosh", "tanh", "exp", "ln", "log", "lg"),
+        *("asin", "acos", "atan", "sinh", "cosh", "tanh", "exp", "ln", "log", "lg"),
     )
 )
 _TRIGONOMETRIC = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
@@ -271,6 +274,8 @@ def _tokenize(text: str) -> list[str]:
         kind, token = match.lastgroup, match.group()
         if kind == "other":
             raise UnparsableError
+        if kind == "stars":  # a program's power
+            token = "^"
         if kind == "word" and token not in FUNCTIONS and token not in ("sqrt", "pi"):
             if len(token) > 3:  # prose, not a product of variables
                 raise UnparsableError

@@ -9,29 +9,42 @@ Kinds of keys and what they hold:
     based       digits and base of `1011_2`
     rounded     Fraction and its number of decimals, where the answer says so: `\approx 3.14`
     infinity    sign
-    set         frozenset of keys: `\{1,2\}`, `1,2`, `1 \text{ or } 2`, `3\pm1`; order is free; also
-                the solutions of a system, `p=5, q=2; p=7, q=2`, as tuples in order of the names
-    named       pairs of name and key, in order of the names: `x=1, y=2`
-    ( )  ( ]    keys in order: tuples and intervals, named by their brackets; also `0<x\le1`
+    set         frozenset of keys: `\{1,2\}`, `1,2`, `1 \text{ or } 2`, `3\pm1`, `\{1\} \cup \{2\}`;
+                order is free; also the solutions of a system, `p=5, q=2; p=7, q=2`, as tuples in
+                order of the names
+    named       pairs of name and key, in order of the names: `x=1, y=2`, also as `cases`
+    ( )  ( ]    keys in order: tuples and intervals, named by their brackets; also `0<x\le1`,
+                `x>0 and x<1`, `]0,1[` and `\mathbb{R}`
     matrix      rows of keys
-    union       frozenset of keys; also `x\ne3`
+    union       frozenset of keys; also `x<1 or x>2` and `x\ne3`
     ratio       keys of `3:2` divided by the last; undivided if a part is 0 or starts so (`12:05`)
     equation    values of left minus right side, up to a factor
-    word        text in lower case
+    word        text in lower case without its article
     raw         anything else, without whitespace: only Math-Verify can tell
 
 `rl.answers.readings` says which other keys an answer may stand for.
 """
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from fractions import Fraction
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from rl.answers.expressions import evaluate_expression, fingerprint
-from rl.answers.grammar import FUNCTIONS, is_float_printout
-from rl.answers.text import clean_answer, outer_brackets, split_top_level, strip_units
+from rl.answers.grammar import is_float_printout
+from rl.answers.intervals import hole_of, interval_of, set_condition, usual_brackets
+from rl.answers.names import (
+    is_name,
+    is_variable,
+    is_words,
+    plain_name,
+    plain_words,
+    split_answers,
+)
+from rl.answers.text import clean_answer, outer_brackets, split_top_level
+from rl.answers.units import strip_units, unit_of
 
 _MAX_CHARACTERS = 2_000
 _MAX_DEPTH = 4
@@ -52,25 +65,19 @@ _PERCENT = re.compile(r"(.+?)\s*(?:\\?%|\b[Pp]er\s?cent(?:age)?|\bpct)")
 _BASED = re.compile(r"(\d+)_\{?\s*(\d+)\s*\}?")
 _INFINITY = re.compile(r"([-+]?)\s*(?:\\infty|\\?infinity|oo)")
 _CHOICE = re.compile(r"\(?([A-Z])[).]")
-# A word has two letters in a row; next to a minus sign, four: "x-intercept", but not "ab-c".
-_WORDS = re.compile(r"(?=.*[^\W\d_]{4}|[^-]*[^\W\d_]{2}[^-]*$)[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*")
-_PRODUCT = re.compile(r"[b-df-hj-np-tv-z]{2,3}|pi|oo|infinity")  # "xy" is no word, "odd" is
 _SCALED = re.compile(r"(.+?)\s*(thousand|million|billion|trillion)")
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_CASES = re.compile(r"\\begin\{cases\}([^&]*)\\end\{cases\}", re.DOTALL)
 _MATRIX = re.compile(r"\\begin\{([pbB]?(?:small)?matrix|array)\}(.*)\\end\{\1\}", re.DOTALL)
 _RATIO = re.compile(r"[^:]+(?::[^:]+)+")
-_CONNECTOR = re.compile(r"(?<![\\A-Za-z])(?:and|or)(?![A-Za-z](?!\s*[=(]))")
 _MEMBERSHIP = re.compile(r"[A-Za-z]\s*\\in(?![A-Za-z])\s*")
+_NUMBER_SETS = ("()", "(]", "[)", "[]", "union")
 _EMPTY_SET = re.compile(r"\\emptyset|\\varnothing|\\\{\s*\\\}")
+_ALL_NUMBERS = re.compile(r"\\mathbb\s*(?:R|\{\s*R\s*\})|(?:the set of )?all reals?(?: numbers?)?")
 _EQUAL_SIGN = re.compile(r"(?<![<>!:])=(?!=)")
-_RELATION = re.compile(r"(<=|>=|<|>|\\[lg](?:t|eq?q?(?:slant)?)(?![A-Za-z]))")
-_UNEQUAL = re.compile(r"\\neq?(?![A-Za-z])|!=")
+_RELATION_SIGN = re.compile(r"[<>]|\\[lg][et]")
+_OR = re.compile(r"\\(?:lor|vee)(?![A-Za-z])|(?<![\\A-Za-z])or(?![A-Za-z](?!\s*[=<>(\\]))")
 _APPROXIMATE = re.compile(r"\\(?:approx|simeq)(?![A-Za-z])|\b(?:about|approximately|roughly)\b")
-_SUBSCRIPT = re.compile(r"_(?:\{[^{}]*\}|[A-Za-z0-9])")
-_NAME = re.compile(r"[A-Za-z\\\s(){},'|:]+|[A-Za-z](?:\s*\+\s*[A-Za-z])+")
-_COMMAND = re.compile(r"\\([A-Za-z]+)")
-_NO_NAME = FUNCTIONS | {"frac", "sqrt"}
-_SMALL_PRODUCT = re.compile(r"[a-z]{2,3}")
 _SINGLE_BRACES = re.compile(r"\{(\w)\}")
 
 
@@ -128,8 +135,10 @@ def _simple(text: str, depth: int) -> AnswerKey | None:
     """Read what one regular expression recognizes."""
     if _NUMBER.fullmatch(text) and not is_float_printout(text):
         return AnswerKey("number", Fraction(text))
-    if _is_words(text):
-        return AnswerKey("word", " ".join(text.casefold().split()))
+    if _ALL_NUMBERS.fullmatch(text):
+        return AnswerKey("()", (AnswerKey("infinity", "-"), AnswerKey("infinity", "+")))
+    if is_words(text):
+        return AnswerKey("word", plain_words(text))
     if match := _MIXED.fullmatch(text):
         return _expression(f"{match[1]}({match[2]}+{match[3]}/{match[4]})")
     if match := _SCALED.fullmatch(text):
@@ -157,17 +166,25 @@ def _brackets(text: str, depth: int) -> AnswerKey | None:
         return None
     opening, inside, closing = brackets
     parts = split_top_level(inside, ",;")
+    is_set = opening in ("{", "\\{")
+    condition = set_condition(inside) if is_set else None
+    if condition is not None:
+        numbers = _parse(condition, depth + 1)
+        return numbers if numbers and numbers.kind in _NUMBER_SETS else None
     if len(parts) == 1:
         return _parse(inside, depth + 1)
-    items = _parse_all(parts, depth + 1)
+    items = _parse_items(parts, depth + 1) if is_set else _parse_all(parts, depth + 1)
     if items is None:
         return None
-    if opening in ("{", "\\{"):
+    if is_set:
         return AnswerKey("set", frozenset(items))
     return AnswerKey(opening + closing, items)
 
 
 def _matrix(text: str, depth: int) -> AnswerKey | None:
+    """Read a matrix row by row, and the rows of a system as a list."""
+    if (cases := _CASES.fullmatch(text)) and "\\begin" not in cases[1]:
+        return _several(cases[1].replace("\\\\", ","), depth)
     match = _MATRIX.fullmatch(text)
     if match is None or "\\begin" in match[2]:
         return None
@@ -181,18 +198,25 @@ def _several(text: str, depth: int) -> AnswerKey | None:
     parts = text.split("\\cup")
     if len(parts) > 1:
         items = _parse_all(parts, depth + 1)
-        return None if items is None else AnswerKey("union", frozenset(items))
-    parts = split_top_level(_CONNECTOR.sub(",", text), ",;")
-    parts = [part for part in parts if part]
+        if items is None:
+            return None
+        is_finite = all(part.strip().startswith("\\{") for part in parts)
+        members = chain.from_iterable(
+            item.content if isinstance(item.content, frozenset) else (item,) for item in items
+        )
+        return AnswerKey("set", frozenset(members)) if is_finite else _union(items)
+    parts = split_answers(text)
     if len(parts) < 2:
         return None
-    items = _parse_all(parts, depth + 1)
+    sides = [_EQUAL_SIGN.split(part) for part in parts]
+    names = [plain_name(side[0]) for side in sides if len(side) == 2 and is_name(side[0])]
+    if not names and len({unit_of(part) for part in parts} - {""}) > 1:
+        return None  # "5 cats, 3 dogs" is no "3 cats, 5 dogs"
+    items = _parse_items(parts, depth + 1)
     if items is None:
         return None
-    sides = [_EQUAL_SIGN.split(part) for part in parts]
-    names = [_name(side[0]) for side in sides if len(side) == 2 and _is_name(side[0])]
     unique = frozenset(items)
-    return (_assignments(names, items) if len(names) == len(parts) else None) or (
+    return (_assignments(names, items) if len(names) == len(items) else None) or (
         AnswerKey("set", unique) if len(unique) > 1 else items[0]
     )
 
@@ -216,44 +240,57 @@ def _assignments(names: list[str], items: tuple[AnswerKey, ...]) -> AnswerKey | 
 
 
 def _relation(text: str, depth: int) -> AnswerKey | None:
-    r"""Read inequalities of one variable as intervals: `1 < x \le 2` is `(1,2]`."""
-    parts = [part.strip() for part in _RELATION.split(text)]
-    if len(parts) not in (3, 5):
-        return None
-    signs = [_relation_sign(part) for part in parts[1::2]]
-    if len({sign[0] for sign in signs}) > 1:
-        return None
-    sides = parts[0::2]
-    if signs[0][0] == ">":
-        sides, signs = sides[::-1], signs[::-1]
-    if len(sides) == 2:
-        if _is_variable(sides[0]):
-            sides, signs = ["-\\infty", *sides], [("<", ""), *signs]
-        else:
-            sides, signs = [*sides, "\\infty"], [*signs, ("<", "")]
-    low, middle, high = sides
-    ends = _parse_all([low, high], depth + 1)
-    if ends is None or not _is_variable(middle):
-        return None
-    return AnswerKey(("[" if signs[0][1] else "(") + ("]" if signs[1][1] else ")"), ends)
+    r"""Read inequalities of one variable as intervals: `1 < x \le 2` and `]1,2]` are `(1,2]`."""
+    turned = usual_brackets(text)
+    if turned is not None:
+        return _brackets(turned, depth)
+    interval = interval_of(text)
+    ends = interval and _parse_all([interval.low, interval.high], depth + 1)
+    return AnswerKey(interval.brackets, ends) if interval and ends else None
 
 
-def _relation_sign(token: str) -> tuple[str, str]:
-    """Split a relation into its direction and whether the end belongs to it."""
-    is_less = token[0] == "<" or token.startswith("\\l")
-    return ("<" if is_less else ">", "" if token in ("<", ">", "\\lt", "\\gt") else "=")
+def _relations(text: str, depth: int) -> AnswerKey | None:
+    """Read `x<1 or x>2` as a union, `x>1 and x<2` as the interval that both leave."""
+    if not _RELATION_SIGN.search(text):
+        return None
+    is_choice = _OR.search(text) is not None
+    parts = split_answers(text)
+    intervals = [interval_of(part) for part in parts]
+    found = [interval for interval in intervals if interval]
+    if len(found) < max(2, len(intervals)) or len({interval.variable for interval in found}) > 1:
+        return None
+    keys = _parse_all(parts, depth + 1)
+    if keys is None:
+        return None
+    common = None if is_choice or len(keys) > 2 else _intersection(*keys)
+    return common or _union(keys)
+
+
+def _union(items: Iterable[AnswerKey]) -> AnswerKey:
+    return AnswerKey("union", frozenset(items))
+
+
+def _intersection(left: AnswerKey, right: AnswerKey) -> AnswerKey | None:
+    """Cut two half-lines that point at each other; None for others and for those that miss."""
+    for below, above in ((left, right), (right, left)):
+        if not (isinstance(below.content, tuple) and isinstance(above.content, tuple)):
+            return None
+        (lowest, high), (low, highest) = below.content, above.content
+        if (lowest.kind, highest.kind) == ("infinity", "infinity"):
+            sizes = [approximate_value(low), approximate_value(high)]
+            if None not in sizes and sizes[0].real < sizes[1].real:  # type: ignore[union-attr]
+                return AnswerKey(above.kind[0] + below.kind[1], (low, high))
+    return None
 
 
 def _unequal(text: str, depth: int) -> AnswerKey | None:
     r"""Read `x \ne 3` as everything below and above 3."""
-    sides = _UNEQUAL.split(text)
-    if len(sides) != 2 or not _is_variable(sides[0]):
-        return None
-    hole = _parse(sides[1].strip(), depth + 1)
+    left_out = hole_of(text)
+    hole = None if left_out is None else _parse(left_out, depth + 1)
     if hole is None or hole.kind not in ("number", "value"):
         return None
     ends = (AnswerKey("infinity", "-"), hole, AnswerKey("infinity", "+"))
-    return AnswerKey("union", frozenset((AnswerKey("()", ends[:2]), AnswerKey("()", ends[1:]))))
+    return _union((AnswerKey("()", ends[:2]), AnswerKey("()", ends[1:])))
 
 
 def _approximate(text: str, depth: int) -> AnswerKey | None:
@@ -263,7 +300,9 @@ def _approximate(text: str, depth: int) -> AnswerKey | None:
         return None
     exact, decimal = sides
     exact = exact.removesuffix("is").strip()
-    if exact and not _is_name(exact.removesuffix("=")):
+    if _NUMBER.fullmatch(exact) and decimal and not _NUMBER.fullmatch(decimal):
+        return _parse(decimal, depth + 1)
+    if exact and not is_name(exact.removesuffix("=")):
         return _parse(exact, depth + 1)
     if not _NUMBER.fullmatch(decimal):
         return None
@@ -275,13 +314,15 @@ def _equation(text: str, depth: int) -> AnswerKey | None:
     sides = [side.strip() for side in _EQUAL_SIGN.split(text)]
     if len(sides) < 2 or not all(sides):
         return None
-    if _is_name(sides[0]) or len(sides) > 2:
+    if is_name(sides[0]) or len(sides) > 2:
         return _parse(sides[-1], depth + 1)
-    if _is_variable(sides[1]):
+    if is_variable(sides[1]):
         return _parse(sides[0], depth + 1)
     values = evaluate_expression(f"{sides[0]}-({sides[1]})")
     if values is None:
-        return None
+        keys = _parse_all(sides, depth + 1) if sides[0][-1] in ")]}" else None
+        is_collection = keys and keys[0].kind == keys[1].kind not in ("number", "value", "word")
+        return keys[1] if keys and is_collection else None
     if len(values) == 1:  # no variables: the last step of a calculation
         return _parse(sides[1], depth + 1)
     if not all(values):
@@ -324,26 +365,13 @@ def _parse_all(parts: list[str], depth: int) -> tuple[AnswerKey, ...] | None:
     return tuple(key for key in keys if key) if all(keys) else None
 
 
-def _is_words(text: str) -> bool:
-    is_list = _CONNECTOR.search(text) is not None
-    return not is_list and not _PRODUCT.fullmatch(text) and _WORDS.fullmatch(text) is not None
-
-
-def _is_variable(text: str) -> bool:
-    name = _SUBSCRIPT.sub("", text).strip()
-    return re.fullmatch(r"[A-Za-z](?:\([a-z]\))?|\\[a-z]+", name) is not None
-
-
-def _is_name(text: str) -> bool:
-    r"""Tell whether a left side only names the value: `x`, `f(x)`, `(x,y)`, `S_1:S`, `m+n`."""
-    name = _SUBSCRIPT.sub("", text).strip()
-    is_name = _NAME.fullmatch(name) is not None and _NO_NAME.isdisjoint(_COMMAND.findall(name))
-    return is_name and _SMALL_PRODUCT.fullmatch(name) is None
-
-
-def _name(text: str) -> str:
-    """One spelling of a name: `x_{1}` is `x_1`."""
-    return re.sub(r"[{}\s]", "", text)
+def _parse_items(parts: list[str], depth: int) -> tuple[AnswerKey, ...] | None:
+    r"""Read what a list or set holds, where `2, \pm 1` holds three."""
+    items: list[AnswerKey] = []
+    for part, key in zip(parts, _parse_all(parts, depth) or (), strict=False):
+        both = key.content if "\\pm" in part and key.kind == "set" else (key,)
+        items.extend(both if isinstance(both, frozenset) else (key,))
+    return tuple(items) or None
 
 
 _RULES = (
@@ -351,6 +379,7 @@ _RULES = (
         _simple,
         _brackets,
         _matrix,
+        _relations,
         _several,
         _relation,
         _unequal,

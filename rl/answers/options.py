@@ -6,6 +6,7 @@ from typing import Any
 
 from rl.answers import use_comparer
 from rl.answers.extraction import DEFAULT_METHODS, METHODS, check_methods
+from rl.plugins import allow_code
 
 
 def add_answer_arguments(group: Any, default: str = " ".join(DEFAULT_METHODS)) -> None:
@@ -42,8 +43,9 @@ def use_answer_arguments(
         comparer: What compares answers if the command line does not say; None: ours.
 
     Raises:
-        InputError: If a name is unknown or cannot be loaded.
+        InputError: If a name is unknown, cannot be loaded, or names code and comes from a file.
     """
+    allow_code([arguments.answer_methods or (), arguments.answer_comparer or ()])
     chosen = tuple(arguments.answer_methods or methods or DEFAULT_METHODS)
     check_methods(chosen)
     given = arguments.answer_comparer

@@ -2,15 +2,18 @@
 
 An extractor is `str -> str | None`: the answer in a completion. A comparer is `(str, str) -> bool`:
 whether two answers mean the same. Both must depend on their arguments alone: verdicts are kept.
-An error they raise ends the run, with a note that names them.
+An error they raise ends the run with one line that names them.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from rl.plugins import load_plugin
+from rl.errors import InputError
+from rl.plugins import Contract, call_plugin, load_plugin
 
+EXTRACTOR = Contract(takes=("completion",))
+_COMPARER = Contract(takes=("left", "right"))
 _MAX_CACHED_PAIRS = 200_000
 
 
@@ -21,7 +24,7 @@ def is_plugin(name: str) -> bool:
 
 def load_comparer(name: str) -> Any:
     """Load a comparer; see `rl.plugins.load_plugin` for errors."""
-    return load_plugin(name, "answer_comparer")
+    return load_plugin(name, "answer_comparer", contract=_COMPARER)
 
 
 def extract_with(name: str, text: str) -> str | None:
@@ -31,11 +34,12 @@ def extract_with(name: str, text: str) -> str | None:
         What it found, without surrounding whitespace; None for none, and for empty text.
 
     Raises:
-        ValueError: If it returns neither text nor None.
+        InputError: If it raises anything, or returns neither text nor None.
     """
-    found = _call(name, load_plugin(name, "answer_methods"), text)
+    extract = load_plugin(name, "answer_methods", contract=EXTRACTOR)
+    found = _call(name, extract, text)
     if found is not None and not isinstance(found, str):
-        raise ValueError(
+        raise InputError(
             f"answer extractor {name!r}: got {found!r}, expected text or None. Return None where "
             "there is no answer."
         )
@@ -47,7 +51,7 @@ def same_by(name: str, left: str, right: str) -> bool:
     """Ask a comparer whether two answers mean the same, in both orders; equal text always does.
 
     Raises:
-        ValueError: If it returns neither True nor False.
+        InputError: If it raises anything, or returns neither True nor False.
     """
     return left == right or _verdict(name, left, right) or _verdict(name, right, left)
 
@@ -80,7 +84,7 @@ def cluster_by(name: str, answers: Sequence[str | None]) -> list[int | None]:
 def _verdict(name: str, left: str, right: str) -> bool:
     verdict = _call(name, load_comparer(name), left, right)
     if not isinstance(verdict, bool):
-        raise ValueError(
+        raise InputError(
             f"answer comparer {name!r}: got {verdict!r} for {left!r} and {right!r}, expected True "
             "or False. Return a truth value."
         )
@@ -88,8 +92,5 @@ def _verdict(name: str, left: str, right: str) -> bool:
 
 
 def _call(name: str, plugin: Any, *arguments: str) -> Any:
-    try:
-        return plugin(*arguments)
-    except Exception as error:
-        error.add_note(f"raised by {name}, called with {', '.join(map(repr, arguments))[:500]}")
-        raise
+    given = ", ".join(map(repr, arguments))[:300]
+    return call_plugin(f"{name}, called with {given}", plugin, *arguments)

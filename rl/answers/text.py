@@ -8,6 +8,8 @@ import re
 import unicodedata
 from itertools import pairwise
 
+from rl.answers.units import has_value, strip_units
+
 _UNICODE = str.maketrans(
     {
         "\u2212": "-",
@@ -19,6 +21,7 @@ _UNICODE = str.maketrans(
         "π": "\\pi ",
         "∞": "\\infty ",
         "√": "\\sqrt ",
+        "∛": "\\sqrt[3] ",
         "±": "\\pm ",
         "≤": "\\le ",
         "≥": "\\ge ",
@@ -33,43 +36,57 @@ _UNICODE = str.maketrans(
         "¼": "\\frac{1}{4}",
         "¾": "\\frac{3}{4}",
         **{character: f"^{digit}" for digit, character in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
+        **{character: f"_{digit}" for digit, character in enumerate("₀₁₂₃₄₅₆₇₈₉")},
     }
 )
 _LAYOUT = re.compile(
-    r"(?P<newline>\\\\)|(?P<comma>\{\s*,\s*\})|\\?[$\"]|(?<=\d)\\,(?=\d{3}(?!\d))"
-    r"|(?P<space>\\[,;: ]|~|\\q?quad)"
+    r"(?P<newline>\\\\)|(?P<comma>\{\s*,\s*\})|(?P<colon>\{\s*:\s*\})|\\?[$\"]"
+    r"|(?<=\d)\\,(?=\d{3}(?!\d))|(?P<space>\\[,;: ]|~|\\q?quad)"
     r"|\\[!()\[\]]|\\(?:left|right|[Bb]igg?[lr]?|displaystyle|textstyle)(?![A-Za-z])\.?"
+    r"|(?P<open>\\langle(?![A-Za-z]))|(?P<close>\\rangle(?![A-Za-z]))"
+    r"|\\(?:text)?color\s*\{[A-Za-z]*\}"
+)
+_SPELLINGS = {
+    "newline": "\\\\",
+    "comma": ",",
+    "colon": ":",
+    "space": " ",
+    "open": "(",
+    "close": ")",
+}
+# Outside environments a double backslash before a command comes from text that was escaped twice.
+_TWICE_ESCAPED = re.compile(r"\\\\(?=[A-Za-z])")
+_CONCLUDING_SIGN = re.compile(
+    r"\s*(?:\\(?:therefore|implies|Rightarrow|Longrightarrow|rightarrow|to)(?![A-Za-z])|=(?!=))\s*"
+)
+_TIMES_TEN = re.compile(r"(?<=\d) ?[xX] ?(?=10 ?\^)")
+# v^2_0 is v_0^2.
+_SCRIPTS = re.compile(r"(?<=[A-Za-z])(\^(?:\{[^{}]*\}|\w))(_(?:\{[^{}]*\}|\w))")
+_REPEATED_DIGIT = re.compile(
+    r"(?<![\d.])(\d*\.\d{0,20}?)(\d)\2{2,20}(?:\.\.\.|\\[lc]?dots(?![A-Za-z]))"
+)
+_DOTTED_DIGITS = re.compile(r"\\dot\s*\{?(\d)\}?(?:(\d{0,20})\\dot\s*\{?(\d)\}?)?")
+_HALF_OF_DAY = re.compile(r"(?<=\d)(?: +|(?<=:\d\d))([AaPp])\.? ?[Mm]$")
+_REMARK = re.compile(
+    r" ?\( ?(?:or )?(?:(?:about|approximately|approx|roughly)\b|\\approx)[^()]*\)$"
+)
+# The k of x = k\pi, k \in \mathbb{Z}.
+_PARAMETER = re.compile(
+    r"(?<=[^ ,;])[,;]? ?\(?(?:where |for )?(?:all |any )?[a-z] ?\\in ?\\mathbb ?"
+    r"(?:Z|\{ ?Z ?\})\)?$"
 )
 _COLUMNS = re.compile(r"(?<=\\begin\{array\})\s*\{[lcr|\s]*\}")
-_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+_SIZED = re.compile(r"\\[dtc](frac|binom)(?![A-Za-z])")
 _DEGREES = re.compile(r"\^\s*\{?\s*\\(?:circ|degree)(?![A-Za-z])\s*\}?|\\degree(?![A-Za-z])")
 _FONT = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal|up)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox"
-    r"|operatorname\*?|boldsymbol|bm|boxed|fbox)\s*\{([^{}\\]*)\}"
+    r"|operatorname\*?|boldsymbol|bm|boxed|fbox|underline)\s*\{([^{}\\]*)\}"
 )
-_TEXT_UNIT = re.compile(
-    r"\s*\\(?:text[a-z]*|mathrm|mbox)\s*\{([^{}\\]*)\}(?:\s*\^\s*\{?\s*[23]\s*\}?)?"
-    r"(?=\s*(?:[,;)\]]|$))"
-)
-_ITEM_START = re.compile(r"[,;(\[]")
-_GLUED_UNIT = re.compile(r"(?<=\d)(?:[cmk]m|[km]g|m[lL]|mph|kph)(?:\^\{?[23]\}?)?$")
-_UNIT_WORD = re.compile(r"[A-Za-z]{2,}\.?(?:\s*\^\s*\{?\s*[23]\s*\}?)?$")
-_UNIT_RATIO = re.compile(r"[A-Za-z]+(?:\^\{?[23]\}?)?(?:/[A-Za-z]+(?:\^\{?[23]\}?)?)?$")
-# Words that carry meaning after a number: connectors, factors, directions, halves of the day.
-_NOT_A_UNIT = re.compile(
-    "and|or|am|pm|million|billion|trillion|thousand|hundred|dozen|mod|if|when|for|where|is|are|to"
-    "|north|south|east|west|pi|sqrt|sin|cos|tan|log|ln|infinity|infty|percent|percentage|pct"
-    "|about|approximately|i|e"
-)
-_LONG_WORD = re.compile(r"[A-Za-z]{4}")
-_SHORT_UNIT = re.compile(
-    r"(?:[cmkdn]m|[km]g|m[lL]|ft|in|yd|mi|lb|lbs|oz|hr|hrs|min|sec|day|mph|kph|deg|rad|sq|per)\b"
-)
-_PLAIN_WORD = re.compile(r"(?<![\\A-Za-z])(?<!\\begin\{)(?<!\\end\{)(?!pi\b|sqrt\b)[A-Za-z]{2,}")
-_CURRENCY = re.compile(r"^([-+]?)\s*[€£¥]\s*|\s*[€£¥]$")
+_CURRENCY = re.compile(r"^([-+]?)\s*(?:[€£¥]|Rs\.?(?= ?\d))\s*|\s*[€£¥¢]$")
 # A comma that can only group digits or start decimals: 12{,}345 and 12,\!345; 1{,}5.
 _TYPESET_COMMA = re.compile(r"\d+(?:\s*(?:\{\s*,\s*\}|,\s*\\!)\s*\d+)+")
 _SPACED_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
+_POINTED_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:\.\d{3}){2,}")
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?!\d|,\d)")
 _LIST_BRACKET = re.compile(r"[(\[]|\\\{")
 # Up to the last verb, or colon after two words, with neither a number nor a formula before it.
@@ -78,6 +95,11 @@ _INTRODUCTION = re.compile(
     r"[^\d=<>\\^{}.;!?]{0,100}"
     r"(?:\b(?:is|are|be|equals|that|get|have|by|answer|so|therefore|thus|hence)\b[:,]?|\w:)\s*"
     r"|[A-Za-z]+(?: [A-Za-z]+)+:\s*",
+    re.IGNORECASE,
+)
+_COUNT = re.compile(
+    r"[^\d=<>\\^{}.;!?]{0,100}\bthere (?:are|is|were|was|exists?|will be) "
+    r"(?:exactly |only |a total of )?(\d[\d,]*)(?: [A-Za-z-]+)+",
     re.IGNORECASE,
 )
 _CONCLUSION = re.compile(r"\s+is (?:the|our|a) (?:final )?(?:answer|solution|result|value)$")
@@ -104,17 +126,49 @@ def clean_answer(text: str) -> str:
     text = "".join(c if c.isprintable() else " " for c in text)
     if "," in text:
         text = _TYPESET_COMMA.sub(_replace_typeset_comma, text)
+    if "\\\\" in text and "\\begin" not in text:
+        text = _TWICE_ESCAPED.sub(r"\\", text)
     text = _LAYOUT.sub(_replace_layout, text)
-    text = _DEGREES.sub(r"^\\circ", _FRACTION.sub(r"\\frac", _COLUMNS.sub("", text)))
-    text = strip_units(_strip_ends(text))
-    for _ in range(4):  # fonts nest: \textbf{\text{(B)}}
-        text, count = _FONT.subn(r" \1 ", text)
-        if not count:
-            break
+    text = _DEGREES.sub(r"^\\circ", _SIZED.sub(r"\\\1", _COLUMNS.sub("", text)))
+    text = strip_units(_strip_ends(_spell_repeating_decimals(text)))
+    if "\\" in text:
+        text = _strip_fonts(text)
     text = _strip_ends(" ".join(text.split()))
+    if "10" in text:
+        text = _TIMES_TEN.sub(r" \\times ", text)
+    if "_" in text:
+        text = _SCRIPTS.sub(r"\2\1", text)
+    if text.endswith(")"):
+        text = _REMARK.sub("", text)
+    if "\\in" in text:
+        text = _PARAMETER.sub("", text) or text
+    if sign := _CONCLUDING_SIGN.match(text):
+        text = text[sign.end() :]
     if text[:1].isalpha():
         text = strip_introduction(text)
+    if text.endswith(("m", "M")):
+        text = _HALF_OF_DAY.sub(lambda match: f" {match[1].upper()}M", text)
     return _join_thousands(_CURRENCY.sub(r"\1", text))
+
+
+def _strip_fonts(text: str) -> str:
+    r"""Keep what fonts hold; they nest, as in `\textbf{\text{(B)}}`, and may hold a unit."""
+    for number in range(4):
+        text, count = _FONT.subn(r" \1 ", text)
+        if not count:
+            return strip_units(" ".join(text.split())) if number else text
+    return text
+
+
+def _spell_repeating_decimals(text: str) -> str:
+    r"""Write `0.\dot{3}` and `0.333...` as `0.\overline{3}`; three equal digits make a period."""
+    if "\\dot" in text:
+        text = _DOTTED_DIGITS.sub(
+            lambda match: rf"\overline{{{match[1]}{match[2] or ''}{match[3] or ''}}}", text
+        )
+    if "..." in text or "dots" in text:
+        text = _REPEATED_DIGIT.sub(r"\1\\overline{\2}", text)
+    return text
 
 
 def _replace_typeset_comma(match: re.Match[str]) -> str:
@@ -132,6 +186,8 @@ def _join_thousands(text: str) -> str:
     """
     if " " in text and _SPACED_THOUSANDS.fullmatch(text):
         return text.replace(" ", "")
+    if "." in text and _POINTED_THOUSANDS.fullmatch(text):
+        return text.replace(".", "")
     if "," not in text or _LIST_BRACKET.search(text):
         return text
     joined = _THOUSANDS.sub(lambda match: match.group().replace(",", ""), text)
@@ -139,17 +195,13 @@ def _join_thousands(text: str) -> str:
 
 
 def _replace_layout(match: re.Match[str]) -> str:
-    if match["newline"]:
-        return match["newline"]
-    if match["comma"]:
-        return ","
-    return " " if match["space"] else ""
+    return _SPELLINGS.get(match.lastgroup or "", "")
 
 
 def _strip_ends(text: str) -> str:
     """Remove surrounding whitespace, Markdown emphasis and final punctuation."""
     text = text.strip(" *`")
-    while text.endswith((".", ",", ";", ":")) or (text.endswith("\\") and text[-2:] != "\\\\"):
+    while text.endswith((".", ",", ";", ":", "\\")):
         text = text[:-1].rstrip(" *`")
     return text
 
@@ -167,50 +219,11 @@ def strip_introduction(text: str) -> str:
     match = _INTRODUCTION.match(text)
     if match is None:
         return text
+    if count := _COUNT.fullmatch(text):
+        return count[1]
     value = _CONCLUSION.sub("", text[match.end() :])
-    is_stated = _has_value(re.sub(r"\b(?:and|or)\b", ",", strip_units(value)))
+    is_stated = has_value(re.sub(r"\b(?:and|or)\b", ",", strip_units(value)))
     return strip_units(value) if is_stated else text
-
-
-def strip_units(text: str) -> str:
-    r"""Remove a unit after a value: `5\text{ cm}^2`, `12 square feet`, `3 km/h`, `30^\circ`.
-
-    Words that carry meaning (`and`, `PM`, `million`, `north`, ...) stay, and so does text with no
-    digit before it.
-
-    Example:
-        >>> strip_units("12 square feet"), strip_units("3 PM"), strip_units(r"\text{cm}")
-        ('12', '3 PM', '\\text{cm}')
-    """
-    text = _GLUED_UNIT.sub("", _TEXT_UNIT.sub(_replace_text_unit, text))
-    words = text.split(" ")
-    is_ratio = len(words) > 1 and "/" in words[-1] and _UNIT_RATIO.match(words[-1])
-    end = len(words) - 1 if is_ratio else len(words)
-    while end > 1 and _is_plain_unit(words[end - 1]):
-        end -= 1
-    value = " ".join(words[:end])
-    return value.rstrip() if end < len(words) and _has_value(value) else text
-
-
-def _replace_text_unit(match: re.Match[str]) -> str:
-    item = _ITEM_START.split(match.string[: match.start()])[-1]
-    return "" if _has_value(item) and _is_unit(match[1]) else match.group()
-
-
-def _has_value(text: str) -> bool:
-    """Tell whether text before a unit is a value, not the start of a sentence."""
-    return not _PLAIN_WORD.search(text) and re.search(r"\d|\\[A-Za-z]", text) is not None
-
-
-def _is_unit(text: str) -> bool:
-    words = [word.casefold() for word in re.findall(r"[A-Za-z]+", text.replace(".", ""))]
-    return bool(words) and not any(_NOT_A_UNIT.fullmatch(word) for word in words)
-
-
-def _is_plain_unit(text: str) -> bool:
-    """Tell whether an unmarked word is a unit; "4 xy" is a product."""
-    is_word = _UNIT_WORD.match(text) and (_SHORT_UNIT.match(text) or _LONG_WORD.match(text))
-    return bool(is_word) and _is_unit(text)
 
 
 def split_top_level(text: str, separators: str) -> list[str]:

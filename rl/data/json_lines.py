@@ -34,7 +34,7 @@ def read_json_lines(file: BinaryIO, path: Path) -> Iterator[JsonLine]:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield JsonLine(number, json.loads(line), line)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also bytes that are no UTF-8
         raise InputError(
             f"{path} line {number}: got {error}, expected one JSON object in UTF-8. "
             "Correct or remove the line."

@@ -27,6 +27,12 @@ def load_tokenizer(model: str, what: str, **source: Any) -> "PreTrainedTokenizer
     tokenizer: Any = _load(
         lambda: AutoTokenizer.from_pretrained(model, padding_side="left", **source), model, what
     )
+    if not tokenizer("1", add_special_tokens=False)["input_ids"]:
+        # A folder without a tokenizer's files gives one that knows no token.
+        raise InputError(
+            f"{what}: got {model}, whose tokenizer has no tokens, expected one with a tokenizer. "
+            "Put the model's own into its folder (tokenizer.json)."
+        )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -45,10 +51,14 @@ def context_length(model_config: Any) -> int | None:
 
 
 def _load(load: Callable[[], Loaded], model: str, what: str) -> Loaded:
+    if not model or "\0" in model:
+        raise InputError(f"{what}: got {model!r}, expected a model folder or a hub id. Name one.")
     try:
         return load()
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
+    # Files of the user's may break whatever the libraries take for granted of them; the tokenizers'
+    # library raises bare exceptions.
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise InputError(
             f"{what}: got {model}, expected a model folder or a hub id that can be reached "
             f"({reason}). Check the path; without a network, name a folder."

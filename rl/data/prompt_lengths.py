@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from datasets import Dataset
 
+from rl.data.yaml_text import read_yaml_file
 from rl.errors import InputError
 
 
@@ -150,7 +150,7 @@ def check_same_prompts(config_file: Path, facts: PromptFacts) -> None:
     Raises:
         InputError: If other prompts, or others of them, would be trained on.
     """
-    document = yaml.safe_load(config_file.read_text()) if config_file.is_file() else None
+    document = read_yaml_file(config_file) if config_file.is_file() else None
     saved = document.get("prompts") if isinstance(document, dict) else None
     if saved and saved["fingerprint"] != facts.fingerprint:
         kept = saved["num_in_source"] - len(saved["dropped_rows"])

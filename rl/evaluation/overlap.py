@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rl.data.prompts import Prompt, load_prompts
+from rl.data.yaml_text import read_yaml_file
 from rl.errors import InputError
 from rl.evaluation.problems.labelled import Problem
 from rl.training.rollout_files import read_rollout_file
@@ -134,13 +133,7 @@ def normalize(text: str) -> str:
 def _read_part(config_path: Path, name: str) -> dict[str, Any]:
     if not config_path.is_file():
         return {}
-    try:
-        document = yaml.safe_load(config_path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"--train_run: got {config_path}, expected YAML ({' '.join(str(error).split())}). "
-            "Name another folder."
-        ) from error
+    document = read_yaml_file(config_path)
     part = document.get(name) if isinstance(document, dict) else None
     return part if isinstance(part, dict) else {}
 

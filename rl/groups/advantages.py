@@ -17,7 +17,7 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from rl.errors import InputError
-from rl.plugins import find
+from rl.plugins import Contract, find
 from rl.settings import Share, check_settings
 
 
@@ -199,6 +199,8 @@ ADVANTAGES: dict[str, Callable[..., Tensor]] = {
     "restrain": restrain_advantages,
 }
 
+_CONTRACT = Contract(takes=("rewards",))
+
 
 def get_advantage(
     chosen: str | Mapping[str, Mapping[str, Any] | None],
@@ -223,7 +225,8 @@ def get_advantage(
             "`advantage: {NAME: {setting: value}}`."
         )
     [(name, given)] = named.items()
-    function, inputs = find(name, ADVANTAGES, "advantage"), ("rewards", "votes")
+    function = find(name, ADVANTAGES, "advantage", contract=_CONTRACT)
+    inputs = ("rewards", "votes")
     settings = check_settings(f"advantage.{name}", function, given or {}, filled_in=inputs)
     if "votes" in signature(function).parameters:
         return lambda rewards, votes: function(rewards, votes, **settings)

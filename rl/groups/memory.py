@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rl.plugins import call_plugin
 from rl.types import Group
 
 SIGNAL_FILE = "signal_state.json"
@@ -17,9 +18,9 @@ def show_groups(signals: Mapping[str, Any], groups: Sequence[Group]) -> None:
         signals: Name -> reward.
         groups: On every rank the same groups in the same order, so that all ranks remember alike.
     """
-    for signal in signals.values():
+    for name, signal in signals.items():
         if hasattr(signal, "observe"):
-            signal.observe(list(groups))
+            call_plugin(f"reward {name!r}, observing", signal.observe, list(groups))
 
 
 def save_signals(folder: Path, signals: Mapping[str, Any]) -> None:

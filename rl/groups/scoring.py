@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
@@ -13,8 +13,10 @@ from transformers import PreTrainedTokenizerBase
 
 from rl.answers import cluster_answers, cluster_groups, extract_answer
 from rl.answers.votes import GroupVote, count_votes
+from rl.errors import InputError
 from rl.groups.advantages import TrainedVotes
 from rl.groups.visits import VisitKey
+from rl.plugins import call_plugin
 from rl.rollouts.engine import Sample
 from rl.types import Group, Reward, Rollout
 
@@ -132,14 +134,16 @@ def score_group(
     """Score a whole group with every reward and add the scores up.
 
     Raises:
-        ValueError: If a reward breaks its contract: another number of values than rollouts, a value
-            that is not finite, or such or a negative group weight. The message names the reward.
+        InputError: If a reward breaks its contract: it raises or ends the process, changes the
+            group, returns another number of values than rollouts, a value that is not finite, or
+            such or a negative group weight. The message names the reward.
     """
     everything: dict[str, Any] = dict(rewards)  # with the methods a reward may have
     scores, seconds = {}, {}
     for name, reward in rewards.items():
         start = time.perf_counter()
-        scores[name] = _checked(name, reward(group), len(group.rollouts))
+        given = _ask(name, reward, group)
+        scores[name] = _checked(name, given, len(group.rollouts))
         seconds[name] = time.perf_counter() - start
     return ScoredGroup(
         group=group,
@@ -147,9 +151,16 @@ def score_group(
         rewards=scores,
         reward=weighted_sums(scores, weights) if scores else [None] * len(group.rollouts),
         reward_seconds=seconds,
-        vote=next((r.vote(group) for r in everything.values() if hasattr(r, "vote")), None),
+        vote=next(
+            (
+                _ask(name, reward.vote, group)
+                for name, reward in everything.items()
+                if hasattr(reward, "vote")
+            ),
+            None,
+        ),
         group_weights={
-            name: _checked_weight(name, reward.group_weight(group))
+            name: _checked_weight(name, _ask(name, reward.group_weight, group))
             for name, reward in everything.items()
             if hasattr(reward, "group_weight")
         },
@@ -236,16 +247,36 @@ def weighted_sums(
     ]
 
 
+def _ask(name: str, question: Callable[[Group], Any], group: Group) -> Any:
+    """Ask a reward, and see that it leaves the group as it was."""
+    before = _contents(group)
+    answer = call_plugin(f"reward {name!r}", question, group)
+    # Equal values are mostly the same objects, so that comparing them costs next to nothing.
+    if _contents(group) != before:
+        raise InputError(
+            f"reward {name!r}: got a changed group, expected it to be left as it is. Work on a "
+            "copy: other rewards see the same group."
+        )
+    return answer
+
+
+def _contents(group: Group) -> list[dict[str, Any]]:
+    """Every field of a group and its rollouts, not copied."""
+    statistics = (r.token_statistics for r in group.rollouts)
+    parts = (group, *group.rollouts, *(s for s in statistics if s is not None))
+    return [dict(vars(part)) for part in parts]
+
+
 def _checked(name: str, scores: Any, num_rollouts: int) -> list[float | None]:
     if not isinstance(scores, list | tuple) or len(scores) != num_rollouts:
-        got = f"{len(scores)} values" if isinstance(scores, list | tuple) else repr(scores)
-        raise ValueError(
+        got = f"{len(scores)} values" if isinstance(scores, list | tuple) else type(scores).__name__
+        raise InputError(
             f"reward {name!r}: got {got}, expected a list with one value per rollout "
             f"({num_rollouts}). Return None for a rollout that cannot be scored."
         )
     for score in scores:
         if score is not None and not (isinstance(score, Real) and math.isfinite(score)):
-            raise ValueError(
+            raise InputError(
                 f"reward {name!r}: got {score!r}, expected a finite number or None. "
                 "Return None for a rollout that cannot be scored."
             )
@@ -254,7 +285,7 @@ def _checked(name: str, scores: Any, num_rollouts: int) -> list[float | None]:
 
 def _checked_weight(name: str, weight: Any) -> float:
     if not isinstance(weight, Real) or not 0.0 <= float(weight) < math.inf:
-        raise ValueError(
+        raise InputError(
             f"group weight of reward {name!r}: got {weight!r}, expected a finite number from 0 on. "
             "Return 0.0 for a group that is to teach nothing."
         )

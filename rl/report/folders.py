@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from rl.data.json_lines import read_json_lines
+from rl.data.yaml_text import read_yaml_file
 from rl.errors import InputError
 
 RUN_FILES = ("config.yaml", "metrics.jsonl", "rollouts", "summary.json")
@@ -170,12 +169,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    try:
-        return _mapping(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: got {error}, expected YAML. Correct or remove the file."
-        ) from error
+    return _mapping(read_yaml_file(path))
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from scipy.stats import t as student
 from rl.errors import InputError, unknown_name
 from rl.report.curves import read_series
 from rl.report.folders import read_whole_lines
+from rl.settings import Seed, check_value
 from rl.training.recipe import load_recipe
 
 KEYS = ("recipe", "settings", "bases", "seeds", "variants", "methods", "columns")
@@ -101,7 +102,13 @@ def load_study(path: str | Path) -> Study:
                 f"study {key}: got {document.get(key)!r}, expected a filled {kind.__name__}. "
                 f"Mend {path}."
             )
-    bases = document.get("bases") or [None]
+    for seed in document["seeds"]:
+        check_value("study seeds", Seed, seed)
+    for key in ("variants", "methods"):
+        for name, settings in document[key].items():
+            check_value(f"study {key}.{name}", dict[str, Any] | None, settings)
+    check_value("study settings", dict[str, Any] | None, document.get("settings"))
+    bases = check_value("study bases", list[str] | None, document.get("bases")) or [None]
     methods, variants = list(document["methods"]), list(document["variants"])
     runs = []
     for variant, method, base, seed in product(variants, methods, bases, document["seeds"]):

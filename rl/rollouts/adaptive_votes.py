@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from rl.answers.votes import count_votes, leader_certainty
 from rl.errors import InputError
 from rl.rollouts.engine import RolloutEngine, Sample
-from rl.settings import build, checked
+from rl.settings import NumSamples, build, checked
 
 
 @checked
@@ -25,10 +25,10 @@ class VoteBudget:
         chunk: Sampled at a time after the first.
     """
 
-    min: PositiveInt
-    max: PositiveInt
+    min: NumSamples
+    max: NumSamples
     confidence: Annotated[float, Field(ge=0.5, le=1)] = 0.95
-    chunk: PositiveInt = 8
+    chunk: NumSamples = 8
 
     def __post_init__(self) -> None:
         if self.max < self.min:

@@ -3,9 +3,16 @@
 import hashlib
 from copy import copy
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from pydantic import Field
+
+from rl.settings import Length, NonNegative, Positive, PositiveShare, Share, checked
+
+TopK = Annotated[int, Field(ge=0, lt=2**31)]
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class SamplingSettings:
     """How completions are sampled; names and meanings are TRL's.
@@ -19,12 +26,12 @@ class SamplingSettings:
         repetition_penalty: Above 1.0 makes tokens seen before less likely; 1.0 is off.
     """
 
-    max_completion_length: int
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
+    max_completion_length: Length
+    temperature: NonNegative = 1.0
+    top_p: PositiveShare = 1.0
+    top_k: TopK = 0
+    min_p: Share = 0.0
+    repetition_penalty: Positive = 1.0
 
     @property
     def is_full_distribution(self) -> bool:
@@ -88,6 +95,13 @@ class RolloutEngine(Protocol):
     def close(self) -> None:
         """Free what the engine holds: processes, memory, temporary files."""
         ...
+
+
+SAMPLING_RANGES = {
+    "max_completion_length": Length,
+    "temperature": NonNegative,
+    "top_p": PositiveShare,
+}
 
 
 def with_settings(engine: RolloutEngine, settings: SamplingSettings) -> RolloutEngine:

@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rl.errors import InputError, unknown_name
-from rl.plugins import load_plugin
+from rl.errors import InputError
+from rl.plugins import find
 from rl.rollouts.engine import SamplingSettings
 
 if TYPE_CHECKING:
@@ -86,9 +86,7 @@ def engine_class(name: str, method: str, what: str) -> Any:
     Raises:
         InputError: If there is none of that name, it lacks the method, or a package is missing.
     """
-    if ":" not in name and name not in ENGINES:
-        raise unknown_name(what, name, list(ENGINES))
-    found: Any = load_plugin(ENGINES.get(name, name), what)
+    found: Any = find(name, ENGINES, what)
     if not hasattr(found, method):
         purpose = "a training run" if method == "for_run" else "a model that does not change"
         raise InputError(

@@ -143,6 +143,9 @@ class TransformersEngine:
         assert model.tokenizer is not None
         return cls(loaded, model.tokenizer, model.settings, model.batch_size)
 
+    # How a batch's prompts are run; scripts/benchmark.py measures the engine without it.
+    prompt_cache = staticmethod(repeated_prompt_cache)
+
     def generate(
         self,
         prompt_ids: list[list[int]],
@@ -180,7 +183,7 @@ class TransformersEngine:
         output = model.generate(
             input_ids=prompt_ids[rows],
             attention_mask=prompt_mask[rows],
-            past_key_values=repeated_prompt_cache(model, prompt_ids, prompt_mask, rows),
+            past_key_values=self.prompt_cache(model, prompt_ids, prompt_mask, rows),
             # What is not set here, `generate` takes from the model's own generation settings.
             generation_config=GenerationConfig(
                 max_new_tokens=self.settings.max_completion_length,

@@ -1,6 +1,7 @@
 """A vLLM server that can take new weights: the command that starts it, and its process."""
 
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import torch
 
 from rl.errors import InputError
 from rl.rollouts.vllm_engine import CPU_SETTINGS, WORKER_EXTENSION, require_vllm, training_dtype
+from rl.rollouts.vllm_server_key import KEY_VARIABLE, RequireKey
 
 if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
@@ -27,8 +29,11 @@ def server_command(
     tensor_parallel_size: int = 1,
     data_parallel_size: int = 1,
     max_model_length: int | None = None,
+    host: str = "127.0.0.1",
 ) -> list[str]:
     """Return the command line of a server the trainer can sync weights into.
+
+    It asks every request but /health for the key in its environment (`server_environment`).
 
     Args:
         model: Model folder or hub id, the one the run starts from.
@@ -38,9 +43,11 @@ def server_command(
         tensor_parallel_size: Devices one copy of the model is split over.
         data_parallel_size: Copies of the model.
         max_model_length: Most tokens of prompt and completion; None takes the model's.
+        host: Address to listen on; that of this machine alone by default.
     """
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-    command += ["--model", model, "--port", str(port), "--dtype", dtype]
+    command += ["--model", model, "--host", host, "--port", str(port), "--dtype", dtype]
+    command += ["--middleware", f"{RequireKey.__module__}.{RequireKey.__qualname__}"]
     command += ["--logprobs-mode", "processed_logprobs"]
     command += ["--worker-extension-cls", WORKER_EXTENSION]
     if weight_sync == "nccl":
@@ -59,7 +66,10 @@ def server_command(
 
 
 def configured_command(
-    config: "LabelFreeConfig", tensor_parallel_size: int, data_parallel_size: int = 1
+    config: "LabelFreeConfig",
+    tensor_parallel_size: int,
+    data_parallel_size: int = 1,
+    host: str = "127.0.0.1",
 ) -> list[str]:
     """Return the command line of the server a recipe samples from (see `server_command`)."""
     return server_command(
@@ -70,22 +80,40 @@ def configured_command(
         tensor_parallel_size=tensor_parallel_size,
         data_parallel_size=data_parallel_size,
         max_model_length=config.vllm_max_model_length,
+        host=host,
     )
 
 
-def server_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment a server needs: without the launcher's ranks, open to weight syncs."""
+def new_key() -> str:
+    """Make a key nobody can guess, for a server and those who may ask it."""
+    return secrets.token_urlsafe(32)
+
+
+def server_environment(
+    environment: Mapping[str, str], key: str, syncs_weights: bool = True
+) -> dict[str, str]:
+    """Return the environment a server needs: without the launcher's ranks, and with its key.
+
+    Args:
+        environment: This process's.
+        key: What requests have to send.
+        syncs_weights: Whether the endpoints are there through which weights are reloaded, which can
+            also call any method of its workers.
+    """
     inherited = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
     kept = {
         name: value
         for name, value in environment.items()
         if name not in inherited and not name.startswith(("TORCHELASTIC_", "ACCELERATE_"))
     }
+    kept.pop("VLLM_SERVER_DEV_MODE", None)
     return {
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "VLLM_LOGGING_LEVEL": "WARNING",
         **kept,
-        "VLLM_SERVER_DEV_MODE": "1",  # opens /collective_rpc, through which weights are reloaded
+        KEY_VARIABLE: key,
+        # Opens /collective_rpc.
+        **({"VLLM_SERVER_DEV_MODE": "1"} if syncs_weights else {}),
     }
 
 
@@ -95,15 +123,17 @@ class ServerProcess:
     Args:
         command: What to start, from `server_command`.
         log_path: File its output goes to.
+        key: What requests have to send.
     """
 
-    def __init__(self, command: list[str], log_path: Path) -> None:
+    def __init__(self, command: list[str], log_path: Path, key: str) -> None:
         require_vllm()
         self.log_path = log_path
         log_path.parent.mkdir(parents=True, exist_ok=True)
         with log_path.open("wb") as log:
+            environment = server_environment(os.environ, key)
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env=server_environment(os.environ)
+                command, stdout=log, stderr=subprocess.STDOUT, env=environment
             )
 
     def check_alive(self) -> None:

@@ -1,5 +1,6 @@
 """Sampling from a vLLM server over HTTP, on this machine or on others."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import torch
+from accelerate.utils import broadcast_object_list
 from huggingface_hub import save_torch_state_dict
 from torch import Tensor
 
@@ -18,7 +20,13 @@ from rl.rollouts.engine import Sample, SamplingSettings
 from rl.rollouts.engines import TrainedPolicy
 from rl.rollouts.fingerprint import weight_fingerprint
 from rl.rollouts.vllm_engine import check_fingerprint, request_settings, require_vllm
-from rl.rollouts.vllm_server import ServerProcess, configured_command, wait_until_up
+from rl.rollouts.vllm_server import (
+    ServerProcess,
+    configured_command,
+    new_key,
+    wait_until_up,
+)
+from rl.rollouts.vllm_server_key import KEY_VARIABLE
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -40,6 +48,7 @@ class VLLMServerEngine:
         sync_dir: Folder seen by trainer and server, through which weights are handed over.
         nccl_client: TRL's client, which hands weights over by NCCL instead.
         process: The server's process, if it ends with this engine.
+        key: What the server asks for; None if it asks for none.
         timeout: Seconds one request may take.
     """
 
@@ -52,6 +61,7 @@ class VLLMServerEngine:
         sync_dir: Path | None = None,
         nccl_client: "VLLMClient | None" = None,
         process: ServerProcess | None = None,
+        key: str | None = None,
         timeout: float = 3600,
     ) -> None:
         self.settings = settings
@@ -61,7 +71,10 @@ class VLLMServerEngine:
         self.nccl_client = nccl_client
         self.process = process
         limits = httpx.Limits(max_connections=MAX_CONCURRENT_REQUESTS)
-        self.client = httpx.Client(base_url=base_url, timeout=timeout, limits=limits)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self.client = httpx.Client(
+            base_url=base_url, timeout=timeout, limits=limits, headers=headers
+        )
         self.model_name = self._get("/v1/models")["data"][0]["id"]
         self.num_syncs = 0
 
@@ -79,10 +92,14 @@ class VLLMServerEngine:
         """
         config, accelerator = policy.config, policy.accelerator
         base_url = server_url(config)
-        process = None
-        if config.vllm_launch_server and accelerator.is_main_process:
-            command = configured_command(config, config.vllm_tensor_parallel_size)
-            process = ServerProcess(command, Path(config.output_dir) / "vllm_server.log")
+        process, key = None, os.environ.get(KEY_VARIABLE)
+        if config.vllm_launch_server:
+            # The main process's goes to all ranks.
+            [shared] = broadcast_object_list([key or new_key()])
+            key = str(shared)
+            if accelerator.is_main_process:
+                command = configured_command(config, config.vllm_tensor_parallel_size)
+                process = ServerProcess(command, Path(config.output_dir) / "vllm_server.log", key)
         with ExitStack() as started:  # ends the server if anything fails before it is in use
             if process is not None:
                 started.callback(process.stop)
@@ -90,7 +107,7 @@ class VLLMServerEngine:
             accelerator.wait_for_everyone()
             nccl_client = None
             if config.vllm_weight_sync == "nccl" and accelerator.is_main_process:
-                nccl_client = connect_nccl(base_url, config, accelerator)
+                nccl_client = connect_nccl(base_url, config, accelerator, key)
             engine = cls(
                 base_url,
                 settings,
@@ -99,6 +116,7 @@ class VLLMServerEngine:
                 sync_dir=sync_dir(config) if config.vllm_weight_sync == "folder" else None,
                 nccl_client=nccl_client,
                 process=process,
+                key=key,
             )
             started.pop_all()
         return engine
@@ -206,6 +224,12 @@ class VLLMServerEngine:
 
 
 def _checked(response: httpx.Response) -> dict[str, Any]:
+    if response.status_code == 401:
+        got = "another key" if "Authorization" in response.request.headers else "no key"
+        raise InputError(
+            f"{KEY_VARIABLE}: got {got}, expected that of the vLLM server at {response.url.host}. "
+            "Set the variable to what serve_vllm.py printed, for all ranks."
+        )
     if not response.is_success:
         raise RuntimeError(
             f"vLLM server: got status {response.status_code} for {response.url}, expected success: "
@@ -228,9 +252,9 @@ def sync_dir(config: "LabelFreeConfig") -> Path:
 
 
 def connect_nccl(
-    base_url: str, config: "LabelFreeConfig", accelerator: "Accelerator"
+    base_url: str, config: "LabelFreeConfig", accelerator: "Accelerator", key: str | None
 ) -> "VLLMClient":
-    """Join the server's NCCL group through TRL's client.
+    """Join the server's NCCL group through TRL's client, which sends the key.
 
     Raises:
         InputError: Without a CUDA device, which NCCL needs.
@@ -242,7 +266,14 @@ def connect_nccl(
         )
     from trl.generation.vllm_client import VLLMClient
 
-    client = VLLMClient(
+    class KeyedClient(VLLMClient):
+        def check_server(self, *arguments: Any, **settings: Any) -> None:
+            # The first request of the constructor, which makes the session.
+            if key:
+                self.session.headers["Authorization"] = f"Bearer {key}"
+            super().check_server(*arguments, **settings)
+
+    client = KeyedClient(
         base_url=base_url,
         group_port=config.vllm_group_port,
         connection_timeout=config.vllm_server_timeout,

@@ -74,9 +74,9 @@ class VectorFiles:
 
 
 def default_folder() -> Path:
-    """`label_free_rl/document_vectors` in the user's folder for caches."""
+    """`label_free_rl/documents` in the user's folder for caches."""
     root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root).expanduser() / "label_free_rl" / "document_vectors"
+    return Path(root).expanduser() / "label_free_rl" / "documents"
 
 
 def document_vectors(

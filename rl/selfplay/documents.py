@@ -13,9 +13,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from rl.errors import InputError
-from rl.processes import from_main_process, with_progress
+from rl.processes import from_main_process
 from rl.selfplay.document_vectors import Embed, VectorFiles, document_vectors
-from rl.selfplay.duplicates import near_duplicates
+from rl.selfplay.duplicates import find_duplicates
 
 TEXT_SUFFIXES = (".txt", ".md")
 
@@ -82,13 +82,14 @@ def load_corpus(
     key_column: str | None = None,
     embed: Embed | None = None,
     vector_files: VectorFiles | None = None,
+    duplicate_folder: Path | None = None,
     cluster_size: int = 20,
     min_characters: int = 100,
     max_characters: int = 32_768,
     duplicate_threshold: float | None = 0.8,
     seed: int = 0,
 ) -> Corpus:
-    """Read documents and cluster them; every rank has to call it, the main process embeds.
+    """Read documents and cluster them; every rank has to call it, the main one works for all.
 
     Source: SPELL, arXiv 2509.23863, appendix E.1 (lengths, near-duplicates, hierarchical k-means
     into clusters of about 20 documents). Differs: a long document is cut at paragraphs, not
@@ -97,10 +98,10 @@ def load_corpus(
     Args:
         source: See the module.
         text_column: Column with the text, for sources with columns.
-        key_column: Column with the topic; None: by `embed`, or, without one, in the order of the
-            source. A folder's subfolders are topics where there are any.
+        key_column: Column with the topic; None: a folder's subfolders, or by `embed`, or in order.
         embed: Turns texts into vectors.
         vector_files: Where the vectors are kept.
+        duplicate_folder: Where it is kept which documents repeat others.
         cluster_size: Most documents of a topic, at least 1; larger ones are split.
         min_characters: Shorter documents are left out.
         max_characters: Longer documents are cut into parts.
@@ -111,8 +112,7 @@ def load_corpus(
         The topics, with counts of what became of the documents.
 
     Raises:
-        InputError: If the source cannot be read, has no such column or no document of that length,
-            or a number is out of range.
+        InputError: If a source, a column or all documents are missing, or a number is wrong.
     """
     _check_sizes(cluster_size, min_characters, max_characters)
     read = read_documents(source, text_column=text_column, key_column=key_column)
@@ -122,7 +122,7 @@ def load_corpus(
         for part in split_text(document.text, max_characters)
     ]
     long_enough = [part for part in parts if len(part.text) >= min_characters]
-    documents = _drop_duplicates(long_enough, duplicate_threshold)
+    documents = _drop_duplicates(long_enough, duplicate_threshold, duplicate_folder)
     if not documents:
         raise InputError(
             f"selfplay documents {source}: got no document of at least {min_characters} "
@@ -146,15 +146,17 @@ def _check_sizes(cluster_size: int, min_characters: int, max_characters: int) ->
         )
 
 
-def _drop_duplicates(documents: list[Document], threshold: float | None) -> list[Document]:
+def _drop_duplicates(
+    documents: list[Document], threshold: float | None, folder: Path | None
+) -> list[Document]:
     distinct: dict[tuple[str | None, str], Document] = {}
     for document in documents:
         distinct.setdefault((document.key, document.id), document)
     kept = list(distinct.values())
     if threshold is None:
         return kept
-    texts = [document.text for document in kept]
-    found = near_duplicates(with_progress(texts, "finding duplicates", "document"), threshold)
+    texts = {f"{key!r} {text_hash}": d.text for (key, text_hash), d in distinct.items()}
+    found = from_main_process(find_duplicates(texts, threshold, folder))
     return [d for d, earlier in zip(kept, found, strict=True) if earlier is None]
 
 

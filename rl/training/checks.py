@@ -1,7 +1,13 @@
 """What settings of a run must be to go together: checked before a model is loaded."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from peft import LoraConfig
+from transformers.integrations.integration_utils import get_available_reporting_integrations
+from transformers.trainer_pt_utils import AcceleratorConfig
 
 from rl.answers.extraction import check_methods
 from rl.answers.plugins import load_comparer
@@ -9,6 +15,9 @@ from rl.errors import InputError, unknown_name
 from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, criteria
 from rl.groups.advantages import get_advantage
 from rl.selfplay.run_settings import read_selfplay
+from rl.settings import check_settings, check_value
+from rl.training.model_init import check_model_init, check_remote_code
+from rl.training.ranges import LORA_RANGES
 
 if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
@@ -20,12 +29,61 @@ def check_combinations(config: "LabelFreeConfig") -> None:
     Raises:
         InputError: If settings contradict each other; the message names the way out.
     """
+    _check_code(config)
+    _check_lora(config)
+    _check_libraries(config)
     _check_groups(config)
     _check_sampling(config)
     _check_micro_batches(config)
     _check_token_selection(config)
     _check_evaluation(config)
     _check_selfplay(config)
+
+
+def _check_code(config: "LabelFreeConfig") -> None:
+    check_model_init(config.model_init_kwargs, config.model)
+    if config.trust_remote_code:
+        check_remote_code(config.model)
+
+
+def _check_lora(config: "LabelFreeConfig") -> None:
+    if config.lora is None:
+        return
+    found = check_settings("lora", LoraConfig, config.lora)
+    for name in LORA_RANGES.keys() & found.keys():
+        check_value(f"lora.{name}", LORA_RANGES[name], found[name])
+    try:
+        LoraConfig(**config.lora)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"lora: got {config.lora}, expected settings of peft.LoraConfig ({error}). Change them."
+        ) from error
+
+
+def _check_libraries(config: "LabelFreeConfig") -> None:
+    """Check settings that are handed on to other libraries whole."""
+    if isinstance(config.accelerator_config, Mapping):
+        check_settings("accelerator_config", AcceleratorConfig, config.accelerator_config)
+    if isinstance(config.deepspeed, str) and config.deepspeed:
+        try:
+            settings = json.loads(Path(config.deepspeed).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(
+                f"deepspeed: got {config.deepspeed!r}, expected a JSON file of DeepSpeed's "
+                f"settings ({error}). Correct it, or use a launch config of recipes/accelerate."
+            ) from error
+        if not isinstance(settings, dict):
+            raise InputError(
+                f"deepspeed: got {config.deepspeed!r}, expected a JSON object in it. Correct it."
+            )
+    known = get_available_reporting_integrations()
+    names = [config.report_to] if isinstance(config.report_to, str) else config.report_to
+    for name in names:
+        if name not in ("none", "all", *known):
+            raise InputError(
+                f"report_to: got {name!r}, expected one of {', '.join([*known, 'none'])}, which "
+                "are installed here. Install its package, or name another."
+            )
 
 
 def _check_groups(config: "LabelFreeConfig") -> None:
@@ -39,6 +97,13 @@ def _check_groups(config: "LabelFreeConfig") -> None:
             "rewards: got none, expected at least one. Add `rewards: {majority_vote: {}}`."
         )
     get_advantage(config.advantage)
+    settings = {} if isinstance(config.advantage, str) else config.advantage
+    k = (settings.get("pass_at_k") or {}).get("k", 1)
+    if k > config.num_generations:
+        raise InputError(
+            f"advantage.pass_at_k.k: got {k}, expected at most num_generations "
+            f"({config.num_generations}), or no group teaches anything. Lower it."
+        )
     check_methods(config.answer_methods)
     if config.answer_comparer is not None:
         load_comparer(config.answer_comparer)

@@ -9,14 +9,25 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 from trl.trainer.grpo_config import GRPOConfig
 
 from rl.answers.extraction import DEFAULT_METHODS
 from rl.errors import InputError
 from rl.rollouts.adaptive_votes import VoteBudget, read_vote_budget
-from rl.settings import checked
+from rl.settings import (
+    Count,
+    CountOrNone,
+    Length,
+    Letters,
+    NonNegative,
+    NumSamples,
+    Positive,
+    StepsOrNone,
+    checked,
+)
 from rl.training.checks import check_combinations
+from rl.training.ranges import GroupSize, check_ranges
 
 
 @checked
@@ -61,7 +72,7 @@ class LabelFreeConfig(GRPOConfig):
     prompt_suffix: str | None = field(
         default=None, metadata={"help": "Text put after each prompt, exactly as written."}
     )
-    max_prompt_length: NonNegativeInt = field(
+    max_prompt_length: StepsOrNone = field(
         default=0,
         metadata={
             "help": "Most tokens of a prompt, its chat template included; 0: what the context "
@@ -76,7 +87,7 @@ class LabelFreeConfig(GRPOConfig):
         default_factory=lambda: {"majority_vote": {}},
         metadata={"help": "Reward name -> its settings; `weight` (default 1) is one of them."},
     )
-    num_votes: NonNegativeInt | dict[str, Any] = field(
+    num_votes: CountOrNone | dict[str, Any] = field(
         default=0,
         metadata={
             "help": "Completions sampled per prompt, which all vote; 0: num_generations. {min: 16, "
@@ -87,14 +98,14 @@ class LabelFreeConfig(GRPOConfig):
         default="first",
         metadata={"help": "Which num_generations of the num_votes rollouts are trained."},
     )
-    num_prompts: NonNegativeInt = field(
+    num_prompts: CountOrNone = field(
         default=0,
         metadata={"help": "Prompts per generation batch, over all devices; 0: as few as fit."},
     )
-    num_updates: PositiveInt = field(
+    num_updates: Count = field(
         default=1, metadata={"help": "Optimizer steps per pass over a generation batch."}
     )
-    max_sampled_tokens: NonNegativeInt = field(
+    max_sampled_tokens: Annotated[int, Field(ge=0, lt=2**63)] = field(
         default=0,
         metadata={"help": "Stop once so many tokens were sampled, over all devices; 0: no limit."},
     )
@@ -111,7 +122,7 @@ class LabelFreeConfig(GRPOConfig):
             "help": "Which tokens are trained, such as {entropy_band: {preset: v2}}; none: all."
         },
     )
-    gradient_ratio_every: NonNegativeInt = field(
+    gradient_ratio_every: StepsOrNone = field(
         default=10,
         metadata={
             "help": "Optimizer steps between two in which a token selector's band and KL gradients "
@@ -140,7 +151,7 @@ class LabelFreeConfig(GRPOConfig):
         default=None,
         metadata={"help": "Your own test of equal answers, as file.py:function; none: ours."},
     )
-    answer_choices: str | None = field(
+    answer_choices: Letters | None = field(
         default=None,
         metadata={"help": "Letters of a multiple-choice task, such as ABCD; none for maths."},
     )
@@ -164,10 +175,10 @@ class LabelFreeConfig(GRPOConfig):
             "lower temperatures, by majority (rl/evaluation/controls.py)."
         },
     )
-    eval_num_samples: PositiveInt = field(
+    eval_num_samples: NumSamples = field(
         default=16, metadata={"help": "Samples per problem of those evaluations."}
     )
-    eval_every: NonNegativeInt = field(
+    eval_every: StepsOrNone = field(
         default=0, metadata={"help": "Optimizer steps between two evaluations; 0: none between."}
     )
     keep_best: str = field(
@@ -185,7 +196,7 @@ class LabelFreeConfig(GRPOConfig):
         default=True,
         metadata={"help": "Put rows of one length together and pad them no further than needed."},
     )
-    max_tokens_per_micro_batch: NonNegativeInt = field(
+    max_tokens_per_micro_batch: StepsOrNone = field(
         default=0,
         metadata={
             "help": "Most padded positions of a micro-batch, in place of "
@@ -216,23 +227,25 @@ class LabelFreeConfig(GRPOConfig):
     vllm_launch_server: bool = field(
         default=False, metadata={"help": "Start the vLLM server with the run and end it with it."}
     )
-    max_sampling_logp_gap: NonNegativeFloat = field(
+    max_sampling_logp_gap: NonNegative = field(
         default=0.05,
         metadata={"help": "Largest mean gap, in nats, between sampler and trainer at the start."},
     )
 
     # TRL allows None for these and then fails later; here they always have a value.
-    output_dir: str = field(default="runs/run", metadata={"help": "Where the run's files go."})
-    num_generations: Annotated[int, Field(ge=2)] = field(
+    output_dir: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")] = field(
+        default="runs/run", metadata={"help": "Where the run's files go."}
+    )
+    num_generations: GroupSize = field(
         default=8, metadata={"help": "Completions of a prompt that are trained: the group size."}
     )
-    max_completion_length: PositiveInt = field(
+    max_completion_length: Length = field(
         default=256, metadata={"help": "Most tokens per completion."}
     )
-    per_device_train_batch_size: PositiveInt = field(
-        default=8, metadata={"help": "Rows of a device's forward pass."}
+    per_device_train_batch_size: Count = field(
+        default=8, metadata={"help": "Count of a device's forward pass."}
     )
-    temperature: PositiveFloat = field(
+    temperature: Positive = field(
         default=1.0, metadata={"help": "Of sampling; 1.0 samples from the policy itself."}
     )
     loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"] = (
@@ -268,6 +281,7 @@ class LabelFreeConfig(GRPOConfig):
         if self.use_cpu and not (self.bf16 or self.fp16):
             # Launch configs for GPUs name bf16, which is 20 to 40 times slower on a CPU.
             os.environ["ACCELERATE_MIXED_PRECISION"] = "no"
+        check_ranges(self)
         self.num_votes = self.num_votes or self.num_generations
         check_combinations(self)
         if self.selfplay is not None:

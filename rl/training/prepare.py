@@ -34,6 +34,7 @@ from rl.rollouts.engines import engine_class
 from rl.selfplay.game import Game
 from rl.training.config import LabelFreeConfig
 from rl.training.files import RunFiles
+from rl.training.model_init import check_model
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward
 
@@ -108,9 +109,11 @@ def prepare_run(
         run_files.check_free()
     prompt_set = load_training_prompts(config) if game is None else seats(config, game)
     benchmarks = load_benchmarks(config)
-    tokenizer = load_tokenizer(config.model, "model", **_tokenizer_source(config))
+    tokenizer = load_tokenizer(config.model, "model", **_model_source(config))
+    model_config = load_run_model_config(config)
+    check_model(config, model_config, tokenizer)
     prompts, facts = add_prompt_ids(prompt_set.dataset, tokenizer), None
-    context = model_context(config)
+    context = model_context(config, model_config)
     if game is None:
         prompts, facts = choose_prompts(config, prompts, tokenizer, context)
         if checkpoint is not None:
@@ -135,17 +138,19 @@ def prepare_run(
     )
 
 
-def model_context(config: LabelFreeConfig) -> int | None:
+def load_run_model_config(config: LabelFreeConfig) -> Any:
+    """Load the configuration of the model that a run trains."""
+    return load_model_config(config.model, "model", **_model_source(config))
+
+
+def model_context(config: LabelFreeConfig, model_config: Any) -> int | None:
     """Most tokens of a prompt with its completion; None if the model names no limit."""
-    model_config = load_model_config(
-        config.model, "model", trust_remote_code=config.trust_remote_code
-    )
     if config.use_vllm and config.vllm_max_model_length is not None:
         return config.vllm_max_model_length
     return context_length(model_config)
 
 
-def _tokenizer_source(config: LabelFreeConfig) -> dict[str, Any]:
+def _model_source(config: LabelFreeConfig) -> dict[str, Any]:
     revision = (config.model_init_kwargs or {}).get("revision", "main")
     return {"revision": revision, "trust_remote_code": config.trust_remote_code}
 

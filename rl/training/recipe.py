@@ -1,60 +1,41 @@
 """Recipes: one YAML file of settings, checked key by key and type by type before anything runs."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import yaml
-
+from rl.data.tables import short_repr
+from rl.data.yaml_text import read_yaml, read_yaml_file
 from rl.errors import InputError
+from rl.plugins import allow_code
 from rl.settings import check_settings
 from rl.training.config import LabelFreeConfig
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML 1.2 with its core schema, and the merge key `<<` of 1.1.
+def read_settings(
+    path: str | Path, arguments: Sequence[str], allow_any_code: bool = False
+) -> dict[str, Any]:
+    """Read a recipe and what the command line says on top of it, which wins.
 
-    So 1e-3 is a number and 017 is 17; `no`, `on`, 1:30 and 2025-01-01 are text. A key that stands
-    in a mapping twice is an error, in place of the last one winning.
+    A recipe is data: a file or a module it names is not run. What the command line names is the
+    user's own word and may be run (`rl.plugins`).
+
+    Args:
+        path: The recipe.
+        arguments: `--field value` and so on, see `parse_overrides`.
+        allow_any_code: Whether the user wrote `--allow_code`: then the recipe's names count too.
+
+    Raises:
+        InputError: As `load_recipe` and `parse_overrides`.
     """
-
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Refuse a second key of the same text, before keys are merged."""
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if (key.tag, str(key.value)) in seen:
-                line = key.start_mark.line + 1
-                raise yaml.YAMLError(f"the key {key.value!r} a second time in line {line}")
-            seen.add((key.tag, str(key.value)))
-        return node
-
-    def construct_int(self, node: yaml.ScalarNode) -> int:
-        """Read digits, decimal unless they begin with 0o or 0x."""
-        text = self.construct_scalar(node)
-        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
-
-
-for _tag, _rule, _first in (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
-    (
-        "float",
-        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
-        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-        list("-+.0123456789"),
-    ),
-    ("merge", r"<<", ["<"]),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_rule})$"), _first)
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_int)
+    overrides = parse_overrides(arguments)
+    allow_code(overrides)
+    if allow_any_code:
+        allow_code()
+    return {**load_recipe(path), **overrides}
 
 
 def load_recipe(path: str | Path) -> dict[str, Any]:
@@ -66,12 +47,12 @@ def load_recipe(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"recipe: got {path}, expected a YAML file. Check the path.")
-    try:
-        settings = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"recipe {path}: got invalid YAML, {error}. Mend the file.") from error
+    settings = read_yaml_file(path)
     if not isinstance(settings, dict):
-        raise InputError(f"recipe {path}: got {settings!r}, expected `key: value` lines.")
+        raise InputError(
+            f"recipe {path}: got {short_repr(settings)}, expected `key: value` lines. "
+            "Mend the file."
+        )
     return settings
 
 
@@ -95,15 +76,8 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
         name, has_value, text = argument[2:].partition("=")
         if not has_value and rest and not rest[0].startswith("--"):
             has_value, text = "=", rest.pop(0)
-        settings[name.replace("-", "_")] = _read_value(name, text) if has_value else True
+        settings[name.replace("-", "_")] = read_yaml(text, f"--{name}") if has_value else True
     return settings
-
-
-def _read_value(name: str, text: str) -> Any:
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise InputError(f"--{name}: got {text!r}, expected a YAML value, {error}.") from error
 
 
 def make_config(settings: Mapping[str, Any]) -> LabelFreeConfig:

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from accelerate import PartialState
+
 from rl.selfplay.game import Game
 from rl.selfplay.run_settings import read_selfplay
-from rl.settings import check_value
+from rl.settings import Finite, check_value
 from rl.training.config import LabelFreeConfig
-from rl.training.prepare import Run, model_context, prepare_run
+from rl.training.prepare import Run, load_run_model_config, prepare_run
 from rl.training.recipe import make_config
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward
@@ -36,10 +38,11 @@ def start_run(
     """Check everything that can be checked, then train.
 
     Args:
-        settings: Field of `LabelFreeConfig` -> value.
+        settings: Field of `LabelFreeConfig` -> value. Files and modules that they name are run only
+            after `rl.allow_code`, as they may come from a recipe.
         registry: Where rewards, token selectors and games are looked up: the package `rewards`.
         dry_run: Whether to end before a model is loaded or a file is written.
-        show: Called with what was checked, before a model is loaded.
+        show: Called with what was checked, on the main process, before a model is loaded.
 
     Returns:
         The run's summary; nothing of a dry run.
@@ -57,7 +60,7 @@ def start_run(
         game=game,
         dry_run=dry_run,
     )
-    if show is not None:
+    if show is not None and PartialState().is_main_process:
         show(run)
     if dry_run:
         return {}
@@ -71,7 +74,7 @@ def _build_rewards(config: LabelFreeConfig, registry: Registry) -> dict[str, tup
     rewards = {}
     for name, given in config.rewards.items():
         settings = dict(given or {})
-        weight = check_value(f"rewards.{name}.weight", float, settings.pop("weight", 1.0))
+        weight = check_value(f"rewards.{name}.weight", Finite, settings.pop("weight", 1.0))
         run_settings = {"max_completion_length": config.max_completion_length}
         reward, _ = registry.get_reward_for_run(name, settings, run_settings)
         rewards[name] = (reward, weight)
@@ -89,5 +92,7 @@ def _build_game(config: LabelFreeConfig, registry: Registry) -> Game | None:
         return None
     settings = read_selfplay(config.selfplay)
     if config.model:
-        model_context(config)  # a mistyped name shows before documents are read and embedded
+        load_run_model_config(
+            config
+        )  # a mistyped name shows before documents are read and embedded
     return registry.get_game(settings.game, seed=config.seed, **settings.game_settings)

@@ -15,8 +15,9 @@ REWARD = f"{Path(__file__).parent / 'first_character_vote.py'}:first_character_v
 
 def launch(launcher, recipe, output_dir, **settings):
     """Run scripts/train.py to its end; fail with its output if it does not succeed."""
+    settings |= {"output_dir": str(output_dir)}
     arguments = [f"--{name}={json.dumps(value)}" for name, value in settings.items()]
-    command = [*launcher, "scripts/train.py", str(recipe), f"--output_dir={output_dir}", *arguments]
+    command = [*launcher, "scripts/train.py", str(recipe), "--allow_code", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
     result = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500, check=False

@@ -257,6 +257,12 @@ def test_baselines_match_the_recipe_they_are_a_baseline_of(name):
     assert differing(RECIPES[name], RECIPES[f"evol_rl/{stem}"]) == without
 
 
+@pytest.mark.parametrize("name", SPINE)
+def test_every_spine_recipe_has_ttrl_with_as_many_votes(name):
+    baseline = f"spine/baselines/{Path(name).name.replace('spine_', 'ttrl_8_votes_')}"
+    assert differing(RECIPES[baseline], RECIPES[name]) == {"token_selector"}
+
+
 @pytest.mark.parametrize("overrides", ONE_LINE_CHANGES, ids=lambda change: change[0])
 def test_one_line_changes(configured, overrides):
     plain, changed = configured(ONE_LINE_BASE, 8), configured(ONE_LINE_BASE, 8, overrides)

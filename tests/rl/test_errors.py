@@ -1,5 +1,7 @@
 """Bad input: one line and exit status 2; a bug keeps its traceback."""
 
+import errno
+
 import pytest
 
 from rl.errors import InputError, exit_on_bad_input, unknown_name
@@ -31,6 +33,31 @@ def test_as_a_decorator(capsys):
         with pytest.raises(SystemExit):
             main(-1)
     assert capsys.readouterr().err.count("error: value: got -1") == 2
+
+
+def test_errors_of_files_and_disks_are_no_bugs(capsys, tmp_path):
+    (tmp_path / "file").touch()
+    for work in (
+        lambda: (tmp_path / "file" / "folder").mkdir(),
+        lambda: (tmp_path / ("a" * 5000)).is_file(),
+        lambda: (tmp_path / "none").read_text(),
+    ):
+        with pytest.raises(SystemExit) as exit_info, exit_on_bad_input():
+            work()
+        assert exit_info.value.code == 2
+        assert capsys.readouterr().err.startswith(f"error: {tmp_path}/")
+    with pytest.raises(SystemExit), exit_on_bad_input():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert capsys.readouterr().err.startswith("error: files: got No space left on device, expected")
+
+
+def test_a_line_is_short_and_obeys_no_control_characters(capsys):
+    with pytest.raises(SystemExit), exit_on_bad_input():
+        raise InputError(f"value: got \x1b[31m{'a' * 5000}, expected less. Shorten it.")
+    line = capsys.readouterr().err
+    assert line.startswith(r"error: value: got \x1b[31maaa")
+    assert line.endswith("aaa, expected less. Shorten it.\n")
+    assert len(line) < 910
 
 
 @pytest.mark.parametrize("bug", [ValueError("x"), KeyError("x"), AssertionError(), OSError()])

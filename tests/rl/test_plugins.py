@@ -3,7 +3,7 @@
 import pytest
 
 from rl.errors import InputError
-from rl.plugins import find, load_plugin, plugin_source
+from rl.plugins import Contract, allow_code, call_plugin, find, load_plugin, plugin_source
 
 
 def test_a_file_is_run_once(tmp_path, monkeypatch):
@@ -51,3 +51,105 @@ def test_a_name_is_looked_for_in_the_table_first(tmp_path):
         InputError, match=r"task: got 'their', expected one of here, there\. Did you"
     ):
         find("their", table, "task")
+
+
+# What may be run.
+
+
+@pytest.fixture
+def nothing_allowed(monkeypatch):
+    monkeypatch.setattr("rl.plugins._allowed", set())
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    """A file that leaves a trace when it is run."""
+    path = tmp_path / "mine.py"
+    path.write_text(f"open({str(tmp_path / 'was_run')!r}, 'w')\ndef f(group):\n    return []\n")
+    return f"{path}:f"
+
+
+def test_code_is_not_run_unless_the_user_said_so(nothing_allowed, plugin, tmp_path):
+    message = r"rewards: got '.*mine.py:f', which would run the file /.*/mine.py, expected that "
+    with pytest.raises(InputError, match=message + r".* Pass --allow_code"):
+        find(plugin, {}, "rewards")
+    with pytest.raises(InputError, match="which would run the module 'subprocess'"):
+        find("subprocess:Popen", {}, "rewards")
+    # The project's own places are code of the project.
+    assert find("there", {"there": "math:sqrt"}, "task")(4) == 2
+    allow_code({"rewards": {"another.py:f": {"weight": 1}}})
+    with pytest.raises(InputError, match="which would run"):
+        find(plugin, {}, "rewards")
+    assert not (tmp_path / "was_run").exists()
+
+
+@pytest.mark.parametrize("say", [lambda n: n, lambda n: ["a", n], lambda n: {"x": [{n: None}]}])
+def test_what_the_user_names_is_run(nothing_allowed, plugin, tmp_path, say):
+    allow_code(say(plugin))
+    assert find(plugin, {}, "rewards")([]) == []
+    with pytest.raises(InputError, match="which would run"):
+        find("math:sqrt", {}, "rewards")
+
+
+def test_any_code_can_be_allowed(nothing_allowed, plugin):
+    allow_code()
+    assert find(plugin, {}, "rewards")([]) == []
+
+
+class Scorer:
+    def __call__(self, group, scale=1):
+        return scale
+
+
+class Nothing:
+    pass
+
+
+GROUP = Contract(takes=("group",))
+
+
+@pytest.mark.parametrize("plugin", [lambda group: 1, lambda group, scale=2: 1, Scorer, Scorer()])
+def test_rewards_by_their_first_parameter(plugin):
+    assert GROUP.check("name", "reward", plugin) is plugin
+
+
+def test_not_everything_is_called():
+    from os import system
+    from shutil import rmtree
+    from subprocess import Popen, run
+
+    for plugin in (Popen, run, system, rmtree, eval, print, dict, Nothing, lambda: 1, max):
+        with pytest.raises(
+            InputError, match=r"reward: got 'x:y', expected a function, or .* group"
+        ):
+            GROUP.check("x:y", "reward", plugin)
+    with pytest.raises(InputError, match=r"that takes left, right first"):
+        Contract(takes=("left", "right")).check("x:y", "answer_comparer", lambda right, left: 1)
+
+
+def test_contracts_of_what_is_built():
+    game, task = Contract(built_with=("seed",)), Contract(has=("rule_check",))
+    assert game.check("x:y", "game", lambda *, seed, size=1: 1)
+    with pytest.raises(InputError, match="expected a function or class with a parameter seed"):
+        game.check("x:y", "game", lambda **settings: 1)
+    assert task.check("x:y", "task", type("Task", (), {"rule_check": None}))
+    with pytest.raises(InputError, match="expected a class with rule_check"):
+        task.check("x:y", "task", Nothing)
+
+
+def test_whatever_a_plugin_raises_is_one_line_with_the_place():
+    def fail(error):
+        raise error
+
+    for error, words in (
+        (ZeroDivisionError("no"), "ZeroDivisionError: no"),
+        (SystemExit(0), "SystemExit: 0"),
+        (StopIteration(), "StopIteration"),
+    ):
+        with pytest.raises(InputError, match=rf"mine: got {words} at .*test_plugins.py:\d+, exp"):
+            call_plugin("mine", fail, error)
+    with pytest.raises(InputError, match=r"^as it is$"):
+        call_plugin("mine", fail, InputError("as it is"))
+    with pytest.raises(KeyboardInterrupt):
+        call_plugin("mine", fail, KeyboardInterrupt())
+    assert call_plugin("mine", max, 1, 2) == 2

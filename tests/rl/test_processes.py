@@ -52,15 +52,22 @@ def test_a_main_process_has_no_parent():
         end_with_parent()
 
 
-# Documents are embedded by the first rank alone, and clustered alike on both.
+# Duplicates are searched for and documents embedded by the first rank alone, for both.
 CLUSTERING = """
 import sys
 from accelerate import PartialState
-from rl.selfplay.document_vectors import VectorFiles
+from rl.selfplay import duplicates
 from rl.selfplay.documents import load_corpus
 
 state = PartialState(cpu=True)
-asked = []
+asked, searched = [], []
+
+class CountedSearch(duplicates.DuplicateSearch):
+    def add(self, text):
+        searched.append(text)
+        return super().add(text)
+
+duplicates.DuplicateSearch = CountedSearch
 
 def embed(texts):
     asked.extend(texts)
@@ -69,7 +76,8 @@ def embed(texts):
 found = load_corpus(sys.argv[1], embed=embed, cluster_size=80, min_characters=1)
 state.wait_for_everyone()
 sizes = [len(topic.documents) for topic in found.topics]
-print(f"rank {state.process_index}: embedded {len(asked)}, topics of {sizes}", flush=True)
+did = f"searched {len(searched)}, embedded {len(asked)}"
+print(f"rank {state.process_index}: {did}, topics of {sizes}", flush=True)
 state.destroy_process_group()
 """
 
@@ -86,7 +94,7 @@ def test_one_process_runs_to_the_end():
 
 
 @pytest.mark.medium
-def test_two_ranks_embed_once(tmp_path):
+def test_two_ranks_prepare_documents_once(tmp_path):
     script = tmp_path / "clustering.py"
     script.write_text(CLUSTERING)
     documents = tmp_path / "documents"
@@ -94,6 +102,7 @@ def test_two_ranks_embed_once(tmp_path):
     for number in range(140):
         kind = "ape" if number < 75 else "boat"
         (documents / f"{number}.txt").write_text(f"{kind} {number}")
+    (documents / "repeated.txt").write_text("Boat, 139!")
     command = [str(BIN / "torchrun"), "--standalone", "--nproc_per_node=2", str(script)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     result = subprocess.run(
@@ -106,7 +115,10 @@ def test_two_ranks_embed_once(tmp_path):
     )
     assert result.returncode == 0, result.stderr[-4000:]
     # Two ranks may write on one line.
-    lines = sorted(re.findall(r"rank \d: embedded \d+, topics of \[\d+, \d+\]", result.stdout))
+    lines = sorted(re.findall(r"rank \d: searched .*?\]", result.stdout))
     sizes = lines[0].partition("topics of ")[2]
-    assert lines == [f"rank {r}: embedded {n}, topics of {sizes}" for r, n in ((0, 140), (1, 0))]
+    assert lines == [
+        f"rank 0: searched 141, embedded 140, topics of {sizes}",
+        f"rank 1: searched 0, embedded 0, topics of {sizes}",
+    ]
     assert sizes in ("[75, 65]", "[65, 75]")

@@ -27,6 +27,7 @@ def run(monkeypatch, tmp_path):
         (["--parts", "updates"], "Did you mean 'update'"),
         (["--parts", "votes"], "--completions: got None"),
         (["--parts", "steps", "--testbed", "no_such_folder"], "--testbed: got no_such_folder"),
+        (["--parts", "prompts", "--smollm2", "no_such_folder"], "--smollm2: got no_such_folder"),
         (["--parts", "update", "--ranks", "two"], "--ranks: got 'two'"),
         (["--parts", "update", "--repetitions", "0"], "--repetitions: got 0"),
     ],

@@ -30,6 +30,9 @@ def test_every_question_has_a_line_and_a_broken_off_file_is_finished(solve):
     lines = [json.loads(line) for line in whole.splitlines()]
     assert [line["id"] for line in lines] == [0, 1, 2, 3]
     assert all(line["num_votes"] == 4 for line in lines)
+    silent, cut = (sum(line[name] for line in lines) for name in ("num_abstained", "num_truncated"))
+    assert cut > 0  # at four tokens
+    assert f"in {silent} of 16 samples (see --answer_methods); {cut} were cut off" in printed
     # A killed run leaves whole lines and half of one; the same command finishes the same file.
     solve.output.write_text(whole[: whole.index("\n") + 20])
     solve("--max_completion_length", 4)

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from train import print_outcome, print_preview
+
+import rewards
+from rl.training.start import start_run
 
 SCRIPT = str(Path(__file__).parents[2] / "scripts" / "train.py")
 
@@ -240,3 +244,34 @@ def test_dry_run_prints_the_geometry_and_writes_nothing(settings, tmp_path, monk
     assert "completions trained │ 8" in printed
     assert "gradient accumulation steps │ 2" in printed
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_says_what_it_trains(settings, tmp_path, capsys):
+    start_run(settings, rewards, dry_run=True, show=print_preview)
+    assert capsys.readouterr().out == (
+        f"Training {settings['model']} on 8 prompts of {settings['dataset']}; "
+        f"files go to {tmp_path / 'run'}\n"
+    )
+
+
+def test_a_run_says_what_came_of_it(capsys):
+    before, after, verdict = {"pass@1": 0.25}, {"pass@1": 0.5}, {"verdict": "pass@1 0.500: above."}
+    files = "Files: runs/a. One page of them: python scripts/report.py runs/a\n"
+    change = "pass@1 0.250 before training, 0.500 after\n"
+
+    def said(**summary):
+        print_outcome({"cost": {}, **summary}, "runs/a")
+        return capsys.readouterr().out
+
+    assert said() == files
+    assert said(after=after) == files
+    assert said(before=before, after=after) == change + files
+    single = said(before=before, after=after, controls=verdict)
+    assert single == f"{change}pass@1 0.500: above.\n{files}"
+    # Two benchmarks, one of them prompts without labels, which nothing can be said about.
+    several = said(
+        before={"a": before, "b": {"majority_ratio": 0.5}},
+        after={"a": after, "b": {"majority_ratio": 0.75}},
+        controls={"a": verdict},
+    )
+    assert several == f"a: {change}a: pass@1 0.500: above.\n{files}"

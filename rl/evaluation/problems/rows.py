@@ -8,12 +8,13 @@ from rl.data.tables import Table
 from rl.errors import InputError, unknown_name
 from rl.evaluation.problems.kinds import KINDS, RawRow, Row
 from rl.evaluation.problems.registry import BenchmarkSpec
-from rl.plugins import find
+from rl.plugins import Contract, find
 from rl.rollouts.engine import derive_seed
 
 PROMPT_COLUMNS = ("prompt", "problem", "question")
 LABEL_COLUMNS = ("label", "answer", "final_answer")
 ID_COLUMNS = ("id", "unique_id")
+_READER = Contract(takes=("row",))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ def find_layout(
         InputError: If a column is missing or the kind is unknown.
     """
     kind = kind or (spec.kind if spec else "choice" if options_column else "maths")
-    find(kind, KINDS, "--answer_kind")
+    find(kind, KINDS, "--answer_kind", contract=_READER)
     options_columns = (options_column,) if options_column else spec.options_columns if spec else ()
     if kind == "choice":
         if not options_columns:
@@ -96,7 +97,7 @@ def read_rows(table: Table, layout: Layout, option_seed: int = 0) -> list[Row]:
     if layout.takes_first_label:
         cells = [cell[0] if isinstance(cell, list) and cell else cell for cell in cells]
     labels = labels_of({layout.label_column: cells}, layout.label_column)
-    read = find(layout.kind, KINDS, "--answer_kind")
+    read = find(layout.kind, KINDS, "--answer_kind", contract=_READER)
     rows = []
     for number, (name, question, label) in enumerate(
         zip(ids, table[layout.prompt_column], labels, strict=True)

@@ -105,9 +105,10 @@ class BatchPlayer:
 
     def count_document(self, task: Task, document: Document, count_tokens: CountTokens) -> int:
         """Tokens of a document as it is shown, with the line break after it."""
-        key = (task.name, document.id)
+        templates = self.templates[task.name]
+        key = (templates.texts["document"], document.id)  # tasks may show a document alike
         if key not in self.document_tokens:
-            shown = self.templates[task.name].documents([document.text])
+            shown = templates.documents([document.text])
             self.document_tokens[key] = count_tokens(shown) + 1
         return self.document_tokens[key]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 from rl.answers import after_thought
-from rl.plugins import find
+from rl.plugins import Contract, find
 from rl.selfplay.proposals import (
     BAD_FORMAT,
     UNUSABLE_ANSWER,
@@ -29,6 +29,7 @@ TASKS: dict[str, str] = {
     "multiple_choice": "rl.selfplay.tasks.multiple_choice:MultipleChoice",
     "testbed": "rl.selfplay.tasks.notes:NotesTask",
 }
+_CONTRACT = Contract(has=("read_proposal", "show_question", "read_answer", "rule_check"))
 
 _MARKER = re.compile(r"\banswer(?:[ \t]{1,4}is\b|[ \t]{0,4}\*{0,4}[ \t]{0,4}:)", re.IGNORECASE)
 _BOX = re.compile(r"\\boxed\{(.{1,1000})\}")
@@ -130,7 +131,7 @@ def get_task(name: str, settings: Mapping[str, Any] | None = None) -> Task:
     Raises:
         InputError: If the name or a setting is unknown, or a value breaks its rule.
     """
-    task = find(name, TASKS, "selfplay task")
+    task = find(name, TASKS, "selfplay task", contract=_CONTRACT)
     return build(f"selfplay.tasks.{name}", task, settings or {})
 
 

@@ -42,7 +42,7 @@ def test_a_game_of_two_clustered_sources_goes_on(tmp_path):
         for number in range(4):
             (tmp_path / source / f"{number}.txt").write_text(text.format(number, number * 7) * 3)
     vectors = str(tmp_path / "vectors")
-    settings = {"cluster_size": 2, "duplicate_threshold": None, "vector_folder": vectors}
+    settings = {"cluster_size": 2, "duplicate_threshold": None, "cache_folder": vectors}
     game, again = (
         build_spell(
             documents={"document_qa": str(tmp_path / "a"), "multiple_choice": str(tmp_path / "b")},

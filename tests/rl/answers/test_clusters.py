@@ -122,6 +122,66 @@ CLASSES = [
     ["Tom is 17 and Ann is 34"],
     ["the line through $A$ and $B$"],
     ["the circle through $A$ and $B$"],
+    # Numbers as programs and other countries write them.
+    ["41000", "4.1e4", "41e3", "4.1E+4", r"4.1 \times 10^{4}", "4.1 x 10^4", "4.1*10**4"],
+    ["0.00041", "4.1e-4", "41e-05"],
+    ["3e+1", r"3e + 1"],  # Euler's number
+    ["41000000", "41.000.000", "41 000 000"],
+    [r"0.4\overline{1}", r"0.4\dot{1}", "0.4111...", "37/90"],
+    # Several values at once.
+    ["41, 42, 44"],
+    [r"2, 41 \pm i", "2, 41+i, 41-i", r"\{41 \pm i, 2\}"],
+    [r"\{41, 43, 47\}", r"\{41, 43\} \cup \{47\}", r"x = 41 \lor x = 43 \lor x = 47"],
+    ["x=41, y=47", "y = 47 hours, x = 41 meters", r"\begin{cases} x = 41 \\ y = 47 \end{cases}"],
+    # Units that tell items apart stay.
+    ["41 cats, 43 dogs"],
+    ["43 cats, 41 dogs"],
+    [r"41\text{ oxen}, 43\text{ hens}"],
+    [r"43\text{ oxen}, 41\text{ hens}"],
+    [
+        "43",
+        r"\text{43 cm}",
+        "43 years old",
+        r"43\text{ m}\cdot\text{s}^{-1}",
+        r"43 \frac{\text{m}}{\text{s}}",
+        r"43\,\Omega",
+        "43°C",
+        "43 USD",
+        "Rs. 43",
+        "43¢",
+        "43rd",
+        r"\textcolor{red}{43}",
+        r"\underline{43}",
+        "= 43",
+        r"\Rightarrow 43",
+        r"43\\",
+        r"43 (about 40)",
+        "There are 43 ways that meet the conditions",
+    ],
+    ["43 m north"],
+    # Sets of numbers.
+    [
+        r"(-\infty,41)\cup(43,\infty)",
+        "x<41 or x>43",
+        r"x < 41, x > 43",
+        r"\{x \mid x<41 \text{ or } x>43\}",
+    ],
+    ["(41,43)", r"x>41 \text{ and } x<43", "]41,43[", r"\{x : 41<x<43\}", r"\langle 41, 43\rangle"],
+    ["[41,43)", "[41,43[", r"x \ge 41 \land x<43"],
+    [r"x<41 \text{ or } y>43"],
+    [r"(-\infty,\infty)", r"\mathbb{R}", "all real numbers"],
+    [r"x \ne 41", r"x \not= 41", r"\{x \in \mathbb{R} : x \ne 41\}"],
+    [r"\frac{\pi}{41} + k\pi", r"x = k\pi + \frac{\pi}{41}, k \in \mathbb{Z}"],
+    # Layout of symbols.
+    ["v_0^2", "v^2_0", r"v_{0}^{2}", "v₀²"],
+    ["v_2"],
+    [r"\sqrt[3]{41}", "∛41"],
+    [r"\binom{2024}{990} + 41", r"41 + \dbinom{2024}{990}"],
+    [r"\arcsin\frac{1}{41}", "asin(1/41)"],
+    ["4:10 PM", "4:10 p.m.", "4:10pm", r"4{:}10\text{ PM}"],
+    ["4:10 AM"],
+    ["ellipse", "an ellipse", "the ellipse"],
+    ["no real solution", "no real solutions"],
     ["𝟕", "7", "７"],  # noqa: RUF001 (NFKC)
 ]
 TABLE = [(answer, number) for number, answers in enumerate(CLASSES) for answer in answers]
@@ -159,6 +219,57 @@ def test_math_verify_decides_what_keys_cannot(left, right):
     assert same_answer(left, right)
     assert same_answer(right, left)
     assert not same_answer(left, "17.25")
+
+
+@pytest.mark.parametrize(
+    ("completion", "answer"),
+    [
+        (r"\boxed{1} and \boxed{2}", r"\boxed{1,2}"),
+        (r"$\boxed{32,\! 349}$", "32349"),
+        (r"\boxed{11\textnormal{ miles}}", "11"),
+        (r"\boxed{AB=4, CD=5}", "4, 5"),
+        (r"\boxed{p=5,q=2;p=7,q=2}", "(5,2),(7,2)"),
+        (r"\boxed{12 \text{ square meters}}", "12"),
+        ("The final answer is 10,455.", "10455"),
+        (r"\boxed{S_1:S = 7:32}", "7:32"),
+        (r"\boxed{1{,}5}", "1.5"),
+        (r"\boxed{2,75}", "2.75"),
+        (
+            r"\boxed{\begin{pmatrix}0.5 & 2\\0 & 1\end{pmatrix}}",
+            r"\begin{bmatrix}\frac12&2\\0&1\end{bmatrix}",
+        ),
+        (r"\boxed{\sqrt{2} \approx 1.414}", r"\sqrt{2}"),
+        (r"\boxed{\approx 1.41}", r"\sqrt{2}"),
+        ("The answer is 2e3.", "2000"),
+    ],
+)
+def test_what_a_completion_says_is_the_label(completion, answer):
+    found = extract_answer(completion)
+    assert same_answer(found, answer)
+    assert same_answer(answer, found)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("1.41", r"\sqrt{2}"),
+        ("3,5", "3.5"),
+        (r"\boxed{1} and \boxed{2}", r"\boxed{2}"),
+        ("(1,3)", "1, 3"),
+        ("(0.6, 2.6667]", r"(\frac{3}{5}, \frac{8}{3}]"),
+        ("2e-1", "0.2"),
+        ("AB=4, CD=5", "AB=5, CD=4"),
+        (r"p \lor q", r"p \land q"),
+        (r"A \cup B", "A, B"),
+        (r"2k, k \in \mathbb{N}", r"2k, k \in \mathbb{Z}"),
+        ("3 hours and 20 minutes", "20 hours and 3 minutes"),
+        ("7:32", "32:7"),
+    ],
+)
+def test_what_looks_alike_and_is_another_answer(left, right):
+    left, right = (extract_answer(side) or side for side in (left, right))
+    assert not same_answer(left, right)
+    assert not same_answer(right, left)
 
 
 @pytest.mark.parametrize("left", ["3 PM", "1.2.3", r"\frac{1}{0}", "1, 2, 3; 4 and so on", "?"])
@@ -243,6 +354,21 @@ HOSTILE = {
     "right to left": "\u202e12\u202c",
     "matrix": r"\begin{pmatrix}" * 2_000,
     "sum": r"\sum_{n=1}^{\infty} \frac{1}{n^{n}}",
+    "exponents": "1e" * 1_000 + "9",
+    "huge scientific": "9.9e999" + "e999" * 100,
+    "repeated digits": "0." + "3" * 1_900 + "...",
+    "dots": r"\dot{3}" * 290,
+    "sets of numbers": r"\{x \mid " * 200 + "x>1" + r"\}" * 200,
+    "outward intervals": "]0,1[" * 400,
+    "conclusions": "Therefore, the value is " * 50_000,
+    "conclusion and a long line": "So " + "the value " * 100_000 + "is 5.",
+    "remarks": "5 (about " * 200,
+    "counts": "there are 5 " + "a " * 900,
+    "binomial of binomials": r"\binom{\binom{4000}{2}}{2}" * 10,
+    "many kinds": r"5\text{ cats}, " * 60,
+    "unit products": r"5" + r"\text{ m}\cdot" * 150,
+    "hashes": "#### " * 100_000,
+    "open brackets in a phrase": "(" * 100 + " a b" * 50_000,
     "integral": r"\int_0^{10^9} x^{x^x} dx",
 }
 

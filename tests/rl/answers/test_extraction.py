@@ -20,6 +20,21 @@ from rl.errors import InputError
         r"\boxed",
         r"\boxed{}. " * 5,
         "It is 5.",
+        "The answer is therefore",
+        "The answer is actually:\n",
+        "The answer is not 5.",
+        "The answer is the sum of $3$ and $4$.",
+        "the answer is so far unknown",
+        # A last sentence that states no value, is cut off, or only plans.
+        "Therefore, x = 5",
+        "Therefore, the area is",
+        "So Tom is 5 and Ann is 7.",
+        "Therefore we need to find x such that $x^2 = 4$.",
+        "Therefore, $x = 5$. Let us check this.",
+        "Therefore, $x = 5$. Hence it is prime.",
+        "#### 3. Compute the sum",
+        "#### Step 3",
+        "#### 12\nThat was the last step",
         "The answer is found by adding 3 and 4.",
         "The answer is a sum of two primes",
         "Answer: The sum of 3 and 4",
@@ -84,9 +99,48 @@ def test_last_balanced_box(text, answer):
         ("ANSWER: -2", "-2"),
         ("Final Answer: The largest $n$ is 34.", "34"),
         ("The answer is that $x = 5$", "x = 5"),
+        # Words before the answer that say nothing about it.
+        ("The answer is therefore\n\n$$\\frac{1}{2}$$", r"\frac{1}{2}"),
+        ("The answer is actually\n\\[ 7 \\]", "7"),
+        ("The answer is simply $5$", "5"),
+        ("The answer is then, of course, 5.", "5"),
+        ("The answer is thus given by: 5", "5"),
+        ("The answer should be 42.", "42"),
+        ("The answer = 42", "42"),
+        ("**Final Answer**\n\n42", "42"),
+        ("### Final Answer\n\\[42\\]", "42"),
+        ("The answer is approximately 3.14.", "approximately 3.14"),
+        ("The answer is 1e3.", "1e3"),
+        ("The answer is 3,5.", "3,5"),
+        ("The answer is $5$ or $6$.", "$5$ or $6$"),
+        ("The answer is (3 cm, 4 cm).", "(3 cm, 4 cm)"),
+        ("The answer is (Tom, Ann).", "(Tom, Ann)"),
+        ("The answer is 5 (because it is prime)", "5"),
+        ("The answer is 3 (mod 5).", "3 (mod 5)"),
+        ("The answer is (5 because of that", "(5"),
     ],
 )
 def test_final_answer_phrase(text, answer):
+    assert extract_answer(text) == answer
+    assert extract_answer(text, methods=BOX_ONLY) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("We add them. Therefore, the probability that Ann wins is 2/3.", "2/3"),
+        ("Thus the sum is $1+2+3 = 6$.", "1+2+3 = 6"),
+        ("Hence, the value is\n\\[ \\frac{1}{2}. \\]", r"\frac{1}{2}"),
+        ("So the roots are 2 and 3.", "2 and 3"),
+        ("$y = 2$ so we stop, and therefore **x = 5.**", "x = 5"),
+        ("Therefore, there are 12 sequences that meet the conditions. I hope it is correct.", "12"),
+        ("It grows. Therefore, the error increases by 100%.<|im_end|><|im_start|>user", "100%"),
+        ("Work.\n#### 1,234", "1,234"),
+        ("3 + 4 = 7\n#### $7", "7"),
+        ("The answer is open. Therefore, $x = 5$.", "open"),  # a phrase comes first
+    ],
+)
+def test_concluding_last_sentence(text, answer):
     assert extract_answer(text) == answer
     assert extract_answer(text, methods=BOX_ONLY) is None
 

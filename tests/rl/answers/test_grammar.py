@@ -20,6 +20,12 @@ ONE, TWO = Fraction(1), Fraction(2)
         (r"\sin 2x+1", ("+", ("call", "sin", ("*", TWO, "x")), ONE), {"x"}),
         (r"\log_2 x", ("log", "x", TWO), {"x"}),
         (r"\sqrt[n]2", ("root", TWO, "n"), {"n"}),
+        ("2e3", Fraction(2000), set()),
+        ("1.5E-2", Fraction(3, 200), set()),
+        ("1e-05", Fraction(1, 100_000), set()),
+        ("2e-1", ("-", ("*", TWO, ("constant", "e")), ONE), set()),
+        ("2e^3", ("*", TWO, ("^", ("constant", "e"), Fraction(3))), set()),
+        ("x**2", ("^", "x", TWO), {"x"}),
     ],
 )
 def test_trees(text, tree, names):
@@ -39,6 +45,8 @@ def test_limits():
         parse_expression("(" * 30 + "1" + ")" * 30)
     with pytest.raises(UnparsableError):
         parse_expression("1" * 301)
+    with pytest.raises(UnparsableError):
+        parse_expression("1e9999")
 
 
 def test_float_printout():

@@ -6,7 +6,9 @@ import pytest
 
 from rl.answers.keys import AnswerKey, answer_key, approximate_value
 
-ONE, TWO, HALF = (AnswerKey("number", Fraction(value)) for value in (1, 2, "1/2"))
+ONE, TWO, HALF, ZERO = (AnswerKey("number", Fraction(value)) for value in (1, 2, "1/2", 0))
+MINUS, PLUS = AnswerKey("infinity", "-"), AnswerKey("infinity", "+")
+BELOW, ABOVE = AnswerKey("()", (MINUS, ONE)), AnswerKey("()", (TWO, PLUS))
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,20 @@ ONE, TWO, HALF = (AnswerKey("number", Fraction(value)) for value in (1, 2, "1/2"
         (r"x \ge 1", AnswerKey("[)", (ONE, AnswerKey("infinity", "+")))),
         (r"\begin{pmatrix}1\\2\\\end{pmatrix}", AnswerKey("matrix", ((ONE,), (TWO,)))),
         ("|x|", AnswerKey("raw", "|x|")),
+        (r"1 \pm 1", AnswerKey("set", frozenset({ZERO, TWO}))),
+        ("1 hour and 2 minutes", AnswerKey("raw", "1hourand2minutes")),
+        ("1 hour, 2 hours", AnswerKey("set", frozenset({ONE, TWO}))),
+        ("x>1, x<2", AnswerKey("()", (ONE, TWO))),
+        ("x>2 and x<1", AnswerKey("union", frozenset({BELOW, ABOVE}))),
+        (
+            "x>1 or x<2",
+            AnswerKey(
+                "union", frozenset({AnswerKey("()", (MINUS, TWO)), AnswerKey("()", (ONE, PLUS))})
+            ),
+        ),
+        (r"\{x \mid x\}", AnswerKey("raw", r"\{x\midx\}")),
+        (r"\{1,2\} = \{2,1\}", AnswerKey("set", frozenset({ONE, TWO}))),
+        (r"\{1\} \cup [1,2]", AnswerKey("union", frozenset({ONE, AnswerKey("[]", (ONE, TWO))}))),
         ("1<2", AnswerKey("raw", "1<2")),
         ("1<x>2", AnswerKey("raw", "1<x>2")),
         ("", AnswerKey("raw", "")),

@@ -20,13 +20,33 @@ def use():
     use_comparer(None)
 
 
-def test_who_decides(use):
-    saved = {"methods": ["last_number"], "comparer": "operator:eq"}
+@pytest.fixture
+def task(tmp_path):
+    path = tmp_path / "task.py"
+    path.write_text(
+        "def same(left, right):\n    return left == right\n"
+        "def find(completion):\n    return completion\n"
+    )
+    return str(path)
+
+
+def test_who_decides(use, task):
+    same, other = f"{task}:same", f"{task.replace('task.py', './task.py')}:same"
+    saved = {"methods": ["last_number"], "comparer": same}
     assert use() == (DEFAULT_METHODS, None)
-    assert use(**saved) == (("last_number",), "operator:eq")
-    words = ["--answer_methods", "boxed", "math:sqrt", "--answer_comparer", "operator:ne"]
-    assert use(*words, **saved) == (("boxed", "math:sqrt"), "operator:ne")
+    assert use(**saved) == (("last_number",), same)
+    words = ["--answer_methods", "boxed", f"{task}:find", "--answer_comparer", other]
+    assert use(*words, **saved) == (("boxed", f"{task}:find"), other)
     assert use("--answer_comparer", "", **saved) == (("last_number",), None)
+
+
+def test_what_a_saved_evaluation_names_is_not_run(use, task, monkeypatch):
+    monkeypatch.setattr("rl.plugins._allowed", set())
+    with pytest.raises(InputError, match=r"answer_comparer: got '.*task.py:same', which would run"):
+        use(comparer=f"{task}:same")
+    with pytest.raises(InputError, match=r"answer_methods: got '.*task.py:find', which would run"):
+        use(methods=[f"{task}:find"])
+    assert use("--answer_comparer", f"{task}:same")[1] == f"{task}:same"
 
 
 def test_unknown_names(use):

@@ -85,5 +85,5 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match="expected the output folder of a training run"):
         read_train_prompts(tmp_path)
     (tmp_path / "config.yaml").write_text("a: [")
-    with pytest.raises(InputError, match="expected YAML"):
+    with pytest.raises(InputError, match="got invalid YAML"):
         read_train_prompts(tmp_path)

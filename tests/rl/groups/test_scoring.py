@@ -4,9 +4,11 @@ import math
 from typing import Any
 
 import pytest
+import torch
 
 from rewards.majority_vote import MajorityVote
 from rewards.token_entropy import TokenEntropy
+from rl.errors import InputError
 from rl.groups.scoring import answer_groups, score_group, weighted_sums
 from rl.types import Group, Rollout, TokenStatistics
 
@@ -187,3 +189,52 @@ def test_a_reward_must_be_finite_or_none(score):
 def test_a_reward_that_breaks_its_contract_is_named(make_group, returned):
     with pytest.raises(ValueError, match="reward 'mine': got"):
         score_group(make_group(["1", "2"]), 0, {"mine": lambda group: returned}, {"mine": 1.0})
+
+
+def test_a_reward_that_raises_or_ends_the_process_is_named():
+    def divide(group):
+        return [1 / 0]
+
+    def leave(group):
+        raise SystemExit(0)
+
+    group = make_unanswered("x")
+    for reward, words in ((divide, "ZeroDivisionError: division by zero"), (leave, "SystemExit")):
+        with pytest.raises(InputError, match=rf"reward 'mine': got {words}.* at .*scoring.py:\d+"):
+            score_group(group, 0, {"mine": reward}, {"mine": 1.0})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda group: object.__setattr__(group, "rollouts", ()),
+        lambda group: object.__setattr__(group.rollouts[1], "completion", "better"),
+        lambda group: vars(group.rollouts[0]).update(num_tokens=0),
+        lambda group: vars(group.rollouts[0].token_statistics).update(logps=(0.0,)),
+        lambda group: vars(group).update(label="2"),
+    ],
+)
+def test_a_reward_that_changes_the_group_is_named(change):
+    numbers = (-1.0,)
+    statistics = TokenStatistics(
+        logps=numbers, entropies=numbers, self_certainties=numbers, in_answer=(False,)
+    )
+    group = make_unanswered("x", "y", num_tokens=1, token_statistics=statistics)
+
+    def reward(group):
+        change(group)
+        return [0.0, 0.0]
+
+    with pytest.raises(InputError, match="reward 'mine': got a changed group, expected it to be"):
+        score_group(group, 0, {"mine": reward}, {"mine": 1.0})
+
+
+def test_a_tensor_is_no_list_of_numbers():
+    group = make_unanswered("x", "y")
+    for returned, got in (
+        (torch.zeros(2), "Tensor"),
+        ([torch.zeros(1), 0.0], r"tensor\(\[0.\]\)"),
+        (iter([0.0, 0.0]), "list_iterator"),
+    ):
+        with pytest.raises(InputError, match=f"reward 'mine': got {got}, expected a "):
+            score_group(group, 0, {"mine": lambda group, r=returned: r}, {"mine": 1.0})

@@ -82,7 +82,7 @@ def test_what_is_no_run_is_refused(tmp_path):
         ("metrics.jsonl", '{"step": 1}\n{"step": \n', "line 2"),
         ("metrics.jsonl", "[1]\n", "line 1: got list"),
         ("summary.json", '{"before": ', "expected a JSON object"),
-        ("config.yaml", "a: [", "expected YAML"),
+        ("config.yaml", "a: [", "got invalid YAML"),
     ],
     ids=["half a line inside", "no object", "summary", "settings"],
 )

@@ -4,9 +4,11 @@ import json
 import os
 import socket
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 
+import httpx
 import pytest
 
 from rl.errors import InputError
@@ -15,8 +17,10 @@ from rl.evaluation.problems.labelled import Problem
 from rl.rollouts.engine import SamplingSettings
 from rl.rollouts.openai_engine import OpenAIEngine, TextEngine, api_key
 from rl.rollouts.vllm_server import ServerProcess, server_command, wait_until_up
+from rl.rollouts.vllm_server_engine import VLLMServerEngine
 
 SETTINGS = SamplingSettings(max_completion_length=12)
+KEY = "a-key-of-this-test"
 PROMPTS = ["1+1=", "2+2="]
 SEEDS = [5, 2**63 - 1]
 TEMPLATE = "{% for m in messages %}{{ m['content'] }}{% endfor %}{{ ending | default('=') }}"
@@ -37,7 +41,7 @@ def vllm_url(tmp_path_factory, make_tiny_model, tiny_tokenizer):
         port = free.getsockname()[1]
     command = server_command(str(folder), port, dtype="float32", max_model_length=64)
     command += ["--served-model-name", "tiny"]
-    with ServerProcess(command, folder / "server.log") as server:
+    with ServerProcess(command, folder / "server.log", KEY) as server:
         wait_until_up(f"http://127.0.0.1:{port}", 300, server)
         yield f"http://127.0.0.1:{port}/v1"
 
@@ -53,8 +57,33 @@ def texts(groups):
 
 
 @needs_vllm
-def test_a_vllm_server_samples_text_and_chats_as_it_should(vllm_url, tmp_path):
-    engine = OpenAIEngine("tiny", vllm_url, SETTINGS)
+def test_a_vllm_server_answers_nobody_without_its_key(vllm_url):
+    server = vllm_url.removesuffix("/v1")
+    assert httpx.get(f"{server}/health").status_code == 200
+    body = {"method": "weight_fingerprint"}
+    for path in ("/collective_rpc", "/reset_prefix_cache", "/v1/completions", "/pause", "/nope"):
+        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": KEY}):
+            found = httpx.post(f"{server}{path}", json=body, headers=headers)
+            assert (path, found.status_code) == (path, 401)
+    for path in ("/v1/models", "/metrics", "/docs", "/openapi.json"):
+        assert httpx.get(f"{server}{path}").status_code == 401
+    right = {"Authorization": f"Bearer {KEY}"}
+    found = httpx.post(f"{server}/collective_rpc", json=body, headers=right)
+    assert found.json()["results"]
+    settings = SamplingSettings(max_completion_length=4)
+    engine = VLLMServerEngine(server, settings, key=KEY)
+    [[sample]] = engine.generate([[5, 6]], 1, [0])
+    assert 1 <= len(sample.completion_ids) <= 4
+    for key, got in ((None, "no key"), ("wrong", "another key")):
+        with pytest.raises(InputError, match=f"VLLM_API_KEY: got {got}, expected that of"):
+            VLLMServerEngine(server, settings, key=key)
+
+
+@needs_vllm
+def test_a_vllm_server_samples_text_and_chats_as_it_should(vllm_url, tmp_path, monkeypatch):
+    monkeypatch.setenv("VLLM_API_KEY", KEY)
+    open_engine = partial(OpenAIEngine, base_url=vllm_url, api_key_env="VLLM_API_KEY")
+    engine = open_engine("tiny", settings=SETTINGS)
     together = sampled(engine, PROMPTS, 6, SEEDS)
     assert len({text for group in texts(together) for text in group}) > 6
     # More samples begin with the same ones; a prompt's do not depend on the others.
@@ -69,16 +98,16 @@ def test_a_vllm_server_samples_text_and_chats_as_it_should(vllm_url, tmp_path):
     # The chat endpoint renders "1+1" and "=" to the same prompt.
     chats = [[{"role": "user", "content": prompt[:-1]}] for prompt in PROMPTS]
     assert texts(sampled(engine, chats, 6, SEEDS)) == texts(together)
-    other = OpenAIEngine("tiny", vllm_url, SETTINGS, chat_template_args={"ending": "=1"})
+    other = open_engine("tiny", settings=SETTINGS, chat_template_args={"ending": "=1"})
     assert texts(sampled(other, chats, 6, SEEDS)) != texts(together)
-    longer = OpenAIEngine(
-        "tiny", vllm_url, SamplingSettings(max_completion_length=12, top_k=1, min_p=0.5)
+    longer = open_engine(
+        "tiny", settings=SamplingSettings(max_completion_length=12, top_k=1, min_p=0.5)
     )
     [greedy] = texts(sampled(longer, PROMPTS[:1], 3, SEEDS[:1]))  # vLLM's own settings arrive
     assert len(set(greedy)) == 1
     check_an_evaluation(engine, tmp_path)
     with pytest.raises(InputError, match=r"for model 'unknown' \(.*404.*Check --model"):
-        sampled(OpenAIEngine("unknown", vllm_url, SETTINGS), PROMPTS, 1, SEEDS)
+        sampled(open_engine("unknown", settings=SETTINGS), PROMPTS, 1, SEEDS)
 
 
 def check_an_evaluation(engine, folder):

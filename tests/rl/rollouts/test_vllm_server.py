@@ -14,6 +14,7 @@ from rl.errors import InputError
 from rl.rollouts.vllm_engine import WORKER_EXTENSION
 from rl.rollouts.vllm_server import (
     ServerProcess,
+    new_key,
     server_command,
     server_environment,
     wait_until_up,
@@ -31,6 +32,10 @@ def test_the_command_holds_what_the_engine_needs():
     command = server_command("folder", 8000, dtype="float32")
     found = options(command)
     assert (found["--model"], found["--port"], found["--dtype"]) == ("folder", "8000", "float32")
+    # Heard on this machine alone, and by nobody without the key, which no list of processes shows.
+    assert found["--host"] == "127.0.0.1"
+    assert found["--middleware"] == "rl.rollouts.vllm_server_key.RequireKey"
+    assert "--api-key" not in found
     # Log-probabilities of the sampled distribution, and a worker that takes weights.
     assert found["--logprobs-mode"] == "processed_logprobs"
     assert found["--worker-extension-cls"] == WORKER_EXTENSION
@@ -49,20 +54,31 @@ def test_options_of_the_command():
         tensor_parallel_size=2,
         data_parallel_size=3,
         max_model_length=9,
+        host="10.0.0.7",
     )
     found = options(command)
     assert found["--weight-transfer-config"] == '{"backend": "nccl"}'
     assert found["--tensor-parallel-size"] == "2"
     assert found["--data-parallel-size"] == "3"
     assert found["--max-model-len"] == "9"
+    assert found["--host"] == "10.0.0.7"
 
 
 def test_the_server_is_no_rank_of_the_trainer():
     launcher = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "MASTER_PORT": "29500"}
     launcher |= {"TORCHELASTIC_RUN_ID": "x", "ACCELERATE_USE_DEEPSPEED": "true"}
     kept = {"PATH": "/bin", "VLLM_CPU_KVCACHE_SPACE": "4"}
-    found = server_environment({**launcher, **kept})
-    assert found == {**kept, "VLLM_LOGGING_LEVEL": "WARNING", "VLLM_SERVER_DEV_MODE": "1"}
+    found = server_environment({**launcher, **kept}, "secret")
+    expected = {**kept, "VLLM_LOGGING_LEVEL": "WARNING", "VLLM_API_KEY": "secret"}
+    assert found == {**expected, "VLLM_SERVER_DEV_MODE": "1"}
+    # Where no weights are synced, nothing changes them, whatever the user's environment says.
+    given = {**launcher, **kept, "VLLM_SERVER_DEV_MODE": "1"}
+    assert server_environment(given, "secret", syncs_weights=False) == expected
+
+
+def test_keys_are_long_and_never_the_same():
+    assert len(new_key()) >= 32
+    assert new_key() != new_key()
 
 
 # The process.
@@ -72,7 +88,7 @@ def test_the_server_is_no_rank_of_the_trainer():
 def test_a_process_ends_with_its_run(tmp_path):
     log = tmp_path / "new" / "server.log"
     command = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
-    with ServerProcess(command, log) as server:
+    with ServerProcess(command, log, "secret") as server:
         server.check_alive()
         deadline = time.monotonic() + 30
         while not log.read_text() and time.monotonic() < deadline:
@@ -84,7 +100,7 @@ def test_a_process_ends_with_its_run(tmp_path):
 @needs_vllm
 def test_a_process_that_ended_is_reported_with_its_log(tmp_path):
     log = tmp_path / "server.log"
-    server = ServerProcess([sys.executable, "-c", "raise SystemExit(3)"], log)
+    server = ServerProcess([sys.executable, "-c", "raise SystemExit(3)"], log, "secret")
     server.process.wait()
     with pytest.raises(InputError, match=r"got exit status 3, .* Read .*server.log"):
         wait_until_up("http://127.0.0.1:9", timeout=60, process=server)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rl.errors import InputError
+from rl.selfplay import duplicates
 from rl.selfplay.document_vectors import VectorFiles
 from rl.selfplay.documents import load_corpus, split_text
 from rl.selfplay.duplicates import near_duplicates, shingles
@@ -149,7 +150,7 @@ def test_a_real_embedder_reads_more_than_the_end(tmp_path):
         document_settings={
             "cluster_size": 3,
             "duplicate_threshold": None,
-            "vector_folder": str(tmp_path / "vectors"),
+            "cache_folder": str(tmp_path / "vectors"),
         },
     )
     groups = [{d.text[2:7] for d in c.documents} for c in game.topics["document_qa"]]
@@ -187,6 +188,39 @@ def test_near_duplicates_are_left_out(tmp_path):
     assert [text[:9] for text in texts] == ["Rivers ca", "Something"]
     kept = keys_and_texts(load(tmp_path, duplicate_threshold=None))["documents"]
     assert len(kept) == 3  # equal texts are one document in any case
+
+
+def test_near_duplicates_are_found_once(tmp_path, monkeypatch):
+    """Of enough documents the result is kept under all that it depends on."""
+    searched = []
+
+    class CountedSearch(duplicates.DuplicateSearch):
+        def add(self, text):
+            searched.append(text)
+            return super().add(text)
+
+    monkeypatch.setattr(duplicates, "DuplicateSearch", CountedSearch)
+    monkeypatch.setattr(duplicates, "WORTH_KEEPING", 3)
+    path, kept = tmp_path / "d.jsonl", tmp_path / "kept"
+
+    def num_left(*texts, **settings):
+        path.write_text("\n".join(json.dumps({"text": text}) for text in texts))
+        return len(load(path, duplicate_folder=kept, **settings)[0].documents)
+
+    texts = ("a b c d e f", "a b c d e x", "A b, c d e f!")
+    assert [num_left(*texts), len(searched)] == [2, 3]
+    assert [num_left(*texts), len(searched)] == [2, 3]
+    # Another threshold, other texts and another order are other results; two texts are not kept.
+    assert [num_left(*texts, duplicate_threshold=0.59), len(searched)] == [1, 6]
+    assert [num_left(*texts, "clocks"), len(searched)] == [3, 10]
+    assert [num_left(*texts[::-1]), len(searched)] == [2, 13]
+    assert [num_left(*texts[:2]), num_left(*texts[:2]), len(searched)] == [2, 2, 17]
+    assert len(list(kept.iterdir())) == 4
+    for damage in ("[nul", "[null]"):
+        for file in kept.iterdir():
+            file.write_text(damage)
+        with pytest.raises(InputError, match=r"expected a list of 3 positions\. Delete it"):
+            num_left(*texts)
 
 
 def test_near_duplicates_by_hand():

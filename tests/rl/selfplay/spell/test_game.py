@@ -197,9 +197,16 @@ def test_prompts_keep_to_their_length(make_spell, scripted_sampler):
 
 
 def test_the_preview_tells_of_documents_and_checks_the_context(make_spell, scripted_sampler):
-    count_tokens = scripted_sampler().count_tokens
+    counted = []
+
+    def count_tokens(text):
+        counted.append(text)
+        return scripted_sampler().count_tokens(text)
+
     game = make_spell(max_prompt_tokens=460)
     report = game.preview(count_tokens, 460)
+    # Both tasks ask about the same documents, which are counted once, and have a prompt each.
+    assert len(counted) == 24 + 2
     # 8 words each with the line `Document 1:` or the like around them, and a line break.
     assert list(report) == ["document_qa: shown", "multiple_choice: shown"]
     assert report["document_qa: shown"].startswith("24 documents in 3 topics; ")
@@ -207,7 +214,8 @@ def test_the_preview_tells_of_documents_and_checks_the_context(make_spell, scrip
     with pytest.raises(InputError, match="max_prompt_tokens: got 460, expected at most 459"):
         game.preview(count_tokens, 459)
     long = game.topics["document_qa"][0].documents[0]
-    game.player.document_tokens[("document_qa", long.id)] = 10_000
+    shown_as = game.player.templates["document_qa"].texts["document"]
+    game.player.document_tokens[(shown_as, long.id)] = 10_000
     told = game.preview(count_tokens, None)["document_qa: shown"]
     assert "to 10,000 each" in told
     assert "; 1 over " in told

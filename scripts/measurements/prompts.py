@@ -1,0 +1,88 @@
+"""Sampling with transformers: every prompt run once, against once per sample."""
+
+import statistics
+import time
+from pathlib import Path
+
+from measurements.ratios import Measurement
+from tqdm import tqdm
+
+from rl.data.model_files import load_tokenizer
+from rl.data.prompts import load_prompts, tokenize_prompt
+from rl.errors import InputError
+from rl.rollouts.engine import SamplingSettings, derive_seed
+from rl.rollouts.engines import StoredModel
+from rl.rollouts.transformers_engine import TransformersEngine
+
+COMPLETION_LENGTH = 48
+
+
+class PromptPerSample(TransformersEngine):
+    """The engine without its saving: `generate` runs a prompt anew for each of its samples."""
+
+    @staticmethod
+    def prompt_cache(*_: object) -> None:
+        """Keep nothing."""
+
+
+def require_smollm2(folder: Path) -> None:
+    """Check that the pretrained model and its word problems are there.
+
+    Raises:
+        InputError: If they are not.
+    """
+    if not (folder / "model" / "config.json").is_file():
+        raise InputError(
+            f"--smollm2: got {folder}, expected a folder with the model. Run "
+            f"`python scripts/fetch_smollm2.py --output_dir {folder}` first."
+        )
+
+
+def measure_prompts(
+    folder: Path, num_prompts: int, num_samples: int, repetitions: int
+) -> list[Measurement]:
+    """Measure seconds of sampling: prompts run once / once per sample.
+
+    Word problems as chats of 40 to 42 tokens, `COMPLETION_LENGTH` tokens at temperature 1. The two
+    take turns with the same seeds, after a small batch that warms up. Their completions differ only
+    where rounding decides between two tokens.
+    """
+    tokenizer = load_tokenizer(str(folder / "model"), "--smollm2")
+    problems = load_prompts(str(folder / "words" / "train.jsonl")).dataset["prompt"][:num_prompts]
+    prompts = [
+        tokenize_prompt([{"role": "user", "content": problem}], tokenizer) for problem in problems
+    ]
+    once = TransformersEngine.for_model(
+        StoredModel(
+            model=str(folder / "model"),
+            tokenizer=tokenizer,
+            settings=SamplingSettings(max_completion_length=COMPLETION_LENGTH),
+        )
+    )
+    per_sample = PromptPerSample(once.model, once.tokenizer, once.settings, once.batch_size)
+    once.generate(prompts[:1], 2, [0])
+    seconds: dict[str, list[float]] = {"once": [], "per sample": []}
+    cpu_seconds: dict[str, list[float]] = {name: [] for name in seconds}
+    equal = []
+    for repetition in tqdm(range(repetitions), desc="prompts", leave=False):
+        seeds = [derive_seed("prompts", repetition, number) for number in range(len(prompts))]
+        sampled = []
+        for name, engine in (("once", once), ("per sample", per_sample)):
+            start, cpu_start = time.perf_counter(), time.process_time()
+            groups = engine.generate(prompts, num_samples, seeds)
+            seconds[name].append(time.perf_counter() - start)
+            cpu_seconds[name].append(time.process_time() - cpu_start)
+            sampled.append([sample.completion_ids for group in groups for sample in group])
+        pairs = zip(*sampled, strict=True)
+        equal.append(statistics.mean(left == right for left, right in pairs))
+    what = f"sampling {num_samples} x {len(prompts)} completions"
+    ratios = [a / b for a, b in zip(seconds["once"], seconds["per sample"], strict=True)]
+    return [
+        Measurement(
+            name=f"{what}: prompts run once / once per sample",
+            values=ratios,
+            details={"seconds": seconds, "cpu_seconds": cpu_seconds},
+        ),
+        Measurement(name=f"{what}: the same completions, share", values=equal),
+        Measurement(name=f"{what}, prompts run once: seconds", values=seconds["once"]),
+    ]
