@@ -1,25 +1,33 @@
 """Spend a number of bytes evenly: over runs, over problems, over the length of a run."""
 
 from collections.abc import Sequence
+from math import sqrt
 
 
 def share_budget(wanted: Sequence[int], total: int) -> list[int]:
-    """Divide bytes among those who want them: nobody gets more than wanted, the rest is shared.
+    """Divide bytes among those who want them, in proportion to the square roots of their wants.
+
+    Nobody gets more than wanted; what is left goes to the others. Under the square root one who
+    wants a hundred times as much gets ten times as much: a large evaluation is not cut down to what
+    a small run needs, and a small run is not crowded out.
 
     Args:
         wanted: Bytes each could use.
         total: Bytes to divide.
 
     Example:
-        10 want what they get of 100 / 3; the other two share the 90 that are left.
-        >>> share_budget([80, 10, 60], 100)
-        [45, 10, 45]
+        100 has twice the root of 25, which gets 33 at most and wants no more than its 25.
+        >>> share_budget([100, 25], 60), share_budget([100, 25], 100)
+        ([40, 20], [75, 25])
     """
     shares = [0] * len(wanted)
-    ascending = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    for position, i in enumerate(ascending):
-        shares[i] = min(wanted[i], total // (len(wanted) - position))
-        total -= shares[i]
+    roots = sum(sqrt(want) for want in wanted)
+    # Those who want least are the first that a share in proportion to the root satisfies.
+    for i in sorted(range(len(wanted)), key=lambda i: wanted[i]):
+        if wanted[i]:
+            shares[i] = min(wanted[i], round(total * sqrt(wanted[i]) / roots))
+            total -= shares[i]
+            roots -= sqrt(wanted[i])
     return shares
 
 

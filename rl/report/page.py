@@ -53,6 +53,8 @@ def render_page(
     blobs = rollout_blobs(rollouts)
     grids = [asdict(grid) for grid in make_grids(runs, rollouts)]
     has_rollouts = bool(blobs)
+    if draws_curves or draws_pass:
+        blobs["series"] = compress(to_json([read_series(run.metrics) for run in runs]))
     if grids:
         blobs["grids"] = compress(to_json(grids))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
@@ -146,7 +148,6 @@ def _page_data(
                 "color": color_of(i),
                 "kind": run.kind,
                 "supervised": run.supervised,
-                "series": read_series(run.metrics),
                 "curves": [curve for row in rows[run.name] if (curve := _curve(row))],
                 "steps": [
                     {"step": step, "blob": blob_name(i, step)} for step in rollouts[i].step_numbers

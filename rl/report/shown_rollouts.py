@@ -60,7 +60,7 @@ def choose_all_rollouts(
     max_bytes: int = MAX_BYTES,
     show_progress: bool = False,
 ) -> list[ShownRollouts]:
-    """Choose what a report of several runs shows: each gets an even part, or what it needs if less.
+    """Choose what a report of several runs shows, within bytes that `share_budget` divides.
 
     Args:
         runs: Whose rollouts.

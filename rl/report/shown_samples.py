@@ -178,6 +178,11 @@ def sample_note(problems: Sequence[ShownProblem]) -> str:
     existing = [problem.num_samples for problem in problems]
     if shown == existing:
         return ""
+    if not sum(shown):
+        return (
+            f"Every one of {len(problems):,} problems is here with the votes of all its samples; "
+            f"for the {sum(existing):,} samples themselves there is no room."
+        )
     each = f"{min(shown)} to {max(shown)}" if min(shown) < max(shown) else f"{max(shown)}"
     most = max(existing)
     return (

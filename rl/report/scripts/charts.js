@@ -178,6 +178,7 @@ function addCurveControls() {
 
 async function startCharts() {
   if (!byId("library")) return;
+  JSON.parse(await inflate("series")).forEach((series, i) => { data.runs[i].series = series; });
   addCurveControls();
   document.head.append(element("script", { textContent: await inflate("library") }));
   addPassCurves();

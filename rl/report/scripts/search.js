@@ -59,7 +59,7 @@ function hitsIn(group, wanted) {
 function hitView(hit, wanted) {
   const { run, step, group, rollout } = hit;
   const about = data.runs[run];
-  const place = [data.runs.length > 1 ? about.name : "", about.kind === "run" ? `step ${about.steps[step].step}` : "", rollout === null ? "prompt" : `completion #${rollout}`].filter(Boolean).join(", ");
+  const place = [data.runs.length > 1 ? about.name : "", about.kind === "run" ? `step ${about.steps[step].step}` : "", rollout !== null ? `completion #${rollout}` : wanted ? "prompt" : ""].filter(Boolean).join(", ");
   const at = Math.max(0, hit.text.toLowerCase().indexOf(wanted.toLowerCase()) - 40);
   const near = wanted ? oneLine(hit.text.slice(at, at + 80 + wanted.length), 80 + wanted.length) : (group.reasons ?? []).join(", ");
   return element("li", {}, element("a", { href: fragmentOf({ run, step, rollout }, group) }, `${oneLine(nameOf(group), 60)}`), ` (${place}) `,

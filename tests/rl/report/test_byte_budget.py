@@ -11,9 +11,11 @@ def test_nobody_wants_or_nothing_is_there():
 
 
 def test_what_one_does_not_need_goes_to_the_others():
-    # 100 / 4 = 25 each: 10 and 20 need less; of the 70 left each of the two gets 35.
-    assert share_budget([10, 1000, 20, 40], 100) == [10, 35, 20, 35]
+    # Roots 3, 10, 10: 3/23 of 115 is 15, above the 9 wanted; the other two share 106.
+    assert share_budget([100, 9, 100], 115) == [53, 9, 53]
     assert share_budget([10, 20], 100) == [10, 20]
+    # Roots 1 and 10.
+    assert share_budget([10_000, 1_000_000], 11_000) == [1_000, 10_000]
 
 
 def test_a_round_that_does_not_fit_is_spread_over_the_lists():
