@@ -17,8 +17,8 @@ makes mistakes, so that sampled answers are often wrong although their majority 
 With --strategies, another one: a base model that mostly guesses and can work in two ways, so that
 training passes its greedy answer and its majority (rl/testbed/strategies.py). It is the demo's.
 
-With --selfplay, a third one: tiny notes, and a tiny base model that plays questioner, responder and
-verifier over them, all three badly (rl/testbed/selfplay.py).
+With --selfplay, a third one, in about two minutes: tiny notes, and a tiny base model that plays
+questioner, responder and verifier over them. It guesses at most questions (rl/testbed/selfplay.py).
 
 The problems come in three tiers:
     easy    the majority of the base model's answers is right
@@ -34,7 +34,8 @@ files:
     DIR/testbed.json           settings and library versions; written last
     with --strategies          model/, train.jsonl, labelled.jsonl, heldout.jsonl and, by kind,
                                heldout/<set>.jsonl
-    with --selfplay            base/, documents.jsonl, heldout.jsonl and testbed.json
+    with --selfplay            base/, documents.jsonl, heldout.jsonl, by kind heldout/<set>.jsonl,
+                               and questions/ with labels, for controls
 
 The same seed gives the same files on the same machine. A DIR that holds the finished testbed is
 left as it is; a DIR that holds anything else is refused.
@@ -78,9 +79,11 @@ def main() -> None:
         return
 
     if arguments.selfplay:
-        from rl.testbed.selfplay import write_selfplay_testbed
+        from rl.testbed.selfplay import build_selfplay
 
-        folder = write_selfplay_testbed(arguments.output_dir, seed=arguments.seed)
+        folder = arguments.output_dir
+        if build_selfplay(folder, seed=arguments.seed):
+            print(f"{folder} already holds this testbed: nothing to do")
         print(f"model      {folder / 'base'}")
         print(f"documents  {folder / 'documents.jsonl'}")
         print(f"held out   {folder / 'heldout.jsonl'}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -23,7 +24,8 @@ example:
 A is where one starts from, such as the base model. Each other evaluation is compared with it,
 problem by problem: the mean difference, its 95% interval (paired bootstrap over problems and
 samples), the exact sign test and a sign-flip permutation test. Beside the trained model's pass@1
-stands the base model's vote over the same number of samples, which costs no training.
+stands the base model's vote over all samples that both have, whatever --k says, which costs no
+training. To "beat" it, or to "fall short of" it, takes an interval without zero and p < 0.05.
 
 A problem counts as right if its majority answer is: the largest class of its samples' answers is
 the label's, alone in the first place. From A to B it is kept (right, right), learned (wrong,
@@ -67,10 +69,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="seed of intervals (%(default)s)")
     args = parser.parse_args(arguments)
     check_options(args, {"seed": Seed, "k": list[NumSamples]})
-    if args.output and not args.output.parent.is_dir():
+    if args.output and (args.output.is_dir() or not args.output.parent.is_dir()):
         raise InputError(
             f"--output: got {args.output}, expected a file in a folder that exists. "
-            "Make the folder."
+            "Make the folder, or name a file in it."
         )
     return args
 
@@ -81,12 +83,13 @@ def show(console: Console, comparison: dict[str, Any]) -> None:
     lines = [f"A: {describe(a)}", f"B: {describe(b)}"]
     console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
     console.print(differences_table(comparison))
-    vote_name = f"a_maj@{comparison['anchor']['k']}"
     anchor = comparison["anchor"]
-    verdict = "beat" if anchor["b_pass@1_beats_a_vote"] else "do not beat"
+    k = anchor["k"]
     console.print(
-        f"B's single answers (pass@1 {anchor['b_pass@1']:.3f}) {verdict} A's vote over "
-        f"{anchor['k']} samples (maj@{anchor['k']} {anchor[vote_name]:.3f})",
+        f"B's single answers (pass@1 {anchor['b']:.3f}) {anchor['verdict']} A's vote over {k} "
+        f"samples (maj@{k} {anchor['a']:.3f}): {anchor['difference']:+.3f}, 95% interval "
+        f"{anchor['ci_low']:+.3f} to {anchor['ci_high']:+.3f}, flip p "
+        f"{probability(anchor['permutation_p'])}",
         soft_wrap=True,
     )
     console.print(transitions_table(comparison))
@@ -109,22 +112,40 @@ def differences_table(comparison: dict[str, Any]) -> Table:
     table = Table(
         title=f"{comparison['num_problems']} problems",
         caption="interval: paired bootstrap; sign: exact test; flip: permutation of signs",
+        box=box.SIMPLE_HEAD,  # fits 80 columns; on fewer, numbers go on below, and none is cut
+        padding=0,
+        show_edge=False,
     )
-    table.add_column("metric")
-    for column in ("A", "B", "B - A", "95% interval", "better/worse", "sign p", "flip p"):
-        table.add_column(column, justify="right")
+    table.add_column("metric", no_wrap=True)
+    for column in ("A", "B", "B - A", "95% interval", "better\n/worse", "sign p", "flip p"):
+        table.add_column(column, justify="right", overflow="fold")
     for name, one in comparison["metrics"].items():
         table.add_row(
             name,
-            f"{one['a']:.3f}",
-            f"{one['b']:.3f}",
-            f"{one['difference']:+.3f}",
-            f"{one['ci_low']:+.3f} to {one['ci_high']:+.3f}",
+            number(one["a"]),
+            number(one["b"]),
+            number(one["difference"], "+"),
+            f"{number(one['ci_low'], '+')} to {number(one['ci_high'], '+')}",
             f"{one['num_better']}/{one['num_worse']}",
-            f"{one['sign_test_p']:.3f}",
-            f"{one['permutation_p']:.3f}",
+            probability(one["sign_test_p"]),
+            probability(one["permutation_p"]),
         )
     return table
+
+
+def number(value: float, sign: str = "") -> str:
+    """Write a share or a count of tokens; `sign` is "+" for one that always has a sign."""
+    return f"{value:{sign}.3f}" if abs(value) < 100 else f"{value:{sign}.1f}"
+
+
+def probability(p: float) -> str:
+    """Write a p-value; no test here tells one below 0.001 from zero.
+
+    Example:
+        >>> probability(0.0004), probability(0.05)
+        ('<0.001', '0.050')
+    """
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def transitions_table(comparison: dict[str, Any]) -> Table:

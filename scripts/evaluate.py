@@ -1,6 +1,8 @@
 """Evaluate a model on labelled problems: pass@k, avg@n, maj@k, pass^k with 95% intervals."""
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -8,10 +10,11 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from rl.answers import verification_counters
+from rl.answers import close_verifier, verification_counters
 from rl.answers.options import use_answer_arguments
 from rl.errors import exit_on_bad_input
 from rl.evaluation.evaluate import EvaluationResult, evaluate_problems, rescore
+from rl.evaluation.exchange.formats import export_samples
 from rl.evaluation.manifest import (
     MANIFEST_FILE,
     build_manifest,
@@ -31,6 +34,7 @@ from rl.evaluation.problems.labelled import Benchmark, default_template, load_be
 from rl.evaluation.problems.registry import short_name
 from rl.evaluation.records import SAMPLES_FILE, SUMMARY_FILE
 from rl.evaluation.referee import judge
+from rl.evaluation.remarks import label_remarks, sample_remarks
 from rl.evaluation.saved_completions import score_file
 
 
@@ -53,19 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.rescore:
         finished = rescore_folders(args)
     elif args.score:
-        result = score_file(
-            args.score,
-            args.output_dir,
-            ks=args.k,
-            thresholds=args.g_pass,
-            methods=use_answer_arguments(args),
-            show_progress=True,
-        )
-        finished = {"": Finished(output_dir=args.output_dir, result=result)}
+        finished = {"": score(args)}
     else:
-        finished = evaluate(args, console)
+        try:
+            finished = evaluate(args, console)
+        except KeyboardInterrupt:
+            print("interrupted; the same command continues with what was sampled", file=sys.stderr)
+            close_verifier()
+            sys.stderr.flush()
+            os._exit(130)  # To tear down all that was imported takes longer than one waits.
     for name, one in finished.items():
-        show(console, name if len(finished) > 1 else "", one, args.referee)
+        show(console, name if len(finished) > 1 else "", one, args)
     if len(finished) > 1:
         console.print(overview_table({name: one.result for name, one in finished.items()}))
     counters = verification_counters()
@@ -91,9 +93,10 @@ def evaluate(args: argparse.Namespace, console: Console) -> dict[str, Finished]:
     }
     num_missing = {}
     for place, (name, benchmark) in zip(args.benchmark, benchmarks.items(), strict=True):
-        console.print(
-            description(benchmark, args, plan), soft_wrap=True, markup=False, highlight=False
-        )
+        labels = {problem.id: problem.label for problem in benchmark.problems}
+        lines = [description(benchmark, args, plan)]
+        lines += [f"note: {remark}" for remark in label_remarks(labels)]
+        console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
         manifest = describe(args, place, benchmark, plan, overlaps.get(name))
         saved = open_evaluation(folders[name], manifest)
         num_missing[name] = len(benchmark.problems) * args.num_samples - len(saved)
@@ -118,6 +121,12 @@ def evaluate(args: argparse.Namespace, console: Console) -> dict[str, Finished]:
                     show_progress=True,
                     thresholds=args.g_pass,
                     must_close_thought=args.thinking,
+                )
+            if malformed := getattr(engine, "malformed", []):
+                console.print(
+                    f"{len(malformed)} replies of the endpoint were no completions and were asked "
+                    f"for again, such as {malformed[0]}",
+                    soft_wrap=True,
                 )
     return {
         name: Finished(output_dir=folders[name], result=results[name], overlap=overlaps.get(name))
@@ -209,6 +218,20 @@ def description(benchmark: Benchmark, args: argparse.Namespace, plan: EnginePlan
     return text
 
 
+def score(args: argparse.Namespace) -> Finished:
+    """Grade completions from elsewhere."""
+    result = score_file(
+        args.score,
+        args.output_dir,
+        ks=args.k,
+        thresholds=args.g_pass,
+        methods=use_answer_arguments(args),
+        kind=args.answer_kind,
+        show_progress=True,
+    )
+    return Finished(output_dir=args.output_dir, result=result)
+
+
 def rescore_folders(args: argparse.Namespace) -> dict[str, Finished]:
     """Grade a folder again, or each of the benchmarks' folders in it."""
     folder = args.rescore
@@ -221,15 +244,20 @@ def rescore_folders(args: argparse.Namespace) -> dict[str, Finished]:
 
 def rescore_folder(args: argparse.Namespace, folder: Path) -> Finished:
     """Grade a folder again, by its own rules where the command line names no others."""
-    saved = read_manifest(folder)
+    saved = read_manifest(folder, "--rescore")
     methods = use_answer_arguments(args, saved.get("answer_methods"), saved.get("answer_comparer"))
     result = rescore(folder, methods=methods, show_progress=True, ks=args.k, thresholds=args.g_pass)
     return Finished(output_dir=folder, result=result)
 
 
-def show(console: Console, name: str, finished: Finished, referee: str | None) -> None:
-    """Print one evaluation: its metrics, whether it was trained on, and its files."""
+def show(console: Console, name: str, finished: Finished, args: argparse.Namespace) -> None:
+    """Print one evaluation: its metrics, what is odd, whether it was trained on, and its files."""
+    samples = finished.result.samples
     console.print(metrics_table(finished.result, name))
+    # Of problems that are sampled the labels were looked at before.
+    labels = {s.problem_id: s.label for s in samples} if args.rescore or args.score else {}
+    for remark in [*label_remarks(labels), *sample_remarks(samples)]:
+        console.print(f"note: {remark}", soft_wrap=True, markup=False, highlight=False)
     if finished.overlap is not None:
         console.print(
             f"{finished.overlap.label} (compared with {finished.overlap.num_train_prompts} prompts "
@@ -237,12 +265,13 @@ def show(console: Console, name: str, finished: Finished, referee: str | None) -
             soft_wrap=True,
         )
     files = [finished.output_dir / file for file in (SAMPLES_FILE, SUMMARY_FILE, MANIFEST_FILE)]
-    if referee:
-        report = judge(finished.result.samples, show_progress=True)
+    files += export_samples(finished.output_dir, args.export)
+    if args.referee:
+        report = judge(samples, show_progress=True)
         files.append(report.write(finished.output_dir))
         console.print(
-            f"the referee, {referee}, agrees on {report.agreement:.4%} of {report.num_samples} "
-            "completions",
+            f"the referee, {args.referee}, agrees on {report.agreement:.4%} of "
+            f"{report.num_samples} completions",
             soft_wrap=True,
         )
         for kind, count in report.kinds().items():

@@ -62,6 +62,7 @@ def main() -> None:
         "max_completion_length": first_given(
             arguments.max_completion_length, recipe.get("max_completion_length")
         ),
+        "stop_strings": recipe.get("stop_strings") or [],
         "answer_methods": methods,
         "answer_comparer": comparer_in_use(),
         "answer_choices": recipe.get("answer_choices"),
@@ -236,6 +237,7 @@ def solve(
         ),
         temperature=settings["temperature"],
         top_p=settings["top_p"],
+        stop_strings=tuple(settings["stop_strings"]),
     )
     stored = StoredModel(
         model=model,
@@ -273,15 +275,15 @@ def answer(
     from rl.answers import extract_answer
     from rl.answers.solving import voted_answer
     from rl.rollouts.engine import derive_seed
+    from rl.rollouts.stop_strings import completion_texts
 
     looked_for = {"methods": settings["answer_methods"], "choices": settings["answer_choices"]}
     seeds = [derive_seed(arguments.seed, "solve", row) for row in rows]
     groups = engine.generate([prompt_ids[row] for row in rows], arguments.num_samples, seeds)
     for row, group in zip(rows, groups, strict=True):
-        ids = [sample.completion_ids for sample in group]
-        texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
+        texts = completion_texts(group, tokenizer, settings["stop_strings"])
         answers = [extract_answer(text, **looked_for) for text in texts]
-        vote = voted_answer(texts, answers, [len(one) for one in ids])
+        vote = voted_answer(texts, answers, [len(sample.completion_ids) for sample in group])
         num_truncated = sum(sample.truncated for sample in group)
         yield {"id": row, "question": prompts[row], **vote, "num_truncated": num_truncated}
 

@@ -23,7 +23,7 @@ Any field of the recipe can be set on the command line, as `--field value`; valu
   torchrun --nproc_per_node 2 scripts/train.py recipes/demo.yaml            (two CPU ranks)
   python scripts/train.py recipes/demo.yaml --dry_run                       (load no model)
 
-The fields are those of rl/training/config.py, listed here, and of trl.GRPOConfig:
+The fields are those of rl/training/config.py, listed here, and of trl.GRPOConfig.
 """
 
 
@@ -58,30 +58,12 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     add_code_argument(parser)
     parser.add_argument("-h", "--help", action="store_true", help="show this text and end")
     if {"-h", "--help"} & set(sys.argv[1:]):
-        parser.epilog = EPILOG + describe_fields()
+        from rl.training.settings_help import settings_help
+
+        parser.epilog = EPILOG + settings_help()
         parser.print_help()
         raise SystemExit(0)
     return parser.parse_known_args()
-
-
-def describe_fields() -> str:
-    """List our own settings with their defaults and meaning."""
-    from dataclasses import MISSING, fields
-
-    from trl.trainer.grpo_config import GRPOConfig
-
-    from rl.training.config import LabelFreeConfig
-
-    inherited = {f.name for f in fields(GRPOConfig)}
-    lines = []
-    for field in fields(LabelFreeConfig):
-        if field.name in inherited:
-            continue
-        default = field.default
-        if field.default_factory is not MISSING:
-            default = field.default_factory()
-        lines.append(f"  --{field.name} ({default})\n      {field.metadata['help']}")
-    return "\n".join(lines)
 
 
 def log_warnings() -> None:

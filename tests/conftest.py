@@ -1,5 +1,6 @@
-"""Fixtures shared by all tests: groups with counted votes, and a tiny random model on disk."""
+"""Fixtures shared by all tests: groups with counted votes, tiny random models, an evaluation."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from rl.types import Group, Rollout
 
 CHARACTERS = "0123456789+-=;\\boxed{}"
 END_TO_END = Path(__file__).with_name("end_to_end")
+EVALUATE = Path(__file__).parents[1] / "scripts" / "evaluate.py"
 # What these start takes seconds: an engine, a browser, another interpreter.
 MEDIUM_FIXTURES = {"session", "vllm_url", "browser", "configured", "study", "solve"}
 
@@ -111,3 +113,67 @@ def save_tiny_model(tmp_path_factory, make_tiny_model, tiny_tokenizer):
 def tiny_model_folder(save_tiny_model):
     """A tiny model with tied embeddings; read it, never write into it."""
     return save_tiny_model()
+
+
+@pytest.fixture(scope="session")
+def evaluate():
+    """The main function of scripts/evaluate.py."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location("evaluate_script", EVALUATE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory):
+    """An untrained model that knows six words: its completions are random answers."""
+    import torch
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+    words = ["<pad>", "<eos>", "1+1=", "2+2=", r"\boxed{2}", r"\boxed{4}", "so "]
+    vocabulary = {word: i for i, word in enumerate(words)}
+    model = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
+    model.pre_tokenizer = pre_tokenizers.Split(Regex(r"\d\+\d=|\\boxed\{\d\}|so "), "isolated")
+    model.decoder = decoders.Fuse()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=model, pad_token="<pad>", eos_token="<eos>"
+    )
+    config = Qwen3Config(
+        vocab_size=len(words),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        head_dim=32,
+        max_position_embeddings=8,
+        eos_token_id=1,
+        pad_token_id=0,
+    )
+    folder = tmp_path_factory.mktemp("model")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        Qwen3ForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def benchmark(tmp_path):
+    """A file of two labelled problems."""
+    rows = [{"question": "1+1=", "answer": 2}, {"question": "2+2=", "answer": "4"}]
+    path = tmp_path / "benchmark.json"
+    path.write_text(json.dumps(rows))
+    return path
+
+
+@pytest.fixture
+def arguments(model_dir, benchmark, tmp_path):
+    """What evaluate.py needs at least; its files go to tmp_path / "out"."""
+    paths = {"model": model_dir, "benchmark": benchmark, "output_dir": tmp_path / "out"}
+    return [part for name, path in paths.items() for part in (f"--{name}", str(path))]

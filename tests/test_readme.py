@@ -31,6 +31,19 @@ def test_answers_load_no_engine():
     assert result.stdout.strip() == "False"
 
 
+def test_the_example_of_the_api_votes_pays_and_compares(tmp_path):
+    [example] = re.findall(r"```python\n(.*?)```", (ROOT / "rl/README.md").read_text(), re.DOTALL)
+    result = subprocess.run(
+        [sys.executable, "-c", example],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(),
+        check=True,
+    )
+    assert result.stdout.splitlines() == ["[1.0, 1.0, 0.0, 0.0]", "base 0.5", "trained 1.0", "0.5"]
+
+
 @pytest.mark.medium
 def test_the_library_example_trains(tmp_path, tiny_model_folder):
     [example] = [block for block in BLOCKS if "from rl import" in block]

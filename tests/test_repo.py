@@ -229,7 +229,7 @@ def test_every_file_that_is_no_code_is_installed():
     files = {p for f in ("rl", "rewards") for p in (ROOT / f).rglob("*") if p.is_file()}
     left_out = {p for p in files - installed if p.suffix not in (".py", ".pyc", ".md")}
     assert left_out == set()
-    assert {".css", ".j2", ".js", ".txt"} == {path.suffix for path in installed}
+    assert {".css", ".j2", ".js", ".txt", ".typed"} == {path.suffix for path in installed}
 
 
 def test_recipes_are_yaml():

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -21,11 +21,13 @@ from rl.evaluation.records import (
     SampleRecord,
     append_samples,
     read_samples,
+    write_problems,
     write_samples,
     write_summary,
 )
 from rl.rollouts.engine import RolloutEngine, derive_seed
 from rl.rollouts.openai_engine import TextEngine
+from rl.rollouts.stop_strings import completion_texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -88,6 +90,8 @@ def evaluate_problems(
     ks = check_ks(default_ks(num_samples) if ks is None else ks, num_samples)
     request = _Request(num_samples, seed, batch_size, must_close_thought)
     saved = _saved_groups(output_dir, methods) if output_dir else {}
+    if output_dir:
+        write_problems(output_dir, map(problem_line, problems))
     _sample_missing(engine, tokenizer, problems, request, saved, methods, output_dir, show_progress)
     samples = [sample for problem in problems for sample in saved[problem.id]]
     metrics = summarize(samples, ks, thresholds)
@@ -95,6 +99,16 @@ def evaluate_problems(
         write_samples(output_dir, samples)  # New samples may have changed the classes of old ones.
         write_summary(output_dir, metrics)
     return EvaluationResult(metrics=metrics, samples=samples)
+
+
+def problem_line(problem: Problem) -> dict[str, Any]:
+    """Describe a problem as problems.jsonl does."""
+    return {
+        "problem_id": problem.id,
+        "prompt": problem.prompt,
+        "question": problem.question,
+        "label": problem.label,
+    }
 
 
 class _Request(NamedTuple):
@@ -179,7 +193,7 @@ def rescore(
         InputError: If the folder holds no evaluation or no finished problem, or a k is out of
             range.
     """
-    manifest = read_manifest(output_dir)
+    manifest = read_manifest(output_dir, "--rescore")
     ks = check_ks(ks or manifest["k"], manifest["num_samples"])
     looked_for = methods or manifest.get("answer_methods", DEFAULT_METHODS)
     groups = group_by_problem(read_samples(output_dir)).values()
@@ -188,7 +202,7 @@ def rescore(
     finished = [s for group in graded if len(group) == manifest["num_samples"] for s in group]
     if not finished:
         raise InputError(
-            f"output_dir: got {output_dir} with no problem of {manifest['num_samples']} samples, "
+            f"--rescore: got {output_dir} with no problem of {manifest['num_samples']} samples, "
             "expected at least one. Run the evaluation again without --rescore to finish it."
         )
     metrics = summarize(finished, ks, thresholds)
@@ -243,13 +257,14 @@ def _sample_tokens(
     groups = engine.generate(prompt_ids, num_samples, seeds, first_sample)
     for problem, problem_seed, group in zip(problems, seeds, groups, strict=True):
         rendered = render_prompt(problem.prompt, tokenizer)
+        texts = completion_texts(group, tokenizer, engine.settings.stop_strings)
         yield [
             SampleRecord(
                 problem_id=problem.id,
                 sample=i,
                 seed=problem_seed,
                 prompt_id=prompt_id(rendered),
-                completion=str(tokenizer.decode(sample.completion_ids, skip_special_tokens=True)),
+                completion=text,
                 num_tokens=len(sample.completion_ids),
                 truncated=sample.truncated,
                 label=problem.label,
@@ -257,7 +272,7 @@ def _sample_tokens(
                 must_close_thought=must_close_thought or opens_thought(rendered),
                 finish_reason="length" if sample.truncated else "stop",
             )
-            for i, sample in enumerate(group, start=first_sample)
+            for i, (sample, text) in enumerate(zip(group, texts, strict=True), start=first_sample)
         ]
 
 
@@ -288,7 +303,7 @@ def _sample_text(
                 finish_reason=sample.finish_reason,
                 latency_seconds=sample.latency_seconds,
             )
-            for i, sample in enumerate(group, start=first_sample)
+            for i, sample in sorted(group.items())
         ]
 
 

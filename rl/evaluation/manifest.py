@@ -14,7 +14,7 @@ from rl.errors import InputError
 from rl.evaluation.grading import grader_version
 from rl.evaluation.problems.labelled import Problem
 from rl.evaluation.problems.registry import split_name
-from rl.evaluation.records import SampleRecord, read_samples, replace_file
+from rl.evaluation.records import SampleRecord, make_folder, read_samples, replace_file
 from rl.rollouts.engine import SamplingSettings
 from rl.versions import git_commit, library_versions
 
@@ -71,6 +71,7 @@ def build_manifest(
             "engine": engine,
             "seed": seed,
             **asdict(sampling),
+            "stop_strings": list(sampling.stop_strings),
             **(more_settings or {}),
         },
         "benchmark": benchmark,
@@ -153,13 +154,17 @@ def open_evaluation(output_dir: Path, manifest: dict[str, Any]) -> list[SampleRe
                 f"num_samples: got {manifest['num_samples']}, expected at least "
                 f"{saved['num_samples']}, the number in {output_dir}. Choose another output_dir."
             )
-    output_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(output_dir, "--output_dir")
     replace_file(output_dir / MANIFEST_FILE, json.dumps(manifest, indent=2) + "\n")
     return samples
 
 
-def read_manifest(output_dir: Path) -> dict[str, Any]:
+def read_manifest(output_dir: Path, what: str = "output_dir") -> dict[str, Any]:
     """Read manifest.json.
+
+    Args:
+        output_dir: Folder of an evaluation.
+        what: What names it, for the message.
 
     Raises:
         InputError: If there is none, or it is not JSON of an evaluation.
@@ -172,7 +177,7 @@ def read_manifest(output_dir: Path) -> dict[str, Any]:
         return manifest
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise InputError(
-            f"output_dir: got {output_dir}, expected a folder with the {MANIFEST_FILE} of an "
+            f"{what}: got {output_dir}, expected a folder with the {MANIFEST_FILE} of an "
             f"evaluation ({error}). Name another folder."
         ) from error
 
@@ -198,6 +203,7 @@ def model_hash(model_dir: Path) -> str:
 
 
 def _refuse_other_settings(output_dir: Path, saved: dict[str, Any], asked: dict[str, Any]) -> None:
+    saved = {"stop_strings": [], **saved}
     for name, value in asked.items():
         # What an earlier version did not write down cannot be compared.
         if name in saved and saved[name] != value:

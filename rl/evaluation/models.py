@@ -43,7 +43,7 @@ class EnginePlan:
     def open(self) -> RolloutEngine | TextEngine:
         """Load the model, or connect to the endpoint."""
         args = self.args
-        endpoint = ("base_url", "api_key_env", "concurrency", "chat_template_args")
+        endpoint = ("base_url", "api_key_env", "concurrency", "chat_template_args", "timeout")
         model = StoredModel(
             model=args.model,
             tokenizer=self.tokenizer,
@@ -80,6 +80,7 @@ def plan_engine(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> En
         top_p=args.top_p,
         top_k=args.top_k,
         min_p=args.min_p,
+        stop_strings=tuple(args.stop_strings),
     )
     return EnginePlan(
         args=args,

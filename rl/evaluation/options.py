@@ -8,6 +8,7 @@ from typing import Any
 
 from rl.answers.options import add_answer_arguments
 from rl.errors import InputError
+from rl.evaluation.exchange.formats import WRITERS
 from rl.evaluation.metrics.summary import check_ks, default_ks
 from rl.evaluation.models import DEFAULT_MAX_COMPLETION_LENGTH
 from rl.evaluation.problems.kinds import KINDS
@@ -17,8 +18,8 @@ from rl.evaluation.referee import REFEREES
 from rl.plugins import add_code_argument, allow_code
 from rl.rollouts.engine import SAMPLING_RANGES, TopK
 from rl.rollouts.engines import engine_class
-from rl.rollouts.openai_engine import api_key
-from rl.settings import Count, NumSamples, Seed, Share, check_options
+from rl.rollouts.openai_engine import DEFAULT_TIMEOUT, api_key
+from rl.settings import Count, NumSamples, Positive, Seed, Share, check_options
 
 EPILOG = r"""
 examples:
@@ -52,12 +53,17 @@ The same command continues a killed evaluation, and a larger --num_samples exten
 
 files in --output_dir (in a folder for each benchmark, if there are several):
   samples.jsonl   one line per problem and sample: text, answer, class of the answer, grade
+  problems.jsonl  one line per problem: prompt, question, label
   summary.json    metric -> value, ci_low, ci_high, n, standard_error (95% interval, n problems)
   manifest.json   model, benchmark and its revision, sampling settings, seed, grader, versions
 
+  export/FORMAT/  with --export: the samples as lighteval's details, lm-evaluation-harness's
+                  --log_samples or MathArena's outputs; --rescore DIR --export FORMAT does it later
+
 --score reads JSON lines {"problem_id", "completion", "label"}, one per sample, or {"id",
 "completions": [...], "label"}, one per problem; rl/evaluation/saved_completions.py lists what
-else may be there.
+else may be there. It also reads what those three tools left: a details_*.parquet, a
+samples_*.jsonl, and a .json.zst or a folder of them. --answer_kind hashes takes labels from ####.
 """
 
 DEFAULT_BATCH_SIZES = {"transformers": 64}  # of others, which have queues of their own, more
@@ -67,6 +73,7 @@ RANGES = {
     "num_samples": NumSamples,
     "batch_size": Count,
     "concurrency": Count,
+    "timeout": Positive,
     "top_k": TopK,
     "min_p": Share,
     "seed": Seed,
@@ -104,6 +111,14 @@ def parse_arguments(arguments: Sequence[str] | None, description: str) -> argpar
         metavar="0.5,1",
         help="also G-Pass@k_t for these shares t",
     )
+    add(
+        "--export",
+        nargs="+",
+        choices=list(WRITERS),
+        default=[],
+        metavar="FORMAT",
+        help=f"write the samples for other tools, too: {', '.join(WRITERS)}",
+    )
     add("--referee", choices=REFEREES, help="check every verdict with Math-Verify; minutes")
     add(
         "--train_run",
@@ -117,6 +132,7 @@ def parse_arguments(arguments: Sequence[str] | None, description: str) -> argpar
     )
     add_problem_arguments(parser.add_argument_group("problems"))
     add_sampling_arguments(parser.add_argument_group("sampling"))
+    add_model_arguments(parser.add_argument_group("model"))
     add_code_argument(parser)
     args = parser.parse_args(arguments)
     allow_code([args.engine, args.answer_kind or ()])
@@ -174,6 +190,14 @@ def add_sampling_arguments(group: Any) -> None:
     add("--top_k", type=int, default=0, help="likeliest tokens kept, 0 keeps all (%(default)s)")
     add("--min_p", type=float, default=0.0, help="drops unlikely tokens, 0 is off (%(default)s)")
     add(
+        "--stop_strings",
+        nargs="+",
+        default=[],
+        metavar="TEXT",
+        help="end a completion where one of these is written, as a base model needs that goes on "
+        "with the next question: --stop_strings 'Question:' $'\\n\\n'",
+    )
+    add(
         "--max_completion_length",
         type=int,
         help=f"most tokens per completion ({DEFAULT_MAX_COMPLETION_LENGTH}, or what the model's "
@@ -191,6 +215,11 @@ def add_sampling_arguments(group: Any) -> None:
         help="the model thinks first: a completion without </think> has no answer (seen by itself "
         "where prompts end with <think> or completions hold it)",
     )
+
+
+def add_model_arguments(group: Any) -> None:
+    """Add the arguments that say how the model, or the endpoint, is reached and told to think."""
+    add = group.add_argument
     add("--chat_template", type=Path, metavar="FILE", help="Jinja file instead of the model's own")
     add(
         "--chat_template_args",
@@ -202,6 +231,13 @@ def add_sampling_arguments(group: Any) -> None:
     add("--base_url", metavar="URL", help="the endpoint of --engine openai, up to and with /v1")
     add("--api_key_env", metavar="NAME", help="environment variable with the endpoint's key")
     add("--concurrency", type=int, default=32, help="requests at a time (%(default)s)")
+    add(
+        "--timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT,
+        metavar="SECONDS",
+        help="longest wait for one reply of the endpoint, before it is asked again (%(default)g)",
+    )
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -219,6 +255,8 @@ def check_arguments(args: argparse.Namespace) -> None:
         return
     check_options(args, RANGES)
     args.batch_size = args.batch_size or DEFAULT_BATCH_SIZES.get(args.engine, 1024)
+    if "" in args.stop_strings:
+        raise InputError("--stop_strings: got '', expected text. Leave it out.")
     if args.temperature == 0 and args.num_samples > 1:
         raise InputError(
             f"--num_samples: got {args.num_samples}, expected 1 at temperature 0, where all "

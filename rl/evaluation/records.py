@@ -1,15 +1,18 @@
-"""What an evaluation writes: samples.jsonl, a line per problem and sample, and summary.json."""
+"""What an evaluation writes: samples.jsonl, a line per problem and sample, problems, summary."""
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from rl.data.json_lines import read_json_lines
 from rl.data.tables import short_repr
 from rl.errors import InputError
 
 SAMPLES_FILE = "samples.jsonl"
+PROBLEMS_FILE = "problems.jsonl"
 SUMMARY_FILE = "summary.json"
 
 
@@ -110,10 +113,55 @@ def write_samples(output_dir: Path, records: Iterable[SampleRecord]) -> None:
     replace_file(output_dir / SAMPLES_FILE, "".join(_line(record) for record in records))
 
 
+def write_problems(output_dir: Path, problems: Iterable[Mapping[str, Any]]) -> None:
+    """Write problems.jsonl: what was asked, a line per problem.
+
+    Args:
+        output_dir: Folder of an evaluation.
+        problems: `problem_id`, `prompt` (text or chat messages, before a chat template), `question`
+            (as the source states it, null if it is not known) and `label` of each.
+    """
+    replace_file(
+        output_dir / PROBLEMS_FILE, "".join(json.dumps(dict(one)) + "\n" for one in problems)
+    )
+
+
+def read_problems(output_dir: Path) -> dict[str, dict[str, Any]]:
+    """Read problems.jsonl: problem id -> its line; nothing where there is no file."""
+    path = output_dir / PROBLEMS_FILE
+    if not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        lines = [line.value for line in read_json_lines(file, path)]
+    return {line["problem_id"]: line for line in lines}
+
+
 def write_summary(output_dir: Path, metrics: dict[str, Estimate]) -> None:
     """Write summary.json: metric -> value, ci_low, ci_high, n, standard_error."""
     summary = {name: asdict(estimate) for name, estimate in metrics.items()}
     replace_file(output_dir / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
+
+
+def make_folder(path: Path, what: str) -> None:
+    """Make a folder that files can be written to, if it is not there.
+
+    Args:
+        path: The folder.
+        what: The option that names it, for the message.
+
+    Raises:
+        InputError: If it cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{what}: got {path}, expected a folder that can be written ({error.strerror}). Name "
+            "another one."
+        ) from error
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -10,24 +10,27 @@ choice, such as "ABCD") and "must_close_thought" (true where a completion withou
 answer). Other keys are ignored, so a samples.jsonl of this project can be scored as well.
 
 A line may also be all samples of one problem: {"id": "p1", "completions": [...], "label": "4"}. In
-both, "id" and "problem_id", "gold" and "label" stand for each other.
+both, "id" and "problem_id", "gold" and "label" stand for each other. And the file, or a folder of
+files, may be what another tool left: see `rl.evaluation.exchange.formats`.
 """
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rl.answers import DEFAULT_METHODS
-from rl.data.json_lines import read_json_lines
-from rl.data.prompts import prompt_id
+from rl.data.prompts import Prompt, prompt_id
 from rl.data.tables import short_repr
 from rl.errors import InputError
 from rl.evaluation.evaluate import EvaluationResult, rescore
+from rl.evaluation.exchange.formats import read_lines
 from rl.evaluation.manifest import open_evaluation, origin
 from rl.evaluation.metrics.summary import check_ks, default_ks, group_by_problem
-from rl.evaluation.records import SampleRecord, write_samples
+from rl.evaluation.problems.kinds import after_hashes
+from rl.evaluation.records import SampleRecord, write_problems, write_samples
 
 _ID_KEYS = ("problem_id", "id")
 _LABEL_KEYS = ("label", "gold")
@@ -44,40 +47,52 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
 }
 
 
-def read_completions(path: Path) -> list[SampleRecord]:
-    """Read saved completions, ungraded.
+class SavedCompletions(NamedTuple):
+    """What a file of completions holds.
+
+    Attributes:
+        samples: Ungraded; those of one problem together, problems in order of first appearance.
+        prompts: Problem id -> its prompt, of the problems whose lines say it.
+    """
+
+    samples: list[SampleRecord]
+    prompts: dict[str, Prompt]
+
+
+def read_completions(path: Path, kind: str | None = None) -> SavedCompletions:
+    """Read saved completions.
 
     Args:
-        path: JSON lines, plain or .gz; the module's docstring says what a line holds.
-
-    Returns:
-        Those of one problem together, problems in order of first appearance.
+        path: JSON lines, plain or .gz, or another tool's samples; the module's docstring says what
+            a line holds.
+        kind: "hashes" where labels are solutions with the answer after `####`; None: as they are.
 
     Raises:
         InputError: If the file or a line is not as said, a sample is there twice, or problems
             differ in their number of samples or a problem's lines in their label.
     """
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"--score: got {path}, expected a file that exists. Check the path.")
     samples: dict[str, dict[int, SampleRecord]] = {}
-    with path.open("rb") as file:
-        for line in read_json_lines(file, path):
-            where = f"{path} line {line.number}"
-            for record in _records(line.value, where, lambda name: len(samples.get(name, {}))):
-                group = samples.setdefault(record.problem_id, {})
-                if record.sample in group:
-                    raise InputError(
-                        f"{where}: got sample {record.sample} of problem {record.problem_id!r} "
-                        "again, expected each once. Remove one, or leave the numbers out."
-                    )
-                first = next(iter(group.values()), record)
-                if (first.label, first.choices) != (record.label, record.choices):
-                    raise InputError(
-                        f"{where}: got label {short_repr(record.label)} for problem "
-                        f"{record.problem_id!r}, expected {short_repr(first.label)} as before. "
-                        "Correct one of them, or give the problems different ids."
-                    )
-                group[record.sample] = record
+    prompts: dict[str, Prompt] = {}
+    for where, value in read_lines(path):
+        for record in _records(value, where, kind, lambda name: len(samples.get(name, {}))):
+            group = samples.setdefault(record.problem_id, {})
+            if record.sample in group:
+                raise InputError(
+                    f"{where}: got sample {record.sample} of problem {record.problem_id!r} "
+                    "again, expected each once. Remove one, or leave the numbers out."
+                )
+            first = next(iter(group.values()), record)
+            if (first.label, first.choices) != (record.label, record.choices):
+                raise InputError(
+                    f"{where}: got label {short_repr(record.label)} for problem "
+                    f"{record.problem_id!r}, expected {short_repr(first.label)} as before. "
+                    "Correct one of them, or give the problems different ids."
+                )
+            group[record.sample] = record
+            if value.get("prompt") is not None:
+                prompts[record.problem_id] = value["prompt"]
     sizes = {name: len(group) for name, group in samples.items()}
     if not sizes:
         raise InputError(f"--score: got no lines in {path}, expected at least one. Check the file.")
@@ -88,7 +103,8 @@ def read_completions(path: Path) -> list[SampleRecord]:
             f"{most!r}, expected the same number of each. Complete or remove the shorter ones."
         )
     flat = (sample for group in samples.values() for sample in group.values())
-    return [sample for group in group_by_problem(flat).values() for sample in group]
+    grouped = [sample for group in group_by_problem(flat).values() for sample in group]
+    return SavedCompletions(samples=grouped, prompts=prompts)
 
 
 def score_file(
@@ -98,6 +114,7 @@ def score_file(
     ks: Sequence[int] | None = None,
     thresholds: Sequence[float] = (),
     methods: Sequence[str] = DEFAULT_METHODS,
+    kind: str | None = None,
     show_progress: bool = False,
 ) -> EvaluationResult:
     """Grade saved completions and leave the files of an evaluation.
@@ -108,17 +125,19 @@ def score_file(
         ks: Sizes k of pass@k and maj@k, in [1, n]; None takes `default_ks(n)`.
         thresholds: Shares t of G-Pass@k_t, in (0, 1].
         methods: Where an answer is looked for; a multiple choice has its own way.
+        kind: As for `read_completions`.
         show_progress: Whether to show a bar.
 
     Raises:
         InputError: As `read_completions`; if a k is out of range, or the folder holds samples of
             something else.
     """
-    samples = read_completions(path)
-    num_problems = len({sample.problem_id for sample in samples})
+    samples, prompts = read_completions(path, kind)
+    labels = {sample.problem_id: sample.label for sample in samples}
+    num_problems = len(labels)
     num_samples = len(samples) // num_problems
     manifest = {
-        "settings": {"scored_file_sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
+        "settings": {"scored_file_sha256": _hash(path)},
         "scored_file": str(path),
         "num_problems": num_problems,
         "num_samples": num_samples,
@@ -126,17 +145,35 @@ def score_file(
         **origin(methods),
     }
     open_evaluation(output_dir, manifest)
+    write_problems(
+        output_dir,
+        (
+            {"problem_id": name, "prompt": prompts.get(name), "question": None, "label": label}
+            for name, label in labels.items()
+        ),
+    )
     write_samples(output_dir, samples)
     return rescore(output_dir, methods=methods, show_progress=show_progress, thresholds=thresholds)
 
 
-def _records(value: Any, where: str, num_known: Callable[[str], int]) -> Iterator[SampleRecord]:
+def _hash(path: Path) -> str:
+    """Hash a file, or all files of a folder in the order of their names."""
+    files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _records(
+    value: Any, where: str, kind: str | None, num_known: Callable[[str], int]
+) -> Iterator[SampleRecord]:
     if not isinstance(value, dict):
         raise InputError(
             f"{where}: got {short_repr(value)}, expected an object. Write one JSON object a line."
         )
     name = str(_first_of(value, _ID_KEYS, (str, int), where))
-    label = str(_first_of(value, _LABEL_KEYS, (str, int, float), where))
+    label = _label(value, kind, where)
     facts = {key: _fact(value, key, kinds, where) for key, kinds in _OPTIONAL.items()}
     prompt = value.get("prompt")
     saved_id = value.get("prompt_id")
@@ -168,6 +205,15 @@ def _records(value: Any, where: str, num_known: Callable[[str], int]) -> Iterato
             label=label,
             **{**facts, "must_close_thought": bool(facts["must_close_thought"])},
         )
+
+
+def _label(value: dict[str, Any], kind: str | None, where: str) -> str:
+    found = _first_of(value, _LABEL_KEYS, (str, int, float), where)
+    if isinstance(found, float) and math.isnan(found):
+        raise InputError(
+            f"{where}: got NaN for label, expected the right answer. Fill it in or remove the line."
+        )
+    return after_hashes(str(found), where) if kind == "hashes" else str(found)
 
 
 def _first_of(

@@ -18,6 +18,7 @@ from rl.groups.advantages import TrainedVotes
 from rl.groups.visits import VisitKey
 from rl.plugins import call_plugin
 from rl.rollouts.engine import Sample
+from rl.rollouts.stop_strings import completion_texts
 from rl.types import Group, Reward, Rollout
 
 
@@ -61,6 +62,7 @@ def make_group(
     trained: Container[int],
     tokenizer: PreTrainedTokenizerBase,
     policy_version: int | None = None,
+    stop_strings: Sequence[str] = (),
 ) -> Group:
     """Turn what was sampled at one visit into a group, its answers not yet looked for.
 
@@ -71,8 +73,9 @@ def make_group(
         trained: Numbers of the samples that are trained.
         tokenizer: Turns the samples into text, without special tokens.
         policy_version: Of the policy that sampled.
+        stop_strings: Where a text ends, see `rl.rollouts.stop_strings`.
     """
-    texts = tokenizer.batch_decode([s.completion_ids for s in samples], skip_special_tokens=True)
+    texts = completion_texts(samples, tokenizer, stop_strings)
     rollouts = tuple(
         Rollout(
             completion=text,
@@ -91,9 +94,10 @@ def classify_samples(
     tokenizer: PreTrainedTokenizerBase,
     answer_methods: Sequence[str],
     choices: str | None = None,
+    stop_strings: Sequence[str] = (),
 ) -> list[int | None]:
     """Return the class of each sample's answer among the samples of one prompt."""
-    texts = tokenizer.batch_decode([s.completion_ids for s in samples], skip_special_tokens=True)
+    texts = completion_texts(samples, tokenizer, stop_strings)
     return cluster_answers(
         [extract_answer(text, methods=answer_methods, choices=choices) for text in texts]
     )

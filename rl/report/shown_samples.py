@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from rl.evaluation.metrics.comparison import majority_is_right
+from rl.evaluation.records import PROBLEMS_FILE, SAMPLES_FILE
 from rl.report.byte_budget import fill_evenly
 from rl.report.embedding import compressed_sizes, to_json
 from rl.report.folders import ReportedRun, read_whole_lines
 from rl.report.rollout_groups import cut_completion
 
-PROBLEMS_FILE = "problems.jsonl"
 TITLE_CHARACTERS = 90
 _NOT_SHOWN = {"problem_id", "sample", "prompt_id", "seed", "choices", "must_close_thought"}
 _NOT_SHOWN |= {"grader"}
@@ -68,7 +68,7 @@ def choose_samples(run: ReportedRun, max_bytes: int) -> list[ShownProblem]:
         InputError: If a file of it holds a line that is no JSON object.
     """
     by_problem: dict[str, list[Sample]] = defaultdict(list)
-    for sample in read_whole_lines(run.path / "samples.jsonl"):
+    for sample in read_whole_lines(run.path / SAMPLES_FILE):
         by_problem[str(sample.get("problem_id", ""))].append(sample)
     asked = {
         str(line.get("problem_id", "")): line for line in read_whole_lines(run.path / PROBLEMS_FILE)

@@ -25,6 +25,7 @@ from typing import Any
 from scipy.stats import t as student
 
 from rl.errors import InputError, unknown_name
+from rl.report.budgets import at_equal_budgets, read_spending
 from rl.report.curves import read_series
 from rl.report.folders import read_whole_lines
 from rl.settings import Seed, check_value
@@ -168,11 +169,13 @@ def collect(study: Study, output_dir: Path) -> list[StudyRow]:
     Returns:
         For each variant the base models, their controls, and then every method with a finished run,
         in the study's order. Values are the final metrics of every benchmark, the means of
-        `TRAINING_METRICS` over the last steps of training where a run has them, and
-        `sampled_tokens`, in millions.
+        `TRAINING_METRICS` over the last steps of training where a run has them,
+        `sampled_tokens`, in millions, and of runs with `eval_every` what they had reached "at equal
+        sampled tokens" and "at equal trained rows" (`rl.report.budgets`).
     """
     summaries = {run.name: _read_summary(output_dir / run.name) for run in study.runs}
     finished = [run for run in study.runs if summaries[run.name]]
+    reached = _reached_at_equal_budgets(study, finished, output_dir)
     rows = []
     for variant in dict.fromkeys(run.variant for run in study.runs):
         runs = [run for run in finished if run.variant == variant]
@@ -189,6 +192,7 @@ def collect(study: Study, output_dir: Path) -> list[StudyRow]:
             found = {
                 _short_name(run.base, run.seed): _flat(summaries[run.name]["after"])
                 | _training_values(output_dir / run.name)
+                | reached[run.name]
                 for run in runs
                 if run.method == method
             }
@@ -196,10 +200,26 @@ def collect(study: Study, output_dir: Path) -> list[StudyRow]:
     return rows
 
 
+def _reached_at_equal_budgets(
+    study: Study, finished: Sequence[StudyRun], output_dir: Path
+) -> dict[str, dict[str, float]]:
+    shared = load_recipe(study.recipe)
+    spendings = []
+    for run in finished:
+        settings = {**shared, **run.settings}
+        num_rows = settings.get("num_prompts", 0) * settings.get("num_generations", 0)
+        lines = read_whole_lines(output_dir / run.name / "metrics.jsonl")
+        spendings.append(read_spending(lines, num_rows))
+    found = at_equal_budgets(spendings)
+    return {run.name: values for run, values in zip(finished, found, strict=True)}
+
+
 def _row(method: str, variant: str, found: Mapping[str, Mapping[str, float]]) -> list[StudyRow]:
     if not found:
         return []
-    names = next(iter(found.values()))
+    first, *others = found.values()
+    # What only some of the runs came to is no mean over them.
+    names = [name for name in first if all(name in other for other in others)]
     values = {name: [result[name] for result in found.values()] for name in names}
     return [StudyRow(method=method, variant=variant, runs=list(found), values=values)]
 
@@ -227,15 +247,21 @@ def _flat(results: Mapping[str, Any]) -> dict[str, float]:
     """{"runs/testbed/easy/heldout.jsonl": {"pass@1": ...}} -> {"easy pass@1": ...}.
 
     A file is named by itself, or by its folder if it is called heldout. A run with one benchmark
-    names none.
+    names none; one with several also has the mean over them of each number that all of them have.
     """
     if not all(isinstance(metrics, dict) for metrics in results.values()):
         return dict(results)
-    return {
+    flat = {
         f"{path.parent.name if path.stem == 'heldout' else path.stem} {metric}": value
         for path, metrics in ((Path(name), metrics) for name, metrics in results.items())
         for metric, value in metrics.items()
     }
+    of_all = [*results.values()] if len(results) > 1 else []
+    for metric in of_all[0] if of_all else []:
+        values = [metrics.get(metric) for metrics in of_all]
+        if all(isinstance(value, int | float) for value in values):
+            flat[f"mean {metric}"] = fmean(values)
+    return flat
 
 
 def _training_values(folder: Path) -> dict[str, float]:

@@ -5,13 +5,17 @@ only if an engine keeps to all of it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import chain
 
-from rl.rollouts.engine import RolloutEngine, Sample
+from rl.rollouts.engine import RolloutEngine, Sample, with_settings
 
 NUM_SAMPLES = 8
+_NUMBER = "as many samples of each prompt as asked for"
+_STOP = "a stop string ends a completion, and its last token belongs to it"
 
+Decode = Callable[[list[int]], str]
 Drawn = list[list[list[int]]]
 
 
@@ -20,6 +24,7 @@ def check_engine(
     prompt_ids: Sequence[list[int]],
     seeds: Sequence[int],
     end_token_ids: Sequence[int],
+    decode: Decode | None = None,
 ) -> dict[str, str | None]:
     """Put an engine through its contract.
 
@@ -28,14 +33,14 @@ def check_engine(
         prompt_ids: At least two tokenized prompts, of different lengths if padding is to be tried.
         seeds: One per prompt.
         end_token_ids: Tokens that end a completion.
+        decode: Turns tokens into text, special tokens included; None leaves stop strings untried.
 
     Returns:
         Promise -> what is wrong with it, None where it is kept.
     """
     prompts, seeds = list(prompt_ids), list(seeds)
-    samples = engine.generate(prompts, NUM_SAMPLES, seeds)
+    flat = list(chain.from_iterable(samples := engine.generate(prompts, NUM_SAMPLES, seeds)))
     drawn = _tokens(samples)
-    flat = list(chain.from_iterable(samples))
     other_seeds = [seed ^ 1 for seed in seeds]
     layouts: dict[str, tuple[Drawn, Drawn]] = {
         "no prompts give no samples": (_tokens(engine.generate([], NUM_SAMPLES, [])), []),
@@ -58,7 +63,7 @@ def check_engine(
         ),
     }
     findings = {
-        "as many samples of each prompt as asked for": _lengths(drawn, len(prompts)),
+        _NUMBER: _lengths(drawn, len(prompts)),
         **{name: None if a == b else f"got {a}, expected {b}" for name, (a, b) in layouts.items()},
         "other seeds give other samples": (
             "got the same" if _draw(engine, prompts, other_seeds) == drawn else None
@@ -70,8 +75,44 @@ def check_engine(
     limit = engine.settings.max_completion_length
     for name, check in _OF_A_SAMPLE.items():
         problems = (check(sample, limit, end_token_ids) for sample in flat)
-        findings[name] = next((problem for problem in problems if problem), None)
+        findings[name] = next(filter(None, problems), None)
+    if decode is not None:
+        findings[_STOP] = _check_stop_strings(engine, prompts, seeds, drawn, decode)
     return findings
+
+
+def _check_stop_strings(
+    engine: RolloutEngine,
+    prompts: list[list[int]],
+    seeds: list[int],
+    drawn: Drawn,
+    decode: Decode,
+) -> str | None:
+    """Sample again, with the middle of what was sampled as stop strings: all else stays the same.
+
+    One is a single token's text. The other, of two tokens, stands in the first prompt as well where
+    the prompt is put before it, which must stop nothing.
+    """
+    longest = max(chain.from_iterable(drawn), key=len)
+    middle = len(longest) // 2
+    stops = (decode(longest[middle : middle + 1]), decode(longest[-3:-1]))
+    if not all(stops):
+        return f"got no text from the tokens {longest}, so that nothing could be tried"
+    prompts = [[*longest[-3:-1], *prompts[0]], *prompts[1:]]
+    whole = engine.generate(prompts, NUM_SAMPLES, seeds)
+    stopped = with_settings(engine, replace(engine.settings, stop_strings=stops))
+    for full, cut in zip(
+        chain.from_iterable(whole),
+        chain.from_iterable(stopped.generate(prompts, NUM_SAMPLES, seeds)),
+        strict=True,
+    ):
+        ids = full.completion_ids
+        holds = [n for n in range(1, len(ids) + 1) if any(s in decode(ids[:n]) for s in stops)]
+        expected = (ids[: holds[0]], False) if holds else (ids, full.truncated)
+        if (cut.completion_ids, cut.truncated) != expected:
+            found = cut.completion_ids, cut.truncated
+            return f"got {found} with the stop strings {stops}, expected {expected}"
+    return None
 
 
 def _draw(

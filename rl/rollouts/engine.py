@@ -24,6 +24,7 @@ class SamplingSettings:
         top_k: Number of most likely tokens kept; 0 keeps all.
         min_p: Tokens below this share of the likeliest token's probability are dropped; 0.0 is off.
         repetition_penalty: Above 1.0 makes tokens seen before less likely; 1.0 is off.
+        stop_strings: A completion ends with the token that completes one of them; none is empty.
     """
 
     max_completion_length: Length
@@ -32,6 +33,7 @@ class SamplingSettings:
     top_k: TopK = 0
     min_p: Share = 0.0
     repetition_penalty: Positive = 1.0
+    stop_strings: tuple[str, ...] = ()
 
     @property
     def is_full_distribution(self) -> bool:
@@ -44,8 +46,9 @@ class Sample:
     """One sampled completion.
 
     Attributes:
-        completion_ids: Sampled tokens, the end token included.
-        truncated: Whether sampling stopped at the length limit instead of at an end token.
+        completion_ids: Sampled tokens, the end token, or the last of a stop string, included.
+        truncated: Whether sampling stopped at the length limit instead of at an end token or a
+            stop string.
         sampling_per_token_logps: Log-probability of each token under the distribution it was drawn
             from, in nats; None where the engine does not report it.
     """

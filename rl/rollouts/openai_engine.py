@@ -4,11 +4,13 @@ Text goes out and text comes back; the endpoint renders chat messages and counts
 """
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import product
+from queue import SimpleQueue
 from typing import Any, Protocol, runtime_checkable
 
 from rl.data.prompts import Prompt
@@ -19,6 +21,10 @@ from rl.rollouts.engines import StoredModel
 # Endpoints check the key's presence, not its value, unless they are somebody's service.
 _NO_KEY = "none"
 _MAX_RETRIES = 6
+# A reply that is no completion is asked for again, after a wait that doubles.
+_MAX_MALFORMED = 4
+_FIRST_WAIT_SECONDS = 0.5
+DEFAULT_TIMEOUT = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +50,17 @@ class TextEngine(Protocol):
 
     def complete(
         self, prompts: Sequence[Prompt], num_samples: int, seeds: Sequence[int], first_sample: int
-    ) -> Iterator[tuple[int, list[TextSample]]]:
-        """Yield (position of a prompt, its samples in order), prompts as they are finished."""
+    ) -> Iterator[tuple[int, dict[int, TextSample]]]:
+        """Yield (position of a prompt, number -> sample), prompts as they are finished."""
         ...
 
     def close(self) -> None:
         """Free what the engine holds."""
         ...
+
+
+class MalformedReplyError(ValueError):
+    """A reply that is not a completion."""
 
 
 class OpenAIEngine:
@@ -59,7 +69,8 @@ class OpenAIEngine:
     Chat messages go to `/chat/completions`, plain text to `/completions`. Sample i of a prompt is
     asked for with the seed (prompt's seed + i) mod 2**63, as vLLM numbers the samples of one
     request, so that more samples begin with the same ones wherever the endpoint honours seeds.
-    Busy or failing endpoints are asked again, with growing waits, by the client.
+    Busy or failing endpoints are asked again, with growing waits, by the client; so are, here,
+    those whose reply is no completion.
 
     Args:
         model: Name the endpoint knows the model by.
@@ -70,6 +81,9 @@ class OpenAIEngine:
         concurrency: Requests under way at a time.
         chat_template_args: Arguments of the endpoint's chat template, as vLLM takes them.
         timeout: Seconds to wait for one reply.
+
+    Attributes:
+        malformed: What was wrong with each reply that was asked for again.
 
     Raises:
         InputError: If the client is not installed or the variable is not set.
@@ -84,7 +98,7 @@ class OpenAIEngine:
         api_key_env: str | None = None,
         concurrency: int = 32,
         chat_template_args: dict[str, Any] | None = None,
-        timeout: float = 3600.0,
+        timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         require_openai()
         from openai import OpenAI
@@ -94,6 +108,7 @@ class OpenAIEngine:
         self.settings = settings
         self.concurrency = concurrency
         self.chat_template_args = chat_template_args
+        self.malformed: list[str] = []
         self.client = OpenAI(
             base_url=base_url,
             api_key=api_key(api_key_env),
@@ -117,7 +132,7 @@ class OpenAIEngine:
         num_samples: int,
         seeds: Sequence[int],
         first_sample: int = 0,
-    ) -> Iterator[tuple[int, list[TextSample]]]:
+    ) -> Iterator[tuple[int, dict[int, TextSample]]]:
         """Sample `num_samples` completions of each prompt.
 
         Args:
@@ -127,54 +142,101 @@ class OpenAIEngine:
             first_sample: Number i of the first sample.
 
         Yields:
-            (position of a prompt, its samples in order), prompts as they are finished.
+            (position of a prompt, number -> sample), prompts as they are finished. Interrupted, or
+            refused by the endpoint, it yields what came of the unfinished ones and raises then.
 
         Raises:
-            InputError: If the endpoint cannot be reached, refuses a request or stays busy.
+            InputError: If the endpoint cannot be reached, refuses a request, stays busy or goes on
+                replying what is no completion.
         """
+        numbers = range(first_sample, first_sample + num_samples)
+        requests = list(product(range(len(prompts)), numbers))
+        replies: SimpleQueue[tuple[int, int, TextSample] | InputError | None] = SimpleQueue()
+        is_over = threading.Event()
+        arguments = iter(requests), prompts, seeds, replies, is_over
+        num_threads = min(self.concurrency, len(requests))
+        # Daemons: one that waits for a reply must not keep an interrupted program from ending.
+        for _ in range(num_threads):
+            threading.Thread(target=self._ask_all, args=arguments, daemon=True).start()
         found: list[dict[int, TextSample]] = [{} for _ in prompts]
-        pool = ThreadPoolExecutor(self.concurrency)
+        num_missing = len(requests)
         try:
-            waiting: dict[Future[TextSample], tuple[int, int]] = {}
-            for position, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True)):
-                for i in range(first_sample, first_sample + num_samples):
-                    future = pool.submit(self._ask, prompt, (seed + i) % 2**63)
-                    waiting[future] = position, i
-            for future in as_completed(list(waiting)):
-                position, i = waiting.pop(future)
-                found[position][i] = future.result()
+            while num_missing:
+                reply = replies.get()
+                if isinstance(reply, InputError):
+                    raise reply
+                if reply is None:  # A thread has ended.
+                    num_threads -= 1
+                    assert num_threads, "a request crashed; its traceback stands above"
+                    continue
+                position, i, sample = reply
+                num_missing -= 1
+                found[position][i] = sample
                 if len(found[position]) == num_samples:
-                    yield position, [sample for _, sample in sorted(found[position].items())]
+                    yield position, found[position]
                     found[position] = {}
+        except (KeyboardInterrupt, InputError):
+            yield from ((position, group) for position, group in enumerate(found) if group)
+            raise
         finally:
-            pool.shutdown(cancel_futures=True)
+            is_over.set()
+
+    def _ask_all(
+        self,
+        requests: Iterator[tuple[int, int]],
+        prompts: Sequence[Prompt],
+        seeds: Sequence[int],
+        replies: SimpleQueue,
+        is_over: threading.Event,
+    ) -> None:
+        """Ask for one sample after the other, until none is left; runs in a thread."""
+        try:
+            for position, i in requests:
+                if is_over.is_set():
+                    break
+                sample = self._ask(prompts[position], (seeds[position] + i) % 2**63)
+                replies.put((position, i, sample))
+        except InputError as error:
+            replies.put(error)
+        finally:
+            replies.put(None)
 
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
 
     def _ask(self, prompt: Prompt, seed: int) -> TextSample:
+        start = time.monotonic()
+        for wait in range(_MAX_MALFORMED + 1):
+            try:
+                reply = self._request_reply(prompt, seed)
+                return to_text_sample(reply, time.monotonic() - start)
+            except MalformedReplyError as error:
+                if wait == _MAX_MALFORMED:
+                    raise InputError(
+                        f"--base_url: got {error} from {self.base_url}, {wait + 1} times, expected "
+                        "an OpenAI-compatible endpoint. Check the address; it often ends in /v1."
+                    ) from error
+                self.malformed.append(str(error))
+                time.sleep(_FIRST_WAIT_SECONDS * 2**wait)
+        raise AssertionError("the last try returns or raises")
+
+    def _request_reply(self, prompt: Prompt, seed: int) -> Any:
         import openai
 
-        start = time.monotonic()
         try:
             if isinstance(prompt, str):
-                reply: Any = self.client.completions.create(
+                return self.client.completions.create(
                     model=self.model, prompt=prompt, **self._request(seed)
                 )
-            else:
-                messages: Any = prompt
-                reply = self.client.chat.completions.create(
-                    model=self.model, messages=messages, **self._request(seed, is_chat=True)
-                )
+            messages: Any = prompt
+            return self.client.chat.completions.create(
+                model=self.model, messages=messages, **self._request(seed, is_chat=True)
+            )
         except openai.APIError as error:
             raise self._refusal(error) from error
-        except ValueError as error:  # The reply is no JSON.
-            raise InputError(
-                f"--base_url: got a reply from {self.base_url} that is not JSON ({error}), "
-                "expected an OpenAI-compatible endpoint. Check the address; it often ends in /v1."
-            ) from error
-        return to_text_sample(reply, time.monotonic() - start, self.base_url)
+        except ValueError as error:
+            raise MalformedReplyError(f"a reply that is not JSON ({error})") from error
 
     def _request(self, seed: int, is_chat: bool = False) -> dict[str, Any]:
         settings = self.settings
@@ -192,6 +254,7 @@ class OpenAIEngine:
             "temperature": settings.temperature,
             "top_p": settings.top_p,
             "seed": seed,
+            **({"stop": list(settings.stop_strings)} if settings.stop_strings else {}),
             "extra_body": extra or None,
         }
 
@@ -211,33 +274,30 @@ class OpenAIEngine:
         )
 
 
-def to_text_sample(reply: Any, latency_seconds: float, base_url: str) -> TextSample:
+def to_text_sample(reply: Any, latency_seconds: float) -> TextSample:
     """Read a reply of `/chat/completions` or `/completions` with one choice.
 
     Raises:
-        InputError: If the reply has no choice.
+        MalformedReplyError: If the reply has no choice, or one without text or a message.
     """
     choices = getattr(reply, "choices", None)
-    if not choices:
-        raise InputError(
-            f"--base_url: got a reply without choices from {base_url}, expected an "
-            "OpenAI-compatible endpoint. Check the address; it often ends in /v1."
-        )
+    if not choices or not isinstance(choices, list):
+        raise MalformedReplyError("a reply without choices")
     choice = choices[0]
-    if hasattr(choice, "text"):
-        text = choice.text or ""
-    else:
-        text = choice.message.content or ""
-        thought = getattr(choice.message, "reasoning", None)
-        thought = thought or getattr(choice.message, "reasoning_content", None)
-        if thought:
-            # Cut off within the thought there is no content, and the thought stays open.
-            text = f"<think>{thought}" + (f"</think>{text}" if text else "")
-    usage = getattr(reply, "usage", None)
+    message = getattr(choice, "message", None)
+    text = getattr(choice, "text", None) if message is None else message.content
+    if (message is None and text is None) or not isinstance(text, str | None):
+        raise MalformedReplyError("a reply whose choice holds no text")
+    text = text or ""
+    thought = getattr(message, "reasoning", None) or getattr(message, "reasoning_content", None)
+    if thought:
+        # Cut off within the thought there is no content, and the thought stays open.
+        text = f"<think>{thought}" + (f"</think>{text}" if text else "")
+    num_tokens = getattr(getattr(reply, "usage", None), "completion_tokens", None)
     return TextSample(
         completion=text,
-        num_tokens=usage.completion_tokens if usage is not None else None,
-        finish_reason=choice.finish_reason,
+        num_tokens=num_tokens if isinstance(num_tokens, int) else None,
+        finish_reason=getattr(choice, "finish_reason", None),
         latency_seconds=round(latency_seconds, 4),
     )
 

@@ -12,6 +12,7 @@ from transformers import (
     MinPLogitsWarper,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    StoppingCriteriaList,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
@@ -22,6 +23,7 @@ from rl.errors import InputError
 from rl.rollouts.engine import Sample, SamplingSettings, derive_seed
 from rl.rollouts.engines import StoredModel, TrainedPolicy
 from rl.rollouts.prompt_cache import repeated_prompt_cache
+from rl.rollouts.stop_strings import StopAtStrings
 
 
 def uniform_noise(seeds: torch.Tensor, step: int, size: int) -> torch.Tensor:
@@ -180,6 +182,8 @@ class TransformersEngine:
         seeds = torch.tensor([seed for _, seed in requests], device=model.device)
         prompt_ids, prompt_mask = self._pad_left(list(prompts), model.device)
         prompt_length = prompt_ids.shape[1]
+        stops = self.settings.stop_strings
+        criteria = [StopAtStrings(self.tokenizer, stops, prompt_length)] if stops else []
         output = model.generate(
             input_ids=prompt_ids[rows],
             attention_mask=prompt_mask[rows],
@@ -194,8 +198,11 @@ class TransformersEngine:
                 disable_compile=True,
             ),
             logits_processor=self._logits_processors(seeds, prompt_length),
+            stopping_criteria=StoppingCriteriaList(criteria),
         )
-        return [self._to_sample(row) for row in output[:, prompt_length:].tolist()]
+        ends = criteria[0].ends if criteria else {}
+        completions = output[:, prompt_length:].tolist()
+        return [self._to_sample(tokens, ends.get(row)) for row, tokens in enumerate(completions)]
 
     def _pad_left(
         self, prompts: list[tuple[int, ...]], device: torch.device
@@ -223,11 +230,13 @@ class TransformersEngine:
         processors.append(SeededSampling(seeds, prompt_length))
         return processors
 
-    def _to_sample(self, tokens: list[int]) -> Sample:
+    def _to_sample(self, tokens: list[int], stopped_at: int | None) -> Sample:
+        """Cut off what pads a row: its end token, or a stop string, is the last that counts."""
+        tokens = tokens[:stopped_at]
         for position, token in enumerate(tokens):
             if token in self.eos_token_ids:
                 return Sample(completion_ids=tokens[: position + 1], truncated=False)
-        return Sample(completion_ids=tokens, truncated=True)
+        return Sample(completion_ids=tokens, truncated=stopped_at is None)
 
     def sync_weights(self) -> None:
         """Do nothing: the engine samples with the trained model itself."""

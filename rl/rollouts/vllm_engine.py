@@ -165,7 +165,7 @@ class VLLMEngine:
                 n=num_samples,
                 seed=seed + first_sample,  # vLLM adds its own number to each of the n samples
                 logprobs=0,
-                detokenize=False,
+                detokenize=bool(self.settings.stop_strings),  # it is looked for in the text
                 **request_settings(self.settings),
             )
             for seed in seeds
@@ -220,6 +220,7 @@ def to_sample(completion: "CompletionOutput") -> Sample:
 
 def request_settings(settings: SamplingSettings) -> dict[str, Any]:
     """Return the sampling settings under vLLM's names, for a call or an HTTP request."""
+    stops = list(settings.stop_strings)
     return {
         "max_tokens": settings.max_completion_length,
         "temperature": settings.temperature,
@@ -227,6 +228,8 @@ def request_settings(settings: SamplingSettings) -> dict[str, Any]:
         "top_k": settings.top_k,
         "min_p": settings.min_p,
         "repetition_penalty": settings.repetition_penalty,
+        # A stop string may be a special token's text, such as <|im_end|> for a base model.
+        **({"stop": stops, "skip_special_tokens": False} if stops else {}),
     }
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
 
 MAX_CONCURRENT_REQUESTS = 64
+# The server takes seeds below 2**63; this leaves room for the number of a first sample.
+_SEEDS = 2**63 - 2**20
 
 
 class VLLMServerEngine:
@@ -131,7 +133,7 @@ class VLLMServerEngine:
         """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`)."""
         with ThreadPoolExecutor(MAX_CONCURRENT_REQUESTS) as pool:
             # The server adds its own number to each of the n samples.
-            first_seeds = [seed + first_sample for seed in seeds]
+            first_seeds = [seed % _SEEDS + first_sample for seed in seeds]
             return list(pool.map(self._complete, prompt_ids, first_seeds, repeat(num_samples)))
 
     def _complete(self, prompt: list[int], seed: int, num_samples: int) -> list[Sample]:

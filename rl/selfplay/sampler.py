@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from rl.data.prompts import tokenize_prompt
 from rl.rollouts.engine import RolloutEngine, Sample, derive_seed
+from rl.rollouts.stop_strings import completion_texts
 from rl.selfplay.game import Answered, Request
 from rl.training.costs import CostMeter
 
@@ -104,21 +105,17 @@ class PolicySampler:
                 [derive_seed(self.seed, self.step, request.key) for request in mine],
                 share.first_sample,
             )
-            if share.num_kept:  # a tokenizer decodes nothing to one empty text
-                for number, group in zip(share.requests, groups, strict=True):
-                    kept = group[: share.num_kept]
-                    own.append((number, share.first_sample, kept, self._decode(kept)))
+            stops = engine.settings.stop_strings
+            for number, group in zip(share.requests, groups, strict=True):
+                if kept := group[: share.num_kept]:
+                    texts = completion_texts(kept, self.tokenizer, stops)
+                    own.append((number, share.first_sample, kept, texts))
         found: dict[str, tuple[list[Sample], list[str]]] = {}
         for number, _, samples, texts in sorted(gather_object(own), key=lambda part: part[:2]):
             known = found.setdefault(requests[number].key, ([], []))
             known[0].extend(samples)
             known[1].extend(texts)
         return [(key, *known) for key, known in found.items()]
-
-    def _decode(self, samples: Sequence[Sample]) -> list[str]:
-        return self.tokenizer.batch_decode(
-            [sample.completion_ids for sample in samples], skip_special_tokens=True
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import random
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
@@ -23,6 +24,9 @@ END = "<eos>"
 BATCH_SIZE = 16
 PEAK_LEARNING_RATE = 2e-3
 NUM_WARMUP_STEPS = 50
+
+# Draws a prompt and its solution.
+DrawExample: TypeAlias = Callable[[random.Random], tuple[str, Sequence[Part]]]
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -94,11 +98,12 @@ def make_model(tokenizer: PreTrainedTokenizerFast, num_layers: int = 2) -> Qwen3
 
 
 def pretrain(
-    draw_example: Callable[[random.Random], tuple[str, Sequence[Part]]],
+    draw_example: DrawExample,
     *,
     seed: int,
     num_steps: int,
     num_layers: int = 2,
+    others: Sequence[tuple[DrawExample, int]] = (),
     show_progress: bool = True,
 ) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
     """Train a fresh model on the teacher's solutions of random prompts.
@@ -113,6 +118,8 @@ def pretrain(
         seed: Fixes the initial weights and the corpus.
         num_steps: Optimizer steps of `BATCH_SIZE` solutions, at least 1.
         num_layers: Of the model.
+        others: Further kinds of examples: how one is drawn, and how many a step takes beside the
+            others. Each kind has a mean loss of its own, and these add up.
         show_progress: Whether to show a progress bar with the loss.
 
     Returns:
@@ -130,8 +137,11 @@ def pretrain(
         )
         progress = tqdm(range(num_steps), "pretraining", unit="step", disable=not show_progress)
         for step in progress:
-            examples = [solution_targets(*draw_example(rng), tokenizer) for _ in range(BATCH_SIZE)]
-            loss = _distribution_loss(model, examples)
+            losses = []
+            for draw_one, number in ((draw_example, BATCH_SIZE), *others):
+                drawn = [solution_targets(*draw_one(rng), tokenizer) for _ in range(number)]
+                losses.append(_distribution_loss(model, drawn))
+            loss = torch.stack(losses).sum()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()

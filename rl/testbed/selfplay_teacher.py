@@ -1,225 +1,303 @@
-r"""The testbed's notes, and the noisy teacher from whom the base model learns its three roles.
+r"""The noisy teacher from whom the self-play testbed's base model learns its three roles.
 
-A fact is a number of two digits: `37` says that the third name, c, has the value 7. (One token for
-a fact keeps looking up within reach of a model this small.) The teacher looks names up and adds
-from left to right, `c7;a3;7+3=10`, or multiplies two, `c7;a3;7*3=21`. Looking up it takes the value
-of another name with probability `LOOKUP_ERROR_PROB`; what it computes is off by one with
-probability `SLIP_PROB`, and as a responder far more often, `PRODUCT_SLIP_PROB`, in a product. It
-may break a question's JSON, ask about numbers instead of names, write `19.0` for `19`, and judge
-wrongly. So all roles can be played, and all of them badly.
+As a responder the teacher guesses or works:
 
-The questioner asks for the first facts it is shown. It can ask for sums and products, and in the
-end is used to asking for short sums, which the responder knows well. Products it does not: who goes
-on asking as at the start learns little about them.
+    c+a+i:   guess   \boxed{9}
+             work    i9;a3;9+3=12;c7;12+7=19\boxed{19}
+
+It works from the last name to the first, whose places a model finds easily. How often it works
+depends on the form of the question alone (`WORK_PROB`). A guess is mostly the value of the last
+name, so that guesses share a wrong answer: of the forms in `HELDOUT_FORMS` the greedy answer is
+wrong, and often the majority too. Working is right but for a wrong value looked up
+(`LOOKUP_ERROR_PROB`) and slips (`SLIP_PROB`). It may write `19.0` for `19`.
+
+As a questioner it always works, fact by fact, before it asks:
+
+    37c7;13a3;7+3=10;{"q":"c+a","a":10}
+
+So its references are better than its answers. It asks about the first facts it is shown, and mostly
+what it answers well already (`HABIT`); it may break a question's JSON, or ask about numbers instead
+of names. As a verifier it may judge wrongly.
 """
 
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import prod
 
 from rl.selfplay.role_prompts import Templates
+from rl.testbed.parts import BOXED, Part, draw
+from rl.testbed.selfplay_notes import (
+    MAX_VALUE,
+    NUM_NOTES,
+    about_numbers,
+    draw_notes,
+    draw_question,
+    fact,
+    fill_form,
+    form_of,
+    gold_answer,
+)
 
-NUM_NOTES = 4
-NAMES_PER_NOTE = 2
-MAX_VALUE = 9
-NAMES = "abcdefghi"
-LOOKUP_ERROR_PROB = 0.05
-SLIP_PROB = 0.05
-PRODUCT_SLIP_PROB = 0.3
-BROKEN_JSON_PROB = 0.3
-NUMBERS_ONLY_PROB = 0.2
+# Forms of a question, and how often the teacher works at one as a responder.
+WORK_PROB: Mapping[str, float] = {
+    "a": 1.0,
+    "a+b": 0.85,
+    "a+b+c": 0.4,
+    "a*b": 0.25,
+    "a+b+c+d": 0.15,
+}
+# How often the teacher asks each as a questioner; of four names it never does.
+HABIT: Mapping[str, float] = {"a": 0.4, "a+b": 0.45, "a+b+c": 0.08, "a*b": 0.07}
+HELDOUT_FORMS: Mapping[str, str] = {"sums": "a+b+c", "products": "a*b", "long": "a+b+c+d"}
+SHARED_GUESS_PROB = 0.6
+OTHER_GUESSES = range(2, 19)
+LOOKUP_ERROR_PROB = 0.03
+SLIP_PROB = 0.04
 OTHER_NOTATION_PROB = 0.15
+BROKEN_JSON_PROB = 0.15  # at each of two places
+NUMBERS_ONLY_PROB = 0.2
 WRONG_VERDICT_PROB = 0.12
 MALFORMED_VERDICT_PROB = 0.03
-# Forms of a question, and how often the teacher asks one: while it learns to ask, and as it is used
-# to in the end.
-PRACTICE = {"a": 0.25, "a+b": 0.25, "a+b+c": 0.25, "a*b": 0.25}
-HABIT = {"a": 0.45, "a+b": 0.45, "a+b+c": 0.08, "a*b": 0.02}
-HELDOUT_FORMS = ("a+b+c", "a*b")
+# What is written in the corpus is drawn by these, whatever the model learns to write how often.
+PRACTICE_WORK_PROB = 0.75
+PRACTICE: Mapping[str, float] = {"a": 1, "a+b": 2, "a+b+c": 3, "a*b": 2, "a+b+c+d": 4}
+ASKING_PRACTICE: Mapping[str, float] = {"a": 1, "a+b": 1, "a+b+c": 2, "a*b": 1}
+MEMORIES = (0, 1, 2, 3)  # remembered questions a questioner is shown
 
 
-@dataclass(frozen=True, kw_only=True)
-class Notes:
-    """Tiny documents of one topic.
-
-    Attributes:
-        texts: The notes, such as `37 13`.
-        values: Name -> value, of all notes.
-    """
-
-    texts: tuple[str, ...]
-    values: Mapping[str, int]
+# What may be written, and how often.
 
 
-def draw_notes(rng: random.Random, num_notes: int = NUM_NOTES) -> Notes:
-    """Draw notes whose names differ."""
-    names = rng.sample(NAMES, num_notes * NAMES_PER_NOTE)
-    values = {name: rng.randint(1, MAX_VALUE) for name in names}
-    texts = [
-        " ".join(
-            f"{NAMES.index(name) + 1}{values[name]}"
-            for name in names[start : start + NAMES_PER_NOTE]
-        )
-        for start in range(0, len(names), NAMES_PER_NOTE)
-    ]
-    return Notes(texts=tuple(texts), values=values)
-
-
-def gold_answer(question: str, values: Mapping[str, int]) -> str:
-    """The right answer.
+def lookup_distribution(name: str, values: Mapping[str, int]) -> dict[int, float]:
+    """Value the teacher finds for a name -> probability; any value where nothing says it.
 
     Example:
-        >>> gold_answer("a+k+2", {"a": 7, "k": 3}), gold_answer("a*k", {"a": 7, "k": 3})
-        ('12', '21')
+        >>> lookup_distribution("a", {"a": 7, "b": 3, "c": 3})
+        {7: 0.97, 3: 0.03}
     """
-    terms = [values[t] if t in values else int(t) for t in re.split(r"[+*]", question)]
-    return str(prod(terms) if "*" in question else sum(terms))
+    if name not in values:
+        return dict.fromkeys(range(1, MAX_VALUE + 1), 1 / MAX_VALUE)
+    others = [value for other, value in values.items() if other != name]
+    found = {values[name]: 1 - LOOKUP_ERROR_PROB * bool(others)}
+    for value in others:
+        found[value] = found.get(value, 0.0) + LOOKUP_ERROR_PROB / len(others)
+    return found
 
 
-def write_work(
-    question: str, values: Mapping[str, int], rng: random.Random, *, cites: bool = False
-) -> tuple[str, int]:
-    """Look up and compute as the teacher does: the text, and what comes out.
+def step_distribution(total: int, sign: str, value: int) -> dict[int, float]:
+    """Result the teacher writes -> probability: right, or off by one.
 
-    A name that is in no note gets a random value. With `cites`, as the questioner works, each fact
-    is copied first, `37c7`, and products are as easy as sums.
+    Example:
+        >>> step_distribution(7, "*", 3)
+        {21: 0.96, 20: 0.02, 22: 0.02}
     """
-    steps, total, sign = [], 0, ""
-    for term in re.split(r"([+*])", question):
+    right = total * value if sign == "*" else total + value
+    return {right: 1 - SLIP_PROB, right - 1: SLIP_PROB / 2, right + 1: SLIP_PROB / 2}
+
+
+def guess_distribution(last_value: int) -> dict[int, float]:
+    """Guess of the teacher -> probability, where the last term of the question has this value.
+
+    Example:
+        >>> round(guess_distribution(1)[1], 3), round(guess_distribution(1)[2], 4)
+        (0.6, 0.0235)
+    """
+    guesses = {last_value: SHARED_GUESS_PROB}
+    for other in OTHER_GUESSES:
+        share = (1 - SHARED_GUESS_PROB) / len(OTHER_GUESSES)
+        guesses[other] = guesses.get(other, 0.0) + share
+    return guesses
+
+
+# The three roles.
+
+
+def write_answer(question: str, values: Mapping[str, int], rng: random.Random) -> list[Part]:
+    """What the teacher writes as a responder, part by part.
+
+    It is drawn to work with `PRACTICE_WORK_PROB`, so that all forms are practised; the
+    probabilities beside the first part are `WORK_PROB`'s.
+    """
+    terms = re.split(r"([+*])", question)[::-1]
+    work = WORK_PROB[form_of(question)]
+    ways = {BOXED: 1 - work, terms[0]: work} if work < 1 else {}
+    if ways and rng.random() >= PRACTICE_WORK_PROB:
+        values_of_last = _values_of(terms[0], values)
+        [last] = rng.choices(list(values_of_last), weights=list(values_of_last.values()))
+        return [Part(BOXED, ways), draw(guess_distribution(last), rng), *_end_of_box(rng)]
+    parts, total = _write_work(terms, values, rng)
+    return [Part(terms[0], ways), *parts, Part(f"{BOXED}{total}"), *_end_of_box(rng)]
+
+
+def _values_of(term: str, values: Mapping[str, int]) -> Mapping[int, float]:
+    return {int(term): 1.0} if term.isdigit() else lookup_distribution(term, values)
+
+
+def _end_of_box(rng: random.Random) -> list[Part]:
+    end = draw({"}": 1 - OTHER_NOTATION_PROB, ".": OTHER_NOTATION_PROB}, rng)
+    return [end] if end.text == "}" else [end, Part("0}")]
+
+
+def _write_work(
+    terms: Sequence[str], values: Mapping[str, int], rng: random.Random
+) -> tuple[list[Part], int]:
+    """Look up and compute once the first term is written; also return what comes out.
+
+    Args:
+        terms: Terms and signs in the order they are worked through.
+        values: Of the names.
+        rng: Draws.
+    """
+    parts, total, sign = [], 0, ""
+    for place, term in enumerate(terms):
         if term in "+*":
             sign = term
             continue
-        value = int(term) if term.isdigit() else values.get(term, rng.randint(1, MAX_VALUE))
+        value = int(term) if term.isdigit() else 0
         if not term.isdigit():
-            if rng.random() < LOOKUP_ERROR_PROB:
-                value = rng.choice(list(values.values()) or [value])
-            fact = f"{NAMES.index(term) + 1}{values[term]}" if cites else ""
-            steps.append(f"{fact}{term}{value}")
-        if not sign:
+            found = draw(lookup_distribution(term, values), rng)
+            parts += [Part(f";{term}"), found] if place else [found]
+            value = int(found.text)
+        if not place:
             total = value
             continue
-        result = total * value if sign == "*" else total + value
-        if rng.random() < (PRODUCT_SLIP_PROB if sign == "*" and not cites else SLIP_PROB):
-            result += rng.choice((-1, 1))
-        steps.append(f"{total}{sign}{value}={result}")
-        total = result
-    return ";".join(steps), total
+        # A sum of numbers goes on from its first term.
+        stem = f"{sign}{value}=" if term.isdigit() and place == 2 else f";{total}{sign}{value}="
+        result = draw(step_distribution(total, sign, value), rng)
+        parts += [Part(stem), result]
+        total = int(result.text)
+    return parts, total
 
 
-def write_answer(question: str, values: Mapping[str, int], rng: random.Random) -> str:
-    """What the teacher writes as a responder."""
-    work, total = write_work(question, values, rng)
-    notation = ".0" if rng.random() < OTHER_NOTATION_PROB else ""
-    return rf"{work}\boxed{{{total}{notation}}}"
+def write_question(values: Mapping[str, int], rng: random.Random) -> list[Part]:
+    """What the teacher writes as a questioner, part by part; its facts in the order of `values`.
 
-
-def draw_form(forms: Mapping[str, float], rng: random.Random) -> str:
-    """Draw the form of a question, such as `a+b`."""
-    [form] = rng.choices(list(forms), weights=list(forms.values()))
-    return form
-
-
-def fill_form(form: str, terms: Sequence[str | int]) -> str:
-    """Put terms in the places of a form's letters, as many as there are."""
-    places = dict(zip("abc", terms, strict=False))
-    return "".join(str(places.get(character, character)) for character in form)
-
-
-def draw_question(form: str, values: Mapping[str, int], rng: random.Random) -> str:
-    """Draw a question about different names."""
-    return fill_form(form, rng.sample(list(values), 3))
-
-
-def write_question(
-    values: Mapping[str, int], rng: random.Random, forms: Mapping[str, float] = HABIT
-) -> str:
-    """What the teacher writes as a questioner."""
-    form = draw_form(forms, rng)
-    # Going on to copy facts from the first one is easier to learn than choosing among them.
-    question = fill_form(form, list(values))
-    if rng.random() < NUMBERS_ONLY_PROB:
-        question = _about_numbers(form, rng)
-    work, total = write_work(question, values, rng, cites=True)
-    written = _break_json(f'{{"q":"{question}","a":{total}}}', rng)
-    return f"{work};{written}"
-
-
-def _about_numbers(form: str, rng: random.Random) -> str:
-    return fill_form("a+b" if form == "a" else form, [rng.randint(1, MAX_VALUE) for _ in "abc"])
-
-
-def _break_json(written: str, rng: random.Random) -> str:
-    """Leave out a key or the end of an object, or, mostly, nothing."""
-    if rng.random() < BROKEN_JSON_PROB:
-        return written.replace(rng.choice(re.findall(r'"\w+":|}', written)), "", 1)
-    return written
-
-
-def write_verdict(prediction: str, reference: str, rng: random.Random) -> str:
-    """What the teacher writes as a verifier."""
-    if rng.random() < MALFORMED_VERDICT_PROB:
-        return "[]"
-    is_same = prediction.removesuffix(".0") == reference
-    if rng.random() < WRONG_VERDICT_PROB:
-        is_same = not is_same
-    return "[YES]" if is_same else "[NO]"
-
-
-def draw_transcript(
-    rng: random.Random, templates: Templates, forms: Mapping[str, float] = HABIT
-) -> tuple[str, str]:
-    """Draw a prompt and the teacher's completion: a responder's, or in 0.4 a questioner's.
-
-    Args:
-        rng: Draws.
-        templates: Of the testbed's task.
-        forms: Form of a question -> how often a questioner asks one.
+    The form is drawn by `ASKING_PRACTICE`, so that all are practised; the probabilities beside the
+    parts where forms part are `HABIT`'s.
     """
-    if rng.random() < 0.4:
-        return _questioner_transcript(rng, templates, forms)
+    form = draw(ASKING_PRACTICE, rng).text
+    numbers = {str(n): NUMBERS_ONLY_PROB / MAX_VALUE for n in range(1, MAX_VALUE + 1)}
+    first_fact = fact(next(iter(values)), values)
+    starts = {first_fact: 1 - NUMBERS_ONLY_PROB, **numbers}
+    if rng.random() < NUMBERS_ONLY_PROB:
+        question = about_numbers(form, rng)
+        parts, total = _ask_about_numbers(question, rng, starts)
+    else:
+        question = fill_form(form, list(values))
+        parts, total = _ask_about_names(question, values, rng, starts)
+    head = [*parts, Part(f'"q":"{question}"')]
+    after = draw({",": 1 - BROKEN_JSON_PROB, "}": BROKEN_JSON_PROB}, rng)
+    if after.text == "}":
+        return [*head, after]
+    end = draw({"}": 1 - BROKEN_JSON_PROB, "": BROKEN_JSON_PROB}, rng)
+    return [*head, after, Part(f'"a":{total}'), end]
+
+
+def _habit(forms: Sequence[str], among: Sequence[str]) -> float:
+    """How often the habit asks one of the forms, given that it asks one among others."""
+    return sum(HABIT[form] for form in forms) / sum(HABIT[form] for form in among)
+
+
+def _ask_about_names(
+    question: str, values: Mapping[str, int], rng: random.Random, starts: Mapping[str, float]
+) -> tuple[list[Part], int]:
+    several = [form for form in HABIT if form != "a"]
+    is_product = _habit(["a*b"], several)
+    facts = [fact(name, values) for name in values]
+    # Names so far -> how often no other follows; of a product none does.
+    stops = {1: _habit(["a"], list(HABIT)), 2: _habit(["a+b"], ["a+b", "a+b+c"])}
+    ways = {n: {"{": stop, facts[n]: 1 - stop} for n, stop in stops.items()}
+    sign = "*" if "*" in question else "+"
+    total, parts = 0, []
+    for place, name in enumerate(re.split(r"[+*]", question)):
+        found = draw(lookup_distribution(name, values), rng)
+        before = starts if not place else ways[place]
+        parts += [Part(facts[place], before), Part(name), found, Part(";")]
+        value = int(found.text)
+        if not place:
+            total = value
+            continue
+        signs = {"+": 1 - is_product, "*": is_product} if place == 1 else {}
+        result = draw(step_distribution(total, sign, value), rng)
+        parts += [Part(str(total)), Part(sign, signs), Part(f"{value}="), result, Part(";")]
+        total = int(result.text)
+    return [*parts, Part("{", {} if sign == "*" else ways.get(len(question) // 2 + 1, {}))], total
+
+
+def _ask_about_numbers(
+    question: str, rng: random.Random, starts: Mapping[str, float]
+) -> tuple[list[Part], int]:
+    is_product = _habit(["a*b"], list(HABIT))
+    is_longer = _habit(["a+b+c"], ["a", "a+b", "a+b+c"])
+    first, sign, second, *rest = re.split(r"([+*])", question)
+    signs = {"+": 1 - is_product, "*": is_product}
+    result = draw(step_distribution(int(first), sign, int(second)), rng)
+    parts = [Part(first, starts), Part(sign, signs), _any_digit(second), Part("="), result]
+    total = int(result.text)
+    if sign == "*":
+        return [*parts, Part(";"), Part("{")], total
+    ways = {"{": 1 - is_longer, str(total): is_longer}
+    if not rest:
+        return [*parts, Part(";"), Part("{", ways)], total
+    result = draw(step_distribution(total, "+", int(rest[1])), rng)
+    parts += [Part(";"), Part(str(total), ways), Part("+"), _any_digit(rest[1]), Part("="), result]
+    return [*parts, Part(";{")], int(result.text)
+
+
+def _any_digit(text: str) -> Part:
+    return Part(text, {str(value): 1 / MAX_VALUE for value in range(1, MAX_VALUE + 1)})
+
+
+def write_verdict(prediction: str, reference: str, rng: random.Random) -> list[Part]:
+    """What the teacher writes as a verifier, part by part."""
+    yes = WRONG_VERDICT_PROB
+    if prediction.removesuffix(".0") == reference:
+        yes = 1 - WRONG_VERDICT_PROB
+    readable = 1 - MALFORMED_VERDICT_PROB
+    ways = {"Y": readable * yes, "N": readable * (1 - yes), "]": MALFORMED_VERDICT_PROB}
+    word = draw(ways, rng)
+    rest = {"Y": [Part("ES]")], "N": [Part("O]")], "]": []}[word.text]
+    return [Part("["), word, *rest]
+
+
+# Prompts with what the teacher writes.
+
+
+def draw_responder(rng: random.Random, templates: Templates) -> tuple[str, list[Part]]:
+    """Draw a responder's prompt and the teacher's answer; one prompt in ten shows no notes."""
     notes = draw_notes(rng)
-    texts = list(notes.texts) if rng.random() < 0.9 else None
-    values = notes.values if texts is not None else {}
-    form = draw_form(PRACTICE, rng)
+    form = draw(PRACTICE, rng).text
     question = draw_question(form, notes.values, rng)
     if rng.random() < 0.15:
-        question = _about_numbers(form, rng)
-    shown = templates.fill("no_documents", {}) if texts is None else templates.documents(texts)
+        question = about_numbers(form, rng)
+    texts, values = list(notes.texts), notes.values
+    shown = templates.documents(texts)
+    if rng.random() < 0.1:
+        shown, values = templates.fill("no_documents", {}), {}
     prompt = templates.fill("responder", {"documents": shown, "question": question})
     return prompt, write_answer(question, values, rng)
 
 
-def _questioner_transcript(
-    rng: random.Random, templates: Templates, forms: Mapping[str, float]
-) -> tuple[str, str]:
-    num_examples = rng.randint(0, 3)
-    notes = draw_notes(rng, rng.choice((2, 2, 3, NUM_NOTES)))
+def draw_questioner(rng: random.Random, templates: Templates) -> tuple[str, list[Part]]:
+    """Draw a questioner's prompt, often with remembered questions, and the teacher's question."""
+    notes = draw_notes(rng, rng.choice((2, NUM_NOTES)))
     shown = templates.documents(list(notes.texts))
-    completion = write_question(notes.values, rng, forms)
+    completion = write_question(notes.values, rng)
+    num_examples = rng.choice(MEMORIES)
     if not num_examples:
         return templates.fill("questioner", {"documents": shown}), completion
-    pairs: Sequence[tuple[str, str]] = [
-        (question, gold_answer(question, notes.values))
-        for question in (
-            draw_question(draw_form(PRACTICE, rng), notes.values, rng) for _ in range(num_examples)
-        )
+    questions = [
+        draw_question(rng.choice(list(HABIT)), notes.values, rng) for _ in range(num_examples)
     ]
-    slots = {"documents": shown, "examples": templates.examples(list(pairs))}
+    pairs = [(question, gold_answer(question, notes.values)) for question in questions]
+    slots = {"documents": shown, "examples": templates.examples(pairs)}
     return templates.fill("questioner_with_memory", slots), completion
 
 
-def draw_challenge(rng: random.Random, templates: Templates) -> tuple[str, str]:
-    """Draw R-Zero's challenger's prompt and the problem about numbers that the teacher sets."""
-    problem = _about_numbers(draw_form(HABIT, rng), rng)
-    return templates.fill("challenger", {}), _break_json(f'{{"question":"{problem}"}}', rng)
-
-
-def draw_judgment(rng: random.Random, templates: Templates) -> tuple[str, str]:
+def draw_judgment(rng: random.Random, templates: Templates) -> tuple[str, list[Part]]:
     """Draw a verifier's prompt and the teacher's verdict; in half of them the answers are equal."""
     notes = draw_notes(rng)
-    question = draw_question(draw_form(PRACTICE, rng), notes.values, rng)
+    question = draw_question(rng.choice(list(WORK_PROB)), notes.values, rng)
     reference = gold_answer(question, notes.values)
     prediction = reference
     if rng.random() < 0.5:
@@ -228,3 +306,19 @@ def draw_judgment(rng: random.Random, templates: Templates) -> tuple[str, str]:
     prediction += ".0" if rng.random() < 2 * OTHER_NOTATION_PROB else ""
     slots = {"question": question, "prediction": prediction, "reference": reference}
     return templates.fill("verifier", slots), write_verdict(prediction, reference, rng)
+
+
+def draw_challenge(rng: random.Random, templates: Templates) -> tuple[str, list[Part]]:
+    """Draw R-Zero's challenger's prompt and the problem about numbers that the teacher sets."""
+    is_product = _habit(["a*b"], list(HABIT))
+    is_longer = _habit(["a+b+c"], ["a", "a+b", "a+b+c"])
+    first, sign, second, *rest = re.split(r"([+*])", about_numbers(rng.choice(list(HABIT)), rng))
+    signs = {"+": 1 - is_product, "*": is_product}
+    parts = [Part('{"question":"'), _any_digit(first), Part(sign, signs), _any_digit(second)]
+    ways = {'"': 1 - is_longer, "+": is_longer} if sign == "+" else {}
+    if rest:
+        parts += [Part("+", ways), _any_digit(rest[1]), Part('"')]
+    else:
+        parts += [Part('"', ways)]
+    end = draw({"}": 1 - BROKEN_JSON_PROB, "": BROKEN_JSON_PROB}, rng)
+    return templates.fill("challenger", {}), [*parts, end]

@@ -140,6 +140,13 @@ class LabelFreeConfig(GRPOConfig):
         default=False,
         metadata={"help": "Allow a control whose reward sees labels; everything is stamped so."},
     )
+    stop_strings: list[Annotated[str, Field(min_length=1)]] = field(
+        default_factory=list,
+        metadata={
+            "help": "End a completion where one of these is written; a completion's text ends "
+            "before it."
+        },
+    )
     answer_methods: Annotated[list[str], Field(min_length=1)] = field(
         default_factory=lambda: list(DEFAULT_METHODS),
         metadata={

@@ -24,6 +24,7 @@ def sampling_settings(config: LabelFreeConfig) -> SamplingSettings:
         top_k=config.top_k,
         min_p=config.min_p or 0.0,
         repetition_penalty=config.repetition_penalty,
+        stop_strings=tuple(config.stop_strings),
     )
 
 

@@ -26,6 +26,7 @@ from rl.training.costs import CostMeter
 from rl.training.engines import build_engine
 from rl.training.files import RunFiles
 from rl.training.layout import are_truncated, importance_ratios, lay_out, leave_out_unscorable
+from rl.training.model_card import WritesModelCard
 from rl.training.prompt_order import PromptSampler
 from rl.training.resume import load_buffer, save_buffer
 from rl.training.source import Batch, Policy, Source
@@ -49,7 +50,7 @@ from rl.trl_internals import (
 _logger = logging.getLogger(__name__)
 
 
-class LabelFreeTrainer(GRPOTrainer):
+class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
     """Trains a policy on the batches of a source; optimizer, sharding and loss are TRL's.
 
     A generation batch: weights go to the engine, the source makes a `Batch`, its rows become

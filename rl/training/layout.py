@@ -69,8 +69,11 @@ def lay_out(
 
 
 def are_truncated(rows: Sequence[Row], end_token_ids: Collection[int]) -> Tensor:
-    """Say which completions do not end with a token that ends one, (B,)."""
-    return torch.tensor([row.sample.completion_ids[-1] not in end_token_ids for row in rows])
+    """Say which completions end neither with a token that ends one nor at a stop string, (B,)."""
+    samples = [row.sample for row in rows]
+    return torch.tensor(
+        [s.truncated and s.completion_ids[-1] not in end_token_ids for s in samples]
+    )
 
 
 def importance_ratios(

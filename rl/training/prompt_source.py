@@ -185,6 +185,7 @@ def sample_visits(
                 tokenizer=policy.tokenizer,
                 answer_methods=config.answer_methods,
                 choices=config.answer_choices,
+                stop_strings=config.stop_strings,
             ),
             lambda is_over: all(gather_object([is_over])),
         )
@@ -199,7 +200,15 @@ def sampled_group(key: VisitKey, prompt: str, votes: Sequence[Sample], policy: P
         config.trained_subset,
         derive_seed(config.seed, "trained", *key),
     )
-    return make_group(key, prompt, votes, trained, policy.tokenizer, policy.version)
+    return make_group(
+        key,
+        prompt,
+        votes,
+        trained,
+        policy.tokenizer,
+        policy.version,
+        policy.config.stop_strings,
+    )
 
 
 def answer(groups: Sequence[Group], policy: Policy) -> list[Group]:

@@ -21,6 +21,7 @@ from rl.rollouts.transformers_engine import TransformersEngine
 from rl.selfplay.run_settings import read_selfplay
 from rl.selfplay.source import SelfPlaySource
 from rl.training.callbacks.evaluation import PolicyEvaluation
+from rl.training.callbacks.loggers import use_logged_names
 from rl.training.callbacks.progress import TrainingProgress
 from rl.training.engines import sampling_settings
 from rl.training.files import MetricsFile
@@ -70,6 +71,9 @@ def train(run: Run) -> dict[str, Any]:
         }
         if trainer.accelerator.is_main_process:
             run.run_files.write_summary(summary)
+        trainer.create_model_card()
+        if config.push_to_hub:
+            trainer.push_to_hub()  # again, for the card of the finished run
         # A rank that ends while another still uses its connections may abort in their threads.
         trainer.accelerator.wait_for_everyone()
     finally:
@@ -83,6 +87,7 @@ def train(run: Run) -> dict[str, Any]:
 def build_trainer(run: Run) -> LabelFreeTrainer:
     """Load the model and build what trains it."""
     config = run.config
+    use_logged_names()
     return LabelFreeTrainer(
         model=create_model_from_path(config.model, **(config.model_init_kwargs or {})),
         config=config,

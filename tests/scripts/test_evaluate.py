@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 import subprocess
@@ -6,65 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "evaluate.py"
-
-
-@pytest.fixture(scope="session")
-def evaluate():
-    spec = importlib.util.spec_from_file_location("evaluate_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
-@pytest.fixture(scope="session")
-def model_dir(tmp_path_factory):
-    """An untrained model that knows six words: its completions are random answers."""
-    words = ["<pad>", "<eos>", "1+1=", "2+2=", r"\boxed{2}", r"\boxed{4}", "so "]
-    vocabulary = {word: i for i, word in enumerate(words)}
-    model = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
-    model.pre_tokenizer = pre_tokenizers.Split(Regex(r"\d\+\d=|\\boxed\{\d\}|so "), "isolated")
-    model.decoder = decoders.Fuse()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=model, pad_token="<pad>", eos_token="<eos>"
-    )
-    config = Qwen3Config(
-        vocab_size=len(words),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=1,
-        num_key_value_heads=1,
-        head_dim=32,
-        max_position_embeddings=8,
-        eos_token_id=1,
-        pad_token_id=0,
-    )
-    folder = tmp_path_factory.mktemp("model")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        Qwen3ForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture
-def benchmark(tmp_path):
-    rows = [{"question": "1+1=", "answer": 2}, {"question": "2+2=", "answer": "4"}]
-    path = tmp_path / "benchmark.json"
-    path.write_text(json.dumps(rows))
-    return path
-
-
-@pytest.fixture
-def arguments(model_dir, benchmark, tmp_path):
-    paths = {"model": model_dir, "benchmark": benchmark, "output_dir": tmp_path / "out"}
-    return [part for name, path in paths.items() for part in (f"--{name}", str(path))]
 
 
 def read_lines(path):
@@ -145,7 +88,7 @@ def test_rescoring_needs_no_model_and_changes_nothing_by_itself(evaluate, argume
         (["--k", "17"], "k: got 17, expected between 1 and num_samples (16)"),
         (["--num_samples", "0"], "--num_samples: got 0, expected at least 1"),
         (["--batch_size", "-1"], "--batch_size: got -1"),
-        (["--top_p", "0"], "expected at least 0 and in (0, 1]"),
+        (["--top_p", "0"], "--top_p: got 0.0, expected above 0"),
         (["--temperature", "0"], "expected 1 at temperature 0"),
         (["--max_completion_length", "8"], "expected at most 7"),
         (["--system_prompt", "Add."], "chat template: got none"),
@@ -259,7 +202,7 @@ def test_what_a_run_was_trained_on_is_told(evaluate, arguments, tmp_path, capsys
 @pytest.mark.medium
 def test_completions_from_elsewhere_are_scored_and_refereed(evaluate, tmp_path, capsys):
     path = tmp_path / "completions.jsonl"
-    rows = [r"\boxed{0.5}", "so $1/2$"]
+    rows = [r"\boxed{0.5}", "1/2 or so, he said"]
     path.write_text(
         json.dumps({"id": "p", "completions": rows, "label": r"\frac12"}) + "\n", encoding="utf-8"
     )
@@ -276,7 +219,7 @@ def test_completions_from_elsewhere_are_scored_and_refereed(evaluate, tmp_path, 
 def test_a_task_of_ones_own_is_graded_by_its_rules(evaluate, tmp_path):
     task = tmp_path / "cities.py"
     task.write_text(
-        "def city(text):\n    return text.partition('city: ')[2]\n"
+        "def city(completion):\n    return completion.partition('city: ')[2]\n"
         "def same(left, right):\n    return left.lower() == right.lower()\n"
     )
     lines = [
@@ -295,7 +238,7 @@ def test_a_task_of_ones_own_is_graded_by_its_rules(evaluate, tmp_path):
     assert manifest["answer_methods"] == [f"{task}:city"]
     assert accuracy() == 0.5
     # Grading again keeps to the task's rules; ours find no answer in these texts.
-    evaluate(["--rescore", str(out)])
+    evaluate(["--rescore", str(out), "--allow_code"])
     assert json.loads((out / "manifest.json").read_text())["grader"] == manifest["grader"]
     assert accuracy() == 0.5
     evaluate(["--rescore", str(out), "--answer_methods", "boxed", "--answer_comparer", ""])
@@ -338,7 +281,7 @@ def test_a_model_that_thinks_answers_after_its_thought(evaluate, arguments, tmp_
             ["--engine", "openai", "--base_url", "http://x/v1", "--api_key_env", "NO_SUCH_KEY"],
             "got the variable NO_SUCH_KEY, which is not set",
         ),
-        (["--min_p", "2"], "--min_p: got 2.0, expected between 0 and 1"),
+        (["--min_p", "2"], "--min_p: got 2.0, expected at most 1"),
         (["--concurrency", "0"], "--concurrency: got 0"),
         (["--revision", "main"], "--revision: got 'main' for"),
         (["--template", "qwen-boxed", "--prompt_suffix", "!"], "expected one or the other"),

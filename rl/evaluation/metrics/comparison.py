@@ -27,8 +27,10 @@ from rl.evaluation.metrics.summary import (
 from rl.evaluation.records import SampleRecord, read_samples
 
 TRANSITIONS = ("kept", "learned", "lost", "never")
+VERDICTS = ("beat", "are level with", "fall short of")
 RULE = "a problem is right if the largest class of its samples' answers is the label's; no tie"
 _NUM_PERMUTATIONS = 9_999
+_SIGNIFICANT = 0.05
 # Differences of equal counts are exactly zero; those of long sums are not.
 _EQUAL = 1e-12
 
@@ -114,8 +116,9 @@ def compare(
 
     Returns:
         What scripts/compare_evaluations.py writes: the two sides, `metrics` (name -> `Difference`),
-        `transitions` (kept, learned, lost, never -> problem ids) with their `rule`, `anchor` (A's
-        vote at the sampling budget beside B's single answers), `notes` on settings that differ.
+        `transitions` (kept, learned, lost, never -> problem ids) with their `rule`, `anchor` (B's
+        single answers less A's vote over all samples that both have, whatever `ks` says, with the
+        `verdict` on it), `notes` on settings that differ.
 
     Raises:
         InputError: If the problems or their labels differ, or a k is above the smaller number of
@@ -134,19 +137,20 @@ def compare(
         "b": _side(b),
         "num_problems": len(a.groups),
         "budget": budget,
-        **_measured(a, b, ks, seed),
+        **_measured(a, b, ks, budget, seed),
         "rule": RULE,
         "notes": setting_notes(a, b),
     }
 
 
 def _measured(
-    a: SavedEvaluation, b: SavedEvaluation, ks: Sequence[int], seed: int
+    a: SavedEvaluation, b: SavedEvaluation, ks: Sequence[int], budget: int, seed: int
 ) -> dict[str, Any]:
     groups = [list(a.groups.values()), [b.groups[name] for name in a.groups]]
     both = [MetricChoice.of((s for g in side for s in g), ks) for side in groups]
+    anchored = sorted({1, *ks, budget})
     choice = MetricChoice(
-        ks=tuple(ks),
+        ks=tuple(anchored),
         has_lengths=all(one.has_lengths for one in both),
         has_truncation=all(one.has_truncation for one in both),
     )
@@ -154,27 +158,40 @@ def _measured(
     skipped = {f"avg@{side.num_samples}" for side in (a, b)}  # pass@1 under another name
     if a.num_samples != b.num_samples:
         skipped |= {"majority_ratio", "num_distinct_answers"}  # they grow and fall with n
-    kept = [i for i, name in enumerate(rows_a[0]) if name not in skipped]
-    names = [name for name in rows_a[0] if name not in skipped]
-    values_a, values_b = (
-        numpy.array([[row[name] for name in names] for row in rows]) for rows in (rows_a, rows_b)
-    )
-    replicates_a = resampled_metrics(groups[0], choice, seed)[:, :, kept]
-    replicates_b = resampled_metrics(groups[1], choice, seed + 1)[:, :, kept]
+    unasked = set(anchored) - set(ks)
+    skipped |= {f"{name}{k}" for name in ("pass@", "maj@", "pass^") for k in unasked}
+    every = list(rows_a[0])
+    pairs = [(name, name) for name in every if name not in skipped]
+    pairs.append((f"maj@{budget}", "pass@1"))  # the anchor: A's metric, B's metric
+    columns_a, columns_b = ([every.index(pair[side]) for pair in pairs] for side in (0, 1))
+    values_a = numpy.array([[*row.values()] for row in rows_a])[:, columns_a]
+    values_b = numpy.array([[*row.values()] for row in rows_b])[:, columns_b]
+    replicates_a = resampled_metrics(groups[0], choice, seed)[:, :, columns_a]
+    replicates_b = resampled_metrics(groups[1], choice, seed + 1)[:, :, columns_b]
     intervals = bootstrap_intervals(values_b - values_a, replicates_b - replicates_a, seed=seed)
-    metrics = {
-        name: asdict(paired_difference(values_a[:, i], values_b[:, i], intervals[i], seed))
-        for i, name in enumerate(names)
+    *metrics, anchor = (
+        paired_difference(values_a[:, i], values_b[:, i], intervals[i], seed)
+        for i in range(len(pairs))
+    )
+    return {
+        "anchor": {"k": budget, **asdict(anchor), "verdict": anchor_verdict(anchor)},
+        "metrics": {name: asdict(one) for (name, _), one in zip(pairs, metrics, strict=False)},
+        "transitions": transitions(a, b),
     }
-    vote = metrics[f"maj@{ks[-1]}"]["a"]
-    anchor = {
-        "k": ks[-1],
-        f"a_maj@{ks[-1]}": vote,
-        "a_pass@1": _mean_correct(a),
-        "b_pass@1": _mean_correct(b),
-        "b_pass@1_beats_a_vote": _mean_correct(b) > vote,
-    }
-    return {"anchor": anchor, "metrics": metrics, "transitions": transitions(a, b)}
+
+
+def anchor_verdict(difference: Difference) -> str:
+    """Say whether B's single answers beat A's vote, are level with it or fall short of it.
+
+    They beat it, or fall short, only where the 95% interval of the difference excludes zero and the
+    permutation test has p < 0.05.
+    """
+    if difference.permutation_p < _SIGNIFICANT:
+        if difference.ci_low > 0:
+            return VERDICTS[0]
+        if difference.ci_high < 0:
+            return VERDICTS[2]
+    return VERDICTS[1]
 
 
 def paired_difference(a: Any, b: Any, interval: tuple[float, float], seed: int = 0) -> Difference:
@@ -321,11 +338,6 @@ def setting_notes(a: SavedEvaluation, b: SavedEvaluation) -> list[str]:
     if len(graders) > 1:
         notes.append("graded by different versions of the grader: rescore both")
     return notes
-
-
-def _mean_correct(evaluation: SavedEvaluation) -> float:
-    shares = [sum(s.correct for s in g) / len(g) for g in evaluation.groups.values()]
-    return sum(shares) / len(shares)
 
 
 def _side(evaluation: SavedEvaluation) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TypedDict, Unpack
 from rl.data.prompts import Prompt, prompts_of
 from rl.errors import InputError
 from rl.evaluation.problems.prompt_templates import apply_template, find_template
-from rl.evaluation.problems.registry import BENCHMARKS, short_name, split_name
+from rl.evaluation.problems.registry import BENCHMARKS, check_name, short_name, split_name
 from rl.evaluation.problems.rows import Row, find_layout, read_rows
 from rl.evaluation.problems.sources import Source, load_source
 
@@ -169,6 +169,8 @@ def _put(
 def _load_named(name_or_path: str, reading: Reading) -> Source:
     name, path = split_name(name_or_path)
     spec = BENCHMARKS[name] if name else None
+    if name is None:
+        check_name(name_or_path)
     return load_source(
         path or (spec.hub_id if spec else name_or_path),
         split=reading.get("split") or (spec.split if spec else "test"),

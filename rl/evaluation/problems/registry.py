@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl.errors import InputError
+from rl.errors import InputError, unknown_name
 
 _SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".gz")
 
@@ -80,6 +80,10 @@ BENCHMARKS: dict[str, BenchmarkSpec] = {
     "hmmt_nov_2025": _matharena("hmmt_nov_2025", 30),
     "hmmt_feb_2026": _matharena("hmmt_feb_2026", 33),
     "brumo_2025": _matharena("brumo_2025", 30),
+    "cmimc_2025": _matharena("cmimc_2025", 40),
+    "smt_2025": _matharena("smt_2025", 53),
+    "apex_2025": _matharena("apex_2025", 12),
+    "apex_shortlist": _matharena("apex-shortlist", 48),
     "gsm8k": BenchmarkSpec(
         hub_id="openai/gsm8k",
         config_name="main",
@@ -131,6 +135,18 @@ def split_name(text: str) -> tuple[str | None, str | None]:
     if name in BENCHMARKS and (path or not equals):
         return name, path or None
     return None, text
+
+
+def check_name(text: str) -> None:
+    """Check that what is no known name looks like a file, a folder or a hub id.
+
+    Raises:
+        InputError: If it is one word and nothing of that name lies here: a name that is mistyped.
+    """
+    name, _, path = text.partition("=")
+    is_word = not any(sign in name for sign in "/\\.") and not Path(text).expanduser().exists()
+    if is_word and (path or name == text):
+        raise unknown_name("--benchmark", name, list(BENCHMARKS))
 
 
 def short_name(text: str) -> str:

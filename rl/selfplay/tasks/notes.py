@@ -1,9 +1,9 @@
 r"""The testbed's task: sums and products of values that are written in several tiny notes.
 
-A note is `37 15`, two facts: the third name, c, has the value 7, and a has 5. A question is a sum
-of names, `a+c+i`, or the product of two; its questioner writes it as `{"q":"a+c+i","a":19}`, and
-its responder ends with `\boxed{19}`. The rule check wants the very same text, so `19.0` is for the
-verifier to judge.
+A note is `37 15 98`, three facts: the third name, c, has the value 7, a has 5, and i has 8. A
+question is a sum of names, `a+c+i`, or the product of two; its questioner writes it as
+`{"q":"a+c+i","a":20}`, and its responder ends with `\boxed{20}`. The rule check wants the very same
+text, so `20.0` is for the verifier to judge.
 """
 
 import re

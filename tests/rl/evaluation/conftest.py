@@ -4,11 +4,13 @@ import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from rl.rollouts.engine import Sample
+from rl.rollouts.engine import Sample, SamplingSettings
 
 
 class WrittenEngine:
     """Samples completion i of a prompt from a list, with an end token; records what was asked."""
+
+    settings = SamplingSettings(max_completion_length=64)
 
     def __init__(self, tokenizer, completions):
         self.tokenizer = tokenizer

@@ -19,7 +19,7 @@ def write(tmp_path, *lines):
 
 def test_the_minimal_schema(tmp_path):
     path = write(tmp_path, MINIMAL, {**MINIMAL, "completion": ""})
-    found = read_completions(path)
+    found = read_completions(path).samples
     assert [(s.problem_id, s.sample, s.completion) for s in found] == [
         ("p", 0, r"\boxed{4}"),
         ("p", 1, ""),
@@ -31,7 +31,9 @@ def test_all_samples_of_a_problem_may_stand_in_one_line(tmp_path):
     path = tmp_path / "groups.jsonl.gz"
     with gzip.open(path, "wt") as lines:
         lines.write(json.dumps({"id": 7, "completions": ["a", "b"], "gold": 4}) + "\n")
-    assert [(s.problem_id, s.sample, s.completion, s.label) for s in read_completions(path)] == [
+    assert [
+        (s.problem_id, s.sample, s.completion, s.label) for s in read_completions(path).samples
+    ] == [
         ("7", 0, "a", "4"),
         ("7", 1, "b", "4"),
     ]
@@ -39,7 +41,7 @@ def test_all_samples_of_a_problem_may_stand_in_one_line(tmp_path):
 
 def test_numbers_of_samples_order_them(tmp_path):
     lines = [{**MINIMAL, "sample": i, "completion": str(i)} for i in (1, 0)]
-    assert [s.completion for s in read_completions(write(tmp_path, *lines))] == ["0", "1"]
+    assert [s.completion for s in read_completions(write(tmp_path, *lines)).samples] == ["0", "1"]
 
 
 def test_what_else_a_line_may_hold_reaches_the_metrics(tmp_path):
@@ -83,6 +85,7 @@ def test_scored_completions_are_an_evaluation(tmp_path):
         ([{"completion": "x", "label": "4"}], "for problem_id, expected str or int"),
         ([{"problem_id": "p", "completion": "x"}], "for label, expected"),
         ([{**MINIMAL, "label": ""}], "for label, expected"),
+        ([{**MINIMAL, "label": float("nan")}], "line 1: got NaN for label"),
         ([{**MINIMAL, "completion": 3}], "got .* for completion, expected str"),
         ([{"id": "p", "label": "4", "completions": [1]}], "got completion 1, expected text"),
         ([{"id": "p", "label": "4", "completions": "x"}], "expected a list of texts"),

@@ -9,7 +9,10 @@ import torch
 from rewards.majority_vote import MajorityVote
 from rewards.token_entropy import TokenEntropy
 from rl.errors import InputError
-from rl.groups.scoring import answer_groups, score_group, weighted_sums
+from rl.groups import scoring
+from rl.groups.scoring import answer_groups, classify_samples, score_group, weighted_sums
+from rl.groups.visits import VisitKey
+from rl.rollouts.engine import Sample
 from rl.types import Group, Rollout, TokenStatistics
 
 
@@ -189,6 +192,24 @@ def test_a_reward_must_be_finite_or_none(score):
 def test_a_reward_that_breaks_its_contract_is_named(make_group, returned):
     with pytest.raises(ValueError, match="reward 'mine': got"):
         score_group(make_group(["1", "2"]), 0, {"mine": lambda group: returned}, {"mine": 1.0})
+
+
+def test_texts_end_before_a_stop_string(tiny_tokenizer):
+    ids = [
+        tiny_tokenizer(text)["input_ids"] for text in (r"\boxed{2};3+", r"\boxed{2}", r"\boxed{3}")
+    ]
+    samples = [Sample(completion_ids=one, truncated=False) for one in ids]
+    key = VisitKey("p", "0-0")
+    group = scoring.make_group(key, "1+1=", samples, {0}, tiny_tokenizer, stop_strings=[";"])
+    assert [r.completion for r in group.rollouts] == [r"\boxed{2}", r"\boxed{2}", r"\boxed{3}"]
+    # The tokens that are trained are those that were sampled.
+    assert group.rollouts[0].num_tokens == len(ids[0])
+    assert classify_samples(samples, tiny_tokenizer, ["last_number"], stop_strings=[";"]) == [
+        0,
+        0,
+        1,
+    ]
+    assert classify_samples(samples, tiny_tokenizer, ["last_number"]) == [0, 1, 0]
 
 
 def test_a_reward_that_raises_or_ends_the_process_is_named():

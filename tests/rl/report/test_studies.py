@@ -120,6 +120,35 @@ def test_a_run_with_one_benchmark_does_not_name_it(write_study, tmp_path):
     assert row.values == {"pass@1": [0.5], "entropy": [1.0], "sampled_tokens": [10 / 1e6]}
 
 
+def test_several_benchmarks_also_have_a_mean(write_study, tmp_path):
+    write_run(tmp_path / "ttrl-slow-3", 0.5, [1.0])
+    path = tmp_path / "ttrl-slow-3" / "summary.json"
+    after = {"a.jsonl": {"pass@1": 0.5, "maj@8": 1.0}, "b.jsonl": {"pass@1": 1.0}}
+    controls = {name: {"temperature": 0.25, "verdict": "..."} for name in after}
+    path.write_text(json.dumps({"after": after, "controls": controls}))
+    cooled, trained, *_ = collect(load_study(write_study()), tmp_path)
+    assert (cooled.method, cooled.values["mean pass@1"]) == ("base at its best temperature", [0.25])
+    assert trained.values["mean pass@1"] == [0.75]
+    assert "mean maj@8" not in trained.values
+
+
+def test_runs_are_read_off_where_the_most_frugal_ended(write_study, tmp_path):
+    for name, num_steps in (("ttrl-slow-3", 1), ("ttrl_clip_high-slow-3", 3)):
+        write_run(tmp_path / name, 0.5, [1.0])
+        lines = []
+        for step in range(1, num_steps + 1):
+            spent = {"cost/num_sampled_tokens": 10.0, "cost/rows_skipped_frac": 0.5}
+            lines += [{"step": step, "entropy": 1.0, **spent}]
+            lines += [{"step": step, "eval/pass@1": step / 4}]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (tmp_path / name / "metrics.jsonl").write_text(text)
+    rows = collect(load_study(write_study()), tmp_path)
+    # After one step both have sampled ten tokens; of 4 prompts the second trained twice as many
+    # rows in it, so that it had no evaluation yet after as many rows as the first.
+    assert [row.values.get("at equal sampled tokens") for row in rows] == [[0.25], [0.25]]
+    assert [row.values.get("at equal trained rows") for row in rows] == [[0.25], None]
+
+
 def test_a_curve_is_over_sampled_tokens(tmp_path):
     write_run(tmp_path / "run", 0.5, [1.0, None, 3.0])
     entropy = read_curves(tmp_path / "run")["entropy"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from rl.rollouts.contract import check_engine
-from rl.rollouts.engine import SamplingSettings
+from rl.rollouts.engine import SamplingSettings, with_settings
 from rl.rollouts.transformers_engine import TransformersEngine
 
 PROMPTS = [[3, 4, 5], [6, 7, 8, 9, 10], [11]]
@@ -20,7 +20,8 @@ class Broken:
         self.engine, self.change, self.settings = engine, change, engine.settings
 
     def generate(self, prompt_ids, num_samples, seeds, first_sample=0):
-        return self.change(self.engine, prompt_ids, num_samples, seeds, first_sample)
+        engine = with_settings(self.engine, self.settings)
+        return self.change(engine, prompt_ids, num_samples, seeds, first_sample)
 
 
 def one_too_few(engine, prompt_ids, num_samples, seeds, first_sample):
@@ -41,6 +42,11 @@ def without_the_end_token(engine, prompt_ids, num_samples, seeds, first_sample):
     return [[replace(s, completion_ids=s.completion_ids[:-1]) for s in g] for g in groups]
 
 
+def without_stop_strings(engine, prompt_ids, num_samples, seeds, first_sample):
+    engine = with_settings(engine, replace(engine.settings, stop_strings=()))
+    return engine.generate(prompt_ids, num_samples, seeds, first_sample)
+
+
 def positive_logps(engine, prompt_ids, num_samples, seeds, first_sample):
     groups = engine.generate(prompt_ids, num_samples, seeds, first_sample)
     return [
@@ -58,7 +64,9 @@ def engine(make_tiny_model, tiny_tokenizer):
 @pytest.mark.parametrize("batch_size", [1, 5, 256])
 def test_the_transformers_engine_keeps_it(engine, batch_size):
     engine.batch_size = batch_size
-    assert set(check_engine(engine, PROMPTS, SEEDS, END).values()) == {None}
+    found = check_engine(engine, PROMPTS, SEEDS, END, engine.tokenizer.decode)
+    assert set(found.values()) == {None}
+    assert any("stop string" in promise for promise in found)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +78,17 @@ def test_the_transformers_engine_keeps_it(engine, batch_size):
         (seeds_by_position, "prompts of a call do not matter to each other"),
         (seeds_by_position, "other seeds give other samples"),
         (without_the_end_token, "an end token ends a completion, and belongs to it"),
+        (
+            without_the_end_token,
+            "a stop string ends a completion, and its last token belongs to it",
+        ),
+        (
+            without_stop_strings,
+            "a stop string ends a completion, and its last token belongs to it",
+        ),
         (positive_logps, "a log-probability for every token, or none at all"),
     ],
 )
 def test_what_is_broken_is_named(engine, change, promise):
-    assert check_engine(Broken(engine, change), PROMPTS, SEEDS, END)[promise] is not None
+    found = check_engine(Broken(engine, change), PROMPTS, SEEDS, END, engine.tokenizer.decode)
+    assert found[promise] is not None

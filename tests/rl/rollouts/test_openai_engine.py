@@ -4,9 +4,12 @@ import json
 import os
 import socket
 import threading
+import time
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
+from unittest.mock import ANY
 
 import httpx
 import pytest
@@ -14,8 +17,10 @@ import pytest
 from rl.errors import InputError
 from rl.evaluation.evaluate import evaluate_problems
 from rl.evaluation.problems.labelled import Problem
+from rl.rollouts.contract import check_engine
 from rl.rollouts.engine import SamplingSettings
 from rl.rollouts.openai_engine import OpenAIEngine, TextEngine, api_key
+from rl.rollouts.stop_strings import cut_at_stop
 from rl.rollouts.vllm_server import ServerProcess, server_command, wait_until_up
 from rl.rollouts.vllm_server_engine import VLLMServerEngine
 
@@ -49,7 +54,7 @@ def vllm_url(tmp_path_factory, make_tiny_model, tiny_tokenizer):
 def sampled(engine, prompts, num_samples, seeds, first_sample=0):
     found = dict(engine.complete(prompts, num_samples, seeds, first_sample))
     assert sorted(found) == list(range(len(prompts)))
-    return [found[position] for position in range(len(prompts))]
+    return [[s for _, s in sorted(found[position].items())] for position in range(len(prompts))]
 
 
 def texts(groups):
@@ -105,9 +110,24 @@ def test_a_vllm_server_samples_text_and_chats_as_it_should(vllm_url, tmp_path, m
     )
     [greedy] = texts(sampled(longer, PROMPTS[:1], 3, SEEDS[:1]))  # vLLM's own settings arrive
     assert len(set(greedy)) == 1
+    stopping = open_engine("tiny", settings=replace(SETTINGS, stop_strings=("=", "1;")))
+    [cut], [full] = texts(sampled(stopping, PROMPTS[:1], 6, SEEDS[:1])), texts(together)[:1]
+    assert cut == [cut_at_stop(text, ["=", "1;"]) for text in full]
+    assert cut != full
     check_an_evaluation(engine, tmp_path)
     with pytest.raises(InputError, match=r"for model 'unknown' \(.*404.*Check --model"):
         sampled(open_engine("unknown", settings=SETTINGS), PROMPTS, 1, SEEDS)
+
+
+@needs_vllm
+def test_the_engine_of_a_vllm_server_keeps_the_contract(vllm_url, tiny_tokenizer):
+    engine = VLLMServerEngine(vllm_url.removesuffix("/v1"), SETTINGS, key=KEY)
+    try:
+        prompts = [[3, 4, 5], [6, 7, 8, 9, 10], [11]]
+        found = check_engine(engine, prompts, [11, 12, 2**63 - 1], [1], tiny_tokenizer.decode)
+    finally:
+        engine.close()
+    assert set(found.values()) == {None}
 
 
 def check_an_evaluation(engine, folder):
@@ -129,8 +149,10 @@ def check_an_evaluation(engine, folder):
 class Scripted(BaseHTTPRequestHandler):
     replies = ()
     seen = ()
+    seconds = 0
 
     def do_POST(self):
+        time.sleep(self.seconds)
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.seen.append((self.path, self.headers["Authorization"], body))
         status, reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
@@ -143,6 +165,11 @@ class Scripted(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments):
         pass
+
+
+@pytest.fixture
+def no_waits(monkeypatch):
+    monkeypatch.setattr("rl.rollouts.openai_engine._FIRST_WAIT_SECONDS", 0.001)
 
 
 @pytest.fixture
@@ -223,20 +250,65 @@ def test_a_busy_endpoint_is_asked_again(scripted):
     assert len(seen) == 3
 
 
+MALFORMED = {
+    "another_service": {"hello": 1},
+    "no_json": b"<html>",
+    "no_choices": {"choices": []},
+    "odd_choices": {"choices": "4"},
+    "no_message": {"choices": [{"index": 0, "finish_reason": "stop"}]},
+    "parts": chat_reply(content=[{"type": "text", "text": "4"}]),
+}
+
+
+@pytest.mark.parametrize("reply", MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_reply_is_asked_for_again_and_counted(scripted, no_waits, reply):
+    url, seen = scripted((200, reply), (200, reply), (200, chat_reply(content="4")))
+    engine = OpenAIEngine("m", url, SETTINGS)
+    [[sample]] = sampled(engine, [CHAT], 1, [3])
+    assert (sample.completion, len(seen), len(engine.malformed)) == ("4", 3, 2)
+
+
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
         ((401, {"error": {"message": "no key"}}), r"no key.*Check --model, --api_key_env"),
         ((400, {"error": {"message": "too long"}}), "too long"),
-        ((200, {"hello": 1}), r"got a reply without choices .* it often ends in /v1"),
-        ((200, b"<html>"), r"got a reply from .* that is not JSON"),
+        ((200, {"hello": 1}), r"got a reply without choices .*, 5 times, .* often ends in /v1"),
+        ((200, b"<html>"), r"got a reply that is not JSON .* from http"),
     ],
     ids=["refused", "bad_request", "another_service", "no_json"],
 )
-def test_what_is_no_completion_ends_in_one_line(scripted, reply, message):
+def test_what_is_no_completion_ends_in_one_line(scripted, no_waits, reply, message):
     url, _ = scripted(reply)
     with pytest.raises(InputError, match=message):
         one_chat(url)
+
+
+def test_what_came_before_an_error_is_kept(scripted):
+    refusal = (401, {"error": {"message": "no key"}})
+    url, _ = scripted((200, chat_reply(content="4")), (200, chat_reply(content="5")), refusal)
+    engine = OpenAIEngine("m", url, SETTINGS, concurrency=1)
+    came = engine.complete([CHAT, CHAT], 3, [1, 2], 0)
+    assert next(came) == (0, {0: ANY, 1: ANY})
+    with pytest.raises(InputError, match="no key"):
+        next(came)
+
+
+def test_a_request_that_crashes_ends_the_evaluation(scripted, monkeypatch):
+    url, _ = scripted((200, chat_reply(content="4")))
+    engine = OpenAIEngine("m", url, SETTINGS)
+    monkeypatch.setattr(engine, "_request", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("threading.excepthook", lambda _: None)
+    with pytest.raises(AssertionError, match="a request crashed"):
+        sampled(engine, [CHAT], 2, [3])
+
+
+def test_a_reply_is_waited_for_as_long_as_asked(scripted, monkeypatch):
+    monkeypatch.setattr("rl.rollouts.openai_engine._MAX_RETRIES", 0)
+    url, _ = scripted((200, chat_reply(content="4")))
+    monkeypatch.setattr(Scripted, "seconds", 1.5)
+    with pytest.raises(InputError, match=r"got no answer .* timed out"):
+        one_chat(url, timeout=0.2)
 
 
 def test_an_endpoint_that_is_not_there_is_named(monkeypatch):

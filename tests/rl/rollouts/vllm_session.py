@@ -13,7 +13,7 @@ LENGTH = 24
 
 def main(folder):
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from rl.rollouts.contract import check_engine
     from rl.rollouts.engine import SamplingSettings
@@ -21,6 +21,7 @@ def main(folder):
 
     torch.set_num_threads(1)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     engine = VLLMEngine.from_pretrained(
         folder,
         SamplingSettings(max_completion_length=LENGTH),
@@ -30,7 +31,7 @@ def main(folder):
     )
     try:
         seen = {
-            "contract": check_engine(engine, PROMPTS, SEEDS, end_token_ids=[1]),
+            "contract": check_engine(engine, PROMPTS, SEEDS, [1], tokenizer.decode),
             "long": sample_in_several_steps(engine),
             "gaps": {"loaded": largest_gap(engine, model)},
         }

@@ -1,10 +1,9 @@
 """R-Zero: rounds of a scripted policy counted by hand, and a tiny model in the real trainer."""
 
 import json
-import random
+from functools import partial
 
 import pytest
-import torch
 
 from rewards import get_game
 from rewards.selfplay.questioner import UncertaintyChallenge
@@ -13,8 +12,8 @@ from rl.selfplay.game import Answered
 from rl.selfplay.r_zero import RZero, RZeroSettings
 from rl.selfplay.role_prompts import R_ZERO_SLOTS, Templates
 from rl.selfplay.run_settings import read_selfplay
-from rl.testbed.model import make_model, make_tokenizer
-from rl.testbed.selfplay import PROMPTS, transcript_loss
+from rl.testbed.model import pretrain
+from rl.testbed.selfplay import PROMPTS
 from rl.testbed.selfplay_teacher import draw_challenge, write_answer
 from rl.training.config import LabelFreeConfig
 from rl.training.prepare import prepare_run
@@ -120,28 +119,25 @@ def test_bad_settings():
 
 # The real trainer, with a model that was taught to set sums and to solve them.
 
-NUM_STEPS = 150
 TEMPLATES = Templates("r_zero", PROMPTS, R_ZERO_SLOTS)
+
+
+def draw_solution(rng):
+    question = f"{rng.randint(1, 9)}+{rng.randint(1, 9)}"
+    return TEMPLATES.fill("solver", {"question": question}), write_answer(question, {}, rng)
 
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory):
-    tokenizer = make_tokenizer()
-    rng = random.Random(0)
-    torch.manual_seed(0)
-    model = make_model(tokenizer)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for _ in range(NUM_STEPS):
-        texts = [draw_challenge(rng, TEMPLATES) for _ in range(8)]
-        for _ in range(24):
-            question = f"{rng.randint(1, 9)}+{rng.randint(1, 9)}"
-            prompt = TEMPLATES.fill("solver", {"question": question})
-            texts.append((prompt, write_answer(question, {}, rng)))
-        transcript_loss(model, tokenizer, texts).backward()
-        optimizer.step()
-        optimizer.zero_grad()
+    model, tokenizer = pretrain(
+        draw_solution,
+        seed=0,
+        num_steps=150,
+        others=[(partial(draw_challenge, templates=TEMPLATES), 8)],
+        show_progress=False,
+    )
     folder = tmp_path_factory.mktemp("r_zero") / "model"
-    model.eval().save_pretrained(folder)
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
 

@@ -19,5 +19,7 @@ def test_every_setting_arrives():
         "top_k": 20,
         "min_p": 0.05,
         "repetition_penalty": 1.1,
+        "stop_strings": ["Question:"],
     }
-    assert sampling_settings(make_config(given)) == SamplingSettings(**given)
+    found = sampling_settings(make_config(given))
+    assert found == SamplingSettings(**{**given, "stop_strings": ("Question:",)})

@@ -12,8 +12,10 @@ from rl.training.source import Row
 NAN = float("nan")
 
 
-def row(prompt_ids, completion_ids, logps=None):
-    sample = Sample(completion_ids=completion_ids, truncated=False, sampling_per_token_logps=logps)
+def row(prompt_ids, completion_ids, logps=None, truncated=False):
+    sample = Sample(
+        completion_ids=completion_ids, truncated=truncated, sampling_per_token_logps=logps
+    )
     return Row(prompt_ids=prompt_ids, sample=sample, prompt="", completion="")
 
 
@@ -33,8 +35,9 @@ def test_prompts_end_and_completions_begin_together():
 
 
 def test_a_completion_without_an_end_is_truncated():
-    rows = [row([2], [3, 1]), row([2], [1, 3]), row([2], [0])]
-    assert are_truncated(rows, [1, 0]).tolist() == [False, True, False]
+    rows = [row([2], [3, 1]), row([2], [1, 3], truncated=True), row([2], [0], truncated=True)]
+    rows.append(row([2], [3, 4]))  # ended at a stop string
+    assert are_truncated(rows, [1, 0]).tolist() == [False, True, False, False]
 
 
 LOG2, LOG4 = torch.tensor([2.0, 4.0]).log().tolist()

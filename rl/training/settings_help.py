@@ -1,0 +1,89 @@
+"""The settings of a run as `train.py --help` shows them: ten to begin with, the others in groups.
+
+They are read from the source of rl/training/config.py, because to import it takes what trains with
+it: many seconds for a page of text.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+_SOURCE = Path(__file__).with_name("config.py")
+# Fields of TRL that one needs from the start: default and meaning.
+_OF_TRL = {
+    "learning_rate": (1e-6, "Step size of AdamW; LoRA takes more, 1e-5 to 1e-4."),
+    "max_steps": (-1, "Optimizer steps; -1: as num_train_epochs (3.0) says."),
+    "top_p": (1.0, "Nucleus sampling; 1.0 is off."),
+    "beta": (0.0, "Weight of the KL to the base model; 0 loads no reference."),
+    "use_vllm": (False, "Sample with vLLM, not with transformers."),
+    "push_to_hub": (False, "Upload the model with its card; hub_model_id says where to."),
+}
+GROUPS = {
+    "the ten to begin with": (
+        *("model", "dataset", "prompt_column", "rewards", "num_prompts", "num_generations"),
+        *("max_completion_length", "learning_rate", "max_steps", "output_dir"),
+    ),
+    "prompts": (
+        *("dataset_split", "dataset_config_name", "label_column", "system_prompt"),
+        *("prompt_suffix", "max_prompt_length", "overlong_prompts", "shuffle_dataset"),
+    ),
+    "answers": ("answer_methods", "answer_comparer", "answer_choices", "stop_strings"),
+    "sampling": (
+        *("num_votes", "trained_subset", "temperature", "top_p", "max_sampled_tokens"),
+        *("use_vllm", "vllm_mode", "vllm_launch_server", "vllm_weight_sync", "vllm_sync_dir"),
+        *("engine", "max_sampling_logp_gap"),
+    ),
+    "update": (
+        *("num_updates", "advantage", "loss_type", "beta", "token_selector", "lora"),
+        *("per_device_train_batch_size", "max_tokens_per_micro_batch", "skip_silent_rows"),
+        *("trim_micro_batches", "gradient_ratio_every"),
+    ),
+    "evaluation": (
+        *("eval_benchmarks", "eval_prompts", "eval_every", "eval_num_samples", "eval_base"),
+        *("eval_controls", "keep_best"),
+    ),
+    "files and logs": (
+        *("resume_from_checkpoint", "save_rollouts", "logging_steps", "report_to", "push_to_hub"),
+    ),
+    "other kinds of runs": ("selfplay", "supervised"),
+}
+
+
+def settings_help() -> str:
+    """Return the page: `--name (default)` and its meaning, group by group."""
+    known = {**_OF_TRL, **dict(read_fields())}
+    shown = {name for group in GROUPS.values() for name in group}
+    groups = {**GROUPS, "others": tuple(name for name in known if name not in shown)}
+    lines = []
+    for title, names in groups.items():
+        if names:
+            lines.append(f"\n{title}:")
+        for name in names:
+            default, meaning = known[name]
+            lines.append(f"  --{name} ({default})\n      {meaning}")
+    return "\n".join(lines) + "\n"
+
+
+def read_fields() -> Iterator[tuple[str, tuple[object, str]]]:
+    """Yield (name, (default, meaning)) of each field that config.py declares."""
+    tree = ast.parse(_SOURCE.read_text(encoding="utf-8"))
+    [config] = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "LabelFreeConfig"]
+    for node in config.body:
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.value, ast.Call):
+            continue
+        parts = {keyword.arg: keyword.value for keyword in node.value.keywords}
+        meaning = ast.literal_eval(parts["metadata"])["help"]
+        yield ast.unparse(node.target), (_default(parts), meaning)
+
+
+def _default(parts: dict[str | None, ast.expr]) -> object:
+    """Return a field's default; of one that is computed, how."""
+    if "default" in parts:
+        return ast.literal_eval(parts["default"])
+    factory = parts["default_factory"]
+    if isinstance(factory, ast.Lambda):
+        try:
+            return ast.literal_eval(factory.body)
+        except ValueError:
+            return ast.unparse(factory.body)
+    return {"list": [], "dict": {}}[ast.unparse(factory)]
