@@ -17,6 +17,9 @@ REASONS = {
     "no answers": "of which at least half have no answer",
 }
 
+# A step's part of the page has a head and an end, and a group is marked with its reasons.
+_EXTRA_BYTES = 80
+
 
 @dataclass(kw_only=True)
 class Candidate:
@@ -47,7 +50,7 @@ def candidate(step: int, position: int, group: Group) -> Candidate:
         position=position,
         prompt=(group["prompt_id"], group["role"]),
         majority=majority and majority[1],
-        num_bytes=sum(compressed_sizes([to_json(group)])),
+        num_bytes=sum(compressed_sizes([to_json(group)])) + _EXTRA_BYTES,
         reasons=reasons_to_look(group["rollouts"]),
     )
 

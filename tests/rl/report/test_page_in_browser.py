@@ -137,7 +137,7 @@ def test_steps_prompts_and_links(open_report, report):
     link = page.locator(".rollout h4 a").nth(2).get_attribute("href")
     assert link == "#run=ttrl&step=5&prompt=p1&visit=0-0&rollout=2"
     page.go_back()
-    page.wait_for_function("document.querySelector('#step option:checked').textContent === '1'")
+    page.locator("#step option:checked", has_text="1").wait_for(state="attached")
     assert page.locator(".prompt").inner_text() == "What is p1?"
 
     direct = open_report(report, link.replace("ttrl", "control"))
@@ -182,13 +182,17 @@ def test_model_text_runs_nothing(open_report, tmp_path, write_run, make_line):
     folder = write_run(
         tmp_path / name,
         metrics=[{"step": i, "reward": 0.5, HOSTILE: 0.5, f"eval/{HOSTILE}": 1} for i in (1, 2, 3)],
-        rollouts={1: lines},
+        rollouts={1: lines, 2: [{**line, "answer": "other"} for line in lines[:1]]},
         settings={"model": HOSTILE, "rewards": {HOSTILE: {}}, HOSTILE: HOSTILE},
         summary={"after": {HOSTILE: {"pass@1": 0.5, "pass@4": 0.75, HOSTILE: 1.0}}},
     )
     page = open_report(write_page([folder], tmp_path / "report.html"))
     for summary in page.locator("summary").all():
         summary.click()
+    page.fill("#search", "<script>")
+    page.wait_for_selector("#hits li")
+    assert page.locator("#hits li").count() == 5  # a prompt in each step, three completions
+    assert page.locator(".grid tbody th").text_content().startswith("<script>")
     page.fill("#text", "<script>")
     assert completions(page) == 2
     page.locator("#charts figure .plot").first.hover()
@@ -312,7 +316,7 @@ def test_a_grid_of_problems_leads_to_the_samples(open_report, evaluations, tmp_p
     page.fill("#text", "no such text")
     rows.last.locator("a").last.click()
     page.wait_for_url("**prompt=id2**")
-    page.wait_for_function("document.querySelector('#shown .prompt').textContent.includes('2?')")
+    page.locator("#shown .prompt", has_text="2?").wait_for()
     assert chosen(page, "run") == "trained"
     assert page.noise == []
 
@@ -333,10 +337,8 @@ def test_a_search_over_runs_steps_and_prompts(open_report, report):
 
     def hits(text):
         page.fill("#search", text)
-        page.wait_for_function(
-            "() => !document.querySelector('#hits').textContent.includes('Searching')"
-        )
-        page.wait_for_timeout(400)
+        page.wait_for_timeout(400)  # the search waits until nothing was typed for a moment
+        page.locator("#hits", has_text="Searching").wait_for(state="detached")
         return page.locator("#hits li")
 
     # Two runs, two steps, two prompts, one completion each.
@@ -371,7 +373,7 @@ def test_groups_that_show_something_are_listed(open_report, tmp_path, write_run,
     ]
     page.locator("#hits li a").last.click()
     page.wait_for_url("**step=3**")
-    page.wait_for_function("document.querySelector('#step option:checked').textContent === '3'")
+    page.locator("#step option:checked", has_text="3").wait_for(state="attached")
     assert "shows majority flips" in page.locator("#shown .facts").first.inner_text()
     # The prompt's first and last visit.
     words = page.locator(".grid tbody tr").inner_text().split()

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from rl.report.folders import ReportedRun, read_folders
+from rl.report.packing import rollout_blobs
 from rl.report.rollout_groups import MAX_CHARACTERS
 from rl.report.shown_rollouts import choose_all_rollouts, choose_rollouts
 
@@ -44,6 +45,7 @@ def test_whole_groups_within_the_bytes_and_flips_among_them(tmp_path, write_run,
     some = shown_of(folder, max_bytes=2_000)
     groups = {(s.step, g["prompt_id"]): g for s in some.steps for g in s.groups}
     assert 3 < len(groups) < 60
+    assert sum(map(len, rollout_blobs([some]).values())) * 3 / 4 <= 2_000
     assert all(len(group["rollouts"]) == 4 for group in groups.values())
     assert {(1, "p0"), (9, "p1"), (10, "p1"), (20, "p2")} <= groups.keys()
     assert groups[9, "p1"]["reasons"] == groups[10, "p1"]["reasons"] == ["majority flips"]

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from rl.report.folders import ReportedRun
+from rl.report.packing import rollout_blobs
+from rl.report.shown_rollouts import ShownRollouts
 from rl.report.shown_samples import (
     answer_classes,
     choose_samples,
@@ -120,6 +122,8 @@ def test_every_problem_stays_and_gets_as_many_samples_as_fit(tmp_path):
         assert numbers == sorted(numbers)
         assert sum(c["votes"] for c in problem.classes) == problem.num_samples == 8
     assert sample_note(some).startswith("Every one of 10 problems is here with the votes of all")
+    packed = rollout_blobs([ShownRollouts(problems=some)])
+    assert 0.5 * 12_000 < sum(map(len, packed.values())) * 3 / 4 <= 12_000
     none = choose_samples(run, 0)
     assert [len(problem.rollouts) for problem in none] == [0] * 10
     assert sample_note(none).endswith("for the 80 samples themselves there is no room.")
