@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 
 from rewards.math_format import is_well_formed, last_box
-from rewards.repetition import repeated_ngram_share
+from rl.answers.repetition import repeated_ngram_share
 from rl.settings import PositiveShare, checked
 from rl.types import Group, Rollout
 
@@ -36,8 +36,8 @@ class FormatLength:
         shape: The length score f: "quadratic" or "polyline", see the functions of these names.
         peak: Share of the limit at which f is largest, above 0 and at most 1.
         max_completion_length: The limit on a completion's tokens; a run fills in its own.
-        repetition_guard: Largest share of repeated 20-grams (`rewards.repetition`) with which the
-            format may count as right, in [0, 1); None: no limit. 0.5 refused 4% of 9,920 saved
+        repetition_guard: Largest share of repeated 20-grams (`rl.answers.repetition`) with which
+            the format may count as right, in [0, 1); None: no limit. 0.5 refused 4% of 9,920 saved
             completions of Qwen2.5-Math-7B models, among them none of the right ones.
 
     Example:

@@ -18,6 +18,10 @@ class InputError(ValueError):
     """
 
 
+class RunFailed(RuntimeError):
+    """A run came to nothing: what it left is written, and its message says why it ended."""
+
+
 def unknown_name(what: str, name: str, known: list[str]) -> InputError:
     """Build the error for a name that is not in a list, with the nearest known name as advice."""
     matches = get_close_matches(name, known, n=1)
@@ -29,11 +33,13 @@ def unknown_name(what: str, name: str, known: list[str]) -> InputError:
 def exit_on_bad_input() -> Iterator[None]:
     """Turn an `InputError` into one line on standard error and exit status 2; bugs still crash.
 
-    So do errors of the system about a file or a disk, which are no bugs either. Use it as a
-    decorator of a script's `main` or around a block.
+    So do errors of the system about a file or a disk, which are no bugs either. A `RunFailed` ends
+    with exit status 3. Use it as a decorator of a script's `main` or around a block.
     """
     try:
         yield
+    except RunFailed as error:
+        _exit(str(error), 3)
     except InputError as error:
         _exit(str(error))
     except OSError as error:
@@ -46,12 +52,12 @@ def exit_on_bad_input() -> Iterator[None]:
         )
 
 
-def _exit(message: str) -> None:
+def _exit(message: str, status: int = 2) -> None:
     line = " ".join(f"error: {message}".split())
     # A value may hold whatever a file held, and a terminal obeys control characters.
     printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
     print(_shortened(printable, MAX_CHARACTERS), file=sys.stderr)  # noqa: T201
-    raise SystemExit(2) from None
+    raise SystemExit(status) from None
 
 
 def _shortened(text: str, most: int) -> str:

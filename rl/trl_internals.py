@@ -5,6 +5,8 @@ TRL promises none of these names. What of the trainer itself is used stands in
 `rl.versions.TRL_VERSION`.
 """
 
+from typing import Any
+
 from trl.distributed import DistributedBackend
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
 from trl.trainer.utils import (
@@ -33,3 +35,8 @@ __all__ = [
     "unwrap_model_for_generation",
     "use_adapter",
 ]
+
+
+def never_called(*args: Any, **kwargs: Any) -> list[float]:
+    """Stand in for the reward function that TRL's trainer wants to be built with."""
+    raise AssertionError("rewards are computed by the source")

@@ -104,11 +104,13 @@ def print_geometry(run: "Run") -> None:
 
 
 def print_outcome(summary: dict[str, Any], output_dir: str) -> None:
-    """Say what training did to pass@1, what the base model reaches without it, and what is next."""
+    """Say how the run went, what it did to pass@1, what the base reaches without, what is next."""
     from accelerate import PartialState
 
     if not PartialState().is_main_process:
         return
+    if "verdict" in summary:
+        print(f"guards: {summary['verdict']}")
     for benchmark, found in by_benchmark(summary).items():
         start = f"{benchmark}: " if benchmark else ""
         before, after = (found.get(when, {}).get("pass@1") for when in ("before", "after"))

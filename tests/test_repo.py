@@ -24,6 +24,7 @@ OPEN_TO_REWARDS = {
     "rl.plugins",
     "rl.settings",
     "rl.answers",
+    "rl.answers.repetition",
     "rl.answers.votes",
     "rl.training.token_selection",
 }

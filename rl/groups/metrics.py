@@ -1,12 +1,19 @@
 """What one step's groups say about themselves, and what labels would have said about them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from operator import eq
 from statistics import fmean
 
 from rl.answers import same_answer
+from rl.answers.keys import answer_key
+from rl.answers.repetition import repeated_ngram_share
 from rl.answers.votes import Vote, count_votes
+from rl.groups.kappa import fleiss_kappa
 from rl.groups.scoring import ScoredGroup
+from rl.types import Group
+
+# Of a group, whose texts are read for repetition: enough for a mean over groups.
+NUM_READ = 4
 
 
 def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
@@ -21,6 +28,10 @@ def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
     Returns:
         vote/majority_ratio: votes of the leading answer / all votes.
         vote/num_clusters: different answers in a group.
+        vote/kappa: how far answers depend on the prompt (`rl.groups.kappa`); left out of a batch of
+            one group.
+        vote/repetition: share of a completion's 20-grams that repeat earlier ones, mean over the
+            first four rollouts of each group.
         vote/abstained_frac, vote/truncated_frac: shares of rollouts.
         vote/tie_frac, vote/unanimous_frac, vote/no_label_frac: shares of groups whose first place
             is tied, whose votes all agree, or that have no pseudo-label.
@@ -40,8 +51,16 @@ def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
         "vote/tie_frac": fmean(vote.is_tie for vote in votes),
         "vote/unanimous_frac": fmean(vote.majority_ratio == 1.0 for vote in votes),
         "vote/no_label_frac": fmean(vote.winner is None for vote in votes),
+        "vote/repetition": fmean(
+            repeated_ngram_share(rollout.completion)
+            for scored in scored_groups
+            for rollout in scored.group.rollouts[:NUM_READ]
+        ),
         "reward/unscorable_frac": 1 - len(known) / len(rewards),
     }
+    kappa = fleiss_kappa([answer_keys(scored.group) for scored in scored_groups])
+    if kappa is not None:
+        metrics["vote/kappa"] = kappa
     if known:
         metrics["reward/mean"] = fmean(known)
     for name in scored_groups[0].rewards:
@@ -98,6 +117,17 @@ def audit_metrics(
         "audit/reward_accuracy": verdicts_agree,
     }
     return {name: fmean(values) for name, values in found.items() if values}
+
+
+def answer_keys(group: Group) -> list[Hashable | None]:
+    """Name each rollout's class of answers alike in all groups: by the key of its first answer."""
+    first = {
+        r.cluster: r.answer
+        for r in reversed(group.rollouts)
+        if r.cluster is not None and r.answer is not None
+    }
+    keys = {cluster: answer_key(answer) for cluster, answer in first.items()}
+    return [None if r.cluster is None else keys.get(r.cluster) for r in group.rollouts]
 
 
 def _plain_vote(scored: ScoredGroup) -> Vote:

@@ -16,6 +16,7 @@ from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, criteria
 from rl.groups.advantages import get_advantage
 from rl.selfplay.run_settings import read_selfplay
 from rl.settings import check_settings, check_value
+from rl.training.guards.registry import build_guards
 from rl.training.model_init import check_model_init, check_remote_code
 from rl.training.ranges import LORA_RANGES
 
@@ -38,6 +39,7 @@ def check_combinations(config: "LabelFreeConfig") -> None:
     _check_token_selection(config)
     _check_evaluation(config)
     _check_selfplay(config)
+    _check_guards(config)
 
 
 def _check_code(config: "LabelFreeConfig") -> None:
@@ -212,6 +214,17 @@ def _check_selfplay(config: "LabelFreeConfig") -> None:
         "max_prompt_length": 0,
     }
     _check_beside(config, "selfplay", needed)
+
+
+def _check_guards(config: "LabelFreeConfig") -> None:
+    actions = {name: getattr(g, "action", "") for name, g in build_guards(config.guards).items()}
+    for name, action in actions.items():
+        if action == "roll_back" and config.save_strategy == "no":
+            raise InputError(
+                f"guards.{name}: got the action roll_back beside save_strategy 'no', expected "
+                "checkpoints to go back to. Set save_strategy: steps and save_steps, or choose "
+                "another action."
+            )
 
 
 def _check_beside(config: "LabelFreeConfig", setting: str, needed: Mapping[str, Any]) -> None:

@@ -109,6 +109,14 @@ class LabelFreeConfig(GRPOConfig):
         default=0,
         metadata={"help": "Stop once so many tokens were sampled, over all devices; 0: no limit."},
     )
+    guards: dict[str, Any] = field(
+        default_factory=dict,
+        metadata={
+            "help": "What watches the run, name -> settings or the word for an action (warn, "
+            "lower_learning_rate, roll_back, stop): {collapse: roll_back, budget: {max_tokens: "
+            "1e6}}; collapse (warn) and non_finite are on unless set to false."
+        },
+    )
     advantage: str | dict[str, dict[str, Any] | None] = field(
         default="normalized",
         metadata={

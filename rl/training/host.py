@@ -13,12 +13,13 @@ from accelerate.utils import is_peft_model
 from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+from transformers.integrations.deepspeed import deepspeed_load_checkpoint
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from rl.groups.memory import load_signals, save_signals
 from rl.groups.raw_entropies import return_raw_entropies
 from rl.groups.token_statistics import add_token_statistics
-from rl.rollouts.agreement import check_logp_gap, sum_logp_gaps
+from rl.rollouts.agreement import StartCheck
 from rl.rollouts.engine import RolloutEngine
 from rl.training.compaction import Compaction
 from rl.training.config import LabelFreeConfig
@@ -39,8 +40,10 @@ from rl.training.step_metrics import (
 )
 from rl.training.token_selection import TokenSelector
 from rl.training.token_terms import SelectedTokenTerms
+from rl.training.update import kept_schedule, skip_if_not_finite
 from rl.trl_internals import (
     disable_gradient_checkpointing,
+    never_called,
     shuffle_sequence_dict,
     split_tensor_dict,
     unwrap_model_for_generation,
@@ -63,7 +66,9 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         `_get_per_token_logps_and_entropies`: those of the loss are kept for these terms, which
             would need a second forward pass otherwise. Also called.
         `_get_train_sampler`: the order of prompts must not depend on where a run was stopped.
-        `_save_checkpoint`: memories and the unused rows of the batch belong into it.
+        `_save_checkpoint`: memories and the unused rows of the batch belong into it. Also called.
+        `_get_grad_norm`: an update whose gradient is not finite is not made.
+    Called: `_load_from_checkpoint` and `_load_optimizer_and_scheduler`, to go back to one.
     Read: `_step` and `_buffered_inputs`, which a resumed run sets, `_metrics` and `_logs`, where
     what is logged is put. And of TRL's public attributes `beta` is a property here.
 
@@ -102,13 +107,12 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         peft_config: Any = None,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
-        never_called: Any = _never_called
         # The engine is ours, so TRL must not start one; its vLLM settings still rule the loss.
         without_engine = copy(config)
         without_engine.use_vllm = False
         super().__init__(
             model=model,
-            reward_funcs=never_called,
+            reward_funcs=never_called,  # type: ignore[arg-type]
             args=without_engine,
             train_dataset=train_dataset,
             processing_class=tokenizer,
@@ -120,18 +124,15 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.token_selector = token_selector
         self.run_files = run_files
         self.costs = CostMeter()
+        self.memories: dict[str, Any] = {"token selector": token_selector, "costs": self.costs}
         self.engine = engine or build_engine(
             config, self.model, tokenizer, self.accelerator, self.generation_context
         )
         self._synced_step = -1
-        self._checked_sampler = False
+        self.start_check = StartCheck(config.max_sampling_logp_gap, self.accelerator)
         self.selected_tokens = self._prepare_policy()
-        self.compact = Compaction(
-            self.accelerator,
-            self.args,
-            has_router_loss=self.aux_loss_enabled,
-            selects_tokens=token_selector is not None,
-        )
+        selects = token_selector is not None
+        self.compact = Compaction(self.accelerator, self.args, self.aux_loss_enabled, selects)
 
     def _prepare_policy(self) -> SelectedTokenTerms | None:
         """Let the policy tell what token rewards and the token selector need to know."""
@@ -151,8 +152,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
     @property
     def signals(self) -> dict[str, Any]:
         """Name -> what has a memory that belongs into checkpoints."""
-        ours = {"token selector": self.token_selector, "costs": self.costs}
-        return {**self.source.signals, **ours}
+        return {**self.source.signals, **self.memories}
 
     # Sampling.
 
@@ -199,7 +199,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             shuffled: Any = shuffle_sequence_dict(rows)
             micro_batches: Any = split_tensor_dict(shuffled, num_micro_batches)
             self._buffered_inputs, saved = self.compact(micro_batches)
-            self._add_metrics(saved)
+            self.add_metrics(saved)
         return self._buffered_inputs[self._step % num_micro_batches]
 
     # From rows to what the loss needs.
@@ -213,7 +213,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         is_truncated = are_truncated(batch.rows, [*self.eos_token_ids, pad_token_id]).to(device)
         self._count_tokens(tensors, is_truncated)
         names = self.source.reward_names
-        self._add_metrics(reward_metrics(batch, names, self.args.num_generations))
+        self.add_metrics(reward_metrics(batch, names, self.args.num_generations))
         if self.mask_truncated_completions:
             tensors["completion_mask"] = tensors["completion_mask"] * ~is_truncated[:, None]
         tensors |= self._measure(tensors)
@@ -224,14 +224,16 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         num_items = tensors["completion_mask"].sum()
         tensors["num_items_in_batch"] = gathered(self.accelerator, num_items).sum()
         tensors["loss_scale"] = torch.tensor(1.0)
-        self._check_sampler_agrees(tensors)
+        self.add_metrics(
+            self.start_check(tensors, self.engine, lambda: self._run(tensors, self.model)[0])
+        )
         if self.selected_tokens is not None:
             entropies = self._run(tensors, self.model, compute_entropy=True)[1]
             selection, metrics = self.selected_tokens.select_rows(
                 entropies, tensors, batch, self.accelerator
             )
             tensors |= selection
-            self._add_metrics(metrics)
+            self.add_metrics(metrics)
         return tensors
 
     def _count_tokens(self, tensors: Mapping[str, Tensor], is_truncated: Tensor) -> None:
@@ -240,7 +242,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         num_tokens = int(gathered(self.accelerator, prompts + completions).sum())
         self.state.num_input_tokens_seen += num_tokens
         self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen]
-        self._add_metrics(length_metrics(completions, is_truncated, self.accelerator))
+        self.add_metrics(length_metrics(completions, is_truncated, self.accelerator))
 
     def _measure(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the log-probabilities of the policy that sampled and of the reference model."""
@@ -257,7 +259,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
                 tensors["completion_mask"],
                 config,
             )
-            self._add_metrics(sampling_metrics({**tensors, **found}, self.accelerator))
+            self.add_metrics(sampling_metrics({**tensors, **found}, self.accelerator))
         if config.beta != 0.0:
             found["ref_per_token_logps"] = self._reference_logps(tensors)
         return found
@@ -283,23 +285,6 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
                 **kwargs,
             )
 
-    def _check_sampler_agrees(self, tensors: Mapping[str, Tensor]) -> None:
-        """Before the first update, sampler and trainer must agree on the untouched model."""
-        sampled = tensors.get("sampling_per_token_logps")
-        is_cut = not self.engine.settings.is_full_distribution
-        if self._checked_sampler or sampled is None or is_cut:
-            return
-        logps = tensors.get("old_per_token_logps")
-        if logps is None:
-            logps = self._run(tensors, self.model)[0]
-        sums: Any = sum_logp_gaps(logps, sampled, tensors["completion_mask"].bool())
-        sums = self.accelerator.reduce(sums)
-        if not sums[1]:  # no row counts, as in an empty round
-            return
-        self._checked_sampler = True
-        gap = check_logp_gap(sums[0].item(), sums[1].item(), self.args.max_sampling_logp_gap)
-        self._add_metrics({"signal/start_sampling_logp_gap": gap})
-
     # The loss.
 
     @property
@@ -320,7 +305,6 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         if self.selected_tokens is None:
             return loss
         logps, entropies, _ = self._forward_of_loss
-        num_ranks = self.accelerator.num_processes
         share_of_step = self.current_gradient_accumulation_steps / self.args.steps_per_generation
         every = self.args.gradient_ratio_every
         loss, metrics = self.selected_tokens.add_to(
@@ -328,10 +312,10 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             logps,
             entropies,
             inputs,
-            share_of_step / num_ranks,
+            share_of_step / self.accelerator.num_processes,
             compares_gradients=every > 0 and self.state.global_step % every == 0,
         )
-        self._add_metrics({name: value.item() for name, value in metrics.items()})
+        self.add_metrics({name: value.item() for name, value in metrics.items()})
         return loss
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
@@ -339,6 +323,31 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         if self.selected_tokens is not None and torch.is_grad_enabled():
             self._forward_of_loss = result
         return result
+
+    # The update.
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm)
+        self.add_metrics(skip_if_not_finite(norm, model, self.accelerator))
+        return norm
+
+    def roll_back(self, checkpoint: Path) -> None:
+        """Take the weights, the optimizer's state and the memories of a checkpoint.
+
+        Steps, prompts and the learning rate go on as they are. Every rank must call it.
+        """
+        folder = str(checkpoint)
+        with kept_schedule(self.lr_scheduler, self.optimizer):
+            if self.is_deepspeed_enabled:
+                deepspeed_load_checkpoint(self.model_wrapped, folder, not is_peft_model(self.model))
+            else:
+                sharded = self.model_wrapped if self.is_fsdp_enabled else None
+                self._load_from_checkpoint(folder, sharded)
+            self._load_optimizer_and_scheduler(folder)
+        spent = ("costs", "guards")
+        load_signals(checkpoint, {k: v for k, v in self.signals.items() if k not in spent})
+        self._buffered_inputs = None  # rows of the policy that is given up
+        self._synced_step = -1
 
     # What is logged and written.
 
@@ -351,9 +360,10 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
                 self.run_files.write_rollouts(step, batch.rollout_lines)
             if self.log_completions:
                 add_to_table(self._logs, batch, self.source.reward_names)
-        self._add_metrics({**batch.metrics, **self.costs.finish_step()})
+        self.add_metrics({**batch.metrics, **self.costs.finish_step()})
 
-    def _add_metrics(self, metrics: Mapping[str, float]) -> None:
+    def add_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Log numbers with those of the running step, as means where they come several times."""
         for name, value in metrics.items():
             self._metrics["train"][name].append(value)
 
@@ -361,14 +371,9 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
 
     def _get_train_sampler(self, dataset: Any = None) -> PromptSampler:
         rows: Any = self.train_dataset if dataset is None else dataset
-        return PromptSampler(
-            rows,
-            num_prompts=self.args.num_prompts,
-            num_generations=self.args.num_generations,
-            num_repeats=self.num_iterations * self.args.steps_per_generation,
-            shuffle=self.args.shuffle_dataset,
-            seed=self.args.seed,
-        )
+        args, num_repeats = self.args, self.num_iterations * self.args.steps_per_generation
+        size = args.num_prompts, args.num_generations
+        return PromptSampler(rows, *size, num_repeats, args.shuffle_dataset, args.seed)
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
         """Train; with a checkpoint folder, go on where it stopped."""
@@ -377,6 +382,10 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             load_signals(self._resumed_from, self.signals)
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
+    def save_checkpoint(self) -> None:
+        """Save a checkpoint of this step, whatever the schedule."""
+        self._save_checkpoint(self.model, trial=None)
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
@@ -384,7 +393,3 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             save_signals(folder, self.signals)
         if self._step % (self.args.steps_per_generation * self.num_iterations):
             save_buffer(folder, self.accelerator.process_index, self._buffered_inputs)
-
-
-def _never_called(*args: Any, **kwargs: Any) -> list[float]:
-    raise AssertionError("rewards are computed by the source")

@@ -12,6 +12,7 @@ from torch import Tensor
 from rl.answers import verification_counters
 from rl.data.prompts import tokenize_prompt
 from rl.groups.advantages import get_advantage
+from rl.groups.leaders import LeaderMemory
 from rl.groups.memory import show_groups
 from rl.groups.metrics import audit_metrics, group_metrics
 from rl.groups.scoring import (
@@ -64,7 +65,8 @@ class PromptSource:
         self.weights = {name: (reward_weights or {}).get(name, 1.0) for name in rewards}
         self.labels = labels
         self.reward_names = list(rewards)
-        self.signals: dict[str, Any] = {**rewards}
+        self.leaders = LeaderMemory()
+        self.signals: dict[str, Any] = {**rewards, "leading answers": self.leaders}
         self.needs_token_statistics = any(
             getattr(reward, "needs_token_statistics", False) for reward in rewards.values()
         )
@@ -94,7 +96,9 @@ class PromptSource:
             )
         count_costs(scored, policy)
         by_key = {group.key: group for group in scored}
-        show_groups(self.rewards, [by_key[key].group for key in visits])
+        in_order = [by_key[key].group for key in visits]
+        show_groups(self.rewards, in_order)
+        flips = self.leaders.visit(in_order, policy.version)
 
         # Advantage.
         rewards, rewards_by_name = rewards_of_rows(by_key, visits)
@@ -116,7 +120,7 @@ class PromptSource:
             rewards=rewards,
             advantages=advantages,
             groups=group_numbers(visits),
-            metrics=self._metrics(scored, policy),
+            metrics={**self._metrics(scored, policy), **flips},
             rollout_lines=rollout_lines(scored, by_visit),
             policy_version=policy.version,
         )

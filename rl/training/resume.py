@@ -7,6 +7,11 @@ from torch import Tensor
 
 BUFFER_FILE = "rollout_buffer_{rank}.pt"
 
+# Several ranks on a CPU call it cpu:0, a name that files of tensors are not read to otherwise.
+torch.serialization.register_package(
+    100, lambda storage: None, lambda storage, place: storage if place[:4] == "cpu:" else None
+)
+
 
 def save_buffer(folder: Path, rank: int, micro_batches: list[dict[str, Tensor]]) -> None:
     """Write a rank's micro-batches into the checkpoint folder, whole or not at all."""

@@ -6,29 +6,28 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from peft import LoraConfig
-from transformers import (
-    PrinterCallback,
-    ProgressCallback,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PrinterCallback, ProgressCallback
 from transformers.utils.logging import disable_progress_bar
 
+from rl.errors import InputError, RunFailed
 from rl.rollouts.engine import RolloutEngine
 from rl.rollouts.transformers_engine import TransformersEngine
 from rl.selfplay.run_settings import read_selfplay
 from rl.selfplay.source import SelfPlaySource
 from rl.training.callbacks.evaluation import PolicyEvaluation
+from rl.training.callbacks.guards import GuardCallback
 from rl.training.callbacks.loggers import use_logged_names
 from rl.training.callbacks.progress import TrainingProgress
 from rl.training.engines import sampling_settings
 from rl.training.files import MetricsFile
+from rl.training.guards.budget import BudgetGuard
+from rl.training.guards.contract import Guard
+from rl.training.guards.registry import build_guards
 from rl.training.host import LabelFreeTrainer
 from rl.training.prepare import Run
 from rl.training.prompt_source import PromptSource
 from rl.training.source import Source
+from rl.training.update import all_finite
 from rl.trl_internals import create_model_from_path
 
 
@@ -36,22 +35,28 @@ def train(run: Run) -> dict[str, Any]:
     """Load the model, train it, save it, and write what came of it.
 
     Returns:
-        The summary that was written: metrics before and after where evaluated, and the cost.
+        The summary that was written: the guards' verdict, metrics before and after where evaluated,
+        and the cost.
+
+    Raises:
+        InputError: If the model's weights are no numbers.
+        RunFailed: If a guard ended the run as failed, after everything is written.
     """
     config = run.config
     start = time.perf_counter()
     trainer = build_trainer(run)
     disable_progress_bar()  # a bar for each saved checkpoint would break up the training bar
     try:
+        check_weights(trainer)
         # Printing some fifty numbers a step hides them; they are in metrics.jsonl.
         trainer.remove_callback(ProgressCallback)
         trainer.remove_callback(PrinterCallback)
         if not config.disable_tqdm:
             trainer.add_callback(TrainingProgress())
-        evaluation = PolicyEvaluation(trainer, run)
+        guards = GuardCallback(trainer, guards_of(run), run.run_files.output_dir)
+        evaluation = PolicyEvaluation(trainer, run, guards)
         trainer.add_callback(evaluation)
-        if config.max_sampled_tokens:
-            trainer.add_callback(TokenBudget(trainer, config.max_sampled_tokens))
+        trainer.add_callback(guards)
         if trainer.accelerator.is_main_process:
             if run.checkpoint is not None:
                 step = int(run.checkpoint.name.rpartition("-")[2])
@@ -59,8 +64,10 @@ def train(run: Run) -> dict[str, Any]:
             run.run_files.write_config(config, run.prompt_facts)
         trainer.accelerator.wait_for_everyone()
         trainer.train(resume_from_checkpoint=str(run.checkpoint) if run.checkpoint else None)
-        trainer.save_model()
+        if all_finite(trainer.model.parameters(), trainer.accelerator):
+            trainer.save_model()
         summary = {
+            **guards.summary(),
             **({"supervised": True} if config.supervised else {}),
             **evaluation.results,
             "cost": {
@@ -81,6 +88,8 @@ def train(run: Run) -> dict[str, Any]:
     # vLLM, colocated, has closed the connections itself.
     if torch.distributed.is_initialized() and trainer.accelerator.num_processes > 1:
         trainer.accelerator.end_training()
+    if guards.failed:
+        raise RunFailed(summary["verdict"])
     return summary
 
 
@@ -99,6 +108,27 @@ def build_trainer(run: Run) -> LabelFreeTrainer:
         peft_config=LoraConfig(**config.lora) if config.lora is not None else None,
         callbacks=[MetricsFile(run.run_files, supervised=config.supervised)],
     )
+
+
+def check_weights(trainer: LabelFreeTrainer) -> None:
+    """Check that the model has learned numbers.
+
+    Raises:
+        InputError: If a weight is not finite.
+    """
+    if not all_finite(trainer.model.parameters(), trainer.accelerator):
+        raise InputError(
+            f"model: got weights in {trainer.args.model} that are not finite, expected numbers. "
+            "Take an earlier checkpoint, or another model."
+        )
+
+
+def guards_of(run: Run) -> dict[str, Guard]:
+    """Build the guards the settings name; `max_sampled_tokens` is a budget too."""
+    guards = build_guards(run.config.guards)
+    if run.config.max_sampled_tokens:
+        guards["max_sampled_tokens"] = BudgetGuard(max_tokens=run.config.max_sampled_tokens)
+    return guards
 
 
 def build_source(run: Run) -> Source:
@@ -123,18 +153,3 @@ def build_frozen_engine(run: Run) -> RolloutEngine:
     # rows fit a device than in training.
     batch_size = max(run.config.per_device_train_batch_size, run.config.num_generations)
     return TransformersEngine(model, run.tokenizer, sampling_settings(run.config), batch_size)
-
-
-class TokenBudget(TrainerCallback):
-    """Stops training after the step in which the run has sampled its budget of tokens."""
-
-    def __init__(self, trainer: LabelFreeTrainer, max_sampled_tokens: int) -> None:
-        self.trainer = trainer
-        self.max_sampled_tokens = max_sampled_tokens
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Stop where the budget is spent; every rank knows the same count."""
-        if self.trainer.costs.total["num_sampled_tokens"] >= self.max_sampled_tokens:
-            control.should_training_stop = True

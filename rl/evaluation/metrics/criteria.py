@@ -11,6 +11,12 @@ LABEL_FREE_METRICS = (
     "no_answer_frac",
     "truncated_frac",
     "mean_length",
+    # Of a run's evaluations alone: `rl.groups.kappa`, `rl.groups.leaders`.
+    "kappa",
+    "flip_frac",
+    "num_settled",
+    "settled_flips",
+    "settled_gap",
 )
 
 

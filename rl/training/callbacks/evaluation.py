@@ -18,14 +18,21 @@ from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, LABEL_FREE_METRI
 from rl.evaluation.metrics.summary import default_ks, summarize
 from rl.evaluation.problems.labelled import Benchmark
 from rl.evaluation.records import Estimate, SampleRecord
+from rl.groups.kappa import fleiss_kappa
+from rl.groups.leaders import LeaderMemory
+from rl.groups.metrics import answer_keys
 from rl.groups.visits import shard
 from rl.rollouts.engine import SamplingSettings, with_settings
+from rl.training.callbacks.guards import GuardCallback
+from rl.training.guards.signs import veto
 from rl.training.host import LabelFreeTrainer
 from rl.training.prepare import Run
+from rl.types import Group, Rollout
 
 BEST_DIR = "best"
 BEST_FILE = "best.json"
 CONTROLS_FILE = "controls.json"
+SIGNS = ("kappa", "truncated_frac", "no_answer_frac")  # what a veto compares with
 
 
 class PolicyEvaluation(TrainerCallback):
@@ -37,7 +44,9 @@ class PolicyEvaluation(TrainerCallback):
     With `keep_best` the policy with the highest value of that metric, the untouched one included,
     is saved in best/, and best.json says which step it is of and whether a label was needed to
     choose it. It is measured on the first of `eval_prompts`, or, if there are none or the metric
-    needs labels, the first of `eval_benchmarks`. A tie keeps the earlier policy.
+    needs labels, the first of `eval_benchmarks`. A tie keeps the earlier policy. A label-free
+    metric cannot choose a policy while a guard sees trouble, nor one that has given up what the
+    best one had settled (`rl.training.guards.signs.veto`).
 
     With labelled benchmarks and `eval_base` the base model's controls are measured before training
     (`rl.evaluation.controls`, unless `eval_controls` is off) and compared with the trained policy.
@@ -48,9 +57,17 @@ class PolicyEvaluation(TrainerCallback):
             likewise; "best".
     """
 
-    def __init__(self, trainer: LabelFreeTrainer, run: Run) -> None:
+    def __init__(
+        self, trainer: LabelFreeTrainer, run: Run, guards: GuardCallback | None = None
+    ) -> None:
         self.trainer = trainer
         self.run = run
+        self.guards = guards
+        # Of each benchmark: since a while ago, and of the best policy.
+        self.leaders = {name: LeaderMemory() for name in run.benchmarks}
+        self.best_leaders = LeaderMemory()
+        trainer.memories |= {f"leaders of {name}": found for name, found in self.leaders.items()}
+        trainer.memories["leaders of best"] = self.best_leaders
         self.results: dict[str, dict[str, Any]] = {}
         self.output_dir = run.run_files.output_dir
         self.controls: dict[str, Controls] = {}
@@ -113,7 +130,11 @@ class PolicyEvaluation(TrainerCallback):
             name: summarize_policy(self.samples[name], benchmark, num_samples)
             for name, benchmark in self.run.benchmarks.items()
         }
-        found = {name: {m: e.value for m, e in of.items()} for name, of in estimates.items()}
+        found = {
+            name: {m: e.value for m, e in of.items()}
+            | settled_answers(self.samples[name], self.leaders[name], state.global_step)
+            for name, of in estimates.items()
+        }
         self.results[when] = by_benchmark(found)
         self.results.setdefault("intervals", {})[when] = by_benchmark(
             {
@@ -134,8 +155,8 @@ class PolicyEvaluation(TrainerCallback):
             unlabelled_first = sorted(
                 found, key=lambda name: name in self.run.config.eval_benchmarks
             )
-            values = [found[name].get(self.run.config.keep_best) for name in unlabelled_first]
-            self._keep_if_best(next(value for value in values if value is not None), state)
+            chosen = next(n for n in unlabelled_first if self.run.config.keep_best in found[n])
+            self._keep_if_best(chosen, found[chosen], state)
 
     def _measure_controls(self) -> None:
         if not self.run.config.eval_controls:
@@ -163,19 +184,41 @@ class PolicyEvaluation(TrainerCallback):
             found = json.loads(path.read_text())
             self.controls = {name: Controls(**controls) for name, controls in found.items()}
 
-    def _keep_if_best(self, value: float, state: TrainerState) -> None:
+    def _keep_if_best(
+        self, benchmark: str, found: Mapping[str, float], state: TrainerState
+    ) -> None:
         metric = self.run.config.keep_best
-        if "best" in self.results and value <= self.results["best"]["value"]:
+        label_free = metric in LABEL_FREE_CRITERIA
+        best = self.results.get("best")
+        if best is not None and found[metric] <= best["value"]:
             return
+        groups = groups_of(self.samples[benchmark])
+        if best is not None and label_free and self._veto(best, found, groups):
+            return
+        self.best_leaders.leaders.clear()
+        self.best_leaders.visit(groups, state.global_step)
         self.results["best"] = {
             "step": state.global_step,
             "metric": metric,
-            "value": value,
-            "label_free": metric in LABEL_FREE_CRITERIA,
+            "value": found[metric],
+            "label_free": label_free,
+            "signs": {name: found[name] for name in SIGNS if name in found},
         }
         self.trainer.save_model(str(self.output_dir / BEST_DIR))
         if state.is_world_process_zero:
             (self.output_dir / BEST_FILE).write_text(json.dumps(self.results["best"]) + "\n")
+
+    def _veto(
+        self, best: Mapping[str, Any], found: Mapping[str, float], groups: Sequence[Group]
+    ) -> str | None:
+        """Say why a policy cannot be the best; None if nothing speaks against it."""
+        if self.guards is not None and not self.guards.is_calm:
+            return "a guard sees trouble"
+        against_best = LeaderMemory()
+        against_best.leaders = dict(self.best_leaders.leaders)
+        flips = against_best.visit(groups, 0)
+        now = {name.removeprefix("vote/"): value for name, value in flips.items()}
+        return veto(best.get("signs", {}), {**found, **now})
 
 
 def eval_logs(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -250,3 +293,30 @@ def summarize_policy(
         for name, estimate in summarize(samples, default_ks(num_samples)).items()
         if benchmark.label_column or name in LABEL_FREE_METRICS
     }
+
+
+def settled_answers(
+    samples: Sequence[SampleRecord], leaders: LeaderMemory, step: int
+) -> dict[str, float]:
+    """Say whether answers depend on the prompt, and how many leading answers have changed.
+
+    Returns:
+        kappa (`rl.groups.kappa`), and flip_frac, num_settled, settled_flips and settled_gap
+        (`rl.groups.leaders`) against an evaluation at least 20 steps earlier; what there is of it.
+    """
+    groups = groups_of(samples)
+    kappa = fleiss_kappa([answer_keys(group) for group in groups])
+    flips = leaders.visit(groups, step)
+    found = {name.removeprefix("vote/"): value for name, value in flips.items()}
+    return found if kappa is None else {"kappa": kappa, **found}
+
+
+def groups_of(samples: Sequence[SampleRecord]) -> list[Group]:
+    """Put the samples of each problem together, in the order of the first ones."""
+    by_problem: dict[str, list[Rollout]] = {}
+    for sample in samples:
+        rollout = Rollout(
+            completion=sample.completion, answer=sample.answer, cluster=sample.cluster
+        )
+        by_problem.setdefault(sample.problem_id, []).append(rollout)
+    return [Group(prompt_id=name, prompt="", rollouts=r) for name, r in by_problem.items()]  # type: ignore[arg-type]

@@ -162,3 +162,23 @@ def test_rows_without_a_label_are_not_audited(four_groups):
 def test_labels_reach_audit_metrics_only(four_groups):
     assert not [name for name in group_metrics(four_groups) if name.startswith("audit/")]
     assert all(name.startswith("audit/") for name in audit_metrics(four_groups, LABELS))
+
+
+def test_answers_depend_on_the_prompt(make_group, four_groups):
+    # Ordered pairs that agree: 2 of "2", 12 of "5", 2 of "4" and 2 of "6", of 4 * 4 * 3 within
+    # groups; no answer is in two groups, so kappa is their share.
+    assert group_metrics(four_groups)["vote/kappa"] == pytest.approx(18 / 48)
+    assert group_metrics([four_groups[1]] * 2)["vote/kappa"] == 0.0
+    # The same number in two spellings is the same answer in both groups.
+    halves = [scored(make_group, ["1/2", "1/2"]), scored(make_group, ["0.5", "0.5"], row=1)]
+    assert group_metrics(halves)["vote/kappa"] == 0.0
+    assert "vote/kappa" not in group_metrics(four_groups[:1])
+
+
+def test_repetition_is_read_off_the_first_rollouts():
+    loop, text = "a b " * 40, "nothing twice"
+    rollouts = [Rollout(completion=c, answer="1", cluster=0) for c in (loop, text, text, text)]
+    group = Group(prompt_id="p", prompt="p", rollouts=(*rollouts, rollouts[0]))
+    one = ScoredGroup(group=group, row=0, rewards={}, reward=[1.0] * 5, reward_seconds={})
+    # 80 pieces have 61 20-grams, two of them distinct; the other three texts are too short.
+    assert group_metrics([one])["vote/repetition"] == pytest.approx(59 / 61 / 4)

@@ -1,13 +1,17 @@
 """Evaluations on a schedule in a real run, and the policy that is kept."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
+from transformers import TrainerState
 
 from rewards import get_reward
 from rl.answers import use_comparer
 from rl.errors import InputError
-from rl.training.callbacks.evaluation import eval_logs
+from rl.evaluation.records import SampleRecord
+from rl.groups.leaders import LeaderMemory
+from rl.training.callbacks.evaluation import PolicyEvaluation, eval_logs, settled_answers
 from rl.training.config import LabelFreeConfig
 from rl.training.prepare import prepare_run
 from rl.training.run import train
@@ -65,6 +69,10 @@ def test_the_policy_is_evaluated_on_a_schedule_and_the_best_is_kept(run_training
         "metric": "majority_ratio",
         "value": max(ratios),
         "label_free": True,
+        "signs": {
+            name: evaluations[best["step"]][f"eval/{name}"]
+            for name in ("truncated_frac", "no_answer_frac")  # one problem has no kappa
+        },
     }
     assert summary["best"] == best
     assert "now" not in summary
@@ -139,3 +147,71 @@ def test_several_benchmarks_are_told_apart():
     assert eval_logs({"x/a.jsonl": {"pass@1": 0.5}}) == {"eval/pass@1": 0.5}
     several = eval_logs({"x/a.jsonl": {"pass@1": 0.5}, "b": {"pass@1": 1.0}})
     assert several == {"eval/a/pass@1": 0.5, "eval/b/pass@1": 1.0}
+
+
+def samples(answers):
+    """Three samples of each problem, all with the same answer."""
+    return [
+        SampleRecord(
+            problem_id=problem,
+            sample=i,
+            seed=0,
+            prompt_id=problem,
+            completion=answer,
+            num_tokens=1,
+            truncated=False,
+            answer=answer,
+            cluster=0,
+            label="never read",
+        )
+        for problem, answer in answers.items()
+        for i in range(3)
+    ]
+
+
+def test_held_out_answers_tell_what_has_come_loose():
+    leaders = LeaderMemory()
+    assert settled_answers(samples({"a": "1", "b": "2"}), leaders, 0) == {"kappa": 1.0}
+    found = settled_answers(samples({"a": "1", "b": "1"}), leaders, 10)
+    assert found == {
+        "kappa": 0.0,
+        "flip_frac": 0.5,
+        "num_settled": 2,
+        "settled_flips": 1,
+        "settled_gap": 10,
+    }
+
+
+def test_a_collapsed_policy_is_never_the_best(tmp_path):
+    saved = []
+    trainer = SimpleNamespace(memories={}, save_model=saved.append)
+    run = SimpleNamespace(
+        config=SimpleNamespace(keep_best="majority_ratio"),
+        benchmarks={"heldout": None},
+        run_files=SimpleNamespace(output_dir=tmp_path),
+    )
+    guards = SimpleNamespace(is_calm=True)
+    evaluation = PolicyEvaluation(trainer, run, guards)
+    problems = [str(number) for number in range(30)]
+
+    def evaluate(step, answers, majority_ratio, **signs):
+        evaluation.samples = {"heldout": samples(dict(zip(problems, answers, strict=True)))}
+        found = {"majority_ratio": majority_ratio, "kappa": 0.6, "no_answer_frac": 0.0, **signs}
+        evaluation._keep_if_best("heldout", found, TrainerState(global_step=step))
+        return evaluation.results["best"]["step"]
+
+    assert evaluate(0, problems, 0.5) == 0
+    assert evaluate(10, problems, 0.6) == 10
+    # Ever surer: of one answer to everything, of no answer, of other answers; and with an alarm.
+    assert evaluate(20, problems, 0.7, kappa=0.1) == 10
+    assert evaluate(30, problems, 0.8, no_answer_frac=0.9) == 10
+    assert evaluate(40, problems[::-1], 0.9) == 10
+    guards.is_calm = False
+    assert evaluate(50, problems, 1.0) == 10
+    # Four of thirty leading answers are given up from best to best: as a policy that learns does.
+    guards.is_calm = True
+    assert evaluate(60, [*problems[:26], *problems[:4]], 0.8) == 60
+    assert len(saved) == 3
+    # A resumed run compares with the same policy.
+    state = trainer.memories["leaders of best"].state_dict()
+    assert state["leaders"]["29"][0] == "3"

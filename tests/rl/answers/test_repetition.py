@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from rewards.repetition import repeated_ngram_share
+from rl.answers.repetition import repeated_ngram_share
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,49 @@
+"""Going back to a checkpoint on several ranks, replicated and sharded."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from launching import fsdp2, launch, load_policy, ranks, read_metrics, zero
+
+GUARD = f"{Path(__file__).parent / 'guard_at_step.py'}:AtStep"
+
+
+def weights(folder):
+    return torch.cat([p.detach().flatten() for p in load_policy(folder).parameters()])
+
+
+@pytest.mark.parametrize(
+    ("launcher", "settings"),
+    [
+        pytest.param(ranks(2), {}, id="ddp", marks=pytest.mark.medium),
+        pytest.param(zero(2), {}, id="zero2", marks=pytest.mark.slow),
+        pytest.param(zero(3), {}, id="zero3", marks=pytest.mark.slow),
+        pytest.param(fsdp2(), {"use_vllm": True}, id="fsdp2", marks=pytest.mark.slow),
+    ],
+)
+def test_all_ranks_go_back_to_one_policy(recipe, tmp_path, launcher, settings):
+    folder = tmp_path / "run"
+    guards = {GUARD: {"step": 3, "action": "roll_back", "healthy_step": 1}}
+    launch(
+        launcher,
+        recipe,
+        folder,
+        guards=guards,
+        max_steps=4,
+        save_steps=1,
+        learning_rate=1e-3,
+        lr_scheduler_type="constant",
+        **settings,
+    )
+    [event] = json.loads((folder / "summary.json").read_text())["guards"]
+    assert (event["step"], event["action"], event["checkpoint"]) == (3, "roll_back", 1)
+    rates = [line["learning_rate"] for line in read_metrics(folder) if "loss" in line]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-3, 5e-4])
+    # Checkpoint-3 was saved in the step that went back. FSDP's are sharded, and not loaded here.
+    if "use_vllm" not in settings:
+        one, two, three = (weights(folder / f"checkpoint-{step}") for step in (1, 2, 3))
+        assert torch.equal(one, three)
+        assert not torch.equal(two, three)
+        assert not torch.equal(three, weights(folder))
