@@ -88,9 +88,8 @@ def _beside_lent(rows: Sequence[ResultRow]) -> str:
         passed += f", not on {_listed(behind)}" if 0 < len(behind) < len(rows) else ""
     elif behind:
         passed = f"not above all of the base's {controls}"
-    gain = _gain(rows)
     return (
-        f"{gain[0].upper()}{gain[1:]}, {passed}. {_listed(row.base_of for row in rows)} measured "
+        f"{_begin(_gain(rows))}, {passed}. {_listed(row.base_of for row in rows)} measured "
         "the base: values only, since nothing is paired by problem."
     )
 
@@ -137,19 +136,20 @@ def _over_benchmarks(
         "plain": "not shown to be more than sharpening on",
         "bad": "not worth its training, below a control, on",
     }
-    told = [
-        f"{words[tone]} {len(names)}" + ("" if tone == "good" else f" ({', '.join(names)})")
-        for tone, names in by_tone.items()
-        if names
-    ]
     tones: list[Tone] = [tone for tone, names in by_tone.items() if names]
+    told = []
+    for tone in tones:
+        of = "" if told else f" of {len(judged)} benchmarks"
+        which = "" if tone == "good" else f" ({', '.join(by_tone[tone])})"
+        told.append(f"{words[tone]} {len(by_tone[tone])}{of}{which}")
     controls = _listed(name.split()[0] for of in judged.values() for name in of)
-    text, gain = "; ".join(told), _gain([after[benchmark] for benchmark in judged])
-    text = (
-        f"{text[0].upper()}{text[1:]}. Over all {len(judged)} benchmarks {gain}, beside the base's "
-        f"{controls}."
-    )
+    gain = _gain([after[benchmark] for benchmark in judged])
+    text = f"{_begin('; '.join(told))}. {_begin(gain)}, beside the base's {controls}."
     return Statement(about="Result", text=text, tone=tones[0] if len(tones) == 1 else "plain")
+
+
+def _begin(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
 
 
 def _differences(controls: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:

@@ -59,9 +59,8 @@ def test_several_benchmarks_are_summed_up():
     assert said_of({"after": after, "controls": controls}) == [
         (
             "Result",
-            "It learned, beyond every control, on 1; not worth its training, below a control, on "
-            "1 (b). Over all 2 benchmarks mean pass@1 0.550, beside the base's greedy and "
-            "majority.",
+            "It learned, beyond every control, on 1 of 2 benchmarks; not worth its training, "
+            "below a control, on 1 (b). Mean pass@1 0.550, beside the base's greedy and majority.",
             "plain",
         )
     ]
