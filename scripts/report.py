@@ -1,6 +1,8 @@
 """Write one HTML page about runs and evaluations: results, curves, costs, settings, rollouts."""
 
 import argparse
+import math
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -10,13 +12,13 @@ EPILOG = """
 examples:
   python scripts/report.py runs/demo                          (writes runs/demo/report.html)
   python scripts/report.py runs/ttrl runs/random runs/eval --output report.html
-  python scripts/report.py runs/demo --steps 1,10,50 --max_rollouts 5000
+  python scripts/report.py runs/demo --steps 1,10,50 --max_megabytes 20
 
 RUN is the folder of a training run, finished or not, or of an evaluation. The page is complete in
 itself: send it to anybody, it loads nothing. A link such as report.html#run=demo&step=10 opens the
 rollouts of that step.
 """
-DEFAULT_MAX_ROLLOUTS = 2000
+DEFAULT_MAX_MEGABYTES = 5.0
 
 
 @exit_on_bad_input()
@@ -26,8 +28,9 @@ def main() -> None:
 
     from rl.evaluation.records import replace_file
     from rl.report.folders import read_folders
+    from rl.report.packing import rollout_room
     from rl.report.page import render_page
-    from rl.report.shown_rollouts import choose_rollouts, rollout_files
+    from rl.report.shown_rollouts import ShownRollouts, choose_all_rollouts, rollout_files
 
     runs = read_folders(arguments.runs)
     if arguments.steps is not None:
@@ -39,12 +42,16 @@ def main() -> None:
                     f"--steps: got {step}, expected steps with rollouts. "
                     f"Nearest to it: {nearby or 'none, no run has any'}."
                 )
-    rollouts = [
-        choose_rollouts(run, steps=arguments.steps, max_rollouts=arguments.max_rollouts)
-        for run in runs
-    ]
     date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    page = render_page(runs, rollouts, smoothing=arguments.smoothing, date=date)
+    about = {"smoothing": arguments.smoothing, "date": date}
+    without_rollouts = render_page(runs, [ShownRollouts() for _ in runs], **about)
+    rollouts = choose_all_rollouts(
+        runs,
+        steps=arguments.steps,
+        max_bytes=rollout_room(int(arguments.max_megabytes * 1e6), len(without_rollouts)),
+        show_progress=sys.stderr.isatty(),
+    )
+    page = render_page(runs, rollouts, **about)
     # A lone surrogate in a run's name cannot be written in UTF-8.
     page = page.encode("utf-8", errors="replace").decode("utf-8")
     replace_file(arguments.output, page)
@@ -71,13 +78,14 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--steps",
-        help="steps whose rollouts are shown, such as 1,10,50 (default 20, evenly spaced)",
+        help="steps whose rollouts are shown, such as 1,10,50 (default: of all steps what fits)",
     )
     parser.add_argument(
-        "--max_rollouts",
-        type=int,
-        default=DEFAULT_MAX_ROLLOUTS,
-        help=f"most rollouts shown per run, in whole groups (default {DEFAULT_MAX_ROLLOUTS})",
+        "--max_megabytes",
+        type=float,
+        default=DEFAULT_MAX_MEGABYTES,
+        help="size of the page: as many rollouts are shown as fit, those that show most first "
+        f"(default {DEFAULT_MAX_MEGABYTES:g})",
     )
     parser.add_argument(
         "--smoothing",
@@ -87,8 +95,8 @@ def parse_arguments() -> argparse.Namespace:
         "changes it",
     )
     arguments = parser.parse_args()
-    for name in ("max_rollouts", "smoothing"):
-        if getattr(arguments, name) < 1:
+    for name in ("max_megabytes", "smoothing"):
+        if not 1 <= getattr(arguments, name) < math.inf:
             raise InputError(
                 f"--{name}: got {getattr(arguments, name)}, expected at least 1. Raise it."
             )

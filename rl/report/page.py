@@ -6,10 +6,7 @@ other, and loads nothing.
 """
 
 import base64
-import gzip
 import hashlib
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
@@ -20,13 +17,20 @@ from markupsafe import Markup
 
 from rl.report.costs_and_settings import cost_rows, one_line, setting_rows
 from rl.report.curves import MAX_POINTS, read_series
+from rl.report.embedding import compress, embed_json, to_json
 from rl.report.folders import ReportedRun
+from rl.report.grids import make_grids
+from rl.report.group_choice import REASONS
+from rl.report.packing import blob_name, rollout_blobs
 from rl.report.results import ResultRow, curve_points, result_rows, shown_columns
 from rl.report.shown_rollouts import ShownRollouts
 from rl.report.verdicts import statements
 
 # Told apart by people with any colour vision, on white and on black (Okabe and Ito, 2008, and two).
 COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f")
+
+# The files of the page's script, in the order they are put together.
+SCRIPTS = ("basics", "charts", "rollouts", "grids", "search", "start")
 
 
 def render_page(
@@ -40,17 +44,19 @@ def render_page(
         smoothing: Steps a curve is averaged over when the page opens, at least 1.
         date: When the report was made, as it is shown.
     """
-    rows = {run.name: result_rows(run) for run in runs}
+    trained = [run for run in runs if run.kind == "run"]
+    rows = {run.name: result_rows(run, trained) for run in runs}
     all_rows = [row for of_run in rows.values() for row in of_run]
-    library, script = chart_library(), _resource("report.js")
+    library, script = chart_library(), page_script()
     draws_curves = any(run.metrics for run in runs)
     draws_pass = any(_curve(row) for row in all_rows)
-    blobs = {
-        f"rollouts-{i}-{step.step}": compress(to_json({"step": step.step, "groups": step.groups}))
-        for i, shown in enumerate(rollouts)
-        for step in shown.steps
-    }
-    trained = [run for run in runs if run.kind == "run"]
+    blobs = rollout_blobs(rollouts)
+    grids = [asdict(grid) for grid in make_grids(runs, rollouts)]
+    has_rollouts = bool(blobs)
+    if draws_curves or draws_pass:
+        blobs["series"] = compress(to_json([read_series(run.metrics) for run in runs]))
+    if grids:
+        blobs["grids"] = compress(to_json(grids))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["number"] = format_number
     return environment.from_string(_resource("report.html.j2")).render(
@@ -76,41 +82,24 @@ def render_page(
         thinned=MAX_POINTS if any(len(run.metrics) > MAX_POINTS for run in runs) else None,
         has_curves=draws_curves,
         has_pass_curve=draws_pass,
-        has_rollouts=bool(blobs),
+        has_rollouts=has_rollouts,
+        has_grids=bool(grids),
         base_columns=list(dict.fromkeys(name for row in all_rows for name in row.base)),
         has_intervals=any(v.low is not None for row in all_rows for v in row.values.values()),
+        has_lent_base=any(row.base_of for row in all_rows),
         has_unknown_overlap=any(row.overlap is None for row in all_rows),
     )
+
+
+def page_script() -> str:
+    """Return the page's own script: its files in one function, which leaves no name outside."""
+    parts = "\n".join(_resource(f"scripts/{name}.js") for name in SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
 def chart_library() -> str:
     """Return the source of plotly.js as Plotly's Python package brings it."""
     return resources.files("plotly").joinpath("package_data/plotly.min.js").read_text("utf-8")
-
-
-def compress(text: str) -> str:
-    """Return text as gzip in base64, the same for the same text, which needs no escape in HTML."""
-    packed = gzip.compress(text.encode("utf-8"), compresslevel=9, mtime=0)
-    return base64.b64encode(packed).decode("ascii")
-
-
-def to_json(value: Any) -> str:
-    """Write JSON in ASCII that every browser reads; what is not a finite number becomes null."""
-    return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
-
-
-def embed_json(value: Any) -> str:
-    r"""Write JSON that can stand inside a <script> element of an HTML page.
-
-    `<`, `>` and `&` are written as escapes of JSON, so that no tag, comment or entity can begin or
-    end there; everything outside ASCII, U+2028 and U+2029 among it, is escaped as well.
-
-    Example:
-        >>> print(embed_json("</script>&"))
-        "\u003c/script\u003e\u0026"
-    """
-    text = to_json(value)
-    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
 
 def format_number(value: float) -> str:
@@ -148,19 +137,20 @@ def _page_data(
     rollouts: Sequence[ShownRollouts],
     smoothing: int,
 ) -> dict[str, Any]:
+    groups = (group for shown in rollouts for step in shown.steps for group in step.groups)
+    reasons = {reason for group in groups for reason in group["reasons"]}
     return {
         "smoothing": smoothing,
+        "reasons": [name for name in REASONS if name in reasons],
         "runs": [
             {
                 "name": run.name,
                 "color": color_of(i),
                 "kind": run.kind,
                 "supervised": run.supervised,
-                "series": read_series(run.metrics),
                 "curves": [curve for row in rows[run.name] if (curve := _curve(row))],
                 "steps": [
-                    {"step": step.step, "blob": f"rollouts-{i}-{step.step}"}
-                    for step in rollouts[i].steps
+                    {"step": step, "blob": blob_name(i, step)} for step in rollouts[i].step_numbers
                 ],
             }
             for i, run in enumerate(runs)
@@ -234,13 +224,3 @@ def _rewards(run: ReportedRun) -> str:
         return f"the game {game.get('game')}"
     rewards = run.settings.get("rewards")
     return " + ".join(map(str, rewards)) if isinstance(rewards, Mapping) else ""
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value

@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rl.report.curves import is_drawable
 from rl.report.folders import ReportedRun
 
+# Settings that decide what a base model samples, and so whether two runs' bases are one.
+_BASE_SETTINGS = ("model", "model_revision", "temperature", "top_p", "top_k", "min_p")
+_BASE_SETTINGS += ("max_completion_length", "system_prompt", "prompt_suffix", "chat_template_path")
 _ORDER = ("pass@", "avg@", "maj@", "pass^", "g-pass@", "majority_ratio", "num_distinct", "mean_")
 
 
@@ -22,6 +25,20 @@ class Value:
     n: int | None = None
 
 
+class BaseControl(NamedTuple):
+    """What a base model reaches without training.
+
+    Attributes:
+        value: Its value.
+        what: What it is exactly: "T = 0.8", "of 16"; "" where the name says it.
+        passed: By how much the trained pass@1 passes it, with the interval; "" if not known.
+    """
+
+    value: Value
+    what: str = ""
+    passed: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ResultRow:
     """What one model reached on one benchmark.
@@ -33,8 +50,9 @@ class ResultRow:
         when: "before" or "after" training, or "evaluation".
         values: Metric -> value, in the order they are shown.
         base: For a row "after" training, what the base model reaches without: "greedy",
-            "temperature" (the best of a few) and "vote" -> value and, in a line each, what it is
-            exactly and by how much the trained pass@1 passes it.
+            "temperature" (the best of a few) and "vote".
+        start: For a row "after" training, the base model's metrics.
+        base_of: The run that measured the base model, "" if it is the row's own.
         overlap: Whether the problems were trained on, in the evaluation's own words.
     """
 
@@ -43,15 +61,22 @@ class ResultRow:
     benchmark: str
     when: str
     values: dict[str, Value] = field(default_factory=dict)
-    base: dict[str, tuple[Value, list[str]]] = field(default_factory=dict)
+    base: dict[str, BaseControl] = field(default_factory=dict)
+    start: dict[str, Value] = field(default_factory=dict)
+    base_of: str = ""
     overlap: str | None = None
 
 
-def result_rows(run: ReportedRun) -> list[ResultRow]:
+def result_rows(run: ReportedRun, others: Sequence[ReportedRun] = ()) -> list[ResultRow]:
     """Return the results of a run (each benchmark before and after) or of an evaluation.
 
     A run that was evaluated on one benchmark names none; its settings do. What is not a number is
     left out.
+
+    Args:
+        run: Whose results.
+        others: Runs of the same report: where this one did not measure the base model on a
+            benchmark, the first of them that did stands in, if model and sampling are the same.
 
     Returns:
         Benchmarks in the order of the summary, "before" first; none where nothing was evaluated.
@@ -65,16 +90,48 @@ def result_rows(run: ReportedRun) -> list[ResultRow]:
         return [_row(run, benchmark, "evaluation", values, overlap=overlap)]
     before = _by_benchmark(run, "before")
     after = _by_benchmark(run, "after")
-    controls = controls_by_benchmark(run)
     rows = []
     for benchmark in dict.fromkeys([*before, *after]):
-        base = before.get(benchmark, {})
-        if base:
-            rows.append(_row(run, benchmark, "before", base))
+        if benchmark in before:
+            rows.append(_row(run, benchmark, "before", before[benchmark]))
         if benchmark in after:
-            row = _row(run, benchmark, "after", after[benchmark])
-            rows.append(replace(row, base=base_controls(base, controls.get(benchmark, {}))))
+            lender = _lender(run, benchmark, others)
+            start = _by_benchmark(lender, "before").get(benchmark, {})
+            controls = controls_by_benchmark(lender).get(benchmark, {})
+            base = base_controls(start, controls)
+            if lender is not run:
+                base = {name: of._replace(passed="") for name, of in base.items()}
+            base_of = "" if lender is run else lender.name
+            more = {"base": base, "start": start, "base_of": base_of}
+            rows.append(_row(run, benchmark, "after", after[benchmark], **more))
     return rows
+
+
+def _lender(run: ReportedRun, benchmark: str, others: Sequence[ReportedRun]) -> ReportedRun:
+    """Return the run itself, or another one that measured its base model where it did not."""
+    if _measured_base(run, benchmark):
+        return run
+    for other in others:
+        settings = [[of.settings.get(key) for key in _BASE_SETTINGS] for of in (run, other)]
+        same = settings[0] == settings[1] and settings[0][0] is not None
+        names = [_full_names(of).get(benchmark) for of in (run, other)]
+        if same and names[0] == names[1] and _measured_base(other, benchmark):
+            return other
+    return run
+
+
+def _measured_base(run: ReportedRun, benchmark: str) -> bool:
+    has_controls = bool(controls_by_benchmark(run).get(benchmark))
+    return has_controls or benchmark in _by_benchmark(run, "before")
+
+
+def _full_names(run: ReportedRun) -> dict[str, str]:
+    """Return short name -> name of the benchmarks a run was evaluated on."""
+    listed = run.settings.get("eval_benchmarks")
+    names = [*map(str, listed)] if isinstance(listed, list) else []
+    for when in ("before", "after"):
+        names += [name for name, of in _mapping(run.summary.get(when)).items() if _mapping(of)]
+    return {short_benchmark(name): name for name in names}
 
 
 def read_values(
@@ -108,7 +165,7 @@ def read_values(
 
 def base_controls(
     before: Mapping[str, Value], controls: Mapping[str, Any]
-) -> dict[str, tuple[Value, list[str]]]:
+) -> dict[str, BaseControl]:
     """Return what the base model reaches without training, as `ResultRow.base` has it.
 
     Args:
@@ -116,17 +173,17 @@ def base_controls(
             largest k is its vote.
         controls: What the run's summary says of its controls, if anything.
     """
-    found: dict[str, tuple[Value, list[str]]] = {}
+    found: dict[str, BaseControl] = {}
     for name, about in (("greedy", ""), ("temperature", "best_temperature"), ("vote", "num_votes")):
         value = controls.get("majority" if name == "vote" else name)
         if is_drawable(value):
             what = {"greedy": "", "temperature": "T = {}", "vote": "of {}"}[name]
             passed = _passed(controls, "majority" if name == "vote" else name)
-            lines = [line for line in (what.format(controls.get(about)), passed) if line]
-            found[name] = Value(value=value), lines
+            told = what.format(controls.get(about))
+            found[name] = BaseControl(Value(value=value), told, passed)
     ks = {k: name for name in before if (k := size_of(name, "maj@")) is not None}
     if ks and "vote" not in found:
-        found["vote"] = before[ks[max(ks)]], [ks[max(ks)]]
+        found["vote"] = BaseControl(before[ks[max(ks)]], ks[max(ks)])
     return found
 
 
@@ -222,6 +279,7 @@ def _row(
     values: dict[str, Value],
     *,
     overlap: str | None = None,
+    **of_base: Any,
 ) -> ResultRow:
     return ResultRow(
         run=run.name,
@@ -230,6 +288,7 @@ def _row(
         when=when,
         values=values,
         overlap=overlap,
+        **of_base,
     )
 
 

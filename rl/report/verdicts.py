@@ -1,7 +1,8 @@
 """What a report says of a run first: whether it worked, whether it is healthy, what it cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Literal
 
 from rl.report.costs_and_settings import spent
@@ -41,7 +42,6 @@ def statements(run: ReportedRun, rows: Sequence[ResultRow]) -> list[Statement]:
 
 
 def _results(run: ReportedRun, rows: Sequence[ResultRow]) -> list[Statement]:
-    before = {row.benchmark: row for row in rows if row.when == "before"}
     after = {row.benchmark: row for row in rows if row.when == "after"}
     controls = controls_by_benchmark(run)
     judged = {
@@ -50,22 +50,54 @@ def _results(run: ReportedRun, rows: Sequence[ResultRow]) -> list[Statement]:
         if "pass@1" in row.values and (differences := _differences(controls.get(benchmark, {})))
     }
     if len(judged) > 1:
-        return [_over_benchmarks(judged)]
+        return [_over_benchmarks(judged, after)]
     for benchmark, differences in judged.items():
         text, tone = judge(differences)
-        start = before[benchmark].values.get("pass@1") if benchmark in before else None
-        was = "" if start is None else f" (base {start.value:.3f})"
         against = ", ".join(
             f"{of['difference']:+.3f} ({of['ci_low']:+.3f} to {of['ci_high']:+.3f}) against the "
             f"base's {name}"
             for name, of in differences.items()
         )
-        reached = f"pass@1 {after[benchmark].values['pass@1'].value:.3f}{was}"
-        text = f"{text} On {benchmark}, {reached}: {against}."
+        text = f"{text} On {benchmark}, {_gain([after[benchmark]])}: {against}."
         return [Statement(about="Result", text=text, tone=tone)]
-    if not run.is_finished:
-        return []
-    return [Statement(about="Result", text=_without_controls(before, after))]
+    lent = [row for row in after.values() if row.base_of and row.base and "pass@1" in row.values]
+    if lent:
+        return [Statement(about="Result", text=_beside_lent(lent))]
+    return [Statement(about="Result", text=_without_controls(after))] if run.is_finished else []
+
+
+def _gain(rows: Sequence[ResultRow]) -> str:
+    """Say what rows reach, and what their base did where all know it, by the mean over them."""
+    reached = fmean(row.values["pass@1"].value for row in rows)
+    starts = [row.start["pass@1"].value for row in rows if "pass@1" in row.start]
+    base = f" (base {fmean(starts):.3f})" if len(starts) == len(rows) else ""
+    return f"{'pass@1' if len(rows) == 1 else 'mean pass@1'} {reached:.3f}{base}"
+
+
+def _beside_lent(rows: Sequence[ResultRow]) -> str:
+    """Compare with a base that another run measured: means only, since nothing is paired."""
+    behind = [
+        row.benchmark
+        for row in rows
+        if any(row.values["pass@1"].value <= of.value.value for of in row.base.values())
+    ]
+    controls = _listed(name for row in rows for name in row.base)
+    passed = f"above the base's {controls}"
+    if len(rows) > 1:
+        passed += f" on {len(rows) - len(behind)} of {len(rows)} benchmarks"
+        passed += f", not on {_listed(behind)}" if 0 < len(behind) < len(rows) else ""
+    elif behind:
+        passed = f"not above all of the base's {controls}"
+    return (
+        f"{_begin(_gain(rows))}, {passed}. {_listed(row.base_of for row in rows)} measured "
+        "the base: values only, since nothing is paired by problem."
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Write different names as a list: a, b and c."""
+    *first, last = dict.fromkeys(names)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def judge(differences: Mapping[str, Mapping[str, float]]) -> tuple[str, Tone]:
@@ -92,24 +124,32 @@ def judge(differences: Mapping[str, Mapping[str, float]]) -> tuple[str, Tone]:
     return "It learned: beyond every control.", "good"
 
 
-def _over_benchmarks(judged: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Statement:
+def _over_benchmarks(
+    judged: Mapping[str, Mapping[str, Mapping[str, float]]], after: Mapping[str, ResultRow]
+) -> Statement:
     """Sum several benchmarks up; their differences stand in the table of results."""
     by_tone: dict[Tone, list[str]] = {"good": [], "plain": [], "bad": []}
     for benchmark, differences in judged.items():
         by_tone[judge(differences)[1]].append(benchmark)
     words: dict[Tone, str] = {
-        "good": "beyond every control",
-        "plain": "level with one or more",
-        "bad": "below one or more",
+        "good": "it learned, beyond every control, on",
+        "plain": "not shown to be more than sharpening on",
+        "bad": "not worth its training, below a control, on",
     }
-    text = "; ".join(
-        f"{words[tone]} on {len(names)} of {len(judged)} ({', '.join(names)})"
-        for tone, names in by_tone.items()
-        if names
-    )
     tones: list[Tone] = [tone for tone, names in by_tone.items() if names]
-    tone = tones[0] if len(tones) == 1 else "plain"
-    return Statement(about="Result", text=f"pass@1 is {text}.", tone=tone)
+    told = []
+    for tone in tones:
+        of = "" if told else f" of {len(judged)} benchmarks"
+        which = "" if tone == "good" else f" ({', '.join(by_tone[tone])})"
+        told.append(f"{words[tone]} {len(by_tone[tone])}{of}{which}")
+    controls = _listed(name.split()[0] for of in judged.values() for name in of)
+    gain = _gain([after[benchmark] for benchmark in judged])
+    text = f"{_begin('; '.join(told))}. {_begin(gain)}, beside the base's {controls}."
+    return Statement(about="Result", text=text, tone=tones[0] if len(tones) == 1 else "plain")
+
+
+def _begin(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
 
 
 def _differences(controls: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
@@ -122,12 +162,12 @@ def _differences(controls: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
     }
 
 
-def _without_controls(before: Mapping[str, ResultRow], after: Mapping[str, ResultRow]) -> str:
+def _without_controls(after: Mapping[str, ResultRow]) -> str:
     """Say what can be said of a run whose gain stands beside no control."""
     for name, what in (("pass@1", "pass@1 on {}"), ("majority_ratio", "agreement on {}")):
         for benchmark, row in after.items():
             if name in row.values:
-                start = before[benchmark].values.get(name) if benchmark in before else None
+                start = row.start.get(name)
                 change = "" if start is None else f"{start.value:.3f} → "
                 text = f"{what.format(benchmark)}: {change}{row.values[name].value:.3f}. "
                 return text + (

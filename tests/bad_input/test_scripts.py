@@ -147,7 +147,7 @@ CASES = [
     ),
     f"{REPORT} --steps x",
     f"{REPORT} --steps 5",
-    f"{REPORT} --max_rollouts 0",
+    f"{REPORT} --max_megabytes 0",
     f"{REPORT} --smoothing 0",
     "report.py {world}/run_with_bad_metrics --output {world}",
     # compare.py

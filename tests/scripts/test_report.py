@@ -47,7 +47,7 @@ def test_several_runs_and_chosen_steps(run_dir, tmp_path):
     page = tmp_path / "page.html"
     finished = run_report(run_dir, tmp_path / "other", "--output", page, "--steps", "2")
     assert finished.returncode == 0, finished.stderr
-    assert "going: 1 of 2 steps with rollouts are shown." in finished.stdout
+    assert "going: 1 of 2 steps with rollouts were asked for." in finished.stdout
     assert 'id="rollouts-0-2"' in page.read_text()
     assert 'id="rollouts-0-1"' not in page.read_text()
 
@@ -61,10 +61,19 @@ def test_several_runs_and_chosen_steps(run_dir, tmp_path):
         (["{run}", "--output", "{run}/none/page.html"], "expected a file in an existing folder"),
         (["{run}", "--steps", "1;2"], "expected whole numbers"),
         (["{run}", "--steps", "7"], "Nearest to it: 2, 1."),
-        (["{run}", "--max_rollouts", "0"], "--max_rollouts: got 0"),
+        (["{run}", "--max_megabytes", "0"], "--max_megabytes: got 0"),
         (["{run}", "--smoothing", "0"], "--smoothing: got 0"),
     ],
-    ids=["no run", "no output", "folder", "no folder", "steps", "no step", "rollouts", "smoothing"],
+    ids=[
+        "no run",
+        "no output",
+        "folder",
+        "no folder",
+        "steps",
+        "no step",
+        "megabytes",
+        "smoothing",
+    ],
 )
 def test_bad_input_is_one_line(run_dir, arguments, message):
     finished = run_report(*(argument.format(run=run_dir) for argument in arguments))

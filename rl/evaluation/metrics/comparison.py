@@ -8,7 +8,7 @@ answers is the label's (a tie for the first place is not right). From A to B a p
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy
 from scipy.stats import binomtest, permutation_test
@@ -254,17 +254,41 @@ def sign_flip_test(differences: Any, seed: int = 0) -> float:
     return float(result.pvalue)
 
 
+class Graded(Protocol):
+    """A sample as far as the rule of transitions looks at it."""
+
+    @property
+    def cluster(self) -> int | None:
+        """Its answer's class, None without an answer."""
+        ...
+
+    @property
+    def correct(self) -> bool:
+        """Whether its answer is the label's."""
+        ...
+
+
 def transitions(a: SavedEvaluation, b: SavedEvaluation) -> dict[str, list[str]]:
     """Sort the problems by whether A's and B's majority answers are right."""
     found: dict[str, list[str]] = {name: [] for name in TRANSITIONS}
-    names = {(True, True): "kept", (False, True): "learned", (True, False): "lost"}
     for problem, group in a.groups.items():
         pair = majority_is_right(group), majority_is_right(b.groups[problem])
-        found[names.get(pair, "never")].append(problem)
+        found[transition(*pair)].append(problem)
     return found
 
 
-def majority_is_right(samples: Sequence[SampleRecord]) -> bool:
+def transition(was_right: bool, is_right: bool) -> str:
+    """Name what became of a problem, one of `TRANSITIONS`.
+
+    Example:
+        >>> transition(False, True), transition(False, False)
+        ('learned', 'never')
+    """
+    names = {(True, True): "kept", (False, True): "learned", (True, False): "lost"}
+    return names.get((was_right, is_right), "never")
+
+
+def majority_is_right(samples: Sequence[Graded]) -> bool:
     """Tell whether the largest class of answers is the label's, alone in the first place."""
     votes: dict[int, int] = {}
     for sample in samples:

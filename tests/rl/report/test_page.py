@@ -3,21 +3,20 @@
 import base64
 import gzip
 import hashlib
-import json
 import re
 
 import pytest
 
 from rl.report.folders import read_folders
-from rl.report.page import compress, embed_json, render_page, to_json
-from rl.report.shown_rollouts import choose_rollouts
+from rl.report.page import render_page
+from rl.report.shown_rollouts import choose_all_rollouts
 
 HOSTILE = "</script><script>alert(1)</script><!--\u2028\u2029&amp;"
 
 
 def render(*folders, **limits):
     runs = read_folders(folders)
-    shown = [choose_rollouts(run, **limits) for run in runs]
+    shown = choose_all_rollouts(runs, **limits)
     return render_page(runs, shown, smoothing=1, date="2026-01-01")
 
 
@@ -25,20 +24,6 @@ def found(pattern, text):
     match = re.search(pattern, text)
     assert match, pattern
     return match[1]
-
-
-def test_embedded_json_cannot_leave_its_element():
-    text = embed_json({HOSTILE: [HOSTILE, float("nan"), float("inf"), "\ud800"]})
-    assert not re.search(r"[<>&\u2028\u2029]", text)
-    assert text.isascii()
-    assert json.loads(text) == {HOSTILE: [HOSTILE, None, None, "\ud800"]}
-
-
-def test_compressed_text_comes_back_and_is_always_the_same():
-    packed = compress(to_json(HOSTILE))
-    assert re.fullmatch(r"[A-Za-z0-9+/=]+", packed)
-    assert json.loads(gzip.decompress(base64.b64decode(packed))) == HOSTILE
-    assert packed == compress(to_json(HOSTILE))
 
 
 def test_the_policy_names_the_page_s_own_scripts_and_nothing_else(tmp_path, write_run, make_line):

@@ -6,7 +6,7 @@ import pytest
 
 from rl.report.folders import read_folders
 from rl.report.page import render_page
-from rl.report.shown_rollouts import choose_rollouts
+from rl.report.shown_rollouts import choose_all_rollouts
 
 HOSTILE = (
     '<script>window.hacked=1</script></script><img src=x onerror="window.hacked=2"><!-- '
@@ -50,11 +50,10 @@ def runs(tmp_path_factory, write_run, make_line):
     return root
 
 
-def write_page(folders, path):
+def write_page(folders, path, **limits):
     found = read_folders(folders)
-    page = render_page(
-        found, [choose_rollouts(run) for run in found], smoothing=1, date="2026-01-01"
-    )
+    shown = choose_all_rollouts(found, **limits)
+    page = render_page(found, shown, smoothing=1, date="2026-01-01")
     path.write_bytes(page.encode("utf-8", errors="replace"))
     return path
 
@@ -138,7 +137,7 @@ def test_steps_prompts_and_links(open_report, report):
     link = page.locator(".rollout h4 a").nth(2).get_attribute("href")
     assert link == "#run=ttrl&step=5&prompt=p1&visit=0-0&rollout=2"
     page.go_back()
-    page.wait_for_function("document.querySelector('#step option:checked').textContent === '1'")
+    page.locator("#step option:checked", has_text="1").wait_for(state="attached")
     assert page.locator(".prompt").inner_text() == "What is p1?"
 
     direct = open_report(report, link.replace("ttrl", "control"))
@@ -183,13 +182,17 @@ def test_model_text_runs_nothing(open_report, tmp_path, write_run, make_line):
     folder = write_run(
         tmp_path / name,
         metrics=[{"step": i, "reward": 0.5, HOSTILE: 0.5, f"eval/{HOSTILE}": 1} for i in (1, 2, 3)],
-        rollouts={1: lines},
+        rollouts={1: lines, 2: [{**line, "answer": "other"} for line in lines[:1]]},
         settings={"model": HOSTILE, "rewards": {HOSTILE: {}}, HOSTILE: HOSTILE},
         summary={"after": {HOSTILE: {"pass@1": 0.5, "pass@4": 0.75, HOSTILE: 1.0}}},
     )
     page = open_report(write_page([folder], tmp_path / "report.html"))
     for summary in page.locator("summary").all():
         summary.click()
+    page.fill("#search", "<script>")
+    page.wait_for_selector("#hits li")
+    assert page.locator("#hits li").count() == 5  # a prompt in each step, three completions
+    assert page.locator(".grid tbody th").text_content().startswith("<script>")
     page.fill("#text", "<script>")
     assert completions(page) == 2
     page.locator("#charts figure .plot").first.hover()
@@ -253,11 +256,128 @@ def test_samples_of_an_evaluation(open_report, tmp_path):
     page = open_report(write_page([tmp_path], tmp_path / "report.html"))
     assert "label, shown only: 3" in page.locator("#shown .facts").first.inner_text()
     rows = [text.split() for text in page.locator(".classes tbody tr").all_inner_texts()]
-    assert rows == [["3", "1", "right"], ["4", "1", "wrong"]]
+    assert rows == [["3", "1", "1", "right"], ["4", "1", "1", "wrong"]]
     assert page.locator("#use-part, #step-part").locator("visible=true").count() == 0
     page.select_option("#sign", "wrong")
     assert completions(page) == 1
     assert "wrong by the label" in page.locator(".rollout h4").inner_text()
+    assert page.noise == []
+
+
+@pytest.fixture(scope="module")
+def evaluations(tmp_path_factory):
+    """Two evaluations of three problems: two are learned, one is lost."""
+    root = tmp_path_factory.mktemp("evaluations")
+    votes = {"base": ["3334", "3334", "4443"], "trained": ["3444", "4444", "3333"]}
+    for name, answers in votes.items():
+        (root / name).mkdir()
+        lines, asked = [], []
+        for problem, letters in enumerate(answers):
+            label = "4" if problem == 1 else "3"
+            asked.append({"problem_id": f"id{problem}", "prompt": f"<b>Number</b> {problem}?"})
+            for i, answer in enumerate(letters):
+                lines.append(
+                    {
+                        "problem_id": f"id{problem}",
+                        "sample": i,
+                        "completion": f"It is {answer}, says {name}.",
+                        "answer": answer,
+                        "cluster": int(answer),
+                        "correct": answer == label,
+                        "label": label,
+                    }
+                )
+        for file, rows in (("samples.jsonl", lines), ("problems.jsonl", asked)):
+            (root / name / file).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return [root / "base", root / "trained"]
+
+
+def test_a_grid_of_problems_leads_to_the_samples(open_report, evaluations, tmp_path):
+    page = open_report(write_page(evaluations, tmp_path / "report.html"))
+    rows = page.locator(".grid tbody tr")
+
+    def titles():
+        return [text[-2:] for text in page.locator(".grid tbody th").all_inner_texts()]
+
+    assert [row.split() for row in rows.all_inner_texts()] == [
+        ["<b>Number</b>", "0?", "0.75", "0.25", "-0.50", "lost"],
+        ["<b>Number</b>", "1?", "0.25", "1.00", "+0.75", "learned"],
+        ["<b>Number</b>", "2?", "0.25", "1.00", "+0.75", "learned"],
+    ]
+    change = page.locator(".grid thead button", has_text="change")
+    change.click()
+    assert titles() == ["0?", "1?", "2?"]
+    change.click()
+    assert titles() == ["1?", "2?", "0?"]
+    assert page.locator(".grid th[aria-sort=descending]").inner_text().startswith("change")
+    page.locator("#problems select").select_option("lost")
+    assert titles() == ["0?"]
+    page.locator("#problems select").select_option("learned")
+    page.fill("#text", "no such text")
+    rows.last.locator("a").last.click()
+    page.wait_for_url("**prompt=id2**")
+    page.locator("#shown .prompt", has_text="2?").wait_for()
+    assert chosen(page, "run") == "trained"
+    assert page.noise == []
+
+
+def test_samples_left_out_keep_their_votes(open_report, evaluations, tmp_path):
+    page = open_report(write_page(evaluations, tmp_path / "report.html", max_bytes=1_000))
+    shown = completions(page)
+    assert shown < 4
+    assert f"{shown} completions of 4 are in this page" in page.locator("#shown").inner_text()
+    votes = [text.split()[:2] for text in page.locator(".classes tbody tr").all_inner_texts()]
+    assert votes == [["3", "3"], ["4", "1"]]
+    assert "with the votes of all its samples" in page.locator("#rollouts").inner_text()
+    assert page.locator(".grid tbody tr").count() == 3
+
+
+def test_a_search_over_runs_steps_and_prompts(open_report, report):
+    page = open_report(report)
+
+    def hits(text):
+        page.fill("#search", text)
+        page.wait_for_timeout(400)  # the search waits until nothing was typed for a moment
+        page.locator("#hits", has_text="Searching").wait_for(state="detached")
+        return page.locator("#hits li")
+
+    # Two runs, two steps, two prompts, one completion each.
+    assert hits("BOXED{4").count() == 8
+    assert hits("boxed{4").locator("mark").first.inner_text() == "boxed{4"
+    found = hits("what is p1").last  # a prompt in every step of every run
+    assert page.locator("#hits li").count() == 4
+    assert "control, step 5, prompt" in found.inner_text()
+    page.fill("#text", "nothing holds this")
+    hits("boxed{4").last.locator("a").click()
+    page.wait_for_selector(".rollout.linked")
+    assert (chosen(page, "run"), chosen(page, "step")) == ("control (supervised)", "5")
+    assert page.input_value("#text") == ""  # it would have hidden what was sought
+    assert hits("nowhere at all").count() == 0
+    assert "0 hits" in page.locator("#hits").inner_text()
+    assert hits("").count() == 0
+    assert page.noise == []
+
+
+def test_groups_that_show_something_are_listed(open_report, tmp_path, write_run, make_line):
+    rollouts = {
+        step: [make_line(i, answer, 1.0, step=step) for i in range(3)]
+        for step, answer in ((1, "1"), (2, "1"), (3, "2"))
+    }
+    folder = write_run(tmp_path / "run", rollouts=rollouts)
+    page = open_report(write_page([folder], tmp_path / "report.html"))
+    page.select_option("#reason", "majority flips")
+    page.wait_for_selector("#hits li")
+    assert ["step 2" in text for text in page.locator("#hits li").all_inner_texts()] == [
+        True,
+        False,
+    ]
+    page.locator("#hits li a").last.click()
+    page.wait_for_url("**step=3**")
+    page.locator("#step option:checked", has_text="3").wait_for(state="attached")
+    assert "shows majority flips" in page.locator("#shown .facts").first.inner_text()
+    # The prompt's first and last visit.
+    words = page.locator(".grid tbody tr").inner_text().split()
+    assert words[-4:] == ["1.00", "1.00", "0.00", "flipped"]
     assert page.noise == []
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from rl.report.folders import ReportedRun
 from rl.report.results import (
+    BaseControl,
     Value,
     base_controls,
     curve_points,
@@ -39,7 +40,7 @@ def test_one_benchmark_before_and_after():
     assert list(before.values) == ["pass@1", "pass@16", "maj@1", "maj@16"]
     assert before.base == {}
     # The base model's vote over the most samples stands beside what training reached.
-    assert after.base == {"vote": (Value(value=0.75), ["maj@16"])}
+    assert after.base == {"vote": BaseControl(Value(value=0.75), "maj@16")}
     assert shown_columns([before, after]) == ["pass@1", "maj@16", "pass@16", "mean_length"]
     assert curve_points(before, "pass@") == [(1, Value(value=0.5)), (16, Value(value=1.0))]
 
@@ -77,7 +78,7 @@ def test_what_is_no_finite_number_is_left_out():
 
 def test_the_vote_of_most_samples():
     values = {"maj@4": Value(value=0.1), "maj@16": Value(value=0.2), "maj@x": Value(value=0.3)}
-    assert base_controls(values, {}) == {"vote": (Value(value=0.2), ["maj@16"])}
+    assert base_controls(values, {}) == {"vote": BaseControl(Value(value=0.2), "maj@16")}
     assert base_controls({"pass@1": Value(value=0.1)}, {}) == {}
 
 
@@ -103,10 +104,32 @@ def test_controls_that_the_run_measured_come_first():
     settings = {"eval_benchmarks": ["a/heldout.jsonl"]}
     _, after = result_rows(run_with(summary, settings=settings))
     assert after.base == {
-        "greedy": (Value(value=0.05), ["+0.550 (+0.500 to +0.600)"]),
-        "temperature": (Value(value=0.3), ["T = 0.8"]),
-        "vote": (Value(value=0.5), ["of 16", "+0.100 (-0.050 to +0.250)"]),
+        "greedy": BaseControl(Value(value=0.05), passed="+0.550 (+0.500 to +0.600)"),
+        "temperature": BaseControl(Value(value=0.3), "T = 0.8"),
+        "vote": BaseControl(Value(value=0.5), "of 16", "+0.100 (-0.050 to +0.250)"),
     }
+
+
+def test_a_base_is_lent_where_model_problems_and_sampling_are_the_same():
+    settings = {"model": "m", "temperature": 1.0, "eval_benchmarks": ["x/a.jsonl"]}
+    controls = {"greedy": 0.25, "verdict": "...", "differences": {}}
+    summary = {"before": {"pass@1": 0.5}, "after": {"pass@1": 0.5}, "controls": controls}
+    lender = run_with(summary, name="lender", settings=settings)
+    borrower = {"after": {"pass@1": 0.75}}
+    [row] = result_rows(run_with(borrower, settings=settings), [lender])
+    assert row.base == {"greedy": BaseControl(Value(value=0.25))}
+    assert (row.start, row.base_of) == ({"pass@1": Value(value=0.5)}, "lender")
+    for other in (
+        {**settings, "temperature": 0.5},
+        {**settings, "model": "n"},
+        {**settings, "eval_benchmarks": ["y/x/a.jsonl"]},  # the same short name
+        {},
+    ):
+        [row] = result_rows(run_with(borrower, settings=other), [lender])
+        assert (row.base, row.start, row.base_of) == ({}, {}, "")
+    # What the run measured itself comes first.
+    _, row = result_rows(run_with(summary, name="own", settings=settings), [lender])
+    assert row.base_of == ""
 
 
 def test_intervals_of_a_run_stand_beside_its_numbers():

@@ -10,7 +10,7 @@ GREEDY = {"difference": 0.55, "ci_low": 0.5, "ci_high": 0.6}
 MAJORITY = {"difference": -0.25, "ci_low": -0.5, "ci_high": -0.125}
 
 
-def said_of(summary, *, metrics=(), kind="run", is_finished=True, settings=None):
+def said_of(summary, *, metrics=(), kind="run", is_finished=True, settings=None, others=()):
     run = ReportedRun(
         name="r",
         path=Path("r"),
@@ -20,7 +20,9 @@ def said_of(summary, *, metrics=(), kind="run", is_finished=True, settings=None)
         metrics=list(metrics),
         settings=settings or {},
     )
-    return [(said.about, said.text, said.tone) for said in statements(run, result_rows(run))]
+    return [
+        (said.about, said.text, said.tone) for said in statements(run, result_rows(run, others))
+    ]
 
 
 def test_a_run_that_left_nothing():
@@ -57,7 +59,8 @@ def test_several_benchmarks_are_summed_up():
     assert said_of({"after": after, "controls": controls}) == [
         (
             "Result",
-            "pass@1 is beyond every control on 1 of 2 (a); below one or more on 1 of 2 (b).",
+            "It learned, beyond every control, on 1 of 2 benchmarks; not worth its training, "
+            "below a control, on 1 (b). Mean pass@1 0.550, beside the base's greedy and majority.",
             "plain",
         )
     ]
@@ -72,6 +75,33 @@ def test_what_can_be_said_without_controls_and_without_labels():
     )
     [(_, text, _)] = said_of({"after": {"pass@1": 0.5, "majority_ratio": 0.9}})
     assert text.startswith("pass@1 on benchmark: 0.500. The run measured no controls")
+
+
+def test_a_run_without_controls_stands_beside_those_of_another_run_with_its_base():
+    settings = {"model": "m", "eval_benchmarks": ["a.jsonl", "b.jsonl"]}
+    lender = ReportedRun(
+        name="first",
+        path=Path("first"),
+        kind="run",
+        settings=settings,
+        summary={
+            "before": {"a.jsonl": {"pass@1": 0.25}, "b.jsonl": {"pass@1": 0.5}},
+            "controls": {
+                "a.jsonl": {"greedy": 0.125, "majority": 0.625, "num_votes": 8},
+                "b.jsonl": {"greedy": 0.25, "majority": 0.875, "num_votes": 8},
+            },
+        },
+    )
+    # (0.75 + 0.5) / 2 = 0.625, base (0.25 + 0.5) / 2; 0.5 is below the vote on b.
+    after = {"after": {"a.jsonl": {"pass@1": 0.75}, "b.jsonl": {"pass@1": 0.5}}}
+    [(_, text, tone)] = said_of(after, settings=settings, others=[lender])
+    assert text == (
+        "Mean pass@1 0.625 (base 0.375), above the base's greedy and vote on 1 of 2 benchmarks, "
+        "not on b. first measured the base: values only, since nothing is paired by problem."
+    )
+    assert tone == "plain"
+    [(_, text, _)] = said_of(after, settings={**settings, "model": "n"}, others=[lender])
+    assert "measured no controls" in text
 
 
 def test_trouble_is_no_good_news():
