@@ -108,7 +108,8 @@ def test_the_policy_is_evaluated_on_a_schedule_and_the_best_is_kept(run_training
 def test_the_task_of_a_run_is_that_of_its_evaluation(run_training, tmp_path):
     # Every completion is an answer and all are the same, the label too.
     (tmp_path / "task.py").write_text(
-        "def whole(completion):\n    return 'it is ' + completion\ndef same(left, right):\n    return True\n"
+        "def whole(completion):\n    return 'it is ' + completion\n"
+        "def same(left, right):\n    return True\n"
     )
     task = str(tmp_path / "task.py")
     summary, folder = run_training(
