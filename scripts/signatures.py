@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--output_dir", type=Path, required=True, help="where compare.py put it")
     arguments = parser.parse_args()
 
-    from rl.report.studies import load_study, markdown_table
+    from rl.report.studies import differences_table, load_study, markdown_table
 
     study = load_study(arguments.study)
     rows = count_ways_and_votes(study, arguments.output_dir)
@@ -61,8 +61,10 @@ def main() -> None:
             "expected at least one. Run scripts/compare.py first."
         )
     for variant in dict.fromkeys(row.variant for row in rows):
+        under = [row for row in rows if row.variant == variant]
         print(f"\n{variant}:\n")
-        print(markdown_table([row for row in rows if row.variant == variant], COLUMNS))
+        print(markdown_table(under, COLUMNS))
+        print(differences_table(under, COLUMNS))
     print("Forks of the base models, by preset of the selector:\n")
     print(markdown_table(find_forks(study), FORKS))
 
