@@ -45,7 +45,8 @@ def test_a_stopped_run_goes_on_where_it_was(recipe, tmp_path):
     lines = process.communicate(timeout=200)[1].splitlines()
     assert process.returncode == 75, lines
     assert "SIGUSR1: saving after this step" in lines
-    step = int(re.fullmatch(r"stopped by SIGUSR1 after step (\d+), which is saved.*", lines[-1])[1])
+    said = r"stopped by SIGUSR1 after step (\d+), which is saved.*"
+    [step] = [int(found[1]) for line in lines if (found := re.fullmatch(said, line))]
     assert [path.name for path in list_checkpoints(stopped)][-1] == f"checkpoint-{step}"
 
     launch(one_process(), recipe, stopped, **settings)

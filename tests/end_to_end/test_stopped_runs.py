@@ -47,12 +47,14 @@ def test_a_signal_to_one_rank_stops_all_at_one_step(settings, tmp_path):
 
 def test_a_folder_in_use_and_a_full_disk_are_one_line(settings, tmp_path):
     plain, _ = settings("plain")
-    first = start(plain, 1, tmp_path)
-    wait_for(tmp_path / RUN / "config.yaml", first)
-    assert finish(start(plain, 1, tmp_path)) == [2]
-    [line] = errors(tmp_path)
+    used = tmp_path / "used"
+    first = start({**plain, "max_steps": 100_000}, 1, used)
+    wait_for(used / RUN / "config.yaml", first)
+    assert finish(start(plain, 1, used)) == [2]
+    [line] = errors(used)
     assert "in which another run is at work" in line
-    assert finish(first) == [0]
+    os.kill(first[0].pid, signal.SIGTERM)
+    assert finish(first) == [75]
 
     full = tmp_path / "full"
     # The weights take 305 KB.
@@ -60,7 +62,8 @@ def test_a_folder_in_use_and_a_full_disk_are_one_line(settings, tmp_path):
     [line] = errors(full)
     assert line.startswith("error: output_dir: got File too large in ")
     assert finish(start(plain, 1, full)) == [0]
-    assert difference(full, tmp_path) is None
+    run_whole(plain, 1, tmp_path / "whole")
+    assert difference(full, tmp_path / "whole") is None
 
 
 def test_settings_that_were_changed(settings, tmp_path):
@@ -80,7 +83,8 @@ def test_settings_that_were_changed(settings, tmp_path):
 
 
 def test_a_rank_that_dies_takes_the_others_down(recipe, tmp_path):
-    command = [*ranks(2), "scripts/train.py", str(recipe), f"--output_dir={tmp_path / 'run'}"]
+    command = [*ranks(2), "scripts/train.py", str(recipe), "--allow_code"]
+    command += [f"--output_dir={tmp_path / 'run'}"]
     launcher = subprocess.Popen(
         [*command, "--max_steps=1000", "--resume_from_checkpoint=auto"],
         cwd=ROOT,

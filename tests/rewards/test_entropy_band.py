@@ -274,5 +274,8 @@ def test_selectors_by_name(tmp_path):
     with pytest.raises(InputError, match=r"token_selector: got 'entropy_bnad'.*'entropy_band'"):
         get_token_selector("entropy_bnad")
     plugin = tmp_path / "mine.py"
-    plugin.write_text("class All:\n    low_weight = high_weight = 0.0\n")
+    plugin.write_text(
+        "class All:\n    low_weight = high_weight = 0.0\n"
+        "    def __call__(self, entropies, mask, groups): ...\n"
+    )
     assert get_token_selector(f"{plugin}:All").low_weight == 0.0

@@ -179,7 +179,8 @@ def test_saved_completions_are_grouped(tmp_path):
     assert "Group 0 of 13" in process.stdout
     # A task of one's own finds other answers, and calls all of them the same.
     (tmp_path / "task.py").write_text(
-        "def last(text):\n    return text.split()[-1]\ndef same(left, right):\n    return True\n"
+        "def last(completion):\n    return completion.split()[-1]\n"
+        "def same(left, right):\n    return True\n"
     )
     task = tmp_path / "task.py"
     own = ("--answer_methods", f"{task}:last", "--answer_comparer", f"{task}:same")

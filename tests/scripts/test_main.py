@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "scripts"
 # Those that only a checkout needs.
-OF_A_CHECKOUT = {"demo", "benchmark", "benchmark_votes"}
+OF_A_CHECKOUT = {"demo", "benchmark", "benchmark_votes", "signatures"}
 
 
 pytestmark = pytest.mark.medium

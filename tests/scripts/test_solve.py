@@ -43,14 +43,18 @@ def test_every_question_has_a_line_and_a_broken_off_file_is_finished(solve):
 
 
 def test_the_model_is_adapted_first(solve, tmp_path):
-    (tmp_path / "task.py").write_text("def start(text):\n    return f'starts with {text[:1]}'\n")
+    (tmp_path / "task.py").write_text(
+        "def start(completion):\n    return f'starts with {completion[:1]}'\n"
+    )
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         f"answer_methods: ['{tmp_path / 'task.py'}:start']\n"
         "model: none\ndataset: none\nnum_prompts: 2\nnum_generations: 4\n"
         "per_device_train_batch_size: 8\nmax_completion_length: 4\ngradient_checkpointing: false\n"
     )
-    solve("--adapt", recipe, "--max_steps", 1)
+    message = solve("--adapt", recipe, "--max_steps", 1, expected=2)
+    assert "Pass --allow_code" in message  # the recipe names it, not the user
+    solve("--adapt", recipe, "--max_steps", 1, "--allow_code")
     adapted = tmp_path / "answers-adapted"
     assert (adapted / "model.safetensors").is_file()
     assert "label_column: null" in (adapted / "config.yaml").read_text()

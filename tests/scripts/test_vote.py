@@ -170,7 +170,7 @@ def test_help_shows_both_line_formats():
 
 def test_a_task_of_ones_own(tmp_path):
     (tmp_path / "cities.py").write_text(
-        "def city(text):\n    return text.partition('city: ')[2]\n"
+        "def city(completion):\n    return completion.partition('city: ')[2]\n"
         "def same(left, right):\n    return left.lower() == right.lower()\n"
     )
     completions = ["city: Rome", "city: OSLO", "no idea", "city: Oslo"]
