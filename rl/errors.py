@@ -9,8 +9,8 @@ from difflib import get_close_matches
 STOPPED = 75  # EX_TEMPFAIL of sysexits.h: the same command, given again, goes on
 TIMED_OUT = 124  # as of the command `timeout`
 MAX_CHARACTERS = 900  # of a line of error; a value may be longer than anybody wants to read
-# What the system says of a disk or a file that it does not name.
-DISK_ERRORS = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+# What the system says of a disk, whether or not it names a file.
+DISK_ERRORS = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ESTALE}
 
 
 class InputError(ValueError):

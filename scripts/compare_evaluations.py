@@ -10,10 +10,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from rl.data.whole_files import write_whole
 from rl.errors import InputError, exit_on_bad_input
 from rl.evaluation.metrics.comparison import TRANSITIONS, compare, read_evaluation
 from rl.evaluation.options import parse_ks
-from rl.evaluation.records import replace_file
 from rl.settings import NumSamples, Seed, check_options
 
 EPILOG = """
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         show(console, comparison)
     if args.output:
         document = comparisons[0] if len(comparisons) == 1 else {"comparisons": comparisons}
-        replace_file(args.output, json.dumps(document, indent=2) + "\n")
+        write_whole(args.output, json.dumps(document, indent=2) + "\n")
         console.print(args.output, soft_wrap=True, markup=False, highlight=False)
 
 

@@ -26,7 +26,7 @@ def main() -> None:
     """Check, read, write."""
     arguments = parse_arguments()
 
-    from rl.evaluation.records import replace_file
+    from rl.data.whole_files import write_whole
     from rl.report.folders import read_folders
     from rl.report.packing import rollout_room
     from rl.report.page import render_page
@@ -54,7 +54,7 @@ def main() -> None:
     page = render_page(runs, rollouts, **about)
     # A lone surrogate in a run's name cannot be written in UTF-8.
     page = page.encode("utf-8", errors="replace").decode("utf-8")
-    replace_file(arguments.output, page)
+    write_whole(arguments.output, page)
     print(f"{arguments.output}  ({arguments.output.stat().st_size / 1e6:.1f} MB)")
     for run, shown in zip(runs, rollouts, strict=True):
         for note in shown.notes:

@@ -9,20 +9,12 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from rl.errors import InputError
+from rl.errors import DISK_ERRORS, InputError
 
 # What somebody has to mend on the machine; any other error is a bug of ours.
-_OF_THE_DISK = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EIO,
-    errno.ESTALE,
-}
-DISK_ERRORS = (OSError, SafetensorError, RuntimeError)
+_OF_THE_DISK = DISK_ERRORS | {errno.EACCES, errno.EPERM}
+# What libraries raise that could not write.
+WRITE_ERRORS = (OSError, SafetensorError, RuntimeError)
 
 
 @contextmanager
@@ -94,7 +86,7 @@ def writing_into(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except DISK_ERRORS as error:
+    except WRITE_ERRORS as error:
         problem = disk_problem(error)
         if problem is None:
             raise

@@ -10,11 +10,12 @@ from platform import python_version
 from typing import Any
 
 from rl.answers import DEFAULT_METHODS, comparer_in_use
+from rl.data.whole_files import write_whole
 from rl.errors import InputError
 from rl.evaluation.grading import grader_version
 from rl.evaluation.problems.labelled import Problem
 from rl.evaluation.problems.registry import split_name
-from rl.evaluation.records import SampleRecord, make_folder, read_samples, replace_file
+from rl.evaluation.records import SampleRecord, make_folder, read_samples
 from rl.rollouts.engine import SamplingSettings
 from rl.versions import git_commit, library_versions
 
@@ -93,7 +94,7 @@ def stamp_grader(
     changed = {**manifest, "k": list(ks), **grader_facts(methods)}
     if changed != manifest:
         changed["rescored"] = {"date": _now(), "versions": library_versions(LIBRARIES)}
-        replace_file(output_dir / MANIFEST_FILE, json.dumps(changed, indent=2) + "\n")
+        write_whole(output_dir / MANIFEST_FILE, json.dumps(changed, indent=2) + "\n")
 
 
 def grader_facts(methods: Sequence[str]) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def open_evaluation(output_dir: Path, manifest: dict[str, Any]) -> list[SampleRe
                 f"{saved['num_samples']}, the number in {output_dir}. Choose another output_dir."
             )
     make_folder(output_dir, "--output_dir")
-    replace_file(output_dir / MANIFEST_FILE, json.dumps(manifest, indent=2) + "\n")
+    write_whole(output_dir / MANIFEST_FILE, json.dumps(manifest, indent=2) + "\n")
     return samples
 
 

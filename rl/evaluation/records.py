@@ -9,6 +9,7 @@ from typing import Any
 
 from rl.data.json_lines import read_json_lines
 from rl.data.tables import short_repr
+from rl.data.whole_files import write_whole
 from rl.errors import InputError
 
 SAMPLES_FILE = "samples.jsonl"
@@ -110,7 +111,7 @@ def append_samples(output_dir: Path, records: Iterable[SampleRecord]) -> None:
 
 def write_samples(output_dir: Path, records: Iterable[SampleRecord]) -> None:
     """Replace samples.jsonl as a whole, so that a kill leaves the old file or the new one."""
-    replace_file(output_dir / SAMPLES_FILE, "".join(_line(record) for record in records))
+    write_whole(output_dir / SAMPLES_FILE, "".join(_line(record) for record in records))
 
 
 def write_problems(output_dir: Path, problems: Iterable[Mapping[str, Any]]) -> None:
@@ -121,7 +122,7 @@ def write_problems(output_dir: Path, problems: Iterable[Mapping[str, Any]]) -> N
         problems: `problem_id`, `prompt` (text or chat messages, before a chat template), `question`
             (as the source states it, null if it is not known) and `label` of each.
     """
-    replace_file(
+    write_whole(
         output_dir / PROBLEMS_FILE, "".join(json.dumps(dict(one)) + "\n" for one in problems)
     )
 
@@ -139,7 +140,7 @@ def read_problems(output_dir: Path) -> dict[str, dict[str, Any]]:
 def write_summary(output_dir: Path, metrics: dict[str, Estimate]) -> None:
     """Write summary.json: metric -> value, ci_low, ci_high, n, standard_error."""
     summary = {name: asdict(estimate) for name, estimate in metrics.items()}
-    replace_file(output_dir / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
+    write_whole(output_dir / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
 
 
 def make_folder(path: Path, what: str) -> None:
@@ -162,13 +163,6 @@ def make_folder(path: Path, what: str) -> None:
             f"{what}: got {path}, expected a folder that can be written ({error.strerror}). Name "
             "another one."
         ) from error
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file as a whole: a kill leaves the old content or the new one."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _line(record: SampleRecord) -> str:

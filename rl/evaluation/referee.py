@@ -16,7 +16,8 @@ from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
 
 from rl.answers.workers import WorkerContext
-from rl.evaluation.records import SampleRecord, replace_file
+from rl.data.whole_files import write_whole
+from rl.evaluation.records import SampleRecord
 
 REFEREE_FILE = "referee.json"
 REFEREES = ("math_verify",)
@@ -83,7 +84,7 @@ class RefereeReport:
             "disagreements": [asdict(one) for one in self.disagreements],
         }
         path = folder / REFEREE_FILE
-        replace_file(path, json.dumps(document, indent=2) + "\n")
+        write_whole(path, json.dumps(document, indent=2) + "\n")
         return path
 
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from rl.data.whole_files import DISK_ERRORS, cannot_write, disk_problem, sync, write_whole
+from rl.data.whole_files import WRITE_ERRORS, cannot_write, disk_problem, sync, write_whole
 from rl.processes import with_progress
 
 MANIFEST_FILE = "manifest.json"
@@ -65,7 +65,7 @@ class Checkpoints:
         try:
             try:
                 yield folder
-            except DISK_ERRORS as error:
+            except WRITE_ERRORS as error:
                 problem = disk_problem(error)
                 if problem is None:
                     raise
