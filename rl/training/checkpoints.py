@@ -216,7 +216,12 @@ def newest_whole_checkpoint(output_dir: Path) -> Search:
 def list_checkpoints(output_dir: Path) -> list[Path]:
     """Return a run's checkpoints, whole or not, in the order of their steps."""
     found = [p for p in output_dir.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", p.name)]
-    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+    return sorted(found, key=named_step)
+
+
+def named_step(folder: Path) -> int:
+    """Return the step that a checkpoint is named after, whole or not."""
+    return int(folder.name.rpartition("-")[2])
 
 
 def checkpoint_step(folder: Path) -> int:
@@ -260,7 +265,7 @@ def set_aside(output_dir: Path, step: int) -> list[Path]:
     """
     aside = []
     for folder in list_checkpoints(output_dir):
-        if int(folder.name.rpartition("-")[2]) > step:
+        if named_step(folder) > step:
             place = folder.with_name(f"dropped-{folder.name}")
             if place.exists():
                 shutil.rmtree(place)

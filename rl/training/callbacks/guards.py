@@ -10,7 +10,7 @@ from typing import Any
 from accelerate.utils import broadcast_object_list
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from rl.training.checkpoints import checkpoint_problem, list_checkpoints
+from rl.training.checkpoints import checkpoint_problem, list_checkpoints, named_step
 from rl.training.guards.contract import (
     GO_ON,
     Guard,
@@ -216,7 +216,7 @@ def newest_checkpoint(
 ) -> int | None:
     """Find the newest whole checkpoint up to a step that is in no stretch that was given up."""
     for folder in reversed(list_checkpoints(output_dir)):
-        step = int(folder.name.rpartition("-")[2])
+        step = named_step(folder)
         is_given_up = any(first <= step <= last for first, last in abandoned)
         if step <= last_step and not is_given_up and checkpoint_problem(folder) is None:
             return step
