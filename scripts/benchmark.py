@@ -16,7 +16,7 @@ from rl.settings import Count, PositiveShare, check_options, check_value
 if TYPE_CHECKING:
     from measurements.ratios import Measurement
 
-PARTS = ("update", "votes", "steps", "adaptive", "growth", "prompts")
+PARTS = ("update", "votes", "steps", "adaptive", "growth", "shared", "prompts")
 EPILOG = """
 examples:
   python scripts/build_testbed.py --output_dir runs/testbed
@@ -36,6 +36,7 @@ parts:
   steps     wall time of a training step on the testbed by phase and number of ranks
   adaptive  sampled tokens to a held-out pass@1 on the testbed, adaptive against 64 fixed votes
   growth    the update with group size, completion length, prompts doubled and redoubled
+  shared    the update where prompts are of 64 to 2,048 tokens and completions of 32 to 512
   prompts   sampling with transformers and SmolLM2, each prompt run once against once per sample
 
 OUTPUT_DIR/table.md holds the table, OUTPUT_DIR/results.json every value. Parts are written as they
@@ -147,9 +148,9 @@ def measure(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
             arguments.num_generations,
             arguments.repetitions,
         )
-    from measurements.updates import UpdateSizes, measure_growth, measure_updates
+    from measurements import updates
 
-    sizes = UpdateSizes(
+    sizes = updates.UpdateSizes(
         num_prompts=arguments.num_prompts,
         num_generations=arguments.num_generations,
         micro_batch=arguments.micro_batch,
@@ -157,8 +158,12 @@ def measure(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
         hidden_size=arguments.hidden_size,
         num_layers=arguments.num_layers,
     )
-    work = measure_updates if part == "update" else measure_growth
-    return work(sizes, arguments.repetitions)
+    work = {
+        "update": updates.measure_updates,
+        "growth": updates.measure_growth,
+        "shared": updates.measure_shared_prompts,
+    }
+    return work[part](sizes, arguments.repetitions)
 
 
 def read_groups(path: Path) -> list[list[str]]:

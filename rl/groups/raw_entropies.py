@@ -29,7 +29,7 @@ class _HeadAlone:
         outputs, self.backbone_outputs = self.backbone_outputs, None
         return outputs
 
-    def forward(self, labels: Tensor, fused_lm_head: bool) -> Any:
+    def forward(self, fused_lm_head: bool, **labels: Tensor | None) -> Any:
         raise AssertionError("TRL's fused head replaces this")
 
 
@@ -60,7 +60,8 @@ def return_raw_entropies(model: PreTrainedModel, cast_lm_head_to_fp32: bool = Fa
     def forward(*args: Any, **kwargs: Any) -> Any:
         outputs = original(*args, **kwargs)
         if kwargs.get("fused_lm_head"):
-            outputs.entropy = head.forward(labels=kwargs["labels"], fused_lm_head=True).entropy
+            labels = {name: kwargs.get(name) for name in ("labels", "shift_labels")}
+            outputs.entropy = head.forward(fused_lm_head=True, **labels).entropy
         head.backbone_outputs = None
         return outputs
 

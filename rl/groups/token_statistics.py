@@ -57,10 +57,11 @@ def logit_statistics(logits: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor,
 
 
 def add_token_statistics(model: PreTrainedModel, temperature: float) -> None:
-    """Let `model(input_ids, attention_mask, token_statistics=True)` return statistics of its input.
+    """Let `model(input_ids, labels=..., token_statistics=True)` return statistics of its labels.
 
-    Called this way, the model returns the logps, entropies and self-certainties of the tokens from
-    the second on, stacked, (3, B, L - 1). It stays one call of the whole model, which is what
+    Called this way, the model returns the logps, entropies and self-certainties of the labels from
+    the second on, stacked, (3, B, L - 1), at a label of -100 any; of `shift_labels`, which are
+    predicted where they stand, (3, B, L). It stays one call of the whole model, which is what
     sharded training needs. Any other call is as before.
 
     Args:
@@ -80,25 +81,24 @@ def add_token_statistics(model: PreTrainedModel, temperature: float) -> None:
     original: Any = model.forward
 
     @wraps(original)
-    def forward(*args: Any, token_statistics: bool = False, **kwargs: Any) -> Any:
-        if not token_statistics:
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs.pop("token_statistics", False):
             return original(*args, **kwargs)
-        input_ids, attention_mask = args
-        outputs = model.base_model(
-            input_ids=input_ids, attention_mask=attention_mask, use_cache=False
-        )
-        hidden = outputs.last_hidden_state[:, :-1]
+        labels, shift_labels = kwargs.pop("labels", None), kwargs.pop("shift_labels", None)
+        hidden = model.base_model(*args, use_cache=False, **kwargs).last_hidden_state
+        if shift_labels is None:
+            hidden, shift_labels = hidden[:, :-1], labels[:, 1:].clamp(min=0)
         head: Any = model.get_output_embeddings()
         chunk = max(1, MAX_CHUNK_LOGITS // text_config.vocab_size)
         parts = [
             torch.stack(logit_statistics(head(states) / temperature, token_ids))
             for states, token_ids in zip(
                 hidden.flatten(0, 1).split(chunk),
-                input_ids[:, 1:].flatten().split(chunk),
+                shift_labels.flatten().split(chunk),
                 strict=True,
             )
         ]
-        return torch.cat(parts, dim=1).view(3, *input_ids[:, 1:].shape)
+        return torch.cat(parts, dim=1).view(3, *shift_labels.shape)
 
     model.forward = forward
 
@@ -133,13 +133,17 @@ def measure_tokens(
         ids = [torch.tensor(rows[i][0] + rows[i][1]) for i in batch] or [torch.zeros(2).long()]
         input_ids = pad_sequence(ids, batch_first=True, padding_value=pad_token_id)
         lengths = torch.tensor([len(row) for row in ids])
-        attention_mask = (torch.arange(input_ids.shape[1]) < lengths[:, None]).long()
+        columns = torch.arange(input_ids.shape[1])
+        is_token = columns < lengths[:, None]
+        of_prompt = columns < torch.tensor([len(rows[i][0]) for i in batch] or [1])[:, None]
+        inputs = {
+            "input_ids": input_ids,
+            "attention_mask": is_token.long(),
+            "labels": input_ids.masked_fill(of_prompt | ~is_token, -100),
+        }
         with accelerator.autocast():
-            statistics = model(
-                input_ids.to(accelerator.device),
-                attention_mask.to(accelerator.device),
-                token_statistics=True,
-            ).cpu()
+            inputs = {name: value.to(accelerator.device) for name, value in inputs.items()}
+            statistics = model(**inputs, token_statistics=True).cpu()
         for row, i in enumerate(batch):
             start, end = len(rows[i][0]) - 1, len(rows[i][0]) + len(rows[i][1]) - 1
             measured[i] = statistics[:, row, start:end].tolist()

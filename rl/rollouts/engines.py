@@ -7,6 +7,9 @@ what is asked. A class of one's own goes by `package.module:Class` or `path/to/f
     require()                       refuses with one line where a package is missing
     for_run(policy, settings)       samples under the policy of a training run
     for_model(model)                samples a model that does not change
+
+One that may sample from another thread while the trainer updates has a true attribute
+`samples_beside_updates`: runs with `max_staleness: 1` ask it ahead.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -54,6 +54,8 @@ class VLLMServerEngine:
         timeout: Seconds one request may take.
     """
 
+    samples_beside_updates = True  # on devices of its own, from any thread
+
     def __init__(
         self,
         base_url: str,

@@ -38,6 +38,33 @@ def join(micro_batches: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     }
 
 
+def shuffle_prompts(rows: Mapping[str, Tensor], prompts: Tensor) -> dict[str, Tensor]:
+    """Put rows in a random order in which those of one prompt stay together, in their order.
+
+    Args:
+        rows: Values named as in `rl.training.layout`.
+        prompts: Number of each row's prompt, from 0, (R,).
+    """
+    places = torch.randperm(int(prompts.max()) + 1).to(prompts.device)
+    order = places[prompts].argsort(stable=True)
+    return {name: value[order] if value.dim() else value for name, value in rows.items()}
+
+
+def by_prompt(chosen: Tensor, lengths: Tensor, prompts: Tensor) -> Tensor:
+    """Put chosen rows of one prompt together, prompts in the order of their longest row.
+
+    Args:
+        chosen: Row numbers, (C,).
+        lengths: Tokens of each row, (R,).
+        prompts: Number of each row's prompt, from 0, (R,).
+    """
+    of_chosen = prompts[chosen]
+    longest = lengths.new_zeros(int(prompts.max()) + 1)
+    longest = longest.scatter_reduce(0, of_chosen, lengths[chosen], "amax")
+    order = of_chosen.argsort(stable=True)
+    return chosen[order[longest[of_chosen[order]].argsort(stable=True)]]
+
+
 def choose_rows(lengths: Tensor, keep: Tensor, num_rows: int) -> Tensor:
     """Choose the rows that are run, shortest first.
 
@@ -55,44 +82,61 @@ def choose_rows(lengths: Tensor, keep: Tensor, num_rows: int) -> Tensor:
     return chosen[lengths[chosen].argsort(stable=True)]
 
 
-def pack_rows(prompts: Tensor, completions: Tensor, num_parts: int, budget: int) -> list[range]:
-    """Share rows out over micro-batches by padded positions instead of rows.
+def pack_rows(
+    prompts: Tensor,
+    completions: Tensor,
+    num_parts: int,
+    budget: int,
+    begins: Tensor | None = None,
+) -> list[range]:
+    """Share rows out over micro-batches by positions instead of rows.
 
-    A micro-batch of r rows takes r * (longest prompt + longest completion) positions. It is closed
-    when the next row would exceed the budget. Where `num_parts` do not hold all rows that way, the
-    budget is the least with which they do. A row longer than the budget stands alone.
+    A micro-batch of r rows takes r * (longest prompt + longest completion) positions; where prompts
+    are shared, the sum of its different prompts and of its completions. It is closed when the next
+    row would exceed the budget. Where `num_parts` do not hold all rows that way, the budget is the
+    least with which they do. A row longer than the budget stands alone.
 
     Args:
         prompts: Prompt tokens of each row, in the order the rows are packed in, (R,).
         completions: Completion tokens of each row, (R,).
         num_parts: Micro-batches there are, at least 1.
-        budget: Most padded positions of one, at least 1.
+        budget: Most positions of one, at least 1.
+        begins: Which rows have another prompt than the row before, (R,); None if prompts are not
+            shared.
 
     Returns:
         The places of each micro-batch's rows, `num_parts` ranges; those left over are empty.
     """
     sizes = list(zip(prompts.tolist(), completions.tolist(), strict=True))
-    starts = _pack(sizes, budget)
+    shared = None if begins is None else begins.tolist()
+    starts = _pack(sizes, budget, shared)
     if len(starts) > num_parts:
         whole = len(sizes) * (max(p for p, _ in sizes) + max(c for _, c in sizes))
         # A larger budget never needs more parts, so the least that suffices can be bisected.
         least = bisect_left(
-            range(whole + 1), True, lo=budget, key=lambda b: len(_pack(sizes, b)) <= num_parts
+            range(whole + 1),
+            True,
+            lo=budget,
+            key=lambda b: len(_pack(sizes, b, shared)) <= num_parts,
         )
-        starts = _pack(sizes, least)
+        starts = _pack(sizes, least, shared)
     starts += [len(sizes)] * (num_parts + 1 - len(starts))
     return [range(*ends) for ends in pairwise(starts)]
 
 
-def _pack(sizes: Sequence[tuple[int, int]], budget: int) -> list[int]:
+def _pack(sizes: Sequence[tuple[int, int]], budget: int, begins: list[bool] | None) -> list[int]:
     """Return where each micro-batch starts."""
     starts: list[int] = []
-    prompt = completion = 0
+    prompt = completion = positions = 0
     for i, (p, c) in enumerate(sizes):
         prompt, completion = max(prompt, p), max(completion, c)
-        if not starts or (i - starts[-1] + 1) * (prompt + completion) > budget:
+        if begins is not None:
+            positions += c + p * begins[i]
+        elif starts:
+            positions = (i - starts[-1] + 1) * (prompt + completion)
+        if not starts or positions > budget:
             starts.append(i)
-            prompt, completion = p, c
+            prompt, completion, positions = p, c, p + c
     return starts
 
 

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 LENGTHS = ("max_steps", "num_train_epochs", "max_sampled_tokens")
 # How rows are shared out. Rollouts and gradients stay the same up to rounding, but rows that a
 # checkpoint holds unused fit the old layout only.
-LAYOUT = ("per_device_train_batch_size", "processes")
+LAYOUT = ("per_device_train_batch_size", "processes", "shared_prompts")
 # The optimizer's state in the checkpoint has its own, or does not fit: nothing can be accepted.
 KEPT_BY_THE_CHECKPOINT = (
     *("optim", "optim_args", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon"),

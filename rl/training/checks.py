@@ -132,6 +132,22 @@ def _check_sampling(config: "LabelFreeConfig") -> None:
                 f"{name}: got {value!r}, expected it unset. The rollout engines do not use it; "
                 "remove it."
             )
+    beside_old_samples = {
+        "selfplay": (config.selfplay is not None, "None"),
+        "num_votes": (config.vote_budget.min != config.vote_budget.max, "a number"),
+        "vllm_importance_sampling_correction": (
+            not config.vllm_importance_sampling_correction,
+            "true",
+        ),
+    }
+    for name, (is_other, expected) in beside_old_samples.items():
+        if config.max_staleness and is_other:
+            raise InputError(
+                f"max_staleness: got {config.max_staleness} beside {name} "
+                f"{getattr(config, name)!r}, expected {expected} there: completions that are "
+                "sampled ahead are asked for at once, and corrected for. Set it, or max_staleness: "
+                "0."
+            )
     if config.vllm_mode == "colocate" and config.vllm_tensor_parallel_size > 1:
         raise InputError(
             f"vllm_tensor_parallel_size: got {config.vllm_tensor_parallel_size} colocated, "

@@ -1,4 +1,4 @@
-"""Trains on micro-batches without silent rows and without needless padding: the same gradient."""
+"""Cuts a batch into micro-batches without silent rows, needless padding or repeated prompts."""
 
 import logging
 import math
@@ -9,22 +9,34 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from rl.training.batches import choose_rows, join, pack_rows, row_lengths, silent_rows, take
+from rl.training.batches import (
+    by_prompt,
+    choose_rows,
+    join,
+    pack_rows,
+    row_lengths,
+    shuffle_prompts,
+    silent_rows,
+    take,
+)
 from rl.training.config import LabelFreeConfig
 from rl.training.layout import ROW_MEAN_LOSSES
+from rl.training.packed_rows import num_positions, prompt_numbers
+from rl.trl_internals import shuffle_sequence_dict, split_tensor_dict
 
 _logger = logging.getLogger(__name__)
 Rows = dict[str, Tensor]
 
 
 class Compaction:
-    """Runs only rows with something to teach, those of one length together.
+    """Runs only rows with something to teach, those of one prompt or of one length together.
 
-    Within an optimizer step the rows that no loss term needs are left out, the others are sorted by
-    length and shared out over the same number of micro-batches, and each of those is padded to its
-    own longest row. The gradient of the step stays what it was, up to rounding. Every rank runs as
-    many rows as the one with most to run: ranks compute in step. With `max_tokens_per_micro_batch`
-    a micro-batch holds as many rows as fit in so many positions, instead of a number of rows.
+    Within an optimizer step the rows that no loss term needs are left out, the others are sorted,
+    by prompt where prompts are shared, else by length, and shared out over the same number of
+    micro-batches, each padded to its own longest row. The gradient of the step stays what it was,
+    up to rounding. Every rank runs as many rows as the one with most to run: ranks compute in step.
+    With `max_tokens_per_micro_batch` a micro-batch holds as many rows as fit in so many positions,
+    instead of a number of rows. Prompts that are shared also stay together between steps.
 
     KL to a reference model acts on every row, so rows without an advantage run too. A term taken
     over all rows of a micro-batch together (an entropy bonus, a quantile of entropies, the router
@@ -37,6 +49,7 @@ class Compaction:
         config: Settings of the run.
         has_router_loss: Whether the loss has the router's of a mixture of experts.
         selects_tokens: Whether the rows have `token_weights`, which say where the KL term acts.
+        shares_prompts: Whether the model runs a prompt once for all of its rows in a micro-batch.
     """
 
     def __init__(
@@ -45,9 +58,11 @@ class Compaction:
         config: LabelFreeConfig,
         has_router_loss: bool,
         selects_tokens: bool,
+        shares_prompts: bool,
     ) -> None:
         self.accelerator = accelerator
         self.config = config
+        self.shares_prompts = shares_prompts
         is_over_micro_batches = {
             "entropy_coef": config.entropy_coef != 0 or config.use_adaptive_entropy,
             "top_entropy_quantile": config.top_entropy_quantile < 1.0,
@@ -60,13 +75,25 @@ class Compaction:
         if needs and config.skip_silent_rows and accelerator.is_main_process:
             _logger.warning("rows without an advantage are run too, for %s", ", ".join(needs))
 
-    def __call__(self, micro_batches: Sequence[Rows]) -> tuple[list[Rows], dict[str, float]]:
-        """Compact the micro-batches of a generation batch; every rank must call it.
+    def __call__(self, rows: Rows, num_parts: int) -> tuple[list[Rows], dict[str, float]]:
+        """Shuffle the rows of a generation batch and cut them up; every rank must call it.
+
+        Args:
+            rows: Values named as in `rl.training.layout`.
+            num_parts: Micro-batches to make.
 
         Returns:
-            As many micro-batches, each with `loss_scale`, and what was saved:
-            cost/rows_skipped_frac and cost/positions_run_frac, of this rank.
+            The micro-batches, each with `loss_scale`, and what was saved: cost/rows_skipped_frac
+            and cost/positions_run_frac, of this rank.
         """
+        if self.shares_prompts:
+            rows["prompt_number"] = prompt_numbers(rows["prompt_ids"], rows["prompt_mask"])
+            shuffled: Any = shuffle_prompts(rows, rows["prompt_number"])
+        else:
+            shuffled = shuffle_sequence_dict(rows)  # type: ignore[arg-type]
+        return self._compact(split_tensor_dict(shuffled, num_parts))  # type: ignore[arg-type]
+
+    def _compact(self, micro_batches: Sequence[Rows]) -> tuple[list[Rows], dict[str, float]]:
         config = self.config
         is_regrouped = (
             config.trim_micro_batches
@@ -89,7 +116,7 @@ class Compaction:
             for part, runs in self._share_out(rows, keep, count, size):
                 batch = take(rows, part, runs, config.trim_micro_batches)
                 batch["loss_scale"] = self._loss_scale(rows, batch, len(keep) // size)
-                positions += batch["completion_ids"].numel() + batch["prompt_ids"].numel()
+                positions += self._num_positions(batch)
                 compact.append(batch)
         num_rows = sum(len(keep) for keep in keeps)
         first = micro_batches[0]
@@ -109,19 +136,37 @@ class Compaction:
             # As many rows in each part, so up to num_parts - 1 more than needed; sorted by length,
             # each part is padded to no more than its own longest row.
             num_rows = math.ceil(max(count, num_parts) / num_parts) * num_parts
-            chosen = choose_rows(row_lengths(rows), keep, num_rows)
-            return [(part, keep) for part in chosen.chunk(num_parts)]
-        chosen = choose_rows(row_lengths(rows), keep, count)
+            return [(part, keep) for part in self._choose(rows, keep, num_rows).chunk(num_parts)]
+        chosen = self._choose(rows, keep, count)
         prompts = rows["prompt_mask"].sum(dim=1)[chosen]
         completions = (rows["completion_mask"].sum(dim=1) * keep)[chosen]
+        begins = torch.ones_like(prompts)
+        if self.shares_prompts:
+            numbers = rows["prompt_number"][chosen]
+            begins[1:] = numbers[1:] != numbers[:-1]
         # TRL gathers a number per row, so micro-batches have as many rows on every rank: the i-th
-        # rows of all ranks count as one that is as long as the longest of them, (2, rows).
-        sizes = self.accelerator.gather(torch.stack([prompts, completions])[None])
+        # rows of all ranks count as one that is as long as the longest of them, (3, rows).
+        sizes = self.accelerator.gather(torch.stack([prompts, completions, begins])[None])
         sizes = torch.as_tensor(sizes).amax(dim=0).cpu()
-        parts = pack_rows(sizes[0], sizes[1], num_parts, budget)
+        shared = sizes[2].bool() if self.shares_prompts else None
+        parts = pack_rows(sizes[0], sizes[1], num_parts, budget, shared)
         # What is left over runs one row that counts nowhere.
         filling = row_lengths(rows).argmin()[None], torch.zeros_like(keep)
         return [(chosen[part.start : part.stop], keep) if part else filling for part in parts]
+
+    def _choose(self, rows: Rows, keep: Tensor, num_rows: int) -> Tensor:
+        """Choose rows to run, in the order in which they are shared out."""
+        lengths = row_lengths(rows)
+        chosen = choose_rows(lengths, keep, num_rows)
+        return by_prompt(chosen, lengths, rows["prompt_number"]) if self.shares_prompts else chosen
+
+    def _num_positions(self, batch: Rows) -> int:
+        padded = batch["completion_ids"].numel() + batch["prompt_ids"].numel()
+        if not self.shares_prompts:
+            return padded
+        prompts = batch["prompt_mask"].sum(dim=1)
+        completions = batch["completion_mask"].sum(dim=1)
+        return num_positions(padded, prompts, completions, batch["prompt_number"])
 
     def _rows_to_run(self, rows: Rows) -> Tensor:
         scorable = rows["completion_mask"].any(dim=1)

@@ -3,9 +3,8 @@
 All checks across settings happen in `__post_init__`, before a model is loaded.
 """
 
-import math
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import torch
@@ -13,7 +12,6 @@ from pydantic import Field
 from trl.trainer.grpo_config import GRPOConfig
 
 from rl.answers.extraction import DEFAULT_METHODS
-from rl.errors import InputError
 from rl.rollouts.adaptive_votes import VoteBudget, read_vote_budget
 from rl.settings import (
     Count,
@@ -26,8 +24,9 @@ from rl.settings import (
     StepsOrNone,
     checked,
 )
+from rl.training.batch_sizes import batch_sizes, set_accumulation
 from rl.training.checks import check_combinations
-from rl.training.ranges import GroupSize, check_ranges
+from rl.training.ranges import GroupSize, Staleness, check_ranges
 
 
 @checked
@@ -148,6 +147,13 @@ class LabelFreeConfig(GRPOConfig):
         default=False,
         metadata={"help": "Allow a control whose reward sees labels; everything is stamped so."},
     )
+    max_staleness: Staleness = field(
+        default=0,
+        metadata={
+            "help": "Batches by which completions may be older than the policy they train: 1 "
+            "samples the next batch while this one trains, on a vLLM server; 0: none."
+        },
+    )
     stop_strings: list[Annotated[str, Field(min_length=1)]] = field(
         default_factory=list,
         metadata={
@@ -211,10 +217,14 @@ class LabelFreeConfig(GRPOConfig):
         default=True,
         metadata={"help": "Put rows of one length together and pad them no further than needed."},
     )
+    shared_prompts: bool = field(
+        default=True,
+        metadata={"help": "Compute a prompt once for all of its completions, where that saves."},
+    )
     max_tokens_per_micro_batch: StepsOrNone = field(
         default=0,
         metadata={
-            "help": "Most padded positions of a micro-batch, in place of "
+            "help": "Most positions of a micro-batch, in place of "
             "per_device_train_batch_size rows (set that to 1); 0: count rows."
         },
     )
@@ -325,45 +335,8 @@ class LabelFreeConfig(GRPOConfig):
             self.rewards = {}  # a game has its own
         if self.max_prompt_length and self.vllm_max_model_length is None:
             self.vllm_max_model_length = self.max_prompt_length + self.max_completion_length
-        self._derive_batch_geometry()
+        set_accumulation(self)
         super().__post_init__()
-
-    def _derive_batch_geometry(self) -> None:
-        """Turn prompts per batch and updates per batch into TRL's accumulation settings."""
-        for name in ("generation_batch_size", "steps_per_generation"):
-            if getattr(self, name):
-                raise InputError(
-                    f"{name}: got {getattr(self, name)}, expected it unset. Set num_prompts and "
-                    "num_updates, from which it follows."
-                )
-        if self.gradient_accumulation_steps != _default("gradient_accumulation_steps"):
-            raise InputError(
-                f"gradient_accumulation_steps: got {self.gradient_accumulation_steps}, expected it "
-                "unset. Set num_prompts and num_updates, from which it follows."
-            )
-        # TrainingArguments knows its world size only after the fields set here have been read.
-        num_processes = int(os.environ.get("WORLD_SIZE", "1"))
-        rows_per_forward = self.per_device_train_batch_size * num_processes
-        if not self.num_prompts:
-            # The smallest number of whole groups that fills every device's micro-batches.
-            rows = math.lcm(self.num_generations, rows_per_forward * self.num_updates)
-            self.num_prompts = rows // self.num_generations
-        rows = self.num_prompts * self.num_generations
-        if rows % self.num_updates:
-            raise InputError(
-                f"num_updates: got {self.num_updates}, expected a divisor of num_prompts x "
-                f"num_generations ({self.num_prompts} x {self.num_generations}). Change one."
-            )
-        rows_per_update = rows // self.num_updates
-        if rows_per_update % rows_per_forward:
-            raise InputError(
-                f"per_device_train_batch_size: got {self.per_device_train_batch_size} on "
-                f"{num_processes} process(es), expected a size whose product with the processes "
-                f"divides the {rows_per_update} rows of one optimizer step (num_prompts x "
-                f"num_generations / num_updates). Lower it, or change num_prompts."
-            )
-        self.gradient_accumulation_steps = rows_per_update // rows_per_forward
-        self.steps_per_generation = self.gradient_accumulation_steps * self.num_updates
 
     @property
     def engine_name(self) -> str:
@@ -379,18 +352,4 @@ class LabelFreeConfig(GRPOConfig):
     @property
     def geometry(self) -> dict[str, int]:
         """The sizes of one generation batch and of one optimizer step, for people to check."""
-        return {
-            "processes": self.world_size,
-            "prompts per generation batch": self.num_prompts,
-            "completions sampled (votes)": self.num_prompts * self.vote_budget.max,
-            "completions trained": self.num_prompts * self.num_generations,
-            "optimizer steps per generation batch": self.num_updates * self.num_iterations,
-            "rows per optimizer step": self.num_prompts * self.num_generations // self.num_updates,
-            "rows per device and forward pass": self.per_device_train_batch_size,
-            "gradient accumulation steps": self.gradient_accumulation_steps,
-            "max completion length": self.max_completion_length,
-        }
-
-
-def _default(name: str) -> Any:
-    return next(f.default for f in fields(GRPOConfig) if f.name == name)
+        return batch_sizes(self)

@@ -20,6 +20,7 @@ from rl.groups.memory import load_signals
 from rl.groups.raw_entropies import return_raw_entropies
 from rl.groups.token_statistics import add_token_statistics
 from rl.rollouts.agreement import StartCheck
+from rl.rollouts.ahead_engine import AheadEngine
 from rl.rollouts.engine import RolloutEngine
 from rl.training.checkpoints import Checkpoints
 from rl.training.compaction import Compaction
@@ -31,7 +32,9 @@ from rl.training.layout import are_truncated, importance_ratios, lay_out, leave_
 from rl.training.model_card import WritesModelCard
 from rl.training.prompt_order import PromptSampler
 from rl.training.resume import load_buffer, save_buffer, save_memories
-from rl.training.source import Batch, Policy, Source
+from rl.training.sampling import Sampling
+from rl.training.shared_prompts import share_prompts
+from rl.training.source import Batch, Source
 from rl.training.step_metrics import (
     add_to_table,
     gathered,
@@ -45,8 +48,6 @@ from rl.training.update import kept_schedule, skip_if_not_finite
 from rl.trl_internals import (
     disable_gradient_checkpointing,
     never_called,
-    shuffle_sequence_dict,
-    split_tensor_dict,
     unwrap_model_for_generation,
     use_adapter,
 )
@@ -120,7 +121,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             peft_config=peft_config,
             callbacks=callbacks,
         )
-        self.use_vllm = self.args.use_vllm = config.use_vllm
+        # They also correct for samples of an older policy, whatever sampled them.
+        self.use_vllm = self.args.use_vllm = config.use_vllm or config.max_staleness > 0
         self.source = source
         self.token_selector = token_selector
         self.run_files = run_files
@@ -131,16 +133,20 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.engine = engine or build_engine(
             config, self.model, tokenizer, self.accelerator, self.generation_context
         )
-        self._synced_step = -1
+        if config.max_staleness:
+            self.engine = AheadEngine(self.engine)
+        self.sampling = Sampling(self, source)
         self.start_check = StartCheck(config.max_sampling_logp_gap, self.accelerator)
-        self.selected_tokens = self._prepare_policy()
-        selects = token_selector is not None
-        self.compact = Compaction(self.accelerator, self.args, self.aux_loss_enabled, selects)
+        unwrap: Any = self.accelerator.unwrap_model
+        models = [unwrap(model) for model in (self.model, self.ref_model) if model]
+        models = [m.get_base_model() if is_peft_model(m) else m for m in models]
+        self.selected_tokens = self._prepare(models[0])
+        selects, has_router = token_selector is not None, self.aux_loss_enabled
+        shares = config.shared_prompts and share_prompts(models, self.accelerator, has_router)
+        self.compact = Compaction(self.accelerator, self.args, has_router, selects, shares)
 
-    def _prepare_policy(self) -> SelectedTokenTerms | None:
+    def _prepare(self, policy: PreTrainedModel) -> SelectedTokenTerms | None:
         """Let the policy tell what token rewards and the token selector need to know."""
-        model: Any = self.accelerator.unwrap_model(self.model)
-        policy = model.get_base_model() if is_peft_model(model) else model
         selected_tokens = None
         if self.token_selector is not None:
             beta, corrects = self.args.beta, self.args.use_bias_correction_kl
@@ -165,41 +171,27 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
 
     def sync_engine(self) -> None:
         """Hand the policy's weights to the engine, unless it holds them already."""
-        if self._synced_step == self.state.global_step:
-            return
-        with self.costs.time("sync_seconds"):
-            self.engine.sync_weights()
-        self._synced_step = self.state.global_step
+        self.sampling.sync()
 
     def next_batch(self, inputs: list[dict[str, Any]]) -> Batch:
-        """Ask the source for the next batch of rollouts of the policy as it is now."""
-        self.sync_engine()
-        policy = Policy(
-            engine=self.engine,
-            model=self.model,
-            tokenizer=self.processing_class,
-            accelerator=self.accelerator,
-            costs=self.costs,
-            config=self.args,
-            version=self._synced_step,
-        )
+        """Ask the source for the next batch of rollouts."""
         index = self._step // (self.args.steps_per_generation * self.num_iterations)
-        return self.source.next_batch(inputs, policy, index)
+        return self.sampling.next_batch(inputs, index)
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         num_micro_batches = self.args.steps_per_generation
         if (folder := self._resumed_from) is not None:
             self._step = self.state.global_step * self.args.gradient_accumulation_steps
             self._buffered_inputs = load_buffer(folder, self.accelerator, num_micro_batches)
+            if isinstance(self.engine, AheadEngine):
+                self.engine.load(folder, self.accelerator.process_index)
             self._resumed_from = None
         is_due = self._step % (num_micro_batches * self.num_iterations) == 0
         if is_due or self._buffered_inputs is None:
             batch = self.next_batch(generation_batch)
             rows = self.to_tensors(batch)
             self._log_batch(batch)
-            shuffled: Any = shuffle_sequence_dict(rows)
-            micro_batches: Any = split_tensor_dict(shuffled, num_micro_batches)
-            self._buffered_inputs, saved = self.compact(micro_batches)
+            self._buffered_inputs, saved = self.compact(rows, num_micro_batches)
             self.add_metrics(saved)
         return self._buffered_inputs[self._step % num_micro_batches]
 
@@ -347,7 +339,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         spent = ("costs", "guards")
         load_signals(checkpoint, {k: v for k, v in self.signals.items() if k not in spent})
         self._buffered_inputs = None  # rows of the policy that is given up
-        self._synced_step = -1
+        self.sampling.start_over()
 
     # What is logged and written.
 
@@ -360,6 +352,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
                 self.run_files.write_rollouts(step, batch.rollout_lines)
             if self.log_completions:
                 add_to_table(self._logs, batch, self.source.reward_names)
+        if self.args.max_staleness:
+            self.add_metrics({"sampling/staleness": step - 1 - batch.policy_version})
         self.add_metrics({**batch.metrics, **self.costs.finish_step()})
 
     def add_metrics(self, metrics: Mapping[str, float]) -> None:
@@ -395,6 +389,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             super()._save_checkpoint(model, trial)
             save_memories(folder, self.accelerator, self.signals, self.run_files)
             save_buffer(folder, self.accelerator, None if is_used_up else self._buffered_inputs)
+            if isinstance(self.engine, AheadEngine):
+                self.engine.save(folder, self.accelerator.process_index)
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self.checkpoints.unfinished_dir or super()._get_output_dir(trial))

@@ -9,7 +9,8 @@ importance_sampling_ratio       (B, T)   trainer's / sampler's probability; (B, 
 advantages                      (B,)     with a token selector (B, T)
 num_items_in_batch              ()       sampled tokens that count, on all ranks
 
-and of ours: `row_scale` (B,), `loss_scale` (), and what `SelectedTokenTerms.select` returns.
+and of ours: `row_scale` (B,), `loss_scale` (), where prompts are shared `prompt_number` (B,), and
+what `SelectedTokenTerms.select` returns.
 """
 
 from collections.abc import Collection, Sequence

@@ -103,7 +103,13 @@ def prepare_run(
         raise InputError(f"{missing}: got none, expected a value. Set {missing} in the recipe.")
     use_comparer(config.answer_comparer)
     check_supervision(config, {name: reward for name, (reward, _) in rewards.items()})
-    engine_class(config.engine_name, "for_run", "engine")
+    engine = engine_class(config.engine_name, "for_run", "engine")
+    if config.max_staleness and not getattr(engine, "samples_beside_updates", False):
+        raise InputError(
+            f"max_staleness: got {config.max_staleness} with the engine {config.engine_name}, "
+            "expected one that samples beside the trainer. Set use_vllm: true and vllm_mode: "
+            "server, or max_staleness: 0."
+        )
     run_files = RunFiles(config.output_dir)
     checkpoint = choose_checkpoint(config.resume_from_checkpoint, run_files, dry_run)
     if checkpoint is not None:

@@ -58,12 +58,24 @@ class PromptSampler(Sampler[int]):
         """Choose the epoch whose order the next iteration follows."""
         self.epoch = epoch
 
+    def batch(self, number: int) -> list[int]:
+        """Return the different rows of a batch of the run, in order.
+
+        Args:
+            number: Of the batch, from 0, counted over epochs.
+        """
+        epoch, number = divmod(number, self.num_rows // self.num_prompts)
+        return self._order(epoch)[number * self.num_prompts :][: self.num_prompts]
+
+    def _order(self, epoch: int) -> list[int]:
+        if not self.shuffle:
+            return list(range(self.num_rows))
+        # A large odd stride keeps (seed, epoch) pairs of neighbouring runs apart.
+        generator = torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
+        return torch.randperm(self.num_rows, generator=generator).tolist()
+
     def __iter__(self) -> Iterator[int]:
-        order = list(range(self.num_rows))
-        if self.shuffle:
-            # A large odd stride keeps (seed, epoch) pairs of neighbouring runs apart.
-            generator = torch.Generator().manual_seed(self.seed + 1_000_003 * self.epoch)
-            order = torch.randperm(self.num_rows, generator=generator).tolist()
+        order = self._order(self.epoch)
         for start in range(0, self.num_rows - self.num_prompts + 1, self.num_prompts):
             batch = order[start : start + self.num_prompts]
             for _ in range(self.num_repeats):

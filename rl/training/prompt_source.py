@@ -27,6 +27,7 @@ from rl.groups.scoring import (
 from rl.groups.token_statistics import add_statistics
 from rl.groups.visits import VisitKey, choose_trained, find_visits, shard
 from rl.rollouts.adaptive_votes import count_saved, sample_votes
+from rl.rollouts.ahead_engine import AheadEngine
 from rl.rollouts.engine import Sample, derive_seed
 from rl.training.files import rollout_lines
 from rl.training.source import Batch, Policy, Row
@@ -72,12 +73,33 @@ class PromptSource:
             getattr(reward, "needs_token_statistics", False) for reward in rewards.values()
         )
 
+    def ask_ahead(self, examples: Sequence[Mapping[str, Any]], policy: Policy, index: int) -> None:
+        """Let the engine begin to sample a later batch.
+
+        Args:
+            examples: The prompts of all ranks, in the order of their rows.
+            policy: Samples; its engine is an `rl.rollouts.ahead_engine.AheadEngine`.
+            index: Number of the batch.
+        """
+        by_key = {visit_key(example, index): example for example in examples}
+        prompts = tokenize_prompts(by_key, policy)
+        accelerator, engine = policy.accelerator, policy.engine
+        mine = shard(list(by_key), accelerator.process_index, accelerator.num_processes)
+        assert isinstance(engine, AheadEngine)
+        engine.ask(
+            index,
+            policy.version,
+            [prompts[key].ids for key in mine],
+            policy.config.vote_budget.max,
+            [derive_seed(policy.config.seed, *key) for key in mine],
+        )
+
     def next_batch(self, inputs: Sequence[Mapping[str, Any]], policy: Policy, index: int) -> Batch:
         """Make a batch; `inputs` have `prompt`, `row`, `prompt_id` and `rendered_prompt`."""
         rank, num_ranks = policy.accelerator.process_index, policy.accelerator.num_processes
 
         # Group: the rows of one visit to a prompt, wherever they lie. Each rank takes some visits.
-        keys = [VisitKey(example["prompt_id"], f"{index}-{example['row']}") for example in inputs]
+        keys = [visit_key(example, index) for example in inputs]
         visits = find_visits(gather_object(keys), policy.config.num_generations)
         prompts = gather_mappings(tokenize_prompts(dict(zip(keys, inputs, strict=True)), policy))
         mine = shard(list(visits), rank, num_ranks)
@@ -165,6 +187,11 @@ class PromptSource:
             if self.labels is not None:
                 metrics |= audit_metrics(scored, self.labels)
         return metrics
+
+
+def visit_key(example: Mapping[str, Any], index: int) -> VisitKey:
+    """Name the visit of a batch to a prompt."""
+    return VisitKey(example["prompt_id"], f"{index}-{example['row']}")
 
 
 def gather_mappings(mapping: Mapping[VisitKey, Value]) -> dict[VisitKey, Value]:

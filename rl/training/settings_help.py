@@ -31,12 +31,12 @@ GROUPS = {
     "sampling": (
         *("num_votes", "trained_subset", "temperature", "top_p", "max_sampled_tokens"),
         *("use_vllm", "vllm_mode", "vllm_launch_server", "vllm_weight_sync", "vllm_sync_dir"),
-        *("engine", "max_sampling_logp_gap"),
+        *("max_staleness", "engine", "max_sampling_logp_gap"),
     ),
     "update": (
         *("num_updates", "advantage", "loss_type", "beta", "token_selector", "lora"),
         *("per_device_train_batch_size", "max_tokens_per_micro_batch", "skip_silent_rows"),
-        *("trim_micro_batches", "gradient_ratio_every"),
+        *("trim_micro_batches", "shared_prompts", "gradient_ratio_every"),
     ),
     "evaluation": (
         *("eval_benchmarks", "eval_prompts", "eval_every", "eval_num_samples", "eval_base"),

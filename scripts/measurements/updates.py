@@ -28,9 +28,20 @@ LENGTH_QUANTILES = (
     *(0.626, 0.649, 0.675, 0.703, 0.729, 0.757, 0.792, 0.826, 0.881, 0.91, 0.965, 1.035),
     *(1.093, 1.159, 1.245, 1.39, 1.569, 1.953, 2.593, 3.556, 5.12),
 )
+# Completions from half as long to as long as `mean_length`.
+EVEN_QUANTILES = tuple(0.5 + i / 64 for i in range(33))
 UNANIMOUS = {"early": 0.23, "late": 0.7}  # shares of groups whose rewards are all equal
 TARGETS = {"early": "<= 0.35", "late": "<= 0.15"}
 VOCABULARY = 4096
+# Prompt tokens, completion tokens, completions of a prompt -> target; two prompts in a batch.
+SHARED = {
+    (64, 32, 8): "",
+    (64, 64, 8): "",
+    (256, 64, 8): "<= 0.15",
+    (512, 64, 16): "<= 0.08",
+    (1024, 128, 8): "",
+    (2048, 512, 8): "",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +53,8 @@ class UpdateSizes:
         num_generations: Completions of a group.
         micro_batch: Rows of a forward pass.
         mean_length: Mean tokens of a completion; the longest has 5.12 times as many.
+        quantiles: Lengths of completions over `mean_length`.
+        prompt_length: Tokens of a prompt.
         hidden_size: Of the model, a multiple of 64.
         num_layers: Of the model.
     """
@@ -50,6 +63,8 @@ class UpdateSizes:
     num_generations: int = 8
     micro_batch: int = 8
     mean_length: int = 30
+    quantiles: tuple[float, ...] = LENGTH_QUANTILES
+    prompt_length: int = 4
     hidden_size: int = 128
     num_layers: int = 2
 
@@ -79,6 +94,32 @@ def measure_growth(sizes: UpdateSizes, repetitions: int) -> list[Measurement]:
                     **_compare(larger, UNANIMOUS["early"], repetitions),
                 )
             )
+    return found
+
+
+def measure_shared_prompts(sizes: UpdateSizes, repetitions: int) -> list[Measurement]:
+    """Measure ours / stock where prompts are long and every group teaches, at growing lengths."""
+    found = []
+    for (prompt, completion, group_size), target in SHARED.items():
+        these = replace(
+            sizes,
+            num_prompts=2,
+            num_generations=group_size,
+            micro_batch=2 * group_size,
+            prompt_length=prompt,
+            mean_length=completion,
+            quantiles=EVEN_QUANTILES,
+        )
+        name = (
+            f"update phase, prompts of {prompt}, {group_size} completions of {completion // 2} to"
+        )
+        found.append(
+            Measurement(
+                name=f"{name} {completion}: ours / stock TRL",
+                target=target,
+                **_compare(these, 0.0, repetitions),
+            )
+        )
     return found
 
 
@@ -168,7 +209,8 @@ def micro_batches(trainer: Any) -> list[dict[str, Any]]:
 def make_trainer(sizes: UpdateSizes, unanimous_share: float, folder: str, is_compact: bool) -> Any:
     """Build our trainer on made-up rollouts, with or without compact micro-batches."""
     num_unanimous = round(unanimous_share * sizes.num_prompts)
-    prompts = [f"{i}+1=" for i in range(sizes.num_prompts)]
+    num_repeats = -(-sizes.prompt_length // 3)
+    prompts = [(f"{i}+" * num_repeats)[: sizes.prompt_length] for i in range(sizes.num_prompts)]
 
     def reward(group: Any) -> list[float | None]:
         if prompts.index(group.prompt) < num_unanimous:
@@ -181,10 +223,11 @@ def make_trainer(sizes: UpdateSizes, unanimous_share: float, folder: str, is_com
         num_prompts=sizes.num_prompts,
         num_generations=sizes.num_generations,
         per_device_train_batch_size=sizes.micro_batch,
-        max_completion_length=round(sizes.mean_length * LENGTH_QUANTILES[-1]),
+        max_completion_length=round(sizes.mean_length * sizes.quantiles[-1]),
         gradient_checkpointing=False,
         skip_silent_rows=is_compact,
         trim_micro_batches=is_compact,
+        shared_prompts=is_compact,
     )
     tokenizer = make_tokenizer()
     dataset = Dataset.from_dict({"prompt": prompts, "row": list(range(len(prompts)))})
@@ -194,17 +237,17 @@ def make_trainer(sizes: UpdateSizes, unanimous_share: float, folder: str, is_com
         source=PromptSource({"made up": reward}),
         train_dataset=add_prompt_ids(dataset, tokenizer),
         tokenizer=tokenizer,
-        engine=MadeUpRollouts(sizes.mean_length),
+        engine=MadeUpRollouts(sizes.mean_length, sizes.quantiles),
     )
 
 
 class MadeUpRollouts:
     """An engine whose completions have the lengths of real ones; their tokens mean nothing."""
 
-    def __init__(self, mean_length: int) -> None:
-        longest = round(mean_length * LENGTH_QUANTILES[-1])
+    def __init__(self, mean_length: int, quantiles: tuple[float, ...]) -> None:
+        longest = round(mean_length * quantiles[-1])
         self.settings = SamplingSettings(max_completion_length=longest)
-        self.mean_length = mean_length
+        self.mean_length, self.quantiles = mean_length, quantiles
 
     def generate(
         self,
@@ -217,7 +260,7 @@ class MadeUpRollouts:
         found = []
         for seed in range(len(seeds)):  # both trainers are to see the same
             rng = random.Random(seed)
-            lengths = rng.choices(LENGTH_QUANTILES, k=num_samples)
+            lengths = rng.choices(self.quantiles, k=num_samples)
             tokens = [
                 rng.choices(range(3, 190), k=max(1, round(length * self.mean_length)))
                 for length in lengths

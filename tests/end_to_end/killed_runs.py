@@ -16,6 +16,7 @@ from launching import REWARD, read_metrics, read_rollouts
 from safetensors.torch import load_file
 
 GAME = f"{Path(__file__).parent / 'first_character_game.py'}:build"
+AHEAD = f"{Path(__file__).parent / 'copied_policy.py'}:CopiedPolicy"
 NOT_REPEATABLE = ("seconds", "time", "per_second", "train_loss")
 # A name that is not ASCII: torch.save then opens its files through Python, where they are seen.
 RUN = "läuft"
@@ -47,6 +48,7 @@ RUNS = {
         "num_prompts": 4,
         "num_votes": 8,
     },
+    "samples ahead": {"engine": AHEAD, "max_staleness": 1},
     "two ranks": {"num_updates": 2, "save_steps": 3, "num_ranks": 2},
 }
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from launching import launch, one_process, ranks, read_metrics, read_rollouts
+from launching import fsdp2, launch, one_process, ranks, read_metrics, read_rollouts, zero
 
 # G = 16, three prompts: 48 rows on one rank; 2 x 24 cuts the second group in half; 3 x 16 does not.
 LAYOUTS = {1: 48, 2: 24, 3: 16}
@@ -60,10 +60,10 @@ def test_rewards_and_advantages_do_not_depend_on_ranks(rollouts, num_ranks):
     assert rollouts[num_ranks] == expected
 
 
-# Rows left out, of which ranks have different numbers.
+# Rows left out, of which ranks have different numbers; prompts that are shared.
 
 
-def test_the_gradient_does_not_depend_on_ranks_nor_on_the_rows_left_out(recipe, tmp_path):
+def test_the_gradient_does_not_depend_on_ranks_nor_on_what_is_left_out(recipe, tmp_path):
     silent = f"{Path(__file__).parent / 'mostly_silent.py'}:mostly_silent"
     found = {}
     runs = {
@@ -85,6 +85,7 @@ def test_the_gradient_does_not_depend_on_ranks_nor_on_the_rows_left_out(recipe, 
             per_device_train_batch_size=8,
             shuffle_dataset=False,
             skip_silent_rows=skip,
+            shared_prompts=skip,
             max_tokens_per_micro_batch=budget,
             max_steps=1,
         )
@@ -96,3 +97,27 @@ def test_the_gradient_does_not_depend_on_ranks_nor_on_the_rows_left_out(recipe, 
     assert found["full"]["grad_norm"] > 0
     for name in ("one", "two", "packed"):
         assert found[name]["grad_norm"] == pytest.approx(found["full"]["grad_norm"], rel=1e-4)
+
+
+SHARDED = {"zero2": zero(2), "zero3": zero(3), "fsdp2": fsdp2()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHARDED)
+def test_shared_prompts_of_sharded_models_keep_the_gradient(recipe, tmp_path, name):
+    found = []
+    for shared in (True, False):
+        output_dir = launch(
+            SHARDED[name],
+            recipe,
+            tmp_path / str(shared),
+            use_vllm=name == "fsdp2",
+            num_updates=1,
+            gradient_checkpointing=True,
+            shared_prompts=shared,
+            max_steps=1,
+        )
+        found += [line for line in read_metrics(output_dir) if "loss" in line]
+    assert found[0]["grad_norm"] > 0
+    assert found[0]["grad_norm"] == pytest.approx(found[1]["grad_norm"], rel=1e-4)
+    assert found[0]["cost/positions_run_frac"] < found[1]["cost/positions_run_frac"]

@@ -74,7 +74,8 @@ def test_vllm_colocated_on_two_ranks(recipe, tmp_path, tiny_model_folder):
     assert 8 <= min(num_votes.values()) < 24
 
 
-def test_vllm_server_with_folder_sync(recipe, tmp_path, tiny_model_folder, free_port):
+@pytest.mark.parametrize("staleness", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_vllm_server_with_folder_sync(recipe, tmp_path, tiny_model_folder, free_port, staleness):
     launch(
         one_process(),
         recipe,
@@ -84,8 +85,14 @@ def test_vllm_server_with_folder_sync(recipe, tmp_path, tiny_model_folder, free_
         vllm_launch_server=True,
         vllm_server_port=free_port,
         vllm_server_timeout=400,
+        max_staleness=staleness,
     )
-    assert_samplers_agree(assert_trained(tmp_path / "run", tiny_model_folder))
+    metrics = assert_trained(tmp_path / "run", tiny_model_folder)
+    if staleness:
+        # Two updates a batch: the second batch was sampled before both.
+        assert [m["sampling/staleness"] for m in metrics if "reward" in m] == [0, 2]
+    else:
+        assert_samplers_agree(metrics)
     assert list((tmp_path / "run" / "vllm_weights").iterdir()) == []
 
 

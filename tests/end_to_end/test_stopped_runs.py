@@ -82,6 +82,20 @@ def test_settings_that_were_changed(settings, tmp_path):
     assert rates == [1e-3, 1e-3, 5e-4, 5e-4]
 
 
+def test_samples_asked_ahead_are_in_the_checkpoint(settings, tmp_path):
+    ahead, num_ranks = settings("samples ahead")
+    run_whole(ahead, num_ranks, tmp_path / "whole")
+    lines = [line for line in read_metrics(tmp_path / "whole" / RUN) if "loss" in line]
+    assert [line["sampling/staleness"] for line in lines] == [0, 1, 1, 1, 1, 1]
+    # Corrected for: the older policy gave its samples another probability.
+    assert [line["sampling/importance_sampling_ratio/max"] != 1 for line in lines][1:] == [True] * 5
+    stopped = shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
+    shutil.rmtree(stopped / RUN / "checkpoint-6")
+    (stopped / RUN / "summary.json").unlink()
+    run_whole(ahead, num_ranks, stopped)
+    assert difference(stopped, tmp_path / "whole") is None
+
+
 def test_a_rank_that_dies_takes_the_others_down(recipe, tmp_path):
     command = [*ranks(2), "scripts/train.py", str(recipe), "--allow_code"]
     command += [f"--output_dir={tmp_path / 'run'}"]

@@ -59,7 +59,8 @@ def make_compact(make_trainer, mixture_folder):
         # TRL asks the router's loss of a mixture of experts alone.
         if "router_aux_loss_coef" in settings:
             settings["folder"] = mixture_folder
-        settings = {"per_device_train_batch_size": 4, "num_updates": 2, **settings}
+        geometry = {"per_device_train_batch_size": 4, "num_updates": 2}
+        settings = {**geometry, "shared_prompts": False, **settings}
         return make_trainer(COMPLETIONS, scores, **settings)
 
     return make
@@ -83,7 +84,17 @@ def assert_same_gradients(make_compact, **settings):
 
 
 def num_positions(batches):
+    """Of padded rows; where prompts are shared fewer are run."""
     return sum(b["completion_ids"].numel() + b["prompt_ids"].numel() for b in batches)
+
+
+def num_packed(batch):
+    """Its prompts once, its completions without their last token."""
+    lengths = batch["completion_mask"].sum(dim=1)
+    rows = zip(batch["prompt_ids"].tolist(), batch["prompt_mask"].tolist(), lengths, strict=True)
+    prompts = {(*ids, *mask) for ids, mask, length in rows if length}
+    width = batch["prompt_ids"].shape[1]
+    return sum(sum(prompt[width:]) for prompt in prompts) + int((lengths - 1).clamp(min=0).sum())
 
 
 @pytest.mark.parametrize("loss_type", LOSSES)
@@ -148,6 +159,37 @@ def test_a_batch_in_which_everything_is_silent(make_compact, loss_type):
     assert all(batch["completion_ids"].shape == (1, 1) for batch in compact)
 
 
+def assert_prompts_shared(make_compact, **settings):
+    """The same micro-batches have the same gradient, whether their prompts are shared or not."""
+    shared, whole = make_compact(shared_prompts=True, **settings), make_compact(**settings)
+    batches = micro_batches(shared)
+    found, expected = gradients(shared, batches), gradients(whole, batches)
+    assert expected.norm() > 0
+    assert (found - expected).norm() <= 1e-5 * expected.norm()
+    return batches
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"loss_type": loss} for loss in LOSSES),
+        {"num_iterations": 2, "beta": 0.1},
+        {"entropy_coef": 0.1, "top_entropy_quantile": 0.5},
+    ],
+    ids=str,
+)
+def test_shared_prompts_keep_the_gradient(make_compact, settings):
+    batches = assert_prompts_shared(make_compact, **settings)
+    # Groups of six in micro-batches of four: few prompts in each.
+    runs = [batch["prompt_number"][batch["completion_mask"].any(dim=1)] for batch in batches]
+    assert max(len(set(numbers.tolist())) for numbers in runs) <= 2
+
+
+def test_shared_prompts_of_selected_tokens_keep_the_gradient(make_compact):
+    selector = EntropyBand(preset="v2", high_weight=0.5)
+    assert_prompts_shared(make_compact, selector=selector, beta=0.1, temperature=0.9)
+
+
 @pytest.mark.parametrize("trim", [False, True])
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("loss_type", ["grpo", "bnpo", "dapo"])
@@ -170,15 +212,20 @@ def test_rows_of_one_length_share_a_micro_batch(make_compact):
 
 
 @pytest.mark.parametrize("extra", [{}, {"beta": 0.1}, {"num_iterations": 2}])
-@pytest.mark.parametrize("loss_type", sorted({*LOSSES} - {"bnpo"}))
-def test_micro_batches_of_a_token_budget_keep_the_gradient(make_compact, loss_type, extra):
+@pytest.mark.parametrize(
+    ("loss_type", "shares"),
+    [*((loss, False) for loss in sorted({*LOSSES} - {"bnpo"})), ("dapo", True), ("grpo", True)],
+)
+def test_micro_batches_of_a_token_budget_keep_the_gradient(make_compact, loss_type, extra, shares):
+    shared = {"shared_prompts": shares}
     budget = {"max_tokens_per_micro_batch": 60, "per_device_train_batch_size": 1}
-    full = make_compact(skip_silent_rows=False, loss_type=loss_type, **extra)
-    compact = make_compact(loss_type=loss_type, **budget, **extra)
+    full = make_compact(skip_silent_rows=False, loss_type=loss_type, **shared, **extra)
+    compact = make_compact(loss_type=loss_type, **budget, **shared, **extra)
     batches = micro_batches(full), micro_batches(compact)
     expected, found = gradients(full, batches[0]), gradients(compact, batches[1])
     assert (found - expected).norm() <= 1e-5 * expected.norm()
-    sizes = [b["completion_ids"].numel() + b["prompt_ids"].numel() for b in batches[1]]
+    count = num_packed if shares else lambda batch: num_positions([batch])
+    sizes = [count(batch) for batch in batches[1]]
     assert len(sizes) == 24
     assert max(sizes) <= 60
     assert max(len(batch["completion_ids"]) for batch in batches[1]) > 3
@@ -194,12 +241,16 @@ def test_a_token_budget_with_nothing_to_run(make_compact):
 
 
 def test_savings_are_logged_and_so_is_why_there_are_none(make_compact, caplog):
+    # 24 rows of a prompt of 8 and a completion of 12 positions.
     trainer = make_compact(loss_type="dapo")
     batches = micro_batches(trainer)
     metrics = logged(trainer)
     assert metrics["cost/rows_skipped_frac"] == pytest.approx(14 / 24)
-    # 24 rows of a prompt of 8 and a completion of 12 positions.
     assert metrics["cost/positions_run_frac"] == pytest.approx(num_positions(batches) / 480)
+    trainer = make_compact(loss_type="dapo", shared_prompts=True)
+    packed = sum(map(num_packed, micro_batches(trainer)))
+    assert logged(trainer)["cost/positions_run_frac"] == pytest.approx(packed / 480)
+    assert packed < 0.7 * num_positions(batches)
     with caplog.at_level(logging.WARNING):
         micro_batches(make_compact(loss_type="dapo", beta=0.1))
     assert "rows without an advantage are run too, for beta" in caplog.text

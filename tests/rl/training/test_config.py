@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from rl.errors import InputError
+from rl.training.batch_sizes import set_accumulation
 from rl.training.recipe import make_config
 
 GROUPS = {"num_prompts": 3, "num_generations": 4}
@@ -87,7 +88,7 @@ def test_more_processes_change_the_accumulation_not_the_batch(monkeypatch):
     config.gradient_accumulation_steps = 1
     config.steps_per_generation, config.generation_batch_size = 0, None
     monkeypatch.setenv("WORLD_SIZE", "3")
-    config._derive_batch_geometry()
+    set_accumulation(config)
     assert config.num_prompts == 3
     assert (config.gradient_accumulation_steps, config.steps_per_generation) == (2, 2)
 

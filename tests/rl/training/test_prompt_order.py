@@ -82,3 +82,14 @@ def test_a_resumed_loader_goes_on_where_an_uninterrupted_one_would():
     resumed = make_loader()
     resumed.set_epoch(1)
     assert rows(skip_first_batches(resumed, 2)) == second[4:]
+
+
+def test_batches_by_number_are_those_of_the_epochs():
+    # Seven rows in batches of two: three batches an epoch.
+    sampler = make_sampler(7)
+    rows = []
+    for epoch in range(2):
+        batch = 2 * 3 * 2  # prompts, generations, repeats
+        whole = order(sampler, epoch)
+        rows += [list(dict.fromkeys(whole[i : i + batch])) for i in range(0, 3 * batch, batch)]
+    assert [sampler.batch(number) for number in range(6)] == rows

@@ -93,7 +93,7 @@ def logit_gradient_norms(trainer, output):
 
 @pytest.mark.parametrize("selector", [EntropyBand(preset="v2"), RandomShare(share=0.3)])
 def test_unselected_tokens_have_exactly_no_gradient(make, selector):
-    trainer, output = make(selector, beta=0.1)
+    trainer, output = make(selector, beta=0.1, shared_prompts=False)
     move_away(trainer)
     norms, selected = logit_gradient_norms(trainer, output), output["token_weights"] > 0
     assert 0 < selected.sum() < output["completion_mask"].sum()
@@ -114,7 +114,7 @@ def test_silent_groups_take_part_if_asked_to(make):
 
 def test_a_row_of_advantage_zero_takes_part_beside_others(make):
     selector = EntropyBand(preset="v2", low_weight=1.0, high_weight=1.0)
-    trainer, output = make(selector, ONE_AT_THE_MEAN, beta=0.1)
+    trainer, output = make(selector, ONE_AT_THE_MEAN, beta=0.1, shared_prompts=False)
     # Rewards 0.5, 0, 1, 0.5 and 0.5 of mean 0.5: KL and band act on all five rows, and only the
     # group whose rewards are all equal is left out.
     assert (output["advantages"][:6].abs().amax(dim=1) > 0).tolist() == [

@@ -1,0 +1,104 @@
+"""When batches are asked for: weights handed over before, and the next one sampled meanwhile."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rl.errors import InputError
+from rl.rollouts.ahead_engine import AheadEngine
+from rl.training.prompt_order import PromptSampler
+from rl.training.source import Batch, Policy, Source
+from rl.watchdog import deadline
+
+if TYPE_CHECKING:
+    from rl.training.host import LabelFreeTrainer
+
+
+class Sampling:
+    """Asks a source for batches, each of the policy as it is then or, ahead, as it was before.
+
+    With an engine that is asked ahead, a batch's completions are sampled while the one before is
+    scored and trained: they come from the policy before that update. The weights are handed over
+    between two batches, when no rank has a request under way.
+
+    Args:
+        trainer: Has the policy, its run and its steps.
+        source: Makes the batches.
+    """
+
+    def __init__(self, trainer: "LabelFreeTrainer", source: Source) -> None:
+        self.trainer = trainer
+        self.source = source
+        self.synced_step = -1
+
+    def sync(self) -> None:
+        """Hand the policy's weights to the engine, unless it holds them already."""
+        trainer, step = self.trainer, self.trainer.state.global_step
+        if self.synced_step == step:
+            return
+        if isinstance(trainer.engine, AheadEngine):
+            seconds = trainer.args.max_sampling_seconds
+            limit = deadline("sampling", seconds, "max_sampling_seconds")
+            with trainer.costs.time("sample_seconds"), limit:
+                trainer.engine.finish()
+                trainer.accelerator.wait_for_everyone()
+        with trainer.costs.time("sync_seconds"):
+            trainer.engine.sync_weights()
+        self.synced_step = step
+
+    def next_batch(self, inputs: Sequence[Mapping[str, Any]], index: int) -> Batch:
+        """Ask for a batch; every rank must call it.
+
+        Args:
+            inputs: Rows of the training set, as many as this rank is to get.
+            index: Number of the batch, from 0.
+        """
+        self.sync()
+        trainer, engine = self.trainer, self.trainer.engine
+        policy = Policy(
+            engine=engine,
+            model=trainer.model,
+            tokenizer=trainer.processing_class,
+            accelerator=trainer.accelerator,
+            costs=trainer.costs,
+            config=trainer.args,
+            version=self.synced_step,
+        )
+        if isinstance(engine, AheadEngine):
+            version = engine.version(index, otherwise=policy.version)
+            self._ask_ahead(policy, index + 1)
+            policy = replace(policy, version=version)
+        batch = self.source.next_batch(inputs, policy, index)
+        if isinstance(engine, AheadEngine):
+            check_logps(batch)
+        return batch
+
+    def _ask_ahead(self, policy: Policy, index: int) -> None:
+        config: Any = policy.config
+        rows: Any = self.trainer.train_dataset
+        num_steps = index * config.num_updates * config.num_iterations
+        if num_steps >= self.trainer.state.max_steps:
+            return  # the run has ended by then
+        numbers = PromptSampler.of_run(rows, config).batch(index)
+        source: Any = self.source
+        source.ask_ahead([rows[number] for number in numbers], policy, index)
+
+    def start_over(self) -> None:
+        """Hand the weights over again and forget what was asked ahead: the policy is another."""
+        self.synced_step = -1
+        if isinstance(self.trainer.engine, AheadEngine):
+            self.trainer.engine.forget()
+
+
+def check_logps(batch: Batch) -> None:
+    """Check that completions of an older policy can be corrected for.
+
+    Raises:
+        InputError: If the engine did not say how probable its tokens were.
+    """
+    if any(row.sample.sampling_per_token_logps is None for row in batch.rows):
+        raise InputError(
+            "max_staleness: got 1 with an engine that reports no log-probabilities, expected "
+            "sampling_per_token_logps with every sample, by which older ones are corrected. Use a "
+            "vLLM server, or max_staleness: 0."
+        )

@@ -1,0 +1,184 @@
+"""A prompt is computed once for all of its completions, in a model's forward and backward pass.
+
+Rows that complete one prompt repeat it, and a transformer computes it again for each. Here the
+rows of a micro-batch become one packed sequence (`rl.training.packed_rows`). All layers but
+attention work on tokens one by one and need not know. Attention gives each completion its prompt's
+keys and values before its own, so that log-probabilities and gradients are those of full rows, up
+to rounding. No cache is kept between layers: gradient checkpointing, adapters, mixtures of experts
+and sharding work as they always do.
+"""
+
+import logging
+from collections.abc import Sequence
+from functools import wraps
+from inspect import Parameter, signature
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from rl.training.packed_rows import PackedRows, pack
+
+_logger = logging.getLogger(__name__)
+# What a model's configuration calls the attention below.
+ATTENTION = "sdpa_shared_prompts"
+_LAYER_TYPES = {"full_attention", "sliding_attention"}
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    shared_prompts: PackedRows | None = None,
+    sliding_window: int | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """Attend as transformers' sdpa does; in packed rows each completion sees its prompt too.
+
+    Args:
+        module: The layer.
+        query: (B, H, L, D); of packed rows (1, H, N, D).
+        key: (B, K, L, D).
+        value: (B, K, L, D).
+        attention_mask: Not read of packed rows, whose causes are in their order.
+        shared_prompts: The packed rows.
+        sliding_window: How many tokens a token sees, itself included; None: all before it.
+        kwargs: What transformers hands to an attention beside these.
+
+    Returns:
+        (B, L, H, D), and no weights.
+    """
+    if shared_prompts is None:
+        kwargs["sliding_window"] = sliding_window
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+
+    def attend_causally(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        mask = None
+        if sliding_window is not None or q.shape[2] != k.shape[2]:
+            mask = _causal_mask(q.shape[2], k.shape[2], sliding_window, q.device)
+        output, _ = sdpa_attention_forward(module, q, k, v, mask, **kwargs)
+        return output.flatten(0, 1)
+
+    # (N, H, D) -> (X, H, D)
+    own = [x[0].transpose(0, 1).index_select(0, shared_prompts.padded) for x in (query, key, value)]
+    of_prompts, of_completions, end = [], [], 0
+    for group in shared_prompts.groups:
+        prompt = slice(group.start, group.start + group.prompt_length)
+        prompt_q, prompt_k, prompt_v = (x[:, :, prompt] for x in (query, key, value))
+        of_prompts.append(attend_causally(prompt_q, prompt_k, prompt_v))
+        size = (group.num_rows, group.completion_length)
+        start, end = end, end + size[0] * size[1]
+        if start == end:
+            continue
+        q, k, v = (x[start:end].unflatten(0, size).transpose(1, 2) for x in own)
+        k = torch.cat([prompt_k.expand(len(k), -1, -1, -1), k], dim=2)
+        v = torch.cat([prompt_v.expand(len(v), -1, -1, -1), v], dim=2)
+        of_completions.append(attend_causally(q, k, v))
+    output = torch.cat([*of_prompts, *of_completions])
+    return output.index_select(0, shared_prompts.unpadded)[None], None
+
+
+def _causal_mask(num_queries: int, num_keys: int, window: int | None, device: Any) -> Tensor:
+    """Say which keys the last queries of a sequence see, (1, 1, queries, keys)."""
+    keys = torch.arange(num_keys, device=device)
+    distances = keys[num_keys - num_queries :, None] - keys
+    sees = distances >= 0
+    return (sees if window is None else sees & (distances < window))[None, None]
+
+
+# Rows that are not packed are masked as for sdpa.
+AttentionInterface.register(ATTENTION, attend)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+
+
+def share_prompts(
+    models: Sequence[PreTrainedModel], accelerator: Accelerator, has_router_loss: bool = False
+) -> bool:
+    """Let models run each prompt of their rows once where they are asked for values of some tokens.
+
+    That is, called with TRL's `fused_lm_head=True` or with `token_statistics=True`, and `labels`.
+    Where `pack` finds too little to save, and in any other call, they are as before.
+
+    Args:
+        models: The policy, and the reference model if there is one, after what else changes their
+            forward passes, not yet wrapped.
+        accelerator: Knows the ranks.
+        has_router_loss: Whether the loss has the router's, a mean over the tokens of whole rows.
+
+    Returns:
+        Whether all of them can; else none does, and why is logged.
+    """
+    reasons = ["the router's loss is a mean over whole rows"] if has_router_loss else []
+    reasons += [reason for model in models if (reason := why_not(model))]
+    if reasons:
+        if accelerator.is_main_process:
+            _logger.warning("a prompt is computed for each of its completions: %s", reasons[0])
+        return False
+    for model in models:
+        _share_prompts(model)
+    return True
+
+
+def why_not(model: PreTrainedModel) -> str | None:
+    """Say why a model cannot share prompts; None if it can.
+
+    Its attention must be transformers' sdpa, over all tokens before or a window of them, and must
+    be all that joins tokens.
+    """
+    config, backbone = model.config, model.base_model
+    if config.get_text_config() is not config:
+        return "the model takes more than text"
+    if config._attn_implementation != "sdpa":
+        return f"its attn_implementation is {config._attn_implementation}, not sdpa"
+    if other := set(getattr(config, "layer_types", None) or []) - _LAYER_TYPES:
+        return f"it has layers of {min(other)}"
+    parameters = signature(backbone.forward).parameters.values()
+    takes_any = any(p.kind is Parameter.VAR_KEYWORD for p in parameters)
+    if model._is_stateful or not model._supports_attention_backend or not takes_any:
+        return f"{type(model).__name__} has an attention of its own"
+    return None
+
+
+def _share_prompts(model: PreTrainedModel) -> None:
+    model.set_attn_implementation(ATTENTION)
+    backbone: nn.Module = model.base_model
+
+    def keep_predictors(module: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+        if (packed := kwargs.get("shared_prompts")) is not None:
+            output.last_hidden_state = output.last_hidden_state.index_select(1, packed.predictors)
+
+    # First of all hooks: the others see one state per scored token, as the head does.
+    backbone.register_forward_hook(keep_predictors, with_kwargs=True, prepend=True)
+    original: Any = model.forward
+
+    @wraps(original)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        asked = kwargs.keys() - {"input_ids", "attention_mask", "labels"}
+        packed = None
+        if asked in ({"fused_lm_head"}, {"token_statistics"}):
+            packed = pack(kwargs["input_ids"], kwargs["attention_mask"], kwargs["labels"])
+        if packed is None:
+            return original(*args, **kwargs)
+        outputs = original(
+            input_ids=packed.input_ids[None],
+            position_ids=packed.position_ids[None],
+            # transformers makes no mask of its own in place of one of four dimensions.
+            attention_mask=torch.ones(1, 1, 1, 1, device=packed.input_ids.device),
+            shared_prompts=packed,
+            shift_labels=packed.labels[None],
+            **{name: kwargs[name] for name in asked},
+        )
+        if isinstance(outputs, Tensor):
+            return packed.spread(outputs.squeeze(-2))
+        for name, value in outputs.items():
+            if value.dim() == 2:
+                outputs[name] = packed.spread(value[0])
+        return outputs
+
+    model.forward = forward

@@ -1,0 +1,68 @@
+"""Packing, by hand."""
+
+import torch
+
+from rl.training.packed_rows import PromptGroup, num_positions, pack, prompt_numbers
+
+# Prompts 1 2 and 3, completions padded on the right; the third row is not scored.
+IDS = torch.tensor([[0, 3, 7, 8, 9], [1, 2, 4, 0, 0], [0, 3, 5, 6, 0], [0, 3, 5, 6, 0]])
+MASK = torch.tensor([[0, 1, 1, 1, 1], [1, 1, 1, 0, 0], [0, 1, 0, 0, 0], [0, 1, 1, 1, 0]])
+LABELS = IDS.masked_fill(MASK == 0, -100).index_fill(1, torch.tensor([0, 1]), -100)
+
+
+def test_each_prompt_stands_once_and_completions_without_their_last_token():
+    packed = pack(IDS, MASK, LABELS)
+    # Prompt 3 of the rows 0 and 3, prompt 1 2 of row 1; then 7 8 and 5, row 1 has nothing to run.
+    assert packed.input_ids.tolist() == [3, 1, 2, 7, 8, 5]
+    assert packed.position_ids.tolist() == [0, 0, 1, 1, 2, 1]
+    assert packed.groups == (PromptGroup(0, 1, 2, 2), PromptGroup(1, 2, 1, 0))
+    # Completions padded to two: tokens 3 4, 5 and one that is not read.
+    assert packed.padded.tolist() == [3, 4, 5, 0]
+    # Three tokens of prompts, then the first three of the four places.
+    assert packed.unpadded.tolist() == [0, 1, 2, 3, 4, 5]
+    # 7 8 9 after 3 7 8; 5 6 after 3 5; 4 after 2.
+    assert packed.labels.tolist() == [7, 8, 9, 5, 6, 4]
+    assert packed.predictors.tolist() == [0, 3, 4, 0, 5, 2]
+
+
+def test_values_go_back_to_their_rows():
+    packed = pack(IDS, MASK, LABELS)
+    values = torch.stack([packed.labels, -packed.labels])
+    rows = packed.spread(values)
+    assert rows.shape == (2, 4, 4)
+    assert rows[0].tolist() == [[0, 7, 8, 9], [0, 4, 0, 0], [0, 0, 0, 0], [0, 5, 6, 0]]
+    assert (rows[1] == -rows[0]).all()
+
+
+def test_padding_may_stand_anywhere():
+    shifted = [torch.cat([t[:, 1:], t[:, :1]], dim=1) for t in (IDS, MASK, LABELS)]
+    rows = [0, 3]  # whose first column is padding
+    packed, other = pack(*(t[rows] for t in (IDS, MASK, LABELS))), pack(*(t[rows] for t in shifted))
+    assert packed.input_ids.tolist() == other.input_ids.tolist() == [3, 7, 8, 5]
+    assert other.spread(other.labels).tolist() == [[7, 8, 9, 0], [5, 6, 0, 0]]
+
+
+def test_what_is_not_packed():
+    assert pack(IDS, MASK, torch.full_like(IDS, -100)) is None
+    # A completion without a prompt has no token that predicts its first.
+    alone = torch.tensor([[4, 5, 0]])
+    assert pack(alone, alone.clamp(max=1), alone.masked_fill(alone == 0, -100)) is None
+    # One row: prompt and completion without its last token, 1 + 2, of 4 positions.
+    ids, mask, labels = IDS[:1, 1:], MASK[:1, 1:], LABELS[:1, 1:]
+    assert pack(ids, mask, labels).input_ids.tolist() == [3, 7, 8]
+
+
+def test_prompts_are_told_apart_by_their_tokens_alone():
+    ids = torch.tensor([[9, 1], [0, 1], [1, 1], [2, 1]])
+    mask = torch.tensor([[0, 1], [0, 1], [1, 1], [0, 1]])
+    assert prompt_numbers(ids, mask).tolist() == [0, 0, 1, 0]
+
+
+def test_positions_are_counted_as_they_are_run():
+    prompts, completions = torch.tensor([1, 2, 1, 1]), torch.tensor([3, 1, 0, 2])
+    numbers = torch.tensor([0, 1, 0, 0])
+    # 1 + 2 of prompts, 2 + 0 + 1 of completions, as packed above; padded 4 rows of 5.
+    assert num_positions(20, prompts, completions, numbers) == 6
+    assert num_positions(6, prompts, completions, numbers) == 6
+    assert num_positions(5, prompts, completions, numbers) == 5
+    assert num_positions(2, prompts[:2], torch.zeros(2), numbers[:2]) == 2
