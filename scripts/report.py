@@ -30,6 +30,7 @@ def main() -> None:
     from rl.report.folders import read_folders
     from rl.report.packing import rollout_room
     from rl.report.page import render_page
+    from rl.report.rendered_maths import MATHS_SHARE, RenderedMaths, render_maths
     from rl.report.shown_rollouts import ShownRollouts, choose_all_rollouts, rollout_files
 
     runs = read_folders(arguments.runs)
@@ -44,14 +45,18 @@ def main() -> None:
                 )
     date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     about = {"smoothing": arguments.smoothing, "date": date}
-    without_rollouts = render_page(runs, [ShownRollouts() for _ in runs], **about)
+    without_rollouts = render_page(runs, [ShownRollouts() for _ in runs], RenderedMaths(), **about)
+    room = rollout_room(int(arguments.max_megabytes * 1e6), len(without_rollouts))
+    show_progress = sys.stderr.isatty()
     rollouts = choose_all_rollouts(
         runs,
         steps=arguments.steps,
-        max_bytes=rollout_room(int(arguments.max_megabytes * 1e6), len(without_rollouts)),
-        show_progress=sys.stderr.isatty(),
+        max_bytes=int(room * (1 - MATHS_SHARE)),
+        show_progress=show_progress,
     )
-    page = render_page(runs, rollouts, **about)
+    max_bytes = int(room * MATHS_SHARE)
+    maths = render_maths(rollouts, max_bytes=max_bytes, show_progress=show_progress)
+    page = render_page(runs, rollouts, maths, **about)
     # A lone surrogate in a run's name cannot be written in UTF-8.
     page = page.encode("utf-8", errors="replace").decode("utf-8")
     write_whole(arguments.output, page)
@@ -59,6 +64,8 @@ def main() -> None:
     for run, shown in zip(runs, rollouts, strict=True):
         for note in shown.notes:
             print(f"  {run.name}: {note}")
+    if maths.note:
+        print(f"  {maths.note}")
 
 
 def parse_arguments() -> argparse.Namespace:

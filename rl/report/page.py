@@ -19,9 +19,11 @@ from rl.report.costs_and_settings import cost_rows, one_line, setting_rows
 from rl.report.curves import MAX_POINTS, read_series
 from rl.report.embedding import compress, embed_json, to_json
 from rl.report.folders import ReportedRun
+from rl.report.formulas import PATTERN
 from rl.report.grids import make_grids
 from rl.report.group_choice import REASONS
 from rl.report.packing import blob_name, rollout_blobs
+from rl.report.rendered_maths import RenderedMaths
 from rl.report.results import ResultRow, curve_points, result_rows, shown_columns
 from rl.report.shown_rollouts import ShownRollouts
 from rl.report.verdicts import statements
@@ -30,17 +32,23 @@ from rl.report.verdicts import statements
 COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f")
 
 # The files of the page's script, in the order they are put together.
-SCRIPTS = ("basics", "charts", "rollouts", "grids", "search", "start")
+SCRIPTS = ("basics", "maths", "charts", "rollouts", "grids", "search", "start")
 
 
 def render_page(
-    runs: Sequence[ReportedRun], rollouts: Sequence[ShownRollouts], *, smoothing: int, date: str
+    runs: Sequence[ReportedRun],
+    rollouts: Sequence[ShownRollouts],
+    maths: RenderedMaths,
+    *,
+    smoothing: int,
+    date: str,
 ) -> str:
     """Return the page.
 
     Args:
         runs: Everything the report is about, at least one.
         rollouts: The rollouts to show of each.
+        maths: The formulas to show rendered.
         smoothing: Steps a curve is averaged over when the page opens, at least 1.
         date: When the report was made, as it is shown.
     """
@@ -55,6 +63,8 @@ def render_page(
     has_rollouts = bool(blobs)
     if draws_curves or draws_pass:
         blobs["series"] = compress(to_json([read_series(run.metrics) for run in runs]))
+    if maths.trees:
+        blobs["maths"] = compress(to_json(maths.trees))
     if grids:
         blobs["grids"] = compress(to_json(grids))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
@@ -79,6 +89,8 @@ def render_page(
         costs=cost_rows(trained),
         settings=[table for kind in ("run", "evaluation") if (table := _settings(runs, kind))],
         notes=[(run.name, shown.notes) for run, shown in zip(runs, rollouts, strict=True)],
+        maths_note=maths.note,
+        has_maths=bool(maths.trees),
         thinned=MAX_POINTS if any(len(run.metrics) > MAX_POINTS for run in runs) else None,
         has_curves=draws_curves,
         has_pass_curve=draws_pass,
@@ -141,6 +153,7 @@ def _page_data(
     reasons = {reason for group in groups for reason in group["reasons"]}
     return {
         "smoothing": smoothing,
+        "formula": PATTERN,
         "reasons": [name for name in REASONS if name in reasons],
         "runs": [
             {

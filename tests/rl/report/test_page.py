@@ -9,6 +9,7 @@ import pytest
 
 from rl.report.folders import read_folders
 from rl.report.page import render_page
+from rl.report.rendered_maths import RenderedMaths
 from rl.report.shown_rollouts import choose_all_rollouts
 
 HOSTILE = "</script><script>alert(1)</script><!--\u2028\u2029&amp;"
@@ -17,7 +18,7 @@ HOSTILE = "</script><script>alert(1)</script><!--\u2028\u2029&amp;"
 def render(*folders, **limits):
     runs = read_folders(folders)
     shown = choose_all_rollouts(runs, **limits)
-    return render_page(runs, shown, smoothing=1, date="2026-01-01")
+    return render_page(runs, shown, RenderedMaths(), smoothing=1, date="2026-01-01")
 
 
 def found(pattern, text):
