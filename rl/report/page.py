@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
+from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
@@ -24,7 +25,8 @@ from rl.report.grids import make_grids
 from rl.report.group_choice import REASONS
 from rl.report.packing import blob_name, rollout_blobs
 from rl.report.rendered_maths import RenderedMaths
-from rl.report.results import ResultRow, curve_points, result_rows, shown_columns
+from rl.report.result_table import format_number, result_table
+from rl.report.results import ResultRow, curve_points, result_rows
 from rl.report.shown_rollouts import ShownRollouts
 from rl.report.verdicts import statements
 
@@ -55,6 +57,7 @@ def render_page(
     trained = [run for run in runs if run.kind == "run"]
     rows = {run.name: result_rows(run, trained) for run in runs}
     all_rows = [row for of_run in rows.values() for row in of_run]
+    columns, table = result_table(all_rows)
     library, script = chart_library(), page_script()
     draws_curves = any(run.metrics for run in runs)
     draws_pass = any(_curve(row) for row in all_rows)
@@ -84,7 +87,8 @@ def render_page(
         ],
         trained=[run.name for run in trained],
         rows=all_rows,
-        columns=shown_columns(all_rows),
+        columns=columns,
+        table=[[*of_run] for _, of_run in groupby(table, key=lambda row: row.run)],
         all_columns=list(dict.fromkeys(name for row in all_rows for name in row.values)),
         costs=cost_rows(trained),
         settings=[table for kind in ("run", "evaluation") if (table := _settings(runs, kind))],
@@ -96,7 +100,8 @@ def render_page(
         has_pass_curve=draws_pass,
         has_rollouts=has_rollouts,
         has_grids=bool(grids),
-        base_columns=list(dict.fromkeys(name for row in all_rows for name in row.base)),
+        has_trained=any(row.when == "after" for row in all_rows),
+        has_base=any(row.base for row in all_rows),
         has_intervals=any(v.low is not None for row in all_rows for v in row.values.values()),
         has_lent_base=any(row.base_of for row in all_rows),
         has_unknown_overlap=any(row.overlap is None for row in all_rows),
@@ -112,17 +117,6 @@ def page_script() -> str:
 def chart_library() -> str:
     """Return the source of plotly.js as Plotly's Python package brings it."""
     return resources.files("plotly").joinpath("package_data/plotly.min.js").read_text("utf-8")
-
-
-def format_number(value: float) -> str:
-    """Write a metric with three decimals below ten, fewer above.
-
-    Example:
-        >>> format_number(0.98765), format_number(18.04), format_number(1234.5)
-        ('0.988', '18.0', '1,234')
-    """
-    digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
-    return f"{value:,.{digits}f}"
 
 
 def color_of(number: int) -> str:

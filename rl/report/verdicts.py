@@ -3,14 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 from rl.report.costs_and_settings import spent
 from rl.report.curves import is_drawable
 from rl.report.folders import ReportedRun
-from rl.report.results import ResultRow, controls_by_benchmark
-
-Tone = Literal["good", "bad", "plain"]
+from rl.report.results import ResultRow, Tone, controls_by_benchmark
 
 
 @dataclass(frozen=True, kw_only=True)
