@@ -57,7 +57,6 @@ def render_page(
     trained = [run for run in runs if run.kind == "run"]
     rows = {run.name: result_rows(run, trained) for run in runs}
     all_rows = [row for of_run in rows.values() for row in of_run]
-    columns, table = result_table(all_rows)
     library, script = chart_library(), page_script()
     draws_curves = any(run.metrics for run in runs)
     draws_pass = any(_curve(row) for row in all_rows)
@@ -86,10 +85,7 @@ def render_page(
             for i, run in enumerate(runs)
         ],
         trained=[run.name for run in trained],
-        rows=all_rows,
-        columns=columns,
-        table=[[*of_run] for _, of_run in groupby(table, key=lambda row: row.run)],
-        all_columns=list(dict.fromkeys(name for row in all_rows for name in row.values)),
+        **_results(all_rows),
         costs=cost_rows(trained),
         settings=[table for kind in ("run", "evaluation") if (table := _settings(runs, kind))],
         notes=[(run.name, shown.notes) for run, shown in zip(runs, rollouts, strict=True)],
@@ -100,12 +96,22 @@ def render_page(
         has_pass_curve=draws_pass,
         has_rollouts=has_rollouts,
         has_grids=bool(grids),
-        has_trained=any(row.when == "after" for row in all_rows),
-        has_base=any(row.base for row in all_rows),
-        has_intervals=any(v.low is not None for row in all_rows for v in row.values.values()),
-        has_lent_base=any(row.base_of for row in all_rows),
-        has_unknown_overlap=any(row.overlap is None for row in all_rows),
     )
+
+
+def _results(rows: Sequence[ResultRow]) -> dict[str, Any]:
+    columns, table = result_table(rows)
+    return {
+        "rows": rows,
+        "columns": columns,
+        "table": [[*of_run] for _, of_run in groupby(table, key=lambda row: row.run)],
+        "all_columns": list(dict.fromkeys(name for row in rows for name in row.values)),
+        "has_trained": any(row.when == "after" for row in rows),
+        "has_base": any(row.base for row in rows),
+        "has_intervals": any(v.low is not None for row in rows for v in row.values.values()),
+        "has_lent_base": any(row.base_of for row in rows),
+        "has_unknown_overlap": any(row.overlap is None for row in rows),
+    }
 
 
 def page_script() -> str:
