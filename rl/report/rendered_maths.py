@@ -11,7 +11,7 @@ from rl.report.mathml import Tree, to_trees
 from rl.report.shown_rollouts import ShownRollouts
 
 DEADLINE_SECONDS = 60.0
-# Of the bytes a page has for rollouts, those that rendered formulas may take.
+# Of the bytes a page has for rollouts, those kept for formulas; what rollouts leave is theirs, too.
 MATHS_SHARE = 1 / 8
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from rl.data.whole_files import write_whole
 from rl.errors import InputError
 from rl.report.folders import ReportedRun, read_folders
-from rl.report.packing import rollout_room
+from rl.report.packing import packed_bytes, rollout_blobs, rollout_room
 from rl.report.page import render_page
 from rl.report.rendered_maths import MATHS_SHARE, RenderedMaths, render_maths
 from rl.report.shown_rollouts import ShownRollouts, choose_all_rollouts, rollout_files
@@ -56,7 +56,7 @@ def write_report(
         max_bytes=int(room * (1 - MATHS_SHARE)),
         show_progress=show_progress,
     )
-    max_bytes = int(room * MATHS_SHARE)
+    max_bytes = room - packed_bytes(rollout_blobs(rollouts))
     maths = render_maths(rollouts, max_bytes=max_bytes, show_progress=show_progress)
     # A lone surrogate in a run's name cannot be written in UTF-8.
     page = render(rollouts, maths).encode("utf-8", errors="replace").decode("utf-8")
