@@ -9,6 +9,7 @@ nbformat = pytest.importorskip("nbformat", reason="needs `pip install nbclient i
 PATH = Path(__file__).parents[2] / "recipes/demo.ipynb"
 PARAMETERS = """\
 os.chdir({folder!r})
+num_pretraining_steps = 100
 num_steps = 4
 output_dir = Path("runs/notebook")
 """
@@ -29,8 +30,9 @@ def test_it_is_saved_without_outputs_and_can_be_read():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)
 def test_it_trains_and_shows_its_report(tmp_path):
-    """As it stands but for the number of steps, in a folder of its own."""
+    """As it stands but for the numbers of steps, in a folder of its own."""
     nbclient = pytest.importorskip("nbclient", reason="needs `pip install nbclient ipykernel`")
     notebook = nbformat.read(PATH, as_version=4)
     cells = {cell.id: cell for cell in notebook.cells}
@@ -42,7 +44,7 @@ def test_it_trains_and_shows_its_report(tmp_path):
         return "".join(one.data[kind] if "data" in one else one.text for one in cells[name].outputs)
 
     assert cells["group"].outputs[0].data["text/plain"] == "[1.0, 1.0, 0.0, 0.0]"
-    assert "above the base's greedy" in output("verdict", "text/plain")
+    assert "beyond the base's majority of 16: " in output("verdict", "text/plain")
     report = tmp_path / "runs/notebook/report.html"
     assert "report.html" in cells["report"].outputs[-1].data["text/html"]
     assert "finished, 4 steps" in report.read_text()
