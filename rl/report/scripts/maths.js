@@ -7,9 +7,9 @@ let formulas = new Map();
 async function startMaths() {
   if (!byId("maths")) return;
   formulas = new Map(Object.entries(JSON.parse(await inflate("maths"))));
-  byId("formulas")?.addEventListener("change", () => {
-    document.documentElement.classList.toggle("as-written", byId("formulas").value === "source");
-  });
+  const choose = () => document.documentElement.classList.toggle("as-written", byId("formulas")?.value === "source");
+  byId("formulas")?.addEventListener("change", choose);
+  choose(); // a browser may have kept the choice
 }
 
 // A tree is a tag, its attributes if it has any, then texts and trees.

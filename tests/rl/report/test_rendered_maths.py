@@ -85,3 +85,17 @@ def test_formulas_of_a_hostile_model_run_nothing(open_report, tmp_path, write_ru
     page.locator(".completion math").nth(1).click()
     assert page.evaluate("window.hacked") is None
     assert page.noise == []
+
+
+@pytest.mark.medium
+def test_a_page_says_what_is_not_rendered(tmp_path, write_run, make_line):
+    line = make_line(0, "1", 1.0, completion=r"$x$ and \(y\)")
+    metrics = [{"step": i, "reward": i / 10} for i in (1, 2, 3)]
+    folder = write_run(tmp_path / "run", metrics=metrics, rollouts={1: [line]})
+    # The library that draws the curves is larger than this page may be.
+    *_, note = write_report([folder], tmp_path / "report.html", max_megabytes=1)
+    assert note.startswith("0 different formulas are rendered; 2 more stand as they were written")
+    page = (tmp_path / "report.html").read_text()
+    assert f"{note.split(',')[0]}," in page
+    assert 'id="maths"' not in page
+    assert 'id="formulas"' not in page
