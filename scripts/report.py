@@ -3,7 +3,6 @@
 import argparse
 import math
 import sys
-from datetime import datetime
 from pathlib import Path
 
 from rl.errors import InputError, exit_on_bad_input
@@ -26,39 +25,19 @@ def main() -> None:
     """Check, read, write."""
     arguments = parse_arguments()
 
-    from rl.data.whole_files import write_whole
-    from rl.report.folders import read_folders
-    from rl.report.packing import rollout_room
-    from rl.report.page import render_page
-    from rl.report.shown_rollouts import ShownRollouts, choose_all_rollouts, rollout_files
+    from rl.report.writing import write_report
 
-    runs = read_folders(arguments.runs)
-    if arguments.steps is not None:
-        known = {step for run in runs for step in rollout_files(run.path)}
-        for step in arguments.steps:
-            if step not in known:
-                nearby = ", ".join(map(str, sorted(known, key=lambda s: abs(s - step))[:5]))
-                raise InputError(
-                    f"--steps: got {step}, expected steps with rollouts. "
-                    f"Nearest to it: {nearby or 'none, no run has any'}."
-                )
-    date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    about = {"smoothing": arguments.smoothing, "date": date}
-    without_rollouts = render_page(runs, [ShownRollouts() for _ in runs], **about)
-    rollouts = choose_all_rollouts(
-        runs,
+    notes = write_report(
+        arguments.runs,
+        arguments.output,
         steps=arguments.steps,
-        max_bytes=rollout_room(int(arguments.max_megabytes * 1e6), len(without_rollouts)),
+        max_megabytes=arguments.max_megabytes,
+        smoothing=arguments.smoothing,
         show_progress=sys.stderr.isatty(),
     )
-    page = render_page(runs, rollouts, **about)
-    # A lone surrogate in a run's name cannot be written in UTF-8.
-    page = page.encode("utf-8", errors="replace").decode("utf-8")
-    write_whole(arguments.output, page)
     print(f"{arguments.output}  ({arguments.output.stat().st_size / 1e6:.1f} MB)")
-    for run, shown in zip(runs, rollouts, strict=True):
-        for note in shown.notes:
-            print(f"  {run.name}: {note}")
+    for note in notes:
+        print(f"  {note}")
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -5,32 +5,13 @@ load, can hang, and evaluates text a model wrote. It must not import torch or tr
 """
 
 import logging
-import resource
-import signal
 from functools import lru_cache
 from typing import Any
 
 from math_verify import LatexExtractionConfig, parse, verify
 
-_MEMORY_BYTES = 4 * 2**30
-_CPU_SECONDS = 1_800
-
 # LaTeX only: Math-Verify's other extractor hands text to SymPy's parse_expr, which is an eval.
 _EXTRACTION = (LatexExtractionConfig(boxed_match_priority=0),)
-
-
-def limit_process() -> None:
-    """Set up a new worker: quiet, limited in memory, and mortal.
-
-    The deadline's SIGTERM must end the process even inside a long C call, which a Python handler
-    cannot; the CPU limit ends workers whose trainer was killed while they were busy.
-    """
-    logging.getLogger("math_verify").setLevel(logging.ERROR)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for kind, limit in ((resource.RLIMIT_AS, _MEMORY_BYTES), (resource.RLIMIT_CPU, _CPU_SECONDS)):
-        _, highest = resource.getrlimit(kind)
-        allowed = limit if highest == resource.RLIM_INFINITY else min(limit, highest)
-        resource.setrlimit(kind, (allowed, highest))
 
 
 def is_same(left: str, right: str) -> bool:

@@ -8,18 +8,27 @@ that dies of a pair twice.
 
 import os
 import re
+import resource
+import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import (
+    ForkServerContext,
+    ForkServerProcess,
+    SpawnContext,
+    SpawnProcess,
+)
 
 from pebble import ProcessExpired, ProcessPool
 
 _MAX_CHARACTERS = 300
 _MAX_NESTING = 8
 _MAX_CACHED_PAIRS = 200_000
+_MEMORY_BYTES = 4 * 2**30
+_CPU_SECONDS = 1_800
 _BIG_EXPONENT = re.compile(r"(?:\^|\*\*)\s*[({]*\s*[-+]?\s*\d{4}")
 _POWER_TOWER = re.compile(
     r"(?:\^|\*\*)\s*(?:[({][^(){}]*(?:\^|\*\*)|[({]{2}|[\w\\]+\s*(?:\^|\*\*))"
@@ -182,15 +191,22 @@ class PairVerifier:
         if self._pool is None or self._pool_owner != os.getpid():
             context = WorkerContext()
             context.set_forkserver_preload(["rl.answers.verifier"])
-            self._pool = ProcessPool(max_workers=1, initializer=_start_worker, context=context)
+            self._pool = ProcessPool(max_workers=1, initializer=limit_process, context=context)
             self._pool_owner = os.getpid()
         return self._pool
 
 
-def _start_worker() -> None:
-    from rl.answers.verifier import limit_process
+def limit_process() -> None:
+    """Set up a new worker: limited in memory, and mortal.
 
-    limit_process()
+    The deadline's SIGTERM must end the process even inside a long C call, which a Python handler
+    cannot; the CPU limit ends workers whose trainer was killed while they were busy.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for kind, limit in ((resource.RLIMIT_AS, _MEMORY_BYTES), (resource.RLIMIT_CPU, _CPU_SECONDS)):
+        _, highest = resource.getrlimit(kind)
+        allowed = limit if highest == resource.RLIM_INFINITY else min(limit, highest)
+        resource.setrlimit(kind, (allowed, highest))
 
 
 def _is_same_in_worker(left: str, right: str) -> bool:
@@ -214,13 +230,29 @@ def _hidden_main_module() -> Iterator[None]:
             setattr(main, name, value)
 
 
-class _WorkerProcess(ForkServerProcess):
+class _ForkedWorker(ForkServerProcess):
     def start(self) -> None:
         with _hidden_main_module():
             super().start()
 
 
 class WorkerContext(ForkServerContext):
-    """Starts workers that do not import the program's main module again."""
+    """Starts workers that do not import the program's main module again.
 
-    Process = _WorkerProcess
+    All of them in a program come from one server process, which has loaded what the first one asks
+    for: what needs other modules belongs into `FreshWorkerContext`.
+    """
+
+    Process = _ForkedWorker
+
+
+class _FreshWorker(SpawnProcess):
+    def start(self) -> None:
+        with _hidden_main_module():
+            super().start()
+
+
+class FreshWorkerContext(SpawnContext):
+    """Starts workers from nothing: slower, and nobody else's."""
+
+    Process = _FreshWorker

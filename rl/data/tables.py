@@ -15,7 +15,7 @@ from typing import Any, TextIO, TypeAlias
 
 import pyarrow
 import pyarrow.parquet
-from datasets import load_dataset
+from datasets import Dataset, load_dataset
 from datasets.exceptions import DatasetsError
 
 from rl.errors import InputError
@@ -61,22 +61,45 @@ def _may_be_hub_id(dataset: str) -> bool:
     return is_named_like_one and not dataset.lower().endswith(FILE_TYPES)
 
 
-def _read_hub(dataset: str, split: str, config_name: str | None) -> Table:
+def load_hub_dataset(
+    hub_id: str,
+    split: str,
+    config_name: str | None,
+    *,
+    revision: str | None = None,
+    advice: str = "give the path of its .jsonl, .json, .csv or .parquet file",
+) -> Dataset:
+    """Read a dataset of the hub, or a folder that looks like one.
+
+    Args:
+        hub_id: Its id, or the folder.
+        split: Its split.
+        config_name: Its configuration.
+        revision: Its branch, tag or commit.
+        advice: What to do once it was downloaded by other means.
+
+    Raises:
+        InputError: If it cannot be had, or has no such split or configuration.
+    """
     try:
-        rows = load_dataset(dataset, config_name, split=split)
+        return load_dataset(hub_id, config_name, split=split, revision=revision)
     except (ConnectionError, FileNotFoundError, DatasetsError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"dataset: got {dataset!r}, expected a file, or a dataset the hub can deliver "
-            f"({reason}). Check the name and the network, or download it and give the path of its "
-            ".jsonl, .json, .csv or .parquet file."
+            f"dataset: got {hub_id!r}, expected a file, or a dataset the hub can deliver "
+            f"({reason}). Check the name, the network and your access to it, or download it and "
+            f"{advice}."
         ) from error
     except ValueError as error:  # An unknown split or configuration; the text lists the known ones.
         reason = " ".join(str(error).split())
         raise InputError(
-            f"dataset {dataset}: got split {split!r} and configuration {config_name!r}, expected "
+            f"dataset {hub_id}: got split {split!r} and configuration {config_name!r}, expected "
             f"ones it has ({reason}). Name one of those."
         ) from error
+
+
+def _read_hub(dataset: str, split: str, config_name: str | None) -> Table:
+    rows = load_hub_dataset(dataset, split, config_name)
     return {name: rows[name] for name in rows.column_names}
 
 

@@ -57,8 +57,8 @@ files in --output_dir (in a folder for each benchmark, if there are several):
   summary.json    metric -> value, ci_low, ci_high, n, standard_error (95% interval, n problems)
   manifest.json   model, benchmark and its revision, sampling settings, seed, grader, versions
 
-  export/FORMAT/  with --export: the samples as lighteval's details, lm-evaluation-harness's
-                  --log_samples or MathArena's outputs; --rescore DIR --export FORMAT does it later
+  export/FORMAT/  with --export: lighteval's details and results, lm-evaluation-harness's samples
+                  and results, or MathArena's outputs; --rescore DIR --export FORMAT does it later
 
 --score reads JSON lines {"problem_id", "completion", "label"}, one per sample, or {"id",
 "completions": [...], "label"}, one per problem; rl/evaluation/saved_completions.py lists what

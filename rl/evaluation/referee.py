@@ -15,7 +15,7 @@ from pathlib import Path
 from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
 
-from rl.answers.workers import WorkerContext
+from rl.answers.workers import WorkerContext, limit_process
 from rl.data.whole_files import write_whole
 from rl.evaluation.records import SampleRecord
 
@@ -146,7 +146,7 @@ def _verdicts(
     context.set_forkserver_preload(["rl.answers.verifier"])
     with (
         tqdm(desc="referee", total=len(pairs), unit="completion", disable=not show_progress) as bar,
-        ProcessPool(max_workers=1, initializer=_limit_worker, context=context) as pool,
+        ProcessPool(max_workers=1, initializer=limit_process, context=context) as pool,
     ):
         for label, completion in pairs:
             task = pool.schedule(_judge_one, args=(label, completion), timeout=_DEADLINE_SECONDS)
@@ -155,12 +155,6 @@ def _verdicts(
             except (TimeoutError, ProcessExpired, MemoryError, RecursionError, BrokenProcessPool):
                 yield None
             bar.update()
-
-
-def _limit_worker() -> None:
-    from rl.answers.verifier import limit_process
-
-    limit_process()
 
 
 def _judge_one(label: str, completion: str) -> tuple[bool, str | None]:

@@ -230,8 +230,8 @@ def _first_of(
         return ""
     raise InputError(
         f"{where}: got {short_repr(found or 'no such key')} for {keys[0]}, expected "
-        f"{' or '.join(kind.__name__ for kind in kinds)}. Each line needs problem_id, completion "
-        "(or completions) and label."
+        f"{' or '.join(kind.__name__ for kind in kinds)}, not empty. Each line needs problem_id, "
+        "completion (or completions) and label."
     )
 
 

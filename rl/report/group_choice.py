@@ -31,6 +31,7 @@ class Candidate:
         prompt: Names its prompt and role.
         majority: Its majority answer as it is written; None if there is none.
         num_bytes: What it takes, compressed alone.
+        num_bytes_in_step: What it adds to the groups before it, if its step is shown whole.
         reasons: What it shows, keys of `REASONS`.
     """
 
@@ -39,20 +40,28 @@ class Candidate:
     prompt: tuple[str, str]
     majority: str | None
     num_bytes: int
+    num_bytes_in_step: int
     reasons: list[str] = field(default_factory=list)
 
 
-def candidate(step: int, position: int, group: Group) -> Candidate:
-    """Say of a group what the choice needs to know."""
-    majority = majority_answer(group["rollouts"])
-    return Candidate(
-        step=step,
-        position=position,
-        prompt=(group["prompt_id"], group["role"]),
-        majority=majority and majority[1],
-        num_bytes=sum(compressed_sizes([to_json(group)])) + _EXTRA_BYTES,
-        reasons=reasons_to_look(group["rollouts"]),
-    )
+def candidates_of_step(step: int, groups: Sequence[Group]) -> list[Candidate]:
+    """Say of each group of a step what the choice needs to know."""
+    texts = [to_json(group) for group in groups]
+    found = []
+    for position, in_step in enumerate(compressed_sizes(texts)):
+        group = groups[position]
+        majority = majority_answer(group["rollouts"])
+        one = Candidate(
+            step=step,
+            position=position,
+            prompt=(group["prompt_id"], group["role"]),
+            majority=majority and majority[1],
+            num_bytes=sum(compressed_sizes(texts[position : position + 1])) + _EXTRA_BYTES,
+            num_bytes_in_step=in_step + _EXTRA_BYTES,
+            reasons=reasons_to_look(group["rollouts"]),
+        )
+        found.append(one)
+    return found
 
 
 def mark_flips(candidates: Sequence[Candidate]) -> list[tuple[Candidate, Candidate]]:
@@ -95,7 +104,7 @@ def choose_groups(candidates: Sequence[Candidate], max_bytes: int) -> list[Candi
         The chosen ones in the order of training; all of them if they fit.
     """
     flips = mark_flips(candidates)
-    if sum(one.num_bytes for one in candidates) <= max_bytes:
+    if sum(one.num_bytes_in_step for one in candidates) <= max_bytes:
         return list(candidates)
     queues = _queues(candidates, flips)
     chosen: set[int] = set()

@@ -1,6 +1,6 @@
 """Pack the shown rollouts into the compressed parts of a page, each opened when it is looked at."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rl.report.embedding import compress, to_json
@@ -23,6 +23,11 @@ def rollout_room(page_bytes: int, other_bytes: int) -> int:
         runs and for the elements around the parts.
     """
     return max(0, int((page_bytes - other_bytes) * 0.95 * 3 / 4))
+
+
+def packed_bytes(blobs: Mapping[str, str]) -> int:
+    """Return what parts of a page take before base64."""
+    return sum(map(len, blobs.values())) * 3 // 4
 
 
 def blob_name(run: int, step: int) -> str:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
+from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
@@ -19,10 +20,13 @@ from rl.report.costs_and_settings import cost_rows, one_line, setting_rows
 from rl.report.curves import MAX_POINTS, read_series
 from rl.report.embedding import compress, embed_json, to_json
 from rl.report.folders import ReportedRun
+from rl.report.formulas import PATTERN
 from rl.report.grids import make_grids
 from rl.report.group_choice import REASONS
 from rl.report.packing import blob_name, rollout_blobs
-from rl.report.results import ResultRow, curve_points, result_rows, shown_columns
+from rl.report.rendered_maths import RenderedMaths
+from rl.report.result_table import format_number, result_table
+from rl.report.results import ResultRow, curve_points, result_rows
 from rl.report.shown_rollouts import ShownRollouts
 from rl.report.verdicts import statements
 
@@ -30,17 +34,23 @@ from rl.report.verdicts import statements
 COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f")
 
 # The files of the page's script, in the order they are put together.
-SCRIPTS = ("basics", "charts", "rollouts", "grids", "search", "start")
+SCRIPTS = ("basics", "maths", "charts", "rollouts", "grids", "search", "start")
 
 
 def render_page(
-    runs: Sequence[ReportedRun], rollouts: Sequence[ShownRollouts], *, smoothing: int, date: str
+    runs: Sequence[ReportedRun],
+    rollouts: Sequence[ShownRollouts],
+    maths: RenderedMaths,
+    *,
+    smoothing: int,
+    date: str,
 ) -> str:
     """Return the page.
 
     Args:
         runs: Everything the report is about, at least one.
         rollouts: The rollouts to show of each.
+        maths: The formulas to show rendered.
         smoothing: Steps a curve is averaged over when the page opens, at least 1.
         date: When the report was made, as it is shown.
     """
@@ -55,6 +65,8 @@ def render_page(
     has_rollouts = bool(blobs)
     if draws_curves or draws_pass:
         blobs["series"] = compress(to_json([read_series(run.metrics) for run in runs]))
+    if maths.trees:
+        blobs["maths"] = compress(to_json(maths.trees))
     if grids:
         blobs["grids"] = compress(to_json(grids))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
@@ -73,22 +85,33 @@ def render_page(
             for i, run in enumerate(runs)
         ],
         trained=[run.name for run in trained],
-        rows=all_rows,
-        columns=shown_columns(all_rows),
-        all_columns=list(dict.fromkeys(name for row in all_rows for name in row.values)),
+        **_results(all_rows),
         costs=cost_rows(trained),
         settings=[table for kind in ("run", "evaluation") if (table := _settings(runs, kind))],
         notes=[(run.name, shown.notes) for run, shown in zip(runs, rollouts, strict=True)],
+        maths_note=maths.note,
+        has_maths=bool(maths.trees),
         thinned=MAX_POINTS if any(len(run.metrics) > MAX_POINTS for run in runs) else None,
         has_curves=draws_curves,
         has_pass_curve=draws_pass,
         has_rollouts=has_rollouts,
         has_grids=bool(grids),
-        base_columns=list(dict.fromkeys(name for row in all_rows for name in row.base)),
-        has_intervals=any(v.low is not None for row in all_rows for v in row.values.values()),
-        has_lent_base=any(row.base_of for row in all_rows),
-        has_unknown_overlap=any(row.overlap is None for row in all_rows),
     )
+
+
+def _results(rows: Sequence[ResultRow]) -> dict[str, Any]:
+    columns, table = result_table(rows)
+    return {
+        "rows": rows,
+        "columns": columns,
+        "table": [[*of_run] for _, of_run in groupby(table, key=lambda row: row.run)],
+        "all_columns": list(dict.fromkeys(name for row in rows for name in row.values)),
+        "has_trained": any(row.when == "after" for row in rows),
+        "has_base": any(row.base for row in rows),
+        "has_intervals": any(v.low is not None for row in rows for v in row.values.values()),
+        "has_lent_base": any(row.base_of for row in rows),
+        "has_unknown_overlap": any(row.overlap is None for row in rows),
+    }
 
 
 def page_script() -> str:
@@ -100,17 +123,6 @@ def page_script() -> str:
 def chart_library() -> str:
     """Return the source of plotly.js as Plotly's Python package brings it."""
     return resources.files("plotly").joinpath("package_data/plotly.min.js").read_text("utf-8")
-
-
-def format_number(value: float) -> str:
-    """Write a metric with three decimals below ten, fewer above.
-
-    Example:
-        >>> format_number(0.98765), format_number(18.04), format_number(1234.5)
-        ('0.988', '18.0', '1,234')
-    """
-    digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
-    return f"{value:,.{digits}f}"
 
 
 def color_of(number: int) -> str:
@@ -141,6 +153,7 @@ def _page_data(
     reasons = {reason for group in groups for reason in group["reasons"]}
     return {
         "smoothing": smoothing,
+        "formula": PATTERN,
         "reasons": [name for name in REASONS if name in reasons],
         "runs": [
             {

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rl.report.curves import is_drawable
 from rl.report.folders import ReportedRun
@@ -13,6 +13,9 @@ from rl.report.folders import ReportedRun
 _BASE_SETTINGS = ("model", "model_revision", "temperature", "top_p", "top_k", "min_p")
 _BASE_SETTINGS += ("max_completion_length", "system_prompt", "prompt_suffix", "chat_template_path")
 _ORDER = ("pass@", "avg@", "maj@", "pass^", "g-pass@", "majority_ratio", "num_distinct", "mean_")
+
+
+Tone = Literal["good", "bad", "plain"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +34,12 @@ class BaseControl(NamedTuple):
     Attributes:
         value: Its value.
         what: What it is exactly: "T = 0.8", "of 16"; "" where the name says it.
-        passed: By how much the trained pass@1 passes it, with the interval; "" if not known.
+        passed: By how much the trained pass@1 passes it; None if not known.
     """
 
     value: Value
     what: str = ""
-    passed: str = ""
+    passed: Value | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +103,7 @@ def result_rows(run: ReportedRun, others: Sequence[ReportedRun] = ()) -> list[Re
             controls = controls_by_benchmark(lender).get(benchmark, {})
             base = base_controls(start, controls)
             if lender is not run:
-                base = {name: of._replace(passed="") for name, of in base.items()}
+                base = {name: of._replace(passed=None) for name, of in base.items()}
             base_of = "" if lender is run else lender.name
             more = {"base": base, "start": start, "base_of": base_of}
             rows.append(_row(run, benchmark, "after", after[benchmark], **more))
@@ -187,13 +190,13 @@ def base_controls(
     return found
 
 
-def _passed(controls: Mapping[str, Any], control: str) -> str:
-    """Say by how much a trained pass@1 passes the control whose name begins so."""
+def _passed(controls: Mapping[str, Any], control: str) -> Value | None:
+    """Read by how much a trained pass@1 passes the control whose name begins so."""
     for name, of in _mapping(controls.get("differences")).items():
-        ends = [_mapping(of).get(key) for key in ("difference", "ci_low", "ci_high")]
+        ends: list[Any] = [_mapping(of).get(key) for key in ("difference", "ci_low", "ci_high")]
         if str(name).split()[0] == control and all(is_drawable(end) for end in ends):
-            return "{:+.3f} ({:+.3f} to {:+.3f})".format(*ends)
-    return ""
+            return Value(value=ends[0], low=ends[1], high=ends[2])
+    return None
 
 
 def size_of(name: str, prefix: str) -> int | None:
@@ -211,23 +214,6 @@ def curve_points(row: ResultRow, prefix: str) -> list[tuple[int, Value]]:
     """Return (k, value) of the row's pass@k or maj@k, k ascending."""
     points = [(size_of(name, prefix), value) for name, value in row.values.items()]
     return sorted((k, value) for k, value in points if k is not None)
-
-
-def shown_columns(rows: Sequence[ResultRow]) -> list[str]:
-    """Choose the metrics of the narrow result table: pass@1, the largest maj@k and pass@k, others.
-
-    Returns:
-        Names that at least one row has.
-    """
-    names = dict.fromkeys(name for row in rows for name in row.values)
-    largest = [
-        f"{prefix}{max(ks)}"
-        for prefix in ("maj@", "pass@")
-        if (ks := [k for name in names if (k := size_of(name, prefix)) is not None])
-    ]
-    others = ("mean_length", "no_answer_frac", "truncated_frac", "majority_ratio")
-    wanted = dict.fromkeys(["pass@1", *largest, *others])
-    return [name for name in wanted if name in names]
 
 
 def short_benchmark(name: str) -> str:

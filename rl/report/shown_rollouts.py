@@ -10,7 +10,7 @@ from tqdm import tqdm
 from rl.errors import InputError
 from rl.report.byte_budget import share_budget
 from rl.report.folders import ReportedRun
-from rl.report.group_choice import Candidate, candidate, choice_note, choose_groups
+from rl.report.group_choice import Candidate, candidates_of_step, choice_note, choose_groups
 from rl.report.rollout_groups import MAX_CHARACTERS, Group, group_lines, is_cut
 from rl.report.shown_samples import ShownProblem, choose_samples, sample_note
 from rl.training.rollout_files import read_rollout_file
@@ -136,7 +136,7 @@ def _survey(
         except InputError:
             unreadable.append(f"The rollouts of step {step} are damaged or still being written.")
             continue
-        candidates += [candidate(step, position, group) for position, group in enumerate(groups)]
+        candidates += candidates_of_step(step, groups)
     return candidates, unreadable
 
 

@@ -3,14 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 from rl.report.costs_and_settings import spent
 from rl.report.curves import is_drawable
 from rl.report.folders import ReportedRun
-from rl.report.results import ResultRow, controls_by_benchmark
-
-Tone = Literal["good", "bad", "plain"]
+from rl.report.results import ResultRow, Tone, controls_by_benchmark
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,18 +162,30 @@ def _differences(controls: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
 
 def _without_controls(after: Mapping[str, ResultRow]) -> str:
     """Say what can be said of a run whose gain stands beside no control."""
-    for name, what in (("pass@1", "pass@1 on {}"), ("majority_ratio", "agreement on {}")):
-        for benchmark, row in after.items():
-            if name in row.values:
-                start = row.start.get(name)
-                change = "" if start is None else f"{start.value:.3f} → "
-                text = f"{what.format(benchmark)}: {change}{row.values[name].value:.3f}. "
-                return text + (
-                    "The run measured no controls: it may be sharpening only."
-                    if name == "pass@1"
-                    else "No labels: whether answers are right is not known."
-                )
+    for name in ("pass@1", "majority_ratio"):
+        rows = [row for row in after.values() if name in row.values]
+        if rows:
+            reached = fmean(row.values[name].value for row in rows)
+            starts = [row.start[name].value for row in rows if name in row.start]
+            change = f"{fmean(starts):.3f} → " if len(starts) == len(rows) else ""
+            mean = f"mean {name} over {len(rows)} benchmarks" if len(rows) > 1 else ""
+            what = mean or f"{name if name == 'pass@1' else 'agreement'} on {rows[0].benchmark}"
+            text = f"{what}: {change}{reached:.3f}. "
+            if name == "majority_ratio":
+                return text + "No labels: whether answers are right is not known."
+            return text + "The run measured no controls: it may be sharpening only." + _votes(rows)
     return "Nothing was evaluated: whether it worked is not known."
+
+
+def _votes(rows: Sequence[ResultRow]) -> str:
+    """Compare with the votes of the base model, if they are known: values only."""
+    votes = [row.base["vote"] for row in rows if "vote" in row.base]
+    if not votes or len(votes) < len(rows):
+        return ""
+    reached = fmean(row.values["pass@1"].value for row in rows)
+    vote = fmean(of.value.value for of in votes)
+    beyond = "less" if vote < reached else "no less"
+    return f" The base's vote ({_listed(of.what for of in votes)}) reached {beyond}: {vote:.3f}."
 
 
 def _health(run: ReportedRun) -> Statement | None:

@@ -1,7 +1,7 @@
 """Formats by name: how an evaluation's samples are written for other tools, and theirs read.
 
-To add one, write a module with `write(evaluation, folder) -> path` and a line in `WRITERS`; for one
-that can be read too, tell it apart in `read_lines`.
+To add one, write a module with `write(evaluation, folder) -> paths` and a line in `WRITERS`; for
+one that can be read too, tell it apart in `read_lines`.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from rl.evaluation.exchange.evaluation import ExportedEvaluation, read_export
 
 EXPORT_DIR = "export"
 
-WRITERS: dict[str, Callable[[ExportedEvaluation, Path], Path]] = {
+WRITERS: dict[str, Callable[[ExportedEvaluation, Path], list[Path]]] = {
     "lighteval": lighteval.write,
     "lm_eval": lm_eval.write,
     "matharena": matharena.write,
@@ -25,10 +25,12 @@ def export_samples(folder: Path, formats: list[str]) -> list[Path]:
     """Write an evaluation's samples in other formats, each below export/FORMAT in its folder.
 
     Returns:
-        What was written: a file, or a folder of files.
+        What was written: files, or folders of files; those that `read_lines` reads come first.
     """
     evaluation = read_export(folder)
-    return [WRITERS[name](evaluation, folder / EXPORT_DIR / name) for name in formats]
+    return [
+        path for name in formats for path in WRITERS[name](evaluation, folder / EXPORT_DIR / name)
+    ]
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,37 +1,100 @@
-"""The details files of lighteval: details_TASK_DATE.parquet, a row per problem.
+"""The files of lighteval: details_TASK_DATE.parquet, a row per problem, and results_DATE.json.
 
 A row holds `doc` (`query`, `choices`, `gold_index`, ...), `model_response` (`input`, `text`: a list
 of completions, ...) and `metric` (name -> value). A folder so written is what lighteval reads with
-`--output-dir FOLDER --load-responses-from-details-date-id DATE`.
+`--output-dir FOLDER --load-responses-from-details-date-id DATE`. The results hold, under the names
+of tasks with `:` for `|`, each metric's mean and `_stderr`, and how the model was asked.
 
 Source: huggingface/lighteval at 3fd1526, src/lighteval/logging/evaluation_tracker.py,
-tasks/requests.py, models/model_output.py. Tokens are not written: an evaluation keeps texts.
+logging/info_loggers.py, tasks/requests.py, models/model_output.py; version 0.13.0 for the results.
+Tokens and hashes of them are not written: an evaluation keeps texts.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from pyarrow import ArrowInvalid, Table, parquet
 
 from rl.data.tables import short_repr
+from rl.data.whole_files import write_whole
 from rl.errors import InputError
 from rl.evaluation.exchange.evaluation import ExportedEvaluation, ExportedProblem
 from rl.evaluation.metrics.estimators import pass_at_k
-from rl.evaluation.metrics.summary import default_ks
+from rl.evaluation.metrics.summary import default_ks, standard_error
 
 _NUM_FEWSHOT = 0
 
 
-def write(evaluation: ExportedEvaluation, folder: Path) -> Path:
-    """Write details/MODEL/DATE/details_BENCHMARK|0_DATE.parquet below a folder."""
+def write(evaluation: ExportedEvaluation, folder: Path) -> list[Path]:
+    """Write files below a folder, and return them.
+
+    details/MODEL/DATE/details_BENCHMARK|0_DATE.parquet and results/MODEL/results_DATE.json.
+    """
     task = f"{evaluation.benchmark}|{_NUM_FEWSHOT}"
-    name = f"details_{task}_{evaluation.date}.parquet"
-    path = folder / "details" / evaluation.model.strip("/") / evaluation.date / name
-    path.parent.mkdir(parents=True, exist_ok=True)
+    model, date = evaluation.model.strip("/"), evaluation.date
+    details = folder / "details" / model / date / f"details_{task}_{date}.parquet"
+    results = folder / "results" / model / f"results_{date}.json"
     rows = [_row(problem, task, evaluation.settings) for problem in evaluation.problems]
-    parquet.write_table(Table.from_pylist(rows), path)
-    return path
+    for path in (details, results):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(Table.from_pylist(rows), details)
+    found = _results(evaluation, task.replace("|", ":"), [row["metric"] for row in rows])
+    write_whole(results, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    return [details, results]
+
+
+def _results(
+    evaluation: ExportedEvaluation, task: str, metrics: Sequence[Mapping[str, float]]
+) -> dict[str, Any]:
+    settings = evaluation.settings
+    values: dict[str, float] = {}
+    # Problems may differ in their number of samples: a metric is the mean over those that have it.
+    for name in dict.fromkeys(name for of in metrics for name in of):
+        of_problems = [of[name] for of in metrics if name in of]
+        values[name] = fmean(of_problems)
+        if (error := standard_error(of_problems)) is not None:
+            values[f"{name}_stderr"] = error
+    generation = {
+        "temperature": settings.get("temperature"),
+        "top_p": settings.get("top_p"),
+        "top_k": settings.get("top_k"),
+        "min_p": settings.get("min_p"),
+        "max_new_tokens": settings.get("max_completion_length"),
+        "stop_tokens": settings.get("stop_strings") or None,
+        "seed": settings.get("seed"),
+    }
+    num_samples = max(len(problem.samples) for problem in evaluation.problems)
+    counts = {"hashes": {}, "truncated": 0, "non_truncated": 0, "padded": 0, "non_padded": 0}
+    about = {
+        "name": evaluation.benchmark,
+        "generation_size": settings.get("max_completion_length"),
+        "stop_sequence": settings.get("stop_strings") or [],
+        "num_samples": [num_samples],
+        "num_fewshots": _NUM_FEWSHOT,
+        "original_num_docs": len(evaluation.problems),
+        "effective_num_docs": len(evaluation.problems),
+    }
+    return {
+        "config_general": {
+            "lighteval_sha": "?",
+            "num_fewshot_seeds": 1,
+            "max_samples": None,
+            "model_config": {
+                "model_name": evaluation.model,
+                "generation_parameters": generation,
+                "system_prompt": settings.get("system_prompt"),
+            },
+            "model_name": evaluation.model,
+        },
+        "results": {task: values, "all": values},
+        "versions": {task: 0},
+        "config_tasks": {task: about},
+        "summary_tasks": {task: counts},
+        "summary_general": counts,
+    }
 
 
 def _row(problem: ExportedProblem, task: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -1,41 +1,86 @@
-"""The files of lm-evaluation-harness's `--log_samples`: samples_TASK_DATE.jsonl.
+"""The files of lm-evaluation-harness: samples_TASK_DATE.jsonl and results_DATE.json.
 
 A line is a document and a filter: `doc_id`, `doc`, `target`, `arguments` (the prompt as
 `gen_args_0.arg_0`), `resps` (a list of completions for each request), `filtered_resps`, `filter`,
-`metrics` and their values.
+`metrics` and their values. The results hold each task's `METRIC,FILTER` and its `_stderr`.
 
 Source: EleutherAI/lm-evaluation-harness at 4e7e0d4, lm_eval/evaluator.py and
-lm_eval/loggers/evaluation_tracker.py. Written by us a document has one filter, `answer`, whose
-`filtered_resps` are the answers we found, "[invalid]" where there is none, as its filters say.
+lm_eval/loggers/evaluation_tracker.py; version 0.4.13, lm_eval/result_schema.py for the results.
+Written by us a document has one filter, `answer`, whose `filtered_resps` are the answers we found,
+"[invalid]" where there is none, as its filters say.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from rl.data.json_lines import JsonLine, write_json_lines
 from rl.data.tables import short_repr
+from rl.data.whole_files import write_whole
 from rl.errors import InputError
 from rl.evaluation.exchange.evaluation import ExportedEvaluation, ExportedProblem
+from rl.evaluation.metrics.summary import standard_error
 
 _FILTER = "answer"
+_METRIC = "exact_match"
 _NO_ANSWER = "[invalid]"
 
 
-def write(evaluation: ExportedEvaluation, folder: Path) -> Path:
-    """Write MODEL/samples_BENCHMARK_DATE.jsonl below a folder, as the harness names it."""
+def write(evaluation: ExportedEvaluation, folder: Path) -> list[Path]:
+    """Write MODEL/samples_BENCHMARK_DATE.jsonl and MODEL/results_DATE.json below a folder."""
     model = re.sub(r'["<>:/|\\?*\[\]]+', "__", evaluation.model)
     path = folder / model / f"samples_{evaluation.benchmark}_{evaluation.date}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = (
+    lines = [
         _line(number, problem, evaluation.settings)
         for number, problem in enumerate(evaluation.problems)
-    )
+    ]
     write_json_lines(path, lines)
-    return path
+    results = path.with_name(f"results_{evaluation.date}.json")
+    found = _results(evaluation, model, lines)
+    write_whole(results, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    return [path, results]
+
+
+def _results(
+    evaluation: ExportedEvaluation, model: str, lines: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    task, settings = evaluation.benchmark, evaluation.settings
+    values = [line[_METRIC] for line in lines]
+    error = standard_error(values)
+    asked = lines[0]["arguments"]["gen_args_0"]["arg_1"]
+    hashes = (line["doc_hash"] + line["prompt_hash"] + line["target_hash"] for line in lines)
+    return {
+        "results": {
+            task: {
+                "alias": task,
+                "sample_len": len(lines),
+                f"{_METRIC},{_FILTER}": fmean(values),
+                f"{_METRIC}_stderr,{_FILTER}": "N/A" if error is None else error,
+            }
+        },
+        "group_subtasks": {task: []},
+        "configs": {task: {"task": task, "num_fewshot": 0, "generation_kwargs": asked}},
+        "versions": {task: 0},
+        "n-shot": {task: 0},
+        "higher_is_better": {task: {_METRIC: True}},
+        "n-samples": {task: {"original": len(lines), "effective": len(lines)}},
+        "config": {
+            "model": settings.get("engine"),
+            "model_args": {"pretrained": evaluation.model},
+            "gen_kwargs": asked,
+            "random_seed": settings.get("seed"),
+        },
+        "task_hashes": {task: _hash("".join(hashes))},
+        "model_source": settings.get("engine"),
+        "model_name": evaluation.model,
+        "model_name_sanitized": model,
+        "system_instruction": settings.get("system_prompt"),
+    }
 
 
 def _line(number: int, problem: ExportedProblem, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,11 +100,11 @@ def _line(number: int, problem: ExportedProblem, settings: Mapping[str, Any]) ->
         "resps": [[sample.completion for sample in samples]],
         "filtered_resps": [[sample.answer or _NO_ANSWER for sample in samples]],
         "filter": _FILTER,
-        "metrics": ["exact_match"],
+        "metrics": [_METRIC],
         "doc_hash": _hash(json.dumps(doc, indent=2, ensure_ascii=False)),
         "prompt_hash": _hash(problem.text),
         "target_hash": _hash(problem.label),
-        "exact_match": sum(sample.correct for sample in samples) / len(samples),
+        _METRIC: sum(sample.correct for sample in samples) / len(samples),
     }
 
 

@@ -25,7 +25,7 @@ _HEAD_BYTES = 1 << 20
 _THOUGHT_ENDS = "</think>"
 
 
-def write(evaluation: ExportedEvaluation, folder: Path) -> Path:
+def write(evaluation: ExportedEvaluation, folder: Path) -> list[Path]:
     """Write outputs/BENCHMARK/MODEL/INDEX.json.zst below a folder; return the files' folder."""
     path = folder / "outputs" / evaluation.benchmark / evaluation.model.strip("/")
     path.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def write(evaluation: ExportedEvaluation, folder: Path) -> Path:
         # In one piece, so that the file tells its size, which MathArena's reader asks for.
         packed = pyarrow.compress(text.encode(), codec="zstd", asbytes=True)
         (path / f"{index}.json.zst").write_bytes(packed)
-    return path
+    return [path]
 
 
 def _runs(problem: ExportedProblem, index: int, is_numbered: bool) -> dict[str, Any]:

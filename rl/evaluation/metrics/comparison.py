@@ -91,7 +91,7 @@ def read_evaluation(folder: Path) -> SavedEvaluation:
     Raises:
         InputError: If the folder holds none, or it was not finished or not graded.
     """
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, "evaluation")
     groups = group_by_problem(read_samples(folder))
     short = [name for name, group in groups.items() if len(group) != manifest["num_samples"]]
     if short or len(groups) != manifest["num_problems"]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import datasets.config
 import httpx
 import huggingface_hub.constants
-from datasets import Dataset, load_dataset
+from datasets import Dataset
 from huggingface_hub import HfApi
 
-from rl.data.tables import Table, load_table
+from rl.data.tables import Table, load_hub_dataset, load_table
 from rl.errors import InputError
 
 _SECONDS_TO_ANSWER = 20
@@ -102,23 +102,9 @@ def _load(
     is_reachable: bool,
     local_way: str | None,
 ) -> Dataset:
-    try:
-        with nullcontext() if is_reachable else _offline():
-            rows = load_dataset(hub_id, config_name, split=split, revision=revision)
-    except (ConnectionError, FileNotFoundError) as error:
-        reason = " ".join(str(error).split())[:200]
-        advice = local_way or "give the path of its .jsonl, .json, .csv or .parquet file"
-        raise InputError(
-            f"dataset: got {hub_id!r}, expected a file, or a dataset the hub can deliver "
-            f"({reason}). Check the name, the network and your access to it, or download it and "
-            f"{advice}."
-        ) from error
-    except ValueError as error:  # An unknown split or configuration; the text lists the known ones.
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"dataset {hub_id}: got split {split!r} and configuration {config_name!r}, expected "
-            f"ones it has ({reason}). Name one of those."
-        ) from error
+    more = {} if local_way is None else {"advice": local_way}
+    with nullcontext() if is_reachable else _offline():
+        rows = load_hub_dataset(hub_id, split, config_name, revision=revision, **more)
     if len(rows) == 0:
         raise InputError(f"dataset {hub_id}: got no rows, expected at least one. Check the split.")
     return rows

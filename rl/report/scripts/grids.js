@@ -78,7 +78,7 @@ function gridRow(grid, row, hasChange) {
   });
   const change = changeOf(row);
   const sign = change > 0 ? "+" : change < 0 ? "-" : "";
-  return element("tr", {}, element("th", { scope: "row" }, element("span", { className: "title" }, oneLine(row.title))), ...cells, hasChange
+  return element("tr", {}, element("th", { scope: "row" }, element("span", { className: "title" }, ...withMaths(oneLine(row.title)))), ...cells, hasChange
     ? element("td", { className: `number word ${row.word}` }, change === null ? "–" : `${sign}${Math.abs(change).toFixed(2)}`, " ", element("span", {}, row.word))
     : null);
 }

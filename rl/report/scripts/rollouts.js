@@ -143,7 +143,7 @@ function answerClasses(group) {
 }
 
 const mean = (values) => values.length ? values.reduce((a, b) => a + b, 0) / values.length : null;
-const fact = (name, value) => element("span", {}, `${name} `, element("b", {}, value));
+const fact = (name, ...values) => element("span", {}, `${name} `, element("b", {}, ...values));
 
 function groupView(group, classes) {
   const all = group.rollouts, trained = all.filter((r) => r.trained === true);
@@ -158,10 +158,10 @@ function groupView(group, classes) {
     trained.length ? fact("trained", String(trained.length)) : null, rewards.length ? fact("mean reward", number(mean(rewards))) : null,
     pseudoLabel === undefined ? null : fact("pseudo-label", oneLine(String(pseudoLabel), 200) || "(empty)"),
     group.reasons?.length ? fact("shows", group.reasons.join(", ")) : null,
-    label === undefined ? null : fact("label, shown only:", String(label)),
+    label === undefined ? null : fact("label, shown only:", ...answerView(String(label))),
     element("span", {}, element("a", { href: fragmentOf({ ...place, rollout: null }, group) }, "link to this group")));
   const missing = place.missing ? [element("p", { className: "notice" }, "The step or prompt of the link is not among those in this report; here is another one.")] : [];
-  return [...missing, element("h3", {}, "Prompt"), element("pre", { className: "prompt", tabIndex: 0 }, group.prompt || `problem ${group.prompt_id}`), facts,
+  return [...missing, element("h3", {}, "Prompt"), textBlock("prompt", group.prompt || `problem ${group.prompt_id}`, "", { tabIndex: 0 }), facts,
     classTable(classes, votes), element("h3", { "aria-live": "polite" }, `${hasFilter() ? `${shown.length} of ` : ""}${all.length} completions` + (all.length < votes ? ` of ${votes} are in this page` : "")),
     element("div", { className: "rollouts" }, ...shown.map((rollout) => rolloutView(rollout, group, classes)))];
 }
@@ -169,7 +169,7 @@ function groupView(group, classes) {
 function classTable(classes, total) {
   const isRun = data.runs[place.run].kind === "run";
   const rows = classes.map((c) => {
-    const pick = element("button", { type: "button", className: "answer", title: "Show only this class" }, c.key === NO_ANSWER ? "no answer" : oneLine(c.answer, 200) || "(empty)");
+    const pick = element("button", { type: "button", className: "answer", title: "Show only this class" }, ...(c.key === NO_ANSWER ? ["no answer"] : c.answer ? answerView(c.answer) : ["(empty)"]));
     pick.addEventListener("click", () => { byId("class").value = byId("class").value === c.key ? "" : c.key; show(); });
     const bar = element("span", { className: "bar" });
     bar.style.width = `${100 * c.votes / total}%`;
@@ -188,7 +188,7 @@ function rolloutView(rollout, group, classes) {
   const badge = (text, kind = "") => element("span", { className: `badge ${kind}` }, text);
   const isMajority = classes[0].key === classOf(rollout) && classes[0].key !== NO_ANSWER;
   const title = element("h4", {}, element("a", { href: fragmentOf({ ...place, rollout: index }, group), title: "Link to this completion" }, `#${index}`),
-    isNumber(rollout.cluster) ? element("span", { className: "answer" }, ...marked(oneLine(String(rollout.answer ?? ""), 200), byId("text").value)) : badge("no answer", "bad"),
+    isNumber(rollout.cluster) ? element("span", { className: "answer" }, ...answerView(String(rollout.answer ?? ""), byId("text").value)) : badge("no answer", "bad"),
     isMajority ? badge("majority") : null, rollout.selected === true ? badge("taken for right") : null,
     rollout.trained === true ? badge("trained", "trained") : rollout.trained === false ? badge("vote only") : null,
     rollout.truncated === true ? badge("truncated", "bad") : null,
@@ -201,7 +201,7 @@ function rolloutView(rollout, group, classes) {
     isNumber(rollout.advantage) ? fact("advantage", number(rollout.advantage)) : null, isNumber(rollout.num_tokens) ? fact("tokens", String(rollout.num_tokens)) : null,
     ...extra.map(([key, value]) => fact(key, oneLine(String(value), 200))));
   const text = String(rollout.completion ?? "");
-  const body = element("pre", { className: "completion" }, ...marked(text, byId("text").value));
+  const body = textBlock("completion", text, byId("text").value);
   const card = element("article", { className: "rollout", "aria-label": `Completion ${index}` }, title, facts, body);
   if (text.length > 1500 || text.split("\n").length > 20) {
     const more = element("button", { type: "button" }, "Show all");

@@ -6,12 +6,11 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from local_server import Handler, serving
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "scripts" / "evaluate.py"
@@ -124,7 +123,7 @@ def test_an_output_that_cannot_be_written_is_one_line(evaluate, arguments, tmp_p
         assert error.count("\n") == 1
 
 
-class Slow(BaseHTTPRequestHandler):
+class Slow(Handler):
     """Answers twice, then never."""
 
     num_answered = 0
@@ -133,38 +132,36 @@ class Slow(BaseHTTPRequestHandler):
         type(self).num_answered += 1
         if self.num_answered > 2:
             time.sleep(60)
-        content = json.dumps({"choices": [{"index": 0, "text": r"\boxed{2}"}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *arguments):
-        pass
+        self.reply({"choices": [{"index": 0, "text": r"\boxed{2}"}]})
 
 
 @pytest.mark.medium
 def test_an_interrupt_ends_at_once_and_keeps_what_came(benchmark, tmp_path):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/v1"
-    command = ["--engine", "openai", "--base_url", url, "--model", "m", "--num_samples", "4"]
-    command += ["--benchmark", str(benchmark), "--output_dir", str(tmp_path / "out")]
-    process = subprocess.Popen(
-        [sys.executable, SCRIPT, *command, "--concurrency", "4", "--template", "plain"],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    deadline = time.monotonic() + 120
-    while Slow.num_answered < 4 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)  # both replies have come
-    start = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    with serving(Slow) as url:
+        command = [
+            "--engine",
+            "openai",
+            "--base_url",
+            f"{url}/v1",
+            "--model",
+            "m",
+            "--num_samples",
+            "4",
+        ]
+        command += ["--benchmark", str(benchmark), "--output_dir", str(tmp_path / "out")]
+        process = subprocess.Popen(
+            [sys.executable, SCRIPT, *command, "--concurrency", "4", "--template", "plain"],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        deadline = time.monotonic() + 120
+        while Slow.num_answered < 4 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)  # both replies have come
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
     assert time.monotonic() - start < 5  # a second on an idle machine
     assert process.returncode == 130
     assert "interrupted; the same command continues" in error

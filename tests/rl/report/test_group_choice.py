@@ -3,7 +3,7 @@
 from rl.report.group_choice import (
     FLIP,
     Candidate,
-    candidate,
+    candidates_of_step,
     choice_note,
     choose_groups,
     mark_flips,
@@ -14,17 +14,26 @@ from rl.report.rollout_groups import group_lines
 def visits(*answers, num_bytes=10, prompt="p"):
     """One group a step, of one prompt."""
     return [
-        Candidate(step=i, position=0, prompt=(prompt, ""), majority=a, num_bytes=num_bytes)
+        Candidate(
+            step=i,
+            position=0,
+            prompt=(prompt, ""),
+            majority=a,
+            num_bytes=num_bytes,
+            num_bytes_in_step=num_bytes,
+        )
         for i, a in enumerate(answers)
     ]
 
 
 def test_a_candidate_says_what_its_group_shows(make_line):
     [group] = group_lines([make_line(0, "1", 0.0), make_line(1, "1", 0.0), make_line(2, "2", 1.0)])
-    found = candidate(5, 1, group)
+    first, found = candidates_of_step(5, [group, group])
     assert (found.step, found.position, found.prompt, found.majority) == (5, 1, ("p0", ""), "1")
     assert found.reasons == ["paid outside the majority"]
     assert 50 < found.num_bytes < 1000
+    assert first.num_bytes == first.num_bytes_in_step
+    assert found.num_bytes_in_step < found.num_bytes  # it says again what the first one said
 
 
 def test_flips_lie_between_visits_with_a_majority():

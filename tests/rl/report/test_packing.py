@@ -4,7 +4,7 @@ import base64
 import gzip
 import json
 
-from rl.report.packing import PART_CHARACTERS, blob_name, rollout_blobs, rollout_room
+from rl.report.packing import PART_CHARACTERS, blob_name, packed_bytes, rollout_blobs, rollout_room
 from rl.report.shown_rollouts import ShownRollouts, ShownStep
 from rl.report.shown_samples import ShownProblem
 
@@ -29,6 +29,8 @@ def problem(name, completion):
 
 def test_nothing_to_pack():
     assert rollout_blobs([]) == rollout_blobs([ShownRollouts()]) == {}
+    assert packed_bytes({}) == 0
+    assert packed_bytes({"a": "AAAA", "b": "AAAAAAAA"}) == 9
 
 
 def test_a_step_is_a_part():

@@ -9,6 +9,7 @@ import pytest
 
 from rl.report.folders import read_folders
 from rl.report.page import render_page
+from rl.report.rendered_maths import RenderedMaths
 from rl.report.shown_rollouts import choose_all_rollouts
 
 HOSTILE = "</script><script>alert(1)</script><!--\u2028\u2029&amp;"
@@ -17,7 +18,7 @@ HOSTILE = "</script><script>alert(1)</script><!--\u2028\u2029&amp;"
 def render(*folders, **limits):
     runs = read_folders(folders)
     shown = choose_all_rollouts(runs, **limits)
-    return render_page(runs, shown, smoothing=1, date="2026-01-01")
+    return render_page(runs, shown, RenderedMaths(), smoothing=1, date="2026-01-01")
 
 
 def found(pattern, text):
@@ -74,8 +75,8 @@ def test_intervals_and_the_base_vote_stand_in_the_table(tmp_path, write_run):
     estimate = {"value": 0.625, "ci_low": 0.5, "ci_high": 0.75, "n": 8}
     summary = {"before": {"pass@1": 0.5, "maj@16": 0.875}, "after": {"pass@1": estimate}}
     page = render(write_run(tmp_path / "run", summary=summary))
-    assert re.search(r'0\.625<span class="interval">0\.500 to 0\.750</span>', page)
-    assert re.search(r'0\.875<span class="interval">maj@16</span>', page)
+    assert re.search(r'0\.625<span class="interval plain">0\.500 to 0\.750</span>', page)
+    assert re.search(r"0\.875 maj@16</td>", page)
 
 
 def test_the_rule_that_chose_a_checkpoint_is_named(tmp_path, write_run):

@@ -6,6 +6,7 @@ import pytest
 
 from rl.report.folders import read_folders
 from rl.report.page import render_page
+from rl.report.rendered_maths import render_maths
 from rl.report.shown_rollouts import choose_all_rollouts
 
 HOSTILE = (
@@ -53,7 +54,8 @@ def runs(tmp_path_factory, write_run, make_line):
 def write_page(folders, path, **limits):
     found = read_folders(folders)
     shown = choose_all_rollouts(found, **limits)
-    page = render_page(found, shown, smoothing=1, date="2026-01-01")
+    maths = render_maths(shown, max_bytes=100_000)
+    page = render_page(found, shown, maths, smoothing=1, date="2026-01-01")
     path.write_bytes(page.encode("utf-8", errors="replace"))
     return path
 
@@ -113,7 +115,8 @@ def test_filters(open_report, report):
     page.select_option("#class", "")
     page.fill("#text", "BOXED{4")
     assert completions(page) == 1
-    assert page.locator("mark").inner_text() == "boxed{4"
+    assert page.locator("mark math").text_content() == "4"
+    assert page.locator(".written mark").text_content().lower() == "boxed{4"
     page.fill("#text", "")
     page.locator(".classes button").first.click()  # the class of 3
     assert completions(page) == 2

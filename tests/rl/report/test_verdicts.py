@@ -75,6 +75,12 @@ def test_what_can_be_said_without_controls_and_without_labels():
     )
     [(_, text, _)] = said_of({"after": {"pass@1": 0.5, "majority_ratio": 0.9}})
     assert text.startswith("pass@1 on benchmark: 0.500. The run measured no controls")
+    # Of two benchmarks the mean; the base's votes, (0.5 + 1) / 2, are above (0.25 + 0.75) / 2.
+    before = {"a.jsonl": {"pass@1": 0.125, "maj@4": 0.5}, "b.jsonl": {"pass@1": 0.5, "maj@4": 1}}
+    after = {"a.jsonl": {"pass@1": 0.25}, "b.jsonl": {"pass@1": 0.75}}
+    [(_, text, _)] = said_of({"before": before, "after": after})
+    assert text.startswith("mean pass@1 over 2 benchmarks: 0.312 → 0.500. The run measured no")
+    assert text.endswith(" The base's vote (maj@4) reached no less: 0.750.")
 
 
 def test_a_run_without_controls_stands_beside_those_of_another_run_with_its_base():

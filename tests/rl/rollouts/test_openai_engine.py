@@ -3,16 +3,16 @@
 import json
 import os
 import socket
-import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from unittest.mock import ANY
 
 import httpx
 import pytest
+from local_server import Handler, serving
 
 from rl.errors import InputError
 from rl.evaluation.evaluate import evaluate_problems
@@ -146,25 +146,17 @@ def check_an_evaluation(engine, folder):
 # A server whose replies are written down.
 
 
-class Scripted(BaseHTTPRequestHandler):
+class Scripted(Handler):
     replies = ()
     seen = ()
     seconds = 0
 
     def do_POST(self):
         time.sleep(self.seconds)
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.loads(self.body())
         self.seen.append((self.path, self.headers["Authorization"], body))
         status, reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-        content = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *arguments):
-        pass
+        self.reply(reply, status)
 
 
 @pytest.fixture
@@ -175,19 +167,13 @@ def no_waits(monkeypatch):
 @pytest.fixture
 def scripted():
     """Start a server with replies; return its address and what it was asked."""
-    servers = []
+    with ExitStack() as servers:
 
-    def start(*replies):
-        handler = type("Handler", (Scripted,), {"replies": list(replies), "seen": []})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/v1", handler.seen
+        def start(*replies):
+            handler = type("Handler", (Scripted,), {"replies": list(replies), "seen": []})
+            return f"{servers.enter_context(serving(handler))}/v1", handler.seen
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield start
 
 
 def chat_reply(finish_reason="stop", **message):

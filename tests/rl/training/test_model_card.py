@@ -5,13 +5,12 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
 from huggingface_hub import ModelCard
+from local_server import Handler, serving
 
 from rl.training.files import RunFiles
 from rl.training.model_card import model_card, sparkline, write_model_card
@@ -118,25 +117,25 @@ def test_many_points_are_averaged():
 # A hub that takes one model, as far as the library asks it.
 
 
-class Hub(BaseHTTPRequestHandler):
+class Hub(Handler):
     """Keeps what is committed; `.gitignore` decides what is, as on the real hub."""
 
     files = {}  # noqa: RUF012
     commits = []  # noqa: RUF012
 
     def do_GET(self):
-        self._reply({"id": "me/tiny", "sha": "a" * 40, "siblings": []})
+        self.reply({"id": "me/tiny", "sha": "a" * 40, "siblings": []})
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.body()
         if self.path == "/api/repos/create":
-            self._reply(
+            self.reply(
                 {"url": f"http://{self.headers['Host']}/me/tiny", "id": "me/tiny", "name": "tiny"}
             )
         elif "/preupload/" in self.path:
             asked = json.loads(body)
             ignored = tuple(asked.get("gitIgnore", "").split())
-            self._reply(
+            self.reply(
                 {
                     "files": [
                         {
@@ -157,26 +156,13 @@ class Hub(BaseHTTPRequestHandler):
                 elif line["key"] == "header":
                     self.commits.append(line["value"]["summary"])
             url = f"http://{self.headers['Host']}/me/tiny/commit/{'a' * 40}"
-            self._reply({"success": True, "commitOid": "a" * 40, "commitUrl": url})
+            self.reply({"success": True, "commitOid": "a" * 40, "commitUrl": url})
         else:
-            self._reply({"errors": [], "warnings": []})  # the check of a card's metadata
-
-    def _reply(self, value):
-        content = json.dumps(value).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *arguments):
-        pass
+            self.reply({"errors": [], "warnings": []})  # the check of a card's metadata
 
 
 @pytest.mark.medium
 def test_push_to_hub_uploads_the_model_with_its_card_and_no_rollouts(tmp_path, tiny_model_folder):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     questions = tmp_path / "questions.jsonl"
     questions.write_text("".join(json.dumps({"prompt": f"{i}+{i}="}) + "\n" for i in range(16)))
     settings = {
@@ -192,23 +178,21 @@ def test_push_to_hub_uploads_the_model_with_its_card_and_no_rollouts(tmp_path, t
     }
     code = f"import rewards; from rl import start_run; start_run({settings!r}, rewards)"
     environment = {
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
         "HF_HOME": str(tmp_path / "home"),
         "HF_TOKEN": "hf_none",
         "HF_HUB_DISABLE_XET": "1",
         "PYTHONPATH": str(ROOT),
     }
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    server.shutdown()
-    server.server_close()
+    with serving(Hub) as url:
+        result = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**os.environ, **environment, "HF_ENDPOINT": url},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
     assert result.returncode == 0, result.stderr[-3000:]
     assert Hub.commits[-1] == "End of training"
     assert {"model.safetensors", "config.json", "tokenizer.json", "README.md"} <= set(Hub.files)

@@ -1,6 +1,7 @@
 """Samples in the formats of three other tools: small files as they leave them, and ours."""
 
 import json
+from hashlib import sha256
 
 import pyarrow
 import pytest
@@ -17,6 +18,7 @@ PROMPTS = {
     "p1": "2+2=",
     "p2": [{"role": "system", "content": "Sum."}, {"role": "user", "content": "3+3="}],
 }
+HASHED = ("doc", "prompt", "target")
 LABELS = {"p1": "4", "p2": "6"}
 
 
@@ -42,7 +44,7 @@ def texts(path):
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_what_is_exported_is_read_again(folder, tmp_path, name):
-    [path] = export_samples(folder, [name])
+    path, *_ = export_samples(folder, [name])
     assert path.is_relative_to(folder / "export" / name)
     again = tmp_path / "again"
     score_file(path, again)
@@ -57,7 +59,7 @@ def test_what_is_exported_is_read_again(folder, tmp_path, name):
 
 
 def test_the_harness_finds_its_keys(folder):
-    [path] = export_samples(folder, ["lm_eval"])
+    path, results = export_samples(folder, ["lm_eval"])
     assert path.name.startswith("samples_own_20")
     first, second = [json.loads(line) for line in path.read_text().splitlines()]
     assert (first["doc_id"], first["target"], first["filter"]) == (0, "4", "answer")
@@ -68,6 +70,27 @@ def test_the_harness_finds_its_keys(folder):
     assert second["arguments"]["gen_args_0"]["arg_0"] == "Sum.\n\n3+3="
     # sha256 of "4".
     assert first["target_hash"].startswith("4b227777d4dd1fc6")
+    assert results.parent == path.parent
+    assert results.name == path.name.replace("samples_own", "results").replace(".jsonl", ".json")
+    found = json.loads(results.read_text())
+    # The mean of 2/3 and 0; half their difference is s / sqrt(2).
+    told = found["results"]["own"]
+    assert told["exact_match,answer"] == pytest.approx(1 / 3)
+    assert told["exact_match_stderr,answer"] == pytest.approx(1 / 3)
+    assert found["n-samples"]["own"] == {"original": 2, "effective": 2}
+    hashes = [line[f"{what}_hash"] for line in (first, second) for what in HASHED]
+    assert found["task_hashes"]["own"] == sha256("".join(hashes).encode()).hexdigest()
+
+
+def test_one_problem_has_no_standard_error(tmp_path):
+    line = {"id": "p", "label": "4", "completions": [r"\boxed{4}"]}
+    score_file(write_lines(tmp_path / "one.jsonl", line), tmp_path / "scored")
+    found = [
+        json.loads(path.read_text())["results"]
+        for path in export_samples(tmp_path / "scored", ["lm_eval", "lighteval"])[1::2]
+    ]
+    assert found[0]["one"]["exact_match_stderr,answer"] == "N/A"
+    assert found[1] == {"one:0": {"pass@k:k=1&n=1": 1.0}, "all": {"pass@k:k=1&n=1": 1.0}}
 
 
 def harness_line(doc_id, name, resps, **more):
@@ -127,7 +150,7 @@ def test_other_tasks_of_the_harness_are_refused(tmp_path, lines, message):
 
 
 def test_lighteval_finds_its_columns(folder):
-    [path] = export_samples(folder, ["lighteval"])
+    path, results = export_samples(folder, ["lighteval"])
     rows = load_dataset("parquet", data_files=str(path), split="train", cache_dir=str(folder))
     assert rows.column_names == ["doc", "metric", "model_response"]
     first = rows[0]
@@ -138,6 +161,12 @@ def test_lighteval_finds_its_columns(folder):
     date = path.parent.name
     assert path.name == f"details_own|0_{date}.parquet"
     assert ":" not in date
+    assert results == folder / f"export/lighteval/results/unknown/results_{date}.json"
+    found = json.loads(results.read_text())
+    assert found["results"]["own:0"]["pass@k:k=1&n=3"] == pytest.approx(1 / 3)
+    assert found["results"]["own:0"]["pass@k:k=1&n=3_stderr"] == pytest.approx(1 / 3)
+    assert found["config_general"]["model_name"] == "unknown"
+    assert found["config_tasks"]["own:0"]["num_samples"] == [3]
 
 
 def test_lightevals_own_rows_are_read(tmp_path):

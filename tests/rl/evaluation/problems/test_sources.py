@@ -3,10 +3,9 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from local_server import Handler, serving
 
 from rl.errors import InputError
 from rl.evaluation.problems.sources import load_source
@@ -68,7 +67,7 @@ for revision in sys.argv[1:]:
 """
 
 
-class Hub(BaseHTTPRequestHandler):
+class Hub(Handler):
     def do_GET(self):
         path = self.path.partition("?")[0]
         file = {"type": "file", "oid": "a" * 40, "size": len(ROWS), "path": "data/train.jsonl"}
@@ -84,27 +83,18 @@ class Hub(BaseHTTPRequestHandler):
             "likes": 0,
         }
         if path == API or path.startswith(f"{API}/revision/"):
-            return self.reply(200, json.dumps(info).encode())
+            return self.found(info)
         if path.startswith(f"{API}/tree/"):
             tree = [file] if path.endswith("/data") else [folder, file]
-            return self.reply(200, json.dumps(tree).encode())
+            return self.found(tree)
         if path.endswith("/data/train.jsonl"):
-            return self.reply(200, ROWS, ETag=f'"{hashlib.sha1(ROWS).hexdigest()}"')
-        return self.reply(404, b"{}", **{"X-Error-Code": "EntryNotFound"})
+            return self.found(ROWS, ETag=f'"{hashlib.sha1(ROWS).hexdigest()}"')
+        return self.found({}, 404, **{"X-Error-Code": "EntryNotFound"})
 
     do_HEAD = do_GET
 
-    def reply(self, status, body, **headers):
-        self.send_response(status)
-        for name, value in {"X-Repo-Commit": COMMIT, **headers}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def log_message(self, *arguments):
-        pass
+    def found(self, content, status=200, **headers):
+        self.reply(content, status, **{"X-Repo-Commit": COMMIT, **headers})
 
 
 def load_in_a_process(folder, endpoint, *revisions):
@@ -122,11 +112,8 @@ def load_in_a_process(folder, endpoint, *revisions):
 @pytest.mark.medium
 def test_the_commit_that_was_loaded_is_told_also_from_the_cache(tmp_path):
     expected = f"60 HuggingFaceH4/aime_2024 {COMMIT} 16"
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
+    with serving(Hub) as url:
         assert load_in_a_process(tmp_path, url, "", "main", COMMIT) == [expected] * 3
-        server.shutdown()
     later = load_in_a_process(tmp_path, url, "", COMMIT, "f" * 40)
     assert later[:2] == [expected] * 2
     assert later[2].startswith(f"--revision: got {'f' * 40}, expected {COMMIT}") or (
