@@ -112,10 +112,7 @@ class RunFiles:
 
     def write_metrics(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append one line of logged metrics; what is not a number (a diverged loss) is null."""
-        finite = {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in metrics.items()
-        }
+        finite = {name: _finite(value) for name, value in metrics.items()}
         with writing_into(self.output_dir), self.metrics_path.open("a") as file:
             file.write(json.dumps({"step": step, **finite}) + "\n")
 
@@ -217,7 +214,7 @@ def rollout_lines(
                 **{name: value for name, value in facts.items() if name not in UNWRITTEN},
                 "rewards": {name: scores[g] for name, scores in scored.rewards.items()},
                 "reward": scored.reward[g],
-                "advantage": next(remaining) if rollout.trained else None,
+                "advantage": _finite(next(remaining)) if rollout.trained else None,
                 "selected": scored.vote.selected[g] if scored.vote else None,
                 "pseudo_label": scored.vote.pseudo_label if scored.vote else None,
             }
@@ -234,6 +231,10 @@ def _whole_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
         except (ValueError, TypeError, KeyError, RecursionError):
             num_damaged += 1
     return lines, num_damaged
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: Any) -> Any:
