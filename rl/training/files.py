@@ -17,6 +17,7 @@ from rl.data.whole_files import replacing, write_whole, writing_into
 from rl.errors import InputError
 from rl.groups.scoring import ScoredGroup
 from rl.groups.visits import VisitKey
+from rl.training.named_files import file_hashes
 from rl.training.rollout_files import write_rollout_file
 from rl.versions import git_commit, library_versions
 
@@ -92,9 +93,14 @@ class RunFiles:
             (self.output_dir / "summary.json").unlink(missing_ok=True)
 
     def write_config(self, config: Any, prompts: PromptFacts | None = None) -> None:
-        """Write settings as resolved, which prompts are trained on, versions and git commit."""
+        """Write settings as resolved, hashes of files they name, which prompts are trained on.
+
+        And versions of libraries, and the git commit.
+        """
+        settings = resolved_settings(config)
         document = {
-            "settings": resolved_settings(config),
+            "settings": settings,
+            "contents": file_hashes(settings),
             "geometry": config.geometry,
             **({"prompts": dataclasses.asdict(prompts)} if prompts else {}),
             "versions": library_versions(LIBRARIES),

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from killed_runs import RUN, difference, finish, run_whole, settings_of, start
 from launching import fsdp2, launch, load_policy, ranks, read_metrics, zero
 
 GUARD = f"{Path(__file__).parent / 'guard_at_step.py'}:AtStep"
@@ -47,3 +49,21 @@ def test_all_ranks_go_back_to_one_policy(recipe, tmp_path, launcher, settings):
         assert torch.equal(one, three)
         assert not torch.equal(two, three)
         assert not torch.equal(three, weights(folder))
+
+
+def test_a_signal_in_the_step_in_which_two_ranks_go_back(recipe, tmp_path):
+    settings, num_ranks = settings_of(yaml.safe_load(recipe.read_text()), "two ranks")
+    whole, stopped, marker = tmp_path / "whole", tmp_path / "stopped", tmp_path / "signalled"
+    # Two updates a batch: step 3 is the first of its batch, whose rows are given up.
+    guard = {"step": 3, "action": "roll_back", "healthy_step": 2, "signalled": str(marker)}
+    settings |= {"guards": {GUARD: guard}, "save_steps": 2}
+    assert finish(start(settings, num_ranks, stopped)) == [75, 75]
+    assert "stopped by SIGTERM after step 3, which is saved" in (stopped / "log.txt").read_text()
+    run_whole(settings, num_ranks, whole)
+    assert finish(start(settings, num_ranks, stopped)) == [0, 0]
+    assert difference(stopped, whole) is None
+    events = [
+        json.loads((of / RUN / "summary.json").read_text())["guards"] for of in (stopped, whole)
+    ]
+    assert events[0] == events[1]
+    assert [event["checkpoint"] for event in events[0]] == [2]

@@ -53,7 +53,7 @@ class Record:
         """Go on from a state."""
         self.events = [Event(**event) for event in state["events"]]
         self.abandoned = [(first, last) for first, last in state["abandoned"]]
-        self.troubled = state["troubled"]
+        self.troubled = state.get("troubled", {})  # an older version had none
         self.seconds = state["seconds"]
 
 
@@ -86,8 +86,11 @@ class GuardCallback(TrainerCallback):
         self._last_look = time.monotonic()
         memories = {f"guard {name}": guard for name, guard in self.guards.items()}
         trainer.memories |= {**memories, "guards": self.record}
-        actions = {getattr(guard, "action", None) for guard in self.guards.values()}
-        self.may_go_back = bool(actions & {"roll_back", "stop"})
+        self.may_go_back = any(
+            getattr(guard, "goes_back", False)
+            and getattr(guard, "action", "roll_back") in ("roll_back", "stop")
+            for guard in self.guards.values()
+        )
         trainer.checkpoints.num_fallbacks = NUM_FALLBACKS if self.may_go_back else 0
 
     @property
@@ -115,6 +118,8 @@ class GuardCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Save the untouched policy, if a guard may go back to it; stay stopped, if one stopped."""
+        if self.may_go_back:
+            self._say_what_is_kept(args)
         if state.global_step == 0 and self.may_go_back and args.save_strategy != "no":
             self.trainer.save_checkpoint()
         self._protect()
@@ -124,6 +129,21 @@ class GuardCallback(TrainerCallback):
         # Unless the user goes on with other guards, or a larger budget.
         if is_over and not {"guards", "max_sampled_tokens"} & set(self.trainer.args.accept_changes):
             control.should_training_stop = True
+
+    def _say_what_is_kept(self, args: TrainingArguments) -> None:
+        if not self.trainer.accelerator.is_main_process:
+            return
+        if args.save_strategy == "no":
+            _logger.warning(
+                "guards may stop the run, and save_strategy 'no' leaves them no earlier policy: it "
+                "would end with the one in trouble"
+            )
+        elif args.save_total_limit:
+            _logger.warning(
+                "save_total_limit %d: beside the newest, checkpoint-0 and %d others are kept for "
+                "guards to go back to; with a higher limit less is lost when they do",
+                *(args.save_total_limit, NUM_FALLBACKS - 1),
+            )
 
     def on_log(
         self,

@@ -1,11 +1,14 @@
 """What a guard sees of a step, and what it may answer.
 
-A guard is an object with `check(report) -> Verdict`. It is asked once for every logged step, on the
-main process alone, and what it answers is done on all ranks. Its verdicts must be a function of the
+A guard is an object with `check(report) -> Verdict`. It is asked once for every step, on the main
+process alone, and what it answers is done on all ranks. Its verdicts must be a function of the
 reports it was given, so that a resumed run and a replay of metrics.jsonl decide alike. To add one,
 write `rl/training/guards/<idea>.py` and name it in `rl.training.guards.registry.GUARDS`.
 
 A guard may also have
+    goes_back = True
+        if it may answer roll_back, or stop with a `healthy_step` (`action`, where it has one, says
+        whether it does in this run): then there are checkpoints to go back to
     state_dict(), load_state_dict(state)
         a memory as plain JSON, saved in checkpoints; a run that is rolled back to a checkpoint goes
         on with the memory of that checkpoint

@@ -60,4 +60,4 @@ class NonFiniteGuard:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
         self.num_in_a_row, self.num_skipped = state["num_in_a_row"], state["num_skipped"]
-        self.rewards = state["rewards"]
+        self.rewards = state.get("rewards", [])  # an older version had none
