@@ -189,7 +189,8 @@ def test_settings_as_resolved(run_files):
     run_files.write_config(config, facts)
     text = (run_files.output_dir / "config.yaml").read_text()
     document = yaml.safe_load(text)
-    assert document.keys() == {"settings", "geometry", "prompts", "versions", "git_commit"}
+    names = {"settings", "contents", "geometry", "prompts", "versions", "git_commit"}
+    assert document.keys() == names
     assert PromptFacts(**document["prompts"]) == facts
     assert document["settings"]["num_votes"] == 4
     assert document["settings"]["rewards"] == {"random": {"weight": 0.5}}
