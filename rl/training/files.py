@@ -84,8 +84,9 @@ class RunFiles:
                 lines, num_damaged = _whole_lines(self.metrics_path)
                 if num_damaged:
                     _logger.warning("%s: %d damaged lines dropped", self.metrics_path, num_damaged)
-                kept = [json.dumps(line) + "\n" for line in lines if line["step"] <= step]
-                write_whole(self.metrics_path, "".join(kept))
+                kept = _up_to(lines, step)
+                text = "".join(json.dumps(line) + "\n" for line in kept)
+                write_whole(self.metrics_path, text)
             for path in self.rollouts_dir.glob("step_*.jsonl.gz*"):
                 number = re.match(r"step_(\d+)\.jsonl\.gz(\.unfinished)?$", path.name)
                 if number and (number[2] or int(number[1]) > step):
@@ -237,6 +238,13 @@ def _whole_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
         except (ValueError, TypeError, KeyError, RecursionError):
             num_damaged += 1
     return lines, num_damaged
+
+
+def _up_to(lines: Sequence[dict[str, Any]], step: int) -> list[dict[str, Any]]:
+    """Leave out later steps, and what was logged behind a step's own line: the end of a run."""
+    kept = [line for line in lines if line["step"] <= step]
+    own = [i for i, line in enumerate(kept) if line["step"] == step and "loss" in line]
+    return kept[: own[-1] + 1] if own else kept
 
 
 def _finite(value: Any) -> Any:

@@ -82,10 +82,11 @@ class PolicyEvaluation(TrainerCallback):
         """Evaluate the untouched model; a resumed run reads what it found then."""
         path = self.output_dir / "before.json"
         # What a later step found is found again; nothing is left of another run.
-        self.best.take_back(lambda step: step <= state.global_step and state.global_step > 0)
+        is_new = self.run.checkpoint is None
+        self.best.take_back(lambda step: step <= state.global_step and not is_new)
         for event in self.guards.record.events if self.guards is not None else ():
             self._on_event(event)
-        if state.global_step == 0 and self.run.config.eval_base:
+        if is_new and self.run.config.eval_base:
             self._evaluate("before", state, control)
             self._measure_controls()
             if state.is_world_process_zero and self.results:

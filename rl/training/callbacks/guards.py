@@ -32,12 +32,14 @@ class Record:
         events: The first answer of each spell of trouble, and everything that was acted on.
         abandoned: First and last step of each stretch that was rolled back.
         troubled: Guard -> cause, of those that saw trouble at the newest step.
+        evaluation: Logged since the newest report.
         seconds: Spent until the newest step.
     """
 
     events: list[Event] = field(default_factory=list)
     abandoned: list[tuple[int, int]] = field(default_factory=list)
     troubled: dict[str, str] = field(default_factory=dict)
+    evaluation: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -46,6 +48,7 @@ class Record:
             "events": [asdict(event) for event in self.events],
             "abandoned": [list(stretch) for stretch in self.abandoned],
             "troubled": self.troubled,
+            "evaluation": self.evaluation,
             "seconds": self.seconds,
         }
 
@@ -53,7 +56,9 @@ class Record:
         """Go on from a state."""
         self.events = [Event(**event) for event in state["events"]]
         self.abandoned = [(first, last) for first, last in state["abandoned"]]
-        self.troubled = state.get("troubled", {})  # an older version had none
+        # An older version had none of the two.
+        self.troubled = state.get("troubled", {})
+        self.evaluation = state.get("evaluation", {})
         self.seconds = state["seconds"]
 
 
@@ -80,7 +85,6 @@ class GuardCallback(TrainerCallback):
         self.guards = dict(guards)
         self.output_dir = output_dir
         self.record = Record()
-        self.evaluation: dict[str, Any] = {}  # logged since the last report
         self.newest = NewestStep()
         self.listeners: list[Callable[[Event], None]] = []
         self._last_look = time.monotonic()
@@ -120,7 +124,8 @@ class GuardCallback(TrainerCallback):
         """Save the untouched policy, if a guard may go back to it; stay stopped, if one stopped."""
         if self.may_go_back:
             self._say_what_is_kept(args)
-        if state.global_step == 0 and self.may_go_back and args.save_strategy != "no":
+        is_new = state.global_step == 0 and not (self.output_dir / "checkpoint-0").exists()
+        if is_new and self.may_go_back and args.save_strategy != "no":
             self.trainer.save_checkpoint()
         self._protect()
         # A signal came in the step in which a guard stopped the run, so that was saved.
@@ -154,7 +159,7 @@ class GuardCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Remember an evaluation; it is told with the step it belongs to."""
-        self.evaluation |= {k: v for k, v in (logs or {}).items() if k.startswith("eval/")}
+        self.record.evaluation |= {k: v for k, v in (logs or {}).items() if k.startswith("eval/")}
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -166,12 +171,14 @@ class GuardCallback(TrainerCallback):
         self.record.seconds, self._last_look = self.record.seconds + now - self._last_look, now
         report = StepReport(
             step=state.global_step,
-            metrics=without_labels({**self.evaluation, **self.newest.take(self.trainer.logged)}),
+            metrics=without_labels(
+                {**self.record.evaluation, **self.newest.take(self.trainer.logged)}
+            ),
             max_completion_length=self.trainer.args.max_completion_length,
             sampled_tokens=self.trainer.costs.total["num_sampled_tokens"],
             seconds=self.record.seconds,
         )
-        self.evaluation = {}
+        self.record.evaluation = {}
         answers, problem = from_main_process(self._ask(report))
         if problem:
             raise InputError(problem)

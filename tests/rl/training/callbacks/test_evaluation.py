@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shutil import copytree, rmtree
 from types import SimpleNamespace
 
 import pytest
@@ -109,6 +110,33 @@ def test_the_policy_is_evaluated_on_a_schedule_and_the_best_is_kept(run_training
     assert resumed["best"] == best
 
 
+@pytest.mark.medium
+def test_a_run_killed_around_an_evaluation_repeats_none(run_training, tmp_path):
+    settings = {"eval_every": 1, "save_steps": 1, "guards": {"collapse": "stop"}}
+    settings |= {"keep_best": "majority_ratio"}
+
+    def lines_of(folder):
+        lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+        names = ("seconds", "time", "per_second", "train_loss")
+        return [
+            {k: v for k, v in line.items() if not any(name in k for name in names)}
+            for line in lines
+        ]
+
+    summary, whole = run_training(**settings)
+    # Killed before the first step, and behind the last evaluation.
+    for last in (0, 3):
+        killed = tmp_path / f"killed {last}"
+        copytree(whole, killed)
+        for step in range(last + 1, 4):
+            rmtree(killed / f"checkpoint-{step}")
+        (killed / "summary.json").unlink()
+        resumed, _ = run_training(**settings, output_dir=str(killed), resume_from_checkpoint="auto")
+        assert lines_of(killed) == lines_of(whole)
+        assert (resumed["before"], resumed["after"]) == (summary["before"], summary["after"])
+        assert resumed["best"] == summary["best"]
+
+
 def test_the_task_of_a_run_is_that_of_its_evaluation(run_training, tmp_path):
     # Every completion is an answer and all are the same, the label too.
     (tmp_path / "task.py").write_text(
@@ -207,12 +235,13 @@ def evaluate_at(tmp_path):
         run_files=SimpleNamespace(output_dir=tmp_path),
     )
 
-    def start(step=0, events=()):
+    def start(step=None, events=()):
+        run.checkpoint = None if step is None else tmp_path / f"checkpoint-{step}"
         guards = SimpleNamespace(
             is_calm=True, listeners=[], record=SimpleNamespace(events=list(events))
         )
         evaluation = PolicyEvaluation(trainer, run, guards)
-        evaluation.on_train_begin(None, TrainerState(global_step=step), None)
+        evaluation.on_train_begin(None, TrainerState(global_step=step or 0), None)
 
         def evaluate(step, answers=PROBLEMS, majority_ratio=0.5, **signs):
             evaluation.samples = {"heldout": samples(dict(zip(PROBLEMS, answers, strict=True)))}
@@ -290,8 +319,11 @@ def test_a_killed_run_finds_its_best_again(evaluate_at, tmp_path):
     evaluate_at(15)
     assert best_of(tmp_path) == (0, [])
     assert (tmp_path / "dropped-best" / "model").exists()
-    # A run that starts has none.
+    # Of a run that goes on before its first step the untouched policy is left.
     evaluate_at(0)
+    assert best_of(tmp_path) == (0, [])
+    # A run that starts has none.
+    evaluate_at()
     assert best_of(tmp_path) == (None, [])
 
 
