@@ -44,6 +44,7 @@ class Checkpoints:
         unfinished_dir: Where the checkpoint at work is written; None while there is none.
         num_fallbacks: How many older ones are kept beside the newest (`kept_fallbacks`).
         protected: Steps whose checkpoints are never deleted.
+        abandoned: First and last step of stretches that nobody goes back to.
     """
 
     def __init__(self, output_dir: Path, accelerator: Accelerator, limit: int | None) -> None:
@@ -53,6 +54,7 @@ class Checkpoints:
         self.unfinished_dir: Path | None = None
         self.num_fallbacks = 0
         self.protected: Sequence[int] = ()
+        self.abandoned: Sequence[tuple[int, int]] = ()
 
     @contextmanager
     def writing(
@@ -114,7 +116,8 @@ class Checkpoints:
         older = {
             named_step(path): path for path in list_checkpoints(self.output_dir)[: -self.limit]
         }
-        kept = {step, *self.protected, *kept_fallbacks(list(older), step, self.num_fallbacks)}
+        useful = [number for number in older if not is_within(number, self.abandoned)]
+        kept = {step, *self.protected, *kept_fallbacks(useful, step, self.num_fallbacks)}
         return [path for number, path in older.items() if number not in kept]
 
     def _on_main(self, work: Callable[[], Result]) -> Result:
@@ -139,6 +142,11 @@ class Checkpoints:
             if self.accelerator.is_main_process:  # half a checkpoint would fill the disk
                 shutil.rmtree(self.output_dir / UNFINISHED_DIR, ignore_errors=True)
             raise cannot_write(self.output_dir, problems[0])
+
+
+def is_within(step: int, stretches: Sequence[tuple[int, int]]) -> bool:
+    """Whether a step is in a stretch, whose first and last step belong to it."""
+    return any(first <= step <= last for first, last in stretches)
 
 
 def kept_fallbacks(steps: Sequence[int], now: int, most: int) -> list[int]:

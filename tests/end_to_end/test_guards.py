@@ -51,19 +51,30 @@ def test_all_ranks_go_back_to_one_policy(recipe, tmp_path, launcher, settings):
         assert not torch.equal(three, weights(folder))
 
 
-def test_a_signal_in_the_step_in_which_two_ranks_go_back(recipe, tmp_path):
-    settings, num_ranks = settings_of(yaml.safe_load(recipe.read_text()), "two ranks")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "two ranks",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("self-play", "adaptive votes", "guarded vote", "LoRA")
+        ),
+    ],
+)
+def test_a_signal_in_the_step_in_which_a_run_goes_back(recipe, tmp_path, name):
+    settings, num_ranks = settings_of(yaml.safe_load(recipe.read_text()), name)
     whole, stopped, marker = tmp_path / "whole", tmp_path / "stopped", tmp_path / "signalled"
-    # Two updates a batch: step 3 is the first of its batch, whose rows are given up.
+    # Of two updates a batch step 3 is the first of its batch, whose rows are given up.
     guard = {"step": 3, "action": "roll_back", "healthy_step": 2, "signalled": str(marker)}
     settings |= {"guards": {GUARD: guard}, "save_steps": 2}
-    assert finish(start(settings, num_ranks, stopped)) == [75, 75]
+    assert finish(start(settings, num_ranks, stopped)) == [75] * num_ranks
     assert "stopped by SIGTERM after step 3, which is saved" in (stopped / "log.txt").read_text()
     run_whole(settings, num_ranks, whole)
-    assert finish(start(settings, num_ranks, stopped)) == [0, 0]
+    assert finish(start(settings, num_ranks, stopped)) == [0] * num_ranks
     assert difference(stopped, whole) is None
     events = [
-        json.loads((of / RUN / "summary.json").read_text())["guards"] for of in (stopped, whole)
+        json.loads((folder / RUN / "summary.json").read_text())["guards"]
+        for folder in (stopped, whole)
     ]
     assert events[0] == events[1]
     assert [event["checkpoint"] for event in events[0]] == [2]

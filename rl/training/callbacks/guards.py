@@ -12,7 +12,13 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from rl.errors import InputError
 from rl.plugins import call_plugin
 from rl.processes import from_main_process
-from rl.training.checkpoints import NUM_FALLBACKS, checkpoint_problem, list_checkpoints, named_step
+from rl.training.checkpoints import (
+    NUM_FALLBACKS,
+    checkpoint_problem,
+    is_within,
+    list_checkpoints,
+    named_step,
+)
 from rl.training.guards.contract import ACTIONS, Guard, StepReport, Verdict, without_labels
 from rl.training.guards.verdict import Event, advice, verdict_line
 from rl.training.host import LabelFreeTrainer
@@ -242,9 +248,10 @@ class GuardCallback(TrainerCallback):
         return from_main_process(look())
 
     def _protect(self) -> None:
-        """Never delete what a guard last called good."""
+        """Never delete what a guard last called good, nor keep for it what it has given up."""
         good = [e.good_checkpoint for e in self.record.events if e.good_checkpoint is not None]
         self.trainer.checkpoints.protected = good[-1:]
+        self.trainer.checkpoints.abandoned = self.record.abandoned
 
 
 def checked(name: str, verdict: Any) -> Verdict:
@@ -306,7 +313,10 @@ def newest_checkpoint(
     """Find the newest whole checkpoint up to a step that is in no stretch that was given up."""
     for folder in reversed(list_checkpoints(output_dir)):
         step = named_step(folder)
-        is_given_up = any(first <= step <= last for first, last in abandoned)
-        if step <= last_step and not is_given_up and checkpoint_problem(folder) is None:
+        if (
+            step <= last_step
+            and not is_within(step, abandoned)
+            and checkpoint_problem(folder) is None
+        ):
             return step
     return None
