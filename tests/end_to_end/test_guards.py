@@ -1,13 +1,15 @@
 """Going back to a checkpoint on several ranks, replicated and sharded."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from killed_runs import RUN, difference, finish, run_whole, settings_of, start
-from launching import fsdp2, launch, load_policy, ranks, read_metrics, zero
+from launching import ROOT, fsdp2, launch, load_policy, ranks, read_metrics, zero
 
 GUARD = f"{Path(__file__).parent / 'guard_at_step.py'}:AtStep"
 
@@ -80,3 +82,34 @@ def test_a_signal_in_the_step_in_which_a_run_goes_back(recipe, tmp_path, name):
     )
     assert (first["guards"], first.get("best")) == (second["guards"], second.get("best"))
     assert [event["checkpoint"] for event in first["guards"]] == [0]
+
+
+BROKEN = """
+def broken(group):
+    return [float("nan") for rollout in group.rollouts]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [zero(2), zero(3)], ids=["zero2", "zero3"])
+def test_sharded_optimizers_make_no_update_with_what_is_no_number(recipe, tmp_path, launcher):
+    (tmp_path / "reward.py").write_text(BROKEN)
+    folder = tmp_path / "run"
+    settings = {
+        "rewards": {f"{tmp_path}/reward.py:broken": {}},
+        "guards": {"non_finite": {"max_in_a_row": 2}},
+        "output_dir": str(folder),
+    }
+    arguments = [f"--{name}={json.dumps(value)}" for name, value in settings.items()]
+    result = subprocess.run(
+        [*launcher, "scripts/train.py", str(recipe), "--allow_code", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert "error: failed at step 3: non_finite: reward" in result.stderr, result.stderr[-3000:]
+    untouched = yaml.safe_load(recipe.read_text())["model"]
+    assert torch.equal(weights(folder), weights(untouched))

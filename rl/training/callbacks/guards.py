@@ -189,7 +189,9 @@ class GuardCallback(TrainerCallback):
         if problem:
             raise InputError(problem)
         known = self.record.troubled
-        self.record.troubled = {name: verdict.cause for name, verdict in answers.items()}
+        self.record.troubled = {
+            name: verdict.cause for name, verdict in answers.items() if verdict.is_trouble
+        }
         for name, verdict in gravest_last(answers).items():
             if verdict.action != "warn" or name not in known:  # told when it began
                 self._act(name, verdict, state.global_step, control)

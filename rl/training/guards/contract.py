@@ -37,8 +37,8 @@ class StepReport:
             vote/truncated_frac, vote/abstained_frac, vote/repetition, completions/mean_length,
             entropy, grad_norm, cost/rows_skipped_frac (rows that teach nothing), kl (to the start,
             where `beta` is not 0), signal/update_skipped (a gradient that was no number),
-            signal/weights_not_finite, selfplay/, and, of a step with an evaluation, what that needs
-            no label for, eval/.
+            reward/<name>/num_not_finite, signal/weights_not_finite, selfplay/, and, of a step with
+            an evaluation, what that needs no label for, eval/.
         max_completion_length: Most tokens of a completion.
         sampled_tokens: Sampled so far in the run, over all devices.
         seconds: Spent so far on the run, what a stopped run spent before it was resumed included.
@@ -63,6 +63,12 @@ class Verdict:
         healthy_step: Optimizer steps after which the policy was last in order; None: unknown.
         learning_rate_factor: In (0, 1].
         failed: Whether a stopped run ends with an exit status other than 0.
+
+    Example:
+        >>> Verdict(action="stop", cause="a budget is spent").is_trouble
+        False
+        >>> Verdict(action="warn").is_trouble, Verdict(action="stop", healthy_step=3).is_trouble
+        (True, True)
     """
 
     action: Literal["go_on", "warn", "lower_learning_rate", "roll_back", "stop"]
@@ -70,6 +76,12 @@ class Verdict:
     healthy_step: int | None = None
     learning_rate_factor: float = 1.0
     failed: bool = False
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether it speaks against the policy; a plain end of the run does not."""
+        is_plain_end = self.action == "stop" and self.healthy_step is None and not self.failed
+        return self.action != "go_on" and not is_plain_end
 
 
 GO_ON = Verdict(action="go_on")
