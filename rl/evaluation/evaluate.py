@@ -28,6 +28,7 @@ from rl.evaluation.records import (
 from rl.rollouts.engine import RolloutEngine, derive_seed
 from rl.rollouts.openai_engine import TextEngine
 from rl.rollouts.stop_strings import completion_texts
+from rl.watchdog import deadline
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -60,6 +61,7 @@ def evaluate_problems(
     show_progress: bool = False,
     thresholds: Sequence[float] = (),
     must_close_thought: bool = False,
+    max_sampling_seconds: float = 0.0,
 ) -> EvaluationResult:
     """Sample every problem and grade the samples against the labels.
 
@@ -82,13 +84,15 @@ def evaluate_problems(
         thresholds: Shares t of G-Pass@k_t, in (0, 1]; none leaves it out.
         must_close_thought: Whether a completion without `</think>` holds no answer; it never does
             where the prompt ends with `<think>`.
+        max_sampling_seconds: Most seconds of a call that samples from tokens, then the process ends
+            (`rl.watchdog.deadline`); 0: any.
 
     Raises:
         InputError: If a k is out of range.
         ValueError: If there are no problems.
     """
     ks = check_ks(default_ks(num_samples) if ks is None else ks, num_samples)
-    request = _Request(num_samples, seed, batch_size, must_close_thought)
+    request = _Request(num_samples, seed, batch_size, must_close_thought, max_sampling_seconds)
     saved = _saved_groups(output_dir, methods) if output_dir else {}
     if output_dir:
         write_problems(output_dir, map(problem_line, problems))
@@ -118,6 +122,7 @@ class _Request(NamedTuple):
     seed: int
     batch_size: int
     must_close_thought: bool
+    max_sampling_seconds: float
 
 
 def _sample_missing(
@@ -147,6 +152,7 @@ def _sample_missing(
                 seed=request.seed,
                 batch_size=request.batch_size,
                 must_close_thought=request.must_close_thought,
+                max_sampling_seconds=request.max_sampling_seconds,
             ):
                 name = group[0].problem_id
                 known = {sample.sample: sample for sample in saved.get(name, [])}
@@ -222,6 +228,7 @@ def sample_problems(
     first_sample: int = 0,
     batch_size: int = 256,
     must_close_thought: bool = False,
+    max_sampling_seconds: float = 0.0,
 ) -> Iterator[list[SampleRecord]]:
     """Yield each problem's samples, ungraded and in order, problems as they are finished."""
     if isinstance(engine, TextEngine):
@@ -240,6 +247,7 @@ def sample_problems(
             seed,
             first_sample,
             must_close_thought,
+            max_sampling_seconds,
         )
 
 
@@ -251,10 +259,12 @@ def _sample_tokens(
     seed: int,
     first_sample: int,
     must_close_thought: bool,
+    max_sampling_seconds: float,
 ) -> Iterator[list[SampleRecord]]:
     seeds = [derive_seed(seed, problem.id) for problem in problems]
     prompt_ids = [tokenize_prompt(problem.prompt, tokenizer) for problem in problems]
-    groups = engine.generate(prompt_ids, num_samples, seeds, first_sample)
+    with deadline("sampling of an evaluation", max_sampling_seconds, "max_sampling_seconds"):
+        groups = engine.generate(prompt_ids, num_samples, seeds, first_sample)
     for problem, problem_seed, group in zip(problems, seeds, groups, strict=True):
         rendered = render_prompt(problem.prompt, tokenizer)
         texts = completion_texts(group, tokenizer, engine.settings.stop_strings)

@@ -38,6 +38,7 @@ def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
         reward/mean, reward/unscorable_frac: over all rollouts; the mean skips unscorable ones.
         reward/<name>/seconds, reward/<name>/unscorable_frac: time over all groups; share.
         reward/<name>/group_weight: mean over the groups, of a reward that weighs whole groups.
+        reward/<name>/num_not_finite: values that are no numbers, left out where there are none.
     """
     rollouts = [rollout for scored in scored_groups for rollout in scored.group.rollouts]
     votes = [scored.vote.vote if scored.vote else _plain_vote(scored) for scored in scored_groups]
@@ -67,6 +68,8 @@ def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
         scores = [score for scored in scored_groups for score in scored.rewards[name]]
         metrics[f"reward/{name}/seconds"] = sum(s.reward_seconds[name] for s in scored_groups)
         metrics[f"reward/{name}/unscorable_frac"] = fmean(score is None for score in scores)
+        if count := sum(scored.num_not_finite.get(name, 0) for scored in scored_groups):
+            metrics[f"reward/{name}/num_not_finite"] = count
     for name in scored_groups[0].group_weights:
         weights = [scored.group_weights[name] for scored in scored_groups]
         metrics[f"reward/{name}/group_weight"] = fmean(weights)

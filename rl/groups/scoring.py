@@ -35,6 +35,8 @@ class ScoredGroup:
         reward_seconds: Reward name -> time it took on this group.
         vote: Which answer was taken for right, by the first reward that votes; None if none does.
         group_weights: Name of each reward that weighs whole groups -> this group's weight.
+        num_not_finite: Reward name -> its values that are no numbers, where there are any; they
+            count as None in `rewards`, and such a group weight as 0.
     """
 
     group: Group
@@ -44,6 +46,7 @@ class ScoredGroup:
     reward_seconds: dict[str, float]
     vote: GroupVote | None = None
     group_weights: dict[str, float] = field(default_factory=dict)
+    num_not_finite: dict[str, int] = field(default_factory=dict)
 
     @property
     def weight(self) -> float:
@@ -147,17 +150,23 @@ def score_group(
 
     Raises:
         InputError: If a reward breaks its contract: it raises or ends the process, changes the
-            group, returns another number of values than rollouts, a value that is not finite, or
-            such or a negative group weight. The message names the reward.
+            group, returns another number of values than rollouts, a value that is neither a number
+            nor None, or a negative group weight. The message names the reward.
     """
     everything: dict[str, Any] = dict(rewards)  # with the methods a reward may have
-    scores, seconds = {}, {}
+    scores, seconds, num_not_finite = {}, {}, {}
     for name, reward in rewards.items():
         start = time.perf_counter()
         with deadline(f"reward {name!r}", max_seconds, "max_reward_seconds"):
             given = _ask(name, reward, group)
-        scores[name] = _checked(name, given, len(group.rollouts))
+        scores[name], num_not_finite[name] = _checked(name, given, len(group.rollouts))
         seconds[name] = time.perf_counter() - start
+    group_weights = {}
+    for name, reward in everything.items():
+        if hasattr(reward, "group_weight"):
+            weight = _checked_weight(name, _ask(name, reward.group_weight, group))
+            num_not_finite[name] += not math.isfinite(weight)
+            group_weights[name] = weight if math.isfinite(weight) else 0.0
     return ScoredGroup(
         group=group,
         row=row,
@@ -172,11 +181,8 @@ def score_group(
             ),
             None,
         ),
-        group_weights={
-            name: _checked_weight(name, _ask(name, reward.group_weight, group))
-            for name, reward in everything.items()
-            if hasattr(reward, "group_weight")
-        },
+        group_weights=group_weights,
+        num_not_finite={name: count for name, count in num_not_finite.items() if count},
     )
 
 
@@ -280,7 +286,8 @@ def _contents(group: Group) -> list[dict[str, Any]]:
     return [dict(vars(part)) for part in parts]
 
 
-def _checked(name: str, scores: Any, num_rollouts: int) -> list[float | None]:
+def _checked(name: str, scores: Any, num_rollouts: int) -> tuple[list[float | None], int]:
+    """Return the scores, None for those that are no finite numbers, and how many these are."""
     if not isinstance(scores, list | tuple) or len(scores) != num_rollouts:
         got = f"{len(scores)} values" if isinstance(scores, list | tuple) else type(scores).__name__
         raise InputError(
@@ -288,16 +295,18 @@ def _checked(name: str, scores: Any, num_rollouts: int) -> list[float | None]:
             f"({num_rollouts}). Return None for a rollout that cannot be scored."
         )
     for score in scores:
-        if score is not None and not (isinstance(score, Real) and math.isfinite(score)):
+        if not (score is None or isinstance(score, Real)):
             raise InputError(
                 f"reward {name!r}: got {score!r}, expected a finite number or None. "
                 "Return None for a rollout that cannot be scored."
             )
-    return [None if score is None else float(score) for score in scores]
+    numbers = [None if score is None else float(score) for score in scores]
+    finite = [None if n is None or not math.isfinite(n) else n for n in numbers]
+    return finite, finite.count(None) - numbers.count(None)
 
 
 def _checked_weight(name: str, weight: Any) -> float:
-    if not isinstance(weight, Real) or not 0.0 <= float(weight) < math.inf:
+    if not isinstance(weight, Real) or float(weight) < 0.0:
         raise InputError(
             f"group weight of reward {name!r}: got {weight!r}, expected a finite number from 0 on. "
             "Return 0.0 for a group that is to teach nothing."

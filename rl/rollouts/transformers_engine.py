@@ -167,11 +167,13 @@ class TransformersEngine:
         with self.generation_context() as model, torch.no_grad():
             was_training = model.training
             model.eval()
-            for start in range(0, len(order), self.batch_size):
-                rows = order[start : start + self.batch_size]
-                batch = self._sample_batch(model, [requests[i] for i in rows])
-                samples.update(zip(rows, batch, strict=True))
-            model.train(was_training)
+            try:
+                for start in range(0, len(order), self.batch_size):
+                    rows = order[start : start + self.batch_size]
+                    batch = self._sample_batch(model, [requests[i] for i in rows])
+                    samples.update(zip(rows, batch, strict=True))
+            finally:
+                model.train(was_training)
         flat = [samples[i] for i in range(len(requests))]
         return [flat[i : i + num_samples] for i in range(0, len(flat), num_samples)]
 

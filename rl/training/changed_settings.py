@@ -1,7 +1,8 @@
 """Which settings may change when a run goes on from a checkpoint: the one rule.
 
 A setting that is in no list below changes what is computed. It is refused, unless
-`accept_changes` names it. The lists hold those that do not, or only under a condition.
+`accept_changes` names it. The lists hold those that do not, or only under a condition. What files
+hold that settings name (`rl.training.named_files`) belongs to these settings.
 """
 
 import logging
@@ -15,6 +16,7 @@ from accelerate.utils import DistributedType
 
 from rl.errors import InputError
 from rl.training.files import LIBRARIES, read_config, resolved_settings
+from rl.training.named_files import file_hashes
 from rl.training.resume import BUFFER_FILES
 from rl.versions import git_commit, library_versions
 
@@ -93,6 +95,7 @@ def check_changed_settings(checkpoint: Path, config: "LabelFreeConfig") -> list[
             f"{name}: got {_short(new)}, expected {_short(old)} as in {checkpoint}. {advice}"
         )
     lines = [f"{name} {_short(old)} -> {_short(new)}" for name, (old, new) in changed.items()]
+    lines += _changed_files(saved, checkpoint, config)
     lines += _changed_software(saved)
     if lines and PartialState().is_main_process:
         logger.warning("goes on from %s with changes: %s", checkpoint, "; ".join(lines))
@@ -113,6 +116,24 @@ def _advice(name: str) -> str:
         "Set it back, start anew in another output_dir, or say that it is meant: "
         f"--accept_changes '[{name}]'."
     )
+
+
+def _changed_files(
+    saved: Mapping[str, Any], checkpoint: Path, config: "LabelFreeConfig"
+) -> list[str]:
+    lines = []
+    was = saved.get("contents", {})  # an older version wrote none
+    for setting, hashes in file_hashes(resolved_settings(config)).items():
+        for name, content in hashes.items():
+            if was.get(setting, {}).get(name, content) == content:
+                continue
+            if setting not in config.accept_changes:
+                raise InputError(
+                    f"{setting}: got another content of {name}, expected what it held when "
+                    f"{checkpoint} was written. {_advice(setting)}"
+                )
+            lines.append(f"{setting}: {name} holds something else")
+    return lines
 
 
 def _changed_software(saved: Mapping[str, Any]) -> list[str]:

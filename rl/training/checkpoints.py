@@ -26,6 +26,8 @@ from rl.processes import with_progress
 MANIFEST_FILE = "manifest.json"
 UNFINISHED_DIR = "unfinished"
 MAX_THREADS = 8
+# Older policies that are kept for a guard to go back to.
+NUM_FALLBACKS = 3
 
 Result = TypeVar("Result")
 
@@ -40,6 +42,9 @@ class Checkpoints:
 
     Attributes:
         unfinished_dir: Where the checkpoint at work is written; None while there is none.
+        num_fallbacks: How many older ones are kept beside the newest (`kept_fallbacks`).
+        protected: Steps whose checkpoints are never deleted.
+        abandoned: First and last step of stretches that nobody goes back to.
     """
 
     def __init__(self, output_dir: Path, accelerator: Accelerator, limit: int | None) -> None:
@@ -47,19 +52,29 @@ class Checkpoints:
         self.accelerator = accelerator
         self.limit = limit
         self.unfinished_dir: Path | None = None
+        self.num_fallbacks = 0
+        self.protected: Sequence[int] = ()
+        self.abandoned: Sequence[tuple[int, int]] = ()
 
     @contextmanager
-    def writing(self, step: int) -> Iterator[Path]:
+    def writing(
+        self, step: int, name: str | None = None, replaced: Path | None = None
+    ) -> Iterator[Path]:
         """Yield the folder of a new checkpoint, which all ranks fill; at the end it is in place.
 
         A kill at any moment leaves either no checkpoint of this step or a whole one. The folder's
-        name is `checkpoint-N` already; the folder it lies in is not the run's until the end.
+        name is its own already; the folder it lies in is not the run's until the end.
+
+        Args:
+            step: Of the policy.
+            name: What the folder is called; None: checkpoint-N.
+            replaced: Where a folder goes that has the name already; None: it is deleted.
 
         Raises:
             InputError: On every rank, if a rank could not write; nothing is left of the checkpoint.
         """
         aside = self.output_dir / UNFINISHED_DIR
-        folder = aside / f"checkpoint-{step}"
+        folder = aside / (name or f"checkpoint-{step}")
         self._on_main(partial(_make_anew, folder))
         self.unfinished_dir, problem = aside, None
         try:
@@ -74,25 +89,36 @@ class Checkpoints:
             share = names[self.accelerator.process_index :: self.accelerator.num_processes]
             parts = gather_object([self._on_all(partial(describe_files, folder, share, sync))])
             files = {name: facts for part in parts for name, facts in part.items()}
-            self._on_main(partial(self._publish, folder, step, files))
+            self._on_main(partial(self._publish, folder, step, files, replaced))
         finally:
             self.unfinished_dir = None
 
-    def _publish(self, folder: Path, step: int, files: Mapping[str, Any]) -> None:
+    def _publish(
+        self, folder: Path, step: int, files: Mapping[str, Any], replaced: Path | None
+    ) -> None:
         write_manifest(folder, step, self.accelerator.num_processes, files)
         for path in [folder, *folder.rglob("*")]:
             if path.is_dir():
                 sync(path)
         place = self.output_dir / folder.name
-        if place.exists():  # a damaged one, of a step that is taken again
-            place.rename(folder.with_name("replaced"))
+        if place.exists():  # else a damaged one, of a step that is taken again
+            place.rename(replaced or folder.with_name("replaced"))
         folder.rename(place)
         sync(self.output_dir)
-        surplus = list_checkpoints(self.output_dir)[: -self.limit] if self.limit else []
-        for old in surplus:
-            if old != place:
-                old.rename(folder.with_name(f"surplus-{old.name}"))  # gone at once, then deleted
+        for old in self._surplus(step):
+            old.rename(folder.with_name(f"surplus-{old.name}"))  # gone at once, then deleted
         shutil.rmtree(folder.parent)
+
+    def _surplus(self, step: int) -> list[Path]:
+        """Return the checkpoints that are not kept any more, now that one of this step is there."""
+        if not self.limit:
+            return []
+        older = {
+            named_step(path): path for path in list_checkpoints(self.output_dir)[: -self.limit]
+        }
+        useful = [number for number in older if not is_within(number, self.abandoned)]
+        kept = {step, *self.protected, *kept_fallbacks(useful, step, self.num_fallbacks)}
+        return [path for number, path in older.items() if number not in kept]
 
     def _on_main(self, work: Callable[[], Result]) -> Result:
         """Let the main process work; return its result on every rank."""
@@ -116,6 +142,35 @@ class Checkpoints:
             if self.accelerator.is_main_process:  # half a checkpoint would fill the disk
                 shutil.rmtree(self.output_dir / UNFINISHED_DIR, ignore_errors=True)
             raise cannot_write(self.output_dir, problems[0])
+
+
+def is_within(step: int, stretches: Sequence[tuple[int, int]]) -> bool:
+    """Whether a step is in a stretch, whose first and last step belong to it."""
+    return any(first <= step <= last for first, last in stretches)
+
+
+def kept_fallbacks(steps: Sequence[int], now: int, most: int) -> list[int]:
+    """Choose which older policies are kept, to have one to go back to from any later step.
+
+    The first stays, mostly the untouched policy. Of the others those go whose neighbours are
+    nearest, for their age: the older, the further apart are those that stay.
+
+    Args:
+        steps: Of the older policies, ascending.
+        now: Of the newest, later than all of them.
+        most: How many are kept.
+
+    Example:
+        >>> kept_fallbacks([0, 10, 20, 30, 40, 50, 60], 70, 3)
+        [0, 40, 60]
+        >>> kept_fallbacks([0, 50, 60, 70], 80, 3), kept_fallbacks([5, 9], 12, 0)
+        ([0, 50, 70], [])
+    """
+    kept = [*steps, now]
+    while len(kept) - 1 > most > 0:
+        gaps = {i: kept[i + 1] - kept[i - 1] for i in range(1, len(kept) - 1)}
+        kept.pop(min(gaps, key=lambda i: gaps[i] / (now - kept[i])))
+    return kept[:-1] if most else []
 
 
 def _idle() -> Any:

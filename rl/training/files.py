@@ -17,6 +17,7 @@ from rl.data.whole_files import replacing, write_whole, writing_into
 from rl.errors import InputError
 from rl.groups.scoring import ScoredGroup
 from rl.groups.visits import VisitKey
+from rl.training.named_files import file_hashes
 from rl.training.rollout_files import write_rollout_file
 from rl.versions import git_commit, library_versions
 
@@ -83,8 +84,9 @@ class RunFiles:
                 lines, num_damaged = _whole_lines(self.metrics_path)
                 if num_damaged:
                     _logger.warning("%s: %d damaged lines dropped", self.metrics_path, num_damaged)
-                kept = [json.dumps(line) + "\n" for line in lines if line["step"] <= step]
-                write_whole(self.metrics_path, "".join(kept))
+                kept = _up_to(lines, step)
+                text = "".join(json.dumps(line) + "\n" for line in kept)
+                write_whole(self.metrics_path, text)
             for path in self.rollouts_dir.glob("step_*.jsonl.gz*"):
                 number = re.match(r"step_(\d+)\.jsonl\.gz(\.unfinished)?$", path.name)
                 if number and (number[2] or int(number[1]) > step):
@@ -92,9 +94,14 @@ class RunFiles:
             (self.output_dir / "summary.json").unlink(missing_ok=True)
 
     def write_config(self, config: Any, prompts: PromptFacts | None = None) -> None:
-        """Write settings as resolved, which prompts are trained on, versions and git commit."""
+        """Write settings as resolved, hashes of files they name, which prompts are trained on.
+
+        And versions of libraries, and the git commit.
+        """
+        settings = resolved_settings(config)
         document = {
-            "settings": resolved_settings(config),
+            "settings": settings,
+            "contents": file_hashes(settings),
             "geometry": config.geometry,
             **({"prompts": dataclasses.asdict(prompts)} if prompts else {}),
             "versions": library_versions(LIBRARIES),
@@ -112,10 +119,7 @@ class RunFiles:
 
     def write_metrics(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append one line of logged metrics; what is not a number (a diverged loss) is null."""
-        finite = {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in metrics.items()
-        }
+        finite = {name: _finite(value) for name, value in metrics.items()}
         with writing_into(self.output_dir), self.metrics_path.open("a") as file:
             file.write(json.dumps({"step": step, **finite}) + "\n")
 
@@ -217,7 +221,7 @@ def rollout_lines(
                 **{name: value for name, value in facts.items() if name not in UNWRITTEN},
                 "rewards": {name: scores[g] for name, scores in scored.rewards.items()},
                 "reward": scored.reward[g],
-                "advantage": next(remaining) if rollout.trained else None,
+                "advantage": _finite(next(remaining)) if rollout.trained else None,
                 "selected": scored.vote.selected[g] if scored.vote else None,
                 "pseudo_label": scored.vote.pseudo_label if scored.vote else None,
             }
@@ -234,6 +238,17 @@ def _whole_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
         except (ValueError, TypeError, KeyError, RecursionError):
             num_damaged += 1
     return lines, num_damaged
+
+
+def _up_to(lines: Sequence[dict[str, Any]], step: int) -> list[dict[str, Any]]:
+    """Leave out later steps, and what was logged behind a step's own line: the end of a run."""
+    kept = [line for line in lines if line["step"] <= step]
+    own = [i for i, line in enumerate(kept) if line["step"] == step and "loss" in line]
+    return kept[: own[-1] + 1] if own else kept
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: Any) -> Any:

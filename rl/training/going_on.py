@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from accelerate import PartialState
 
-from rl.errors import InputError
+from rl.errors import InputError, RunFailed
 from rl.processes import from_main_process
 from rl.training.changed_settings import LENGTHS
 from rl.training.checkpoints import checkpoint_problem, newest_whole_checkpoint
@@ -111,6 +111,9 @@ def finished_summary(config: "LabelFreeConfig") -> dict[str, Any] | None:
     """Return the summary of a run that `auto` finds at its end; None if there is more to do.
 
     A run that was made longer since (`LENGTHS`) goes on.
+
+    Raises:
+        RunFailed: If it ended as failed, so that a job script which repeats it is told again.
     """
     if str(config.resume_from_checkpoint).lower() != "auto":
         return None
@@ -124,6 +127,9 @@ def finished_summary(config: "LabelFreeConfig") -> dict[str, Any] | None:
     settings = resolved_settings(config)
     if any(settings[name] != length for name, length in lengths.items()):
         return None
+    verdict = summary.get("verdict", "")
+    if any(event.get("failed") for event in summary.get("guards", [])[-1:]):
+        raise RunFailed(f"{folder}: the run is finished; nothing is done. It {verdict}")
     if PartialState().is_main_process:
-        logger.warning("%s: the run is finished; nothing is done.", folder)
+        logger.warning("%s: the run is finished; nothing is done. Guards: %s", folder, verdict)
     return summary

@@ -71,8 +71,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         `_run_epoch`: a run resumed after its last step takes no further one.
         `_get_grad_norm`: an update whose gradient is not finite is not made.
     Called: `_load_from_checkpoint` and `_load_optimizer_and_scheduler`, to go back to one.
-    Read: `_step` and `_buffered_inputs`, which a resumed run sets, `_metrics` and `_logs`, where
-    what is logged is put. And of TRL's public attributes `beta` is a property here.
+    Read: `_step` and `_buffered_inputs`, which a resumed run sets, `_metrics` (as `logged`) and
+    `_logs`, where what is logged is put. And of TRL's public attributes `beta` is a property here.
 
     Args:
         model: The policy.
@@ -126,6 +126,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.source = source
         self.token_selector = token_selector
         self.run_files = run_files
+        self.logged = self._metrics["train"]  # name -> values since the last log
         self.costs = CostMeter()
         self.memories: dict[str, Any] = {"token selector": token_selector, "costs": self.costs}
         output_dir = Path(config.output_dir)
@@ -216,9 +217,9 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         num_items = tensors["completion_mask"].sum()
         tensors["num_items_in_batch"] = gathered(self.accelerator, num_items).sum()
         tensors["loss_scale"] = torch.tensor(1.0)
-        self.add_metrics(
-            self.start_check(tensors, self.engine, lambda: self._run(tensors, self.model)[0])
-        )
+        if batch.policy_version == self.state.global_step:
+            check, get_logps = self.start_check, lambda: self._run(tensors, self.model)[0]
+            self.add_metrics(check(tensors, self.engine, get_logps))
         if self.selected_tokens is not None:
             entropies = self._run(tensors, self.model, compute_entropy=True)[1]
             selection, metrics = self.selected_tokens.select_rows(
@@ -233,7 +234,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         completions = tensors["completion_mask"].sum(dim=1)
         num_tokens = int(gathered(self.accelerator, prompts + completions).sum())
         self.state.num_input_tokens_seen += num_tokens
-        self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen]
+        self.logged["num_tokens"] = [self.state.num_input_tokens_seen]
         self.add_metrics(length_metrics(completions, is_truncated, self.accelerator))
 
     def _measure(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -277,7 +278,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
                 **kwargs,
             )
 
-    # The loss.
+    # The loss and the update.
 
     @property
     def beta(self) -> float:
@@ -316,11 +317,10 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             self._forward_of_loss = result
         return result
 
-    # The update.
-
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
-        norm = super()._get_grad_norm(model, grad_norm)
-        self.add_metrics(skip_if_not_finite(norm, model, self.accelerator))
+        norm: Any = super()._get_grad_norm(model, grad_norm)
+        skipped = skip_if_not_finite(norm, model, self.accelerator)
+        self.add_metrics({"grad_norm": float(norm), **skipped})
         return norm
 
     def roll_back(self, checkpoint: Path) -> None:
@@ -359,7 +359,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
     def add_metrics(self, metrics: Mapping[str, float]) -> None:
         """Log numbers with those of the running step, as means where they come several times."""
         for name, value in metrics.items():
-            self._metrics["train"][name].append(value)
+            self.logged[name].append(value)
 
     # A stopped run goes on as if it had not been.
 
@@ -374,9 +374,9 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
-        if self.state.global_step >= self.state.max_steps:  # resumed at its end
-            self.control.should_training_stop = True
-        else:
+        # A run may be resumed at its end.
+        self.control.should_training_stop |= self.state.global_step >= self.state.max_steps
+        if not self.control.should_training_stop:
             super()._run_epoch(*args, **kwargs)
 
     def save_checkpoint(self) -> None:

@@ -53,8 +53,9 @@ class WritesModelCard:
         folder = Path(self.args.output_dir)
         write_model_card(folder, getattr(self, "hub_model_id", None))
         if self.args.push_to_hub:
-            # The hub leaves out what this names: prompts and completions are the user's own.
-            (folder / ".gitignore").write_text("rollouts/\nlogs/\n")
+            # The hub leaves out what this names: prompts and completions are the user's own, and
+            # policies that are no longer the best are nobody's.
+            (folder / ".gitignore").write_text("rollouts/\nlogs/\nearlier_best/\n")
 
 
 def write_model_card(folder: Path, hub_id: str | None = None) -> None:

@@ -103,13 +103,7 @@ def prepare_run(
         raise InputError(f"{missing}: got none, expected a value. Set {missing} in the recipe.")
     use_comparer(config.answer_comparer)
     check_supervision(config, {name: reward for name, (reward, _) in rewards.items()})
-    engine = engine_class(config.engine_name, "for_run", "engine")
-    if config.max_staleness and not getattr(engine, "samples_beside_updates", False):
-        raise InputError(
-            f"max_staleness: got {config.max_staleness} with the engine {config.engine_name}, "
-            "expected one that samples beside the trainer. Set use_vllm: true and vllm_mode: "
-            "server, or max_staleness: 0."
-        )
+    check_engine(config)
     run_files = RunFiles(config.output_dir)
     checkpoint = choose_checkpoint(config.resume_from_checkpoint, run_files, dry_run)
     if checkpoint is not None:
@@ -143,6 +137,21 @@ def prepare_run(
         run_files=run_files,
         checkpoint=checkpoint,
     )
+
+
+def check_engine(config: LabelFreeConfig) -> None:
+    """Check that the engine is there, and samples beside the trainer where it is asked ahead.
+
+    Raises:
+        InputError: If it is not.
+    """
+    engine = engine_class(config.engine_name, "for_run", "engine")
+    if config.max_staleness and not getattr(engine, "samples_beside_updates", False):
+        raise InputError(
+            f"max_staleness: got {config.max_staleness} with the engine {config.engine_name}, "
+            "expected one that samples beside the trainer. Set use_vllm: true and vllm_mode: "
+            "server, or max_staleness: 0."
+        )
 
 
 def load_run_model_config(config: LabelFreeConfig) -> Any:

@@ -1,5 +1,7 @@
 """Batches of prompts and label-free rewards that see whole groups."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -146,6 +148,7 @@ class PromptSource:
             metrics={**self._metrics(scored, policy), **flips},
             rollout_lines=rollout_lines(scored, by_visit),
             policy_version=policy.version,
+            alarms=not_finite_alarms(scored),
         )
 
     def _score(
@@ -284,6 +287,9 @@ def advantages_of_rows(
 ) -> Tensor:
     """Turn rewards into advantages, group by group, (R,).
 
+    Where a reward gave what is no finite number all are NaN, and so is the gradient, which makes no
+    update (`rl.training.update.skip_if_not_finite`).
+
     Args:
         rewards: Of the rows of all ranks, (R,).
         scored: The group of each visit.
@@ -295,7 +301,20 @@ def advantages_of_rows(
     votes = trained_votes([scored[key].group for key in visits])
     advantages = torch.empty_like(rewards)
     advantages[positions] = weights[:, None] * get_advantage(rule)(rewards[positions], votes)
+    if any(scored[key].num_not_finite for key in visits):
+        advantages.fill_(math.nan)
     return advantages
+
+
+def not_finite_alarms(scored: Sequence[ScoredGroup]) -> list[str]:
+    """Name the rewards that gave what is no finite number, and say what follows."""
+    counts = Counter[str]()
+    for group in scored:
+        counts.update(group.num_not_finite)
+    return [
+        f"reward {name!r}: {count} values are no finite numbers, so the batch makes no update"
+        for name, count in counts.items()
+    ]
 
 
 def group_numbers(visits: Mapping[VisitKey, Sequence[int]]) -> Tensor:

@@ -93,13 +93,21 @@ def train(run: Run, signals: StopSignals | None = None) -> dict[str, Any]:
         # A rank that ends while another still uses its connections may abort in their threads.
         trainer.accelerator.wait_for_everyone()
     finally:
-        trainer.engine.close()
+        close(trainer)
     # vLLM, colocated, has closed the connections itself.
     if torch.distributed.is_initialized() and trainer.accelerator.num_processes > 1:
         trainer.accelerator.end_training()
     if guards.failed:
         raise RunFailed(summary["verdict"])
     return summary
+
+
+def close(trainer: LabelFreeTrainer) -> None:
+    """End what a run holds open, however it ends."""
+    progress = trainer.pop_callback(TrainingProgress)
+    if isinstance(progress, TrainingProgress):
+        progress.close()
+    trainer.engine.close()
 
 
 def add_callbacks(

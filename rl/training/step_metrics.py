@@ -1,6 +1,8 @@
 """What TRL's trainer logs of a generation batch, under TRL's names."""
 
+import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -109,6 +111,36 @@ def add_to_table(table: Mapping[str, Any], batch: Batch, names: Sequence[str]) -
     for name, values in zip(names, batch.rewards_by_name.unbind(dim=1), strict=True):
         table["rewards"][name].extend(values.tolist())
     table["advantages"].extend(batch.advantages.tolist())
+
+
+class NewestStep:
+    """Tells the newest step's numbers from those of the steps before that are not logged yet."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, tuple[list[float], int]] = {}  # name -> its list, and how much of it
+
+    def take(self, logged: Mapping[str, list[float]]) -> dict[str, float]:
+        """Return the mean of what has come to each list since the last call, without NaN.
+
+        Args:
+            logged: Name -> values since the last log, which begins new lists.
+
+        Example:
+            >>> newest, logged = NewestStep(), {"entropy": [1.0, 3.0]}
+            >>> newest.take(logged)
+            {'entropy': 2.0}
+            >>> logged["entropy"].append(5.0)
+            >>> newest.take(logged), newest.take(logged)
+            ({'entropy': 5.0}, {})
+        """
+        found = {}
+        for name, values in logged.items():
+            known, num_seen = self.seen.get(name, (values, 0))
+            new = [v for v in values[num_seen if known is values else 0 :] if not math.isnan(v)]
+            if new:
+                found[name] = fmean(new)
+            self.seen[name] = (values, len(values))
+        return found
 
 
 def or_zero(values: Tensor) -> Tensor:

@@ -1,4 +1,8 @@
-"""What may go wrong with an update: gradients and weights that are no numbers, too high a rate."""
+"""What may go wrong with an update: gradients and weights that are no numbers, too high a rate.
+
+One rule for numbers that are none: a reward, and a loss, make the gradient none, no update is made
+with it, and the guard `non_finite` counts. So the weights stay those before it.
+"""
 
 import math
 from collections.abc import Iterable, Iterator

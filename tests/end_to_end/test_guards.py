@@ -1,11 +1,15 @@
 """Going back to a checkpoint on several ranks, replicated and sharded."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
-from launching import fsdp2, launch, load_policy, ranks, read_metrics, zero
+import yaml
+from killed_runs import RUN, difference, finish, run_whole, settings_of, start
+from launching import ROOT, fsdp2, launch, load_policy, ranks, read_metrics, zero
 
 GUARD = f"{Path(__file__).parent / 'guard_at_step.py'}:AtStep"
 
@@ -47,3 +51,65 @@ def test_all_ranks_go_back_to_one_policy(recipe, tmp_path, launcher, settings):
         assert torch.equal(one, three)
         assert not torch.equal(two, three)
         assert not torch.equal(three, weights(folder))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "two ranks",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("self-play", "adaptive votes", "guarded vote", "LoRA")
+        ),
+    ],
+)
+def test_a_signal_in_the_step_in_which_a_run_goes_back(recipe, tmp_path, name):
+    settings, num_ranks = settings_of(yaml.safe_load(recipe.read_text()), name)
+    whole, stopped, marker = tmp_path / "whole", tmp_path / "stopped", tmp_path / "signalled"
+    # Of two updates a batch step 3 is the first of its batch, whose rows are given up.
+    guard = {"step": 3, "action": "roll_back", "healthy_step": 1, "signalled": str(marker)}
+    settings |= {"guards": {GUARD: guard}, "save_steps": 2}
+    if num_ranks > 1:  # a policy that step 2 found the best is given up, too
+        settings |= {"eval_prompts": [settings["dataset"]], "eval_every": 1, "eval_num_samples": 2}
+        settings |= {"keep_best": "majority_ratio", "answer_methods": ["last_number"]}
+    assert finish(start(settings, num_ranks, stopped)) == [75] * num_ranks
+    assert "stopped by SIGTERM after step 3, which is saved" in (stopped / "log.txt").read_text()
+    run_whole(settings, num_ranks, whole)
+    assert finish(start(settings, num_ranks, stopped)) == [0] * num_ranks
+    assert difference(stopped, whole) is None
+    first, second = (
+        json.loads((folder / RUN / "summary.json").read_text()) for folder in (stopped, whole)
+    )
+    assert (first["guards"], first.get("best")) == (second["guards"], second.get("best"))
+    assert [event["checkpoint"] for event in first["guards"]] == [0]
+
+
+BROKEN = """
+def broken(group):
+    return [float("nan") for rollout in group.rollouts]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [zero(2), zero(3)], ids=["zero2", "zero3"])
+def test_sharded_optimizers_make_no_update_with_what_is_no_number(recipe, tmp_path, launcher):
+    (tmp_path / "reward.py").write_text(BROKEN)
+    folder = tmp_path / "run"
+    settings = {
+        "rewards": {f"{tmp_path}/reward.py:broken": {}},
+        "guards": {"non_finite": {"max_in_a_row": 2}},
+        "output_dir": str(folder),
+    }
+    arguments = [f"--{name}={json.dumps(value)}" for name, value in settings.items()]
+    result = subprocess.run(
+        [*launcher, "scripts/train.py", str(recipe), "--allow_code", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert "error: failed at step 3: non_finite: reward" in result.stderr, result.stderr[-3000:]
+    untouched = yaml.safe_load(recipe.read_text())["model"]
+    assert torch.equal(weights(folder), weights(untouched))

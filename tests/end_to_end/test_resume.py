@@ -46,6 +46,10 @@ def test_a_stopped_run_goes_on_where_it_was(recipe, tmp_path):
     assert process.returncode == 75, printed
     assert "SIGUSR1: saving after this step" in printed
     [step] = re.findall(r"stopped by SIGUSR1 after step (\d+), which is saved", printed)
+    # The bar is not drawn again below it.
+    assert (
+        printed.rstrip("\n").rpartition("\n")[2].startswith(f"stopped by SIGUSR1 after step {step}")
+    )
     assert [path.name for path in list_checkpoints(stopped)][-1] == f"checkpoint-{step}"
 
     launch(one_process(), recipe, stopped, **settings)

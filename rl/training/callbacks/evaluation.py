@@ -24,14 +24,15 @@ from rl.groups.leaders import LeaderMemory
 from rl.groups.metrics import answer_keys
 from rl.groups.visits import shard
 from rl.rollouts.engine import SamplingSettings, with_settings
+from rl.training.callbacks.best_policy import BestPolicy
 from rl.training.callbacks.guards import GuardCallback
 from rl.training.guards.signs import veto
+from rl.training.guards.verdict import Event
 from rl.training.host import LabelFreeTrainer
 from rl.training.prepare import Run
 from rl.types import Group, Rollout
+from rl.watchdog import deadline
 
-BEST_DIR = "best"
-BEST_FILE = "best.json"
 CONTROLS_FILE = "controls.json"
 SIGNS = ("kappa", "truncated_frac", "no_answer_frac")  # what a veto compares with
 
@@ -43,11 +44,12 @@ class PolicyEvaluation(TrainerCallback):
     `eval/<benchmark>/<metric>`, and `eval/sampled_tokens`, what training has sampled by then.
 
     With `keep_best` the policy with the highest value of that metric, the untouched one included,
-    is saved in best/, and best.json says which step it is of and whether a label was needed to
-    choose it. It is measured on the first of `eval_prompts`, or, if there are none or the metric
-    needs labels, the first of `eval_benchmarks`. A tie keeps the earlier policy. A label-free
-    metric cannot choose a policy while a guard sees trouble, nor one that has given up what the
-    best one had settled (`rl.training.guards.signs.veto`).
+    is saved in best/ (`BestPolicy`), and best.json says which step it is of and whether a label was
+    needed to choose it. It is measured on the first of `eval_prompts`, or, if there are none or the
+    metric needs labels, the first of `eval_benchmarks`. A tie keeps the earlier policy. A
+    label-free metric cannot choose a policy while a guard sees trouble, nor one that has given up
+    what the best one had settled (`rl.training.guards.signs.veto`). What it chose after the step
+    that a later alarm calls the last healthy one is given up again.
 
     With labelled benchmarks and `eval_base` the base model's controls are measured before training
     (`rl.evaluation.controls`, unless `eval_controls` is off) and compared with the trained policy.
@@ -64,13 +66,13 @@ class PolicyEvaluation(TrainerCallback):
         self.trainer = trainer
         self.run = run
         self.guards = guards
-        # Of each benchmark: since a while ago, and of the best policy.
         self.leaders = {name: LeaderMemory() for name in run.benchmarks}
-        self.best_leaders = LeaderMemory()
         trainer.memories |= {f"leaders of {name}": found for name, found in self.leaders.items()}
-        trainer.memories["leaders of best"] = self.best_leaders
         self.results: dict[str, dict[str, Any]] = {}
         self.output_dir = run.run_files.output_dir
+        self.best = BestPolicy(trainer, self.output_dir)
+        if guards is not None:
+            guards.listeners.append(self._on_event)
         self.controls: dict[str, Controls] = {}
         self.samples: dict[str, list[SampleRecord]] = {}  # of the newest evaluation
 
@@ -79,7 +81,12 @@ class PolicyEvaluation(TrainerCallback):
     ) -> None:
         """Evaluate the untouched model; a resumed run reads what it found then."""
         path = self.output_dir / "before.json"
-        if state.global_step == 0 and self.run.config.eval_base:
+        # What a later step found is found again; nothing is left of another run.
+        is_new = self.run.checkpoint is None
+        self.best.take_back(lambda step: step <= state.global_step and not is_new)
+        for event in self.guards.record.events if self.guards is not None else ():
+            self._on_event(event)
+        if is_new and self.run.config.eval_base:
             self._evaluate("before", state, control)
             self._measure_controls()
             if state.is_world_process_zero and self.results:
@@ -89,12 +96,6 @@ class PolicyEvaluation(TrainerCallback):
             # Runs of earlier versions wrote the metrics alone.
             self.results |= found if "intervals" in found else {"before": found}
             self._read_controls()
-        best = self.output_dir / BEST_FILE
-        if state.global_step and best.exists():
-            found = json.loads(best.read_text())
-            # What a later step found is found again.
-            if found["step"] <= state.global_step:
-                self.results["best"] = found
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -111,6 +112,8 @@ class PolicyEvaluation(TrainerCallback):
         self._evaluate("after", state, control)
         for results in (self.results, self.results.get("intervals", {})):
             results.pop("now", None)
+        if self.best.record is not None:
+            self.results["best"] = self.best.record
         if self.controls:
             found = {
                 name: compare_with_controls(scores(self.samples[name], "pass@1"), controls)
@@ -190,33 +193,38 @@ class PolicyEvaluation(TrainerCallback):
     ) -> None:
         metric = self.run.config.keep_best
         label_free = metric in LABEL_FREE_CRITERIA
-        best = self.results.get("best")
+        best = self.best.record
         if best is not None and found[metric] <= best["value"]:
             return
         groups = groups_of(self.samples[benchmark])
-        if best is not None and label_free and self._veto(best, found, groups):
+        if label_free and self._veto(best, found, groups):
             return
-        self.best_leaders.leaders.clear()
-        self.best_leaders.visit(groups, state.global_step)
-        self.results["best"] = {
+        leaders = LeaderMemory()
+        leaders.visit(groups, state.global_step)
+        record = {
             "step": state.global_step,
             "metric": metric,
             "value": found[metric],
             "label_free": label_free,
             "signs": {name: found[name] for name in SIGNS if name in found},
         }
-        self.trainer.save_model(str(self.output_dir / BEST_DIR))
-        if state.is_world_process_zero:
-            write_whole(self.output_dir / BEST_FILE, json.dumps(self.results["best"]) + "\n")
+        self.best.keep(record, leaders.leaders)
+
+    def _on_event(self, event: Event) -> None:
+        """Give up what was chosen after the last healthy step."""
+        if event.healthy_step is not None:
+            self.best.revoke(event.healthy_step, event.step)
 
     def _veto(
-        self, best: Mapping[str, Any], found: Mapping[str, float], groups: Sequence[Group]
+        self, best: Mapping[str, Any] | None, found: Mapping[str, float], groups: Sequence[Group]
     ) -> str | None:
         """Say why a policy cannot be the best; None if nothing speaks against it."""
         if self.guards is not None and not self.guards.is_calm:
             return "a guard sees trouble"
+        if best is None:
+            return None
         against_best = LeaderMemory()
-        against_best.leaders = dict(self.best_leaders.leaders)
+        against_best.leaders = dict(self.best.leaders)
         flips = against_best.visit(groups, 0)
         now = {name.removeprefix("vote/"): value for name, value in flips.items()}
         return veto(best.get("signs", {}), {**found, **now})
@@ -263,7 +271,9 @@ def sample_policy(
         The graded samples of all problems, the same on every rank.
     """
     problems = benchmark.problems
-    trainer.sync_engine()
+    max_seconds = trainer.args.max_sampling_seconds
+    with deadline("handing weights to the sampler", max_seconds, "max_sampling_seconds"):
+        trainer.sync_engine()
     accelerator = trainer.accelerator
     rank, num_ranks = accelerator.process_index, accelerator.num_processes
     # Sampling from a sharded model is collective, so each rank samples as many problems as the
@@ -281,6 +291,7 @@ def sample_policy(
         seed=trainer.args.seed,
         methods=trainer.args.answer_methods,
         show_progress=accelerator.is_main_process and not trainer.args.disable_tqdm,
+        max_sampling_seconds=max_seconds,
     )
     return gather_object(result.samples[: len(share) * num_samples])
 

@@ -55,6 +55,10 @@ class TrainingProgress(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Close the bar, so that an evaluation after training can show its own."""
+        self.close()
+
+    def close(self) -> None:
+        """Leave the bar as it is; an open one would be drawn again below what is printed next."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None

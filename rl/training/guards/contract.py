@@ -1,11 +1,14 @@
 """What a guard sees of a step, and what it may answer.
 
-A guard is an object with `check(report) -> Verdict`. It is asked once for every logged step, on the
-main process alone, and what it answers is done on all ranks. Its verdicts must be a function of the
+A guard is an object with `check(report) -> Verdict`. It is asked once for every step, on the main
+process alone, and what it answers is done on all ranks. Its verdicts must be a function of the
 reports it was given, so that a resumed run and a replay of metrics.jsonl decide alike. To add one,
 write `rl/training/guards/<idea>.py` and name it in `rl.training.guards.registry.GUARDS`.
 
 A guard may also have
+    goes_back = True
+        if it may answer roll_back, or stop with a `healthy_step` (`action`, where it has one, says
+        whether it does in this run): then there are checkpoints to go back to
     state_dict(), load_state_dict(state)
         a memory as plain JSON, saved in checkpoints; a run that is rolled back to a checkpoint goes
         on with the memory of that checkpoint
@@ -34,8 +37,8 @@ class StepReport:
             vote/truncated_frac, vote/abstained_frac, vote/repetition, completions/mean_length,
             entropy, grad_norm, cost/rows_skipped_frac (rows that teach nothing), kl (to the start,
             where `beta` is not 0), signal/update_skipped (a gradient that was no number),
-            signal/weights_not_finite, selfplay/, and, of a step with an evaluation, what that needs
-            no label for, eval/.
+            reward/<name>/num_not_finite, signal/weights_not_finite, selfplay/, and, of a step with
+            an evaluation, what that needs no label for, eval/.
         max_completion_length: Most tokens of a completion.
         sampled_tokens: Sampled so far in the run, over all devices.
         seconds: Spent so far on the run, what a stopped run spent before it was resumed included.
@@ -60,6 +63,12 @@ class Verdict:
         healthy_step: Optimizer steps after which the policy was last in order; None: unknown.
         learning_rate_factor: In (0, 1].
         failed: Whether a stopped run ends with an exit status other than 0.
+
+    Example:
+        >>> Verdict(action="stop", cause="a budget is spent").is_trouble
+        False
+        >>> Verdict(action="warn").is_trouble, Verdict(action="stop", healthy_step=3).is_trouble
+        (True, True)
     """
 
     action: Literal["go_on", "warn", "lower_learning_rate", "roll_back", "stop"]
@@ -67,6 +76,12 @@ class Verdict:
     healthy_step: int | None = None
     learning_rate_factor: float = 1.0
     failed: bool = False
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether it speaks against the policy; a plain end of the run does not."""
+        is_plain_end = self.action == "stop" and self.healthy_step is None and not self.failed
+        return self.action != "go_on" and not is_plain_end
 
 
 GO_ON = Verdict(action="go_on")

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -55,6 +57,28 @@ def test_a_class_is_correct_as_a_whole_and_no_answer_is_wrong():
 
 def test_without_any_answer_all_samples_are_wrong():
     assert graded(["", "4"], "4") == [(None, None, False)] * 2
+
+
+HANGS = """
+import time
+from types import SimpleNamespace
+from rl.evaluation.evaluate import evaluate_problems
+from rl.evaluation.problems.labelled import Problem
+
+engine = SimpleNamespace(generate=lambda *arguments: time.sleep(60))
+tokenizer = lambda text, **settings: {"input_ids": [1]}
+problem = Problem(id="sum", prompt="2+2=", label="4")
+evaluate_problems(engine, tokenizer, [problem], num_samples=1, max_sampling_seconds=0.5)
+"""
+
+
+@pytest.mark.medium
+def test_a_sampler_that_hangs_ends_the_process():
+    result = subprocess.run(
+        [sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == 124
+    assert "error: sampling of an evaluation: got no end after 0.5 s on rank 0" in result.stderr
 
 
 def evaluate(engine, tokenizer, problems, **settings):

@@ -1,12 +1,16 @@
 """A server's command, environment and process, with real processes and a real HTTP server."""
 
+import socket
+import subprocess
 import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -20,6 +24,7 @@ from rl.rollouts.vllm_server import (
     wait_until_up,
 )
 
+ROOT = Path(__file__).parents[3]
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
 
 
@@ -104,6 +109,44 @@ def test_a_process_that_ended_is_reported_with_its_log(tmp_path):
     server.process.wait()
     with pytest.raises(InputError, match=r"got exit status 3, .* Read .*server.log"):
         wait_until_up("http://127.0.0.1:9", timeout=60, process=server)
+
+
+RUN_WITH_SERVER = """
+import sys, time
+from pathlib import Path
+from rl.rollouts.vllm_server import ServerProcess, server_command, wait_until_up
+
+if __name__ == "__main__":
+    folder, port = sys.argv[1], int(sys.argv[2])
+    command = server_command(folder, port, dtype="float32", max_model_length=64)
+    server = ServerProcess(command, Path(sys.argv[3]), "secret")
+    wait_until_up(f"http://127.0.0.1:{port}", timeout=500, process=server)
+    print("up", flush=True)
+    time.sleep(600)
+"""
+
+
+@needs_vllm
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_real_server_ends_when_its_run_is_killed(tmp_path, tiny_model_folder):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script, log = tmp_path / "run.py", tmp_path / "server.log"
+    script.write_text(RUN_WITH_SERVER)
+    command = [sys.executable, str(script), tiny_model_folder, str(port), str(log)]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert run.stdout is not None
+    said = run.stdout.readline()
+    children = psutil.Process(run.pid).children(recursive=True)  # the server and its own engine
+    run.kill()
+    assert said == "up\n", log.read_text()[-3000:]
+    assert len(children) >= 2
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert alive == []
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 # Waiting.

@@ -32,6 +32,25 @@ def checkpoint(tmp_path):
     return folder
 
 
+def test_a_file_that_changed_under_its_name(tmp_path, caplog):
+    reward = tmp_path / "mine.py"
+    reward.write_text("def mine(group):\n    return [1.0] * len(group.rollouts)\n")
+    settings = {**SETTINGS, "rewards": {f"{reward}:mine": {}}}
+    run_files = RunFiles(tmp_path)
+    run_files.write_config(make_config(settings))
+    folder = tmp_path / "checkpoint-6"
+    folder.mkdir()
+    run_files.copy_config(folder)
+    assert check_changed_settings(folder, make_config(settings)) == []
+    reward.write_text("def mine(group):\n    return [0.0] * len(group.rollouts)\n")
+    with pytest.raises(InputError, match=r"rewards: got another content of .*mine.py:mine, expect"):
+        check_changed_settings(folder, make_config(settings))
+    accepted = make_config({**settings, "accept_changes": ["rewards"]})
+    [line] = check_changed_settings(folder, accepted)
+    assert line == f"rewards: {reward}:mine holds something else"
+    assert line in caplog.text
+
+
 def check(checkpoint, **changes):
     return check_changed_settings(checkpoint, make_config({**SETTINGS, **changes}))
 

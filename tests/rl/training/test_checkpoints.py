@@ -89,6 +89,34 @@ def test_the_newest_are_kept(tmp_path, write):
     assert names(tmp_path) == ["checkpoint-10", "checkpoint-4"]
 
 
+def test_fallbacks_are_kept_beside_the_newest(tmp_path, write):
+    accelerator = Accelerator(cpu=True)
+    checkpoints = Checkpoints(tmp_path, accelerator, 1)
+    checkpoints.num_fallbacks = 2
+    checkpoints.abandoned = [(25, 39)]
+    for step in range(0, 70, 10):
+        with checkpoints.writing(step):
+            pass
+    # Gap of the neighbours / age: 40 (50 - 0) / 20, 50 (60 - 40) / 10, which is less.
+    assert names(tmp_path) == ["checkpoint-0", "checkpoint-40", "checkpoint-60"]
+    checkpoints.protected = [40]
+    for step in (70, 80, 90):
+        with checkpoints.writing(step):
+            pass
+    assert names(tmp_path) == ["checkpoint-0", "checkpoint-40", "checkpoint-80", "checkpoint-90"]
+
+
+def test_a_folder_of_another_name_takes_the_place_of_the_one_before(tmp_path):
+    checkpoints = Checkpoints(tmp_path, Accelerator(cpu=True), 1)
+    for step in (1, 2, 3):
+        with checkpoints.writing(
+            step, "best", tmp_path / "before" if step == 2 else None
+        ) as folder:
+            (folder / "file").write_text(str(step))
+    assert names(tmp_path) == ["before", "best"]
+    assert [checkpoint_step(tmp_path / name) for name in ("before", "best")] == [1, 3]
+
+
 def test_a_damaged_one_is_replaced(tmp_path, write):
     (write(2) / "optimizer.pt").write_text("")
     write(2)

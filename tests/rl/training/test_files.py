@@ -89,6 +89,15 @@ def test_a_resumed_run_takes_its_steps_again(run_files, make_group):
     assert lines == [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 1.0}]
     names = sorted(path.name for path in run_files.rollouts_dir.iterdir())
     assert names == ["step_000001.jsonl.gz", "step_000002.jsonl.gz"]
+    # What is behind a step's own line comes again: the last evaluation, sums over the run.
+    run_files.drop_steps_after(1)
+    run_files.write_metrics(2, {"eval/pass@1": 0.5})  # on the schedule
+    run_files.write_metrics(2, {"loss": 1.0})
+    run_files.write_metrics(2, {"train_runtime": 9.0})
+    run_files.write_metrics(2, {"eval/pass@1": 0.6})
+    run_files.drop_steps_after(2)
+    lines = [json.loads(line) for line in run_files.metrics_path.read_text().splitlines()]
+    assert lines[1:] == [{"step": 2, "eval/pass@1": 0.5}, {"step": 2, "loss": 1.0}]
     run_files.write_metrics(3, {"loss": 9.0})
     assert json.loads(run_files.metrics_path.read_text().splitlines()[-1])["step"] == 3
     run_files.drop_steps_after(-1)
@@ -189,7 +198,8 @@ def test_settings_as_resolved(run_files):
     run_files.write_config(config, facts)
     text = (run_files.output_dir / "config.yaml").read_text()
     document = yaml.safe_load(text)
-    assert document.keys() == {"settings", "geometry", "prompts", "versions", "git_commit"}
+    names = {"settings", "contents", "geometry", "prompts", "versions", "git_commit"}
+    assert document.keys() == names
     assert PromptFacts(**document["prompts"]) == facts
     assert document["settings"]["num_votes"] == 4
     assert document["settings"]["rewards"] == {"random": {"weight": 0.5}}

@@ -5,7 +5,7 @@ import logging
 import pytest
 from accelerate import Accelerator
 
-from rl.errors import InputError
+from rl.errors import InputError, RunFailed
 from rl.training.checkpoints import Checkpoints
 from rl.training.files import RunFiles
 from rl.training.going_on import choose_checkpoint, finished_summary
@@ -84,7 +84,7 @@ def test_a_named_one_of_another_run_needs_a_new_folder(tmp_path, write):
         choose_checkpoint(str(folder), other)
 
 
-def test_a_finished_run_is_left_as_it_is(run_files):
+def test_a_finished_run_is_left_as_it_is(run_files, caplog):
     def config(**settings):
         return make_config({"output_dir": str(run_files.output_dir), **settings})
 
@@ -94,6 +94,15 @@ def test_a_finished_run_is_left_as_it_is(run_files):
     same = {"max_steps": 5, "learning_rate": 1.0}
     assert finished_summary(config(**same, resume_from_checkpoint="auto")) == {"cost": 1}
     assert finished_summary(config(**same, resume_from_checkpoint=True)) is None
+    # A job script that repeats a run which failed is told so again.
+    failed = {"verdict": "failed at step 5: why.", "guards": [{"failed": True}]}
+    run_files.write_summary(failed)
+    with pytest.raises(RunFailed, match=r"nothing is done. It failed at step 5: why\."):
+        finished_summary(config(**same, resume_from_checkpoint="auto"))
+    stopped = {"verdict": "stopped at step 5: why.", "guards": [{"failed": False}]}
+    run_files.write_summary(stopped)
+    assert finished_summary(config(**same, resume_from_checkpoint="auto")) == stopped
+    assert "nothing is done. Guards: stopped at step 5: why." in caplog.text
     # It was made longer.
     assert finished_summary(config(max_steps=6, resume_from_checkpoint="auto")) is None
     for damaged in ("", "{", "[1]"):

@@ -34,6 +34,23 @@ def test_advantages_follow_the_groups_not_the_rows_order(make_trainer):
     assert batch.advantages[1::2].tolist() == [0.0] * 6
 
 
+def test_a_reward_that_is_no_number_makes_no_update(make_trainer):
+    broken = {"1+1=": SCORES["1+1="], "2+2=": [1.0, float("nan"), 0.0, float("inf"), 0.0, None]}
+    trainer = make_trainer(COMPLETIONS, broken, advantage="centered")
+    batch = trainer.next_batch(rows_of(trainer))
+    assert batch.advantages.isnan().all()
+    assert batch.metrics["reward/scripted/num_not_finite"] == 2
+    [alarm] = batch.alarms
+    assert alarm == (
+        "reward 'scripted': 2 values are no finite numbers, so the batch makes no update"
+    )
+    lines = list(batch.rollout_lines)
+    assert {line["advantage"] for line in lines} == {None}
+    assert [line["reward"] for line in lines[6:]] == [1.0, None, 0.0, None, 0.0, None]
+    # Every row whose gradient would count is run, and makes the gradient none.
+    assert trainer.to_tensors(batch)["advantages"].isnan().all()
+
+
 def test_a_source_keeps_nothing_of_a_batch(make_trainer):
     trainer = make_trainer(COMPLETIONS, SCORES)
     kept = dict(vars(trainer.source))

@@ -1,9 +1,12 @@
 """Evaluations on a schedule in a real run, and the policy that is kept."""
 
 import json
+from pathlib import Path
+from shutil import copytree, rmtree
 from types import SimpleNamespace
 
 import pytest
+from accelerate import Accelerator
 from transformers import TrainerState
 
 from rewards import get_reward
@@ -12,7 +15,9 @@ from rl.errors import InputError
 from rl.evaluation.records import SampleRecord
 from rl.groups.leaders import LeaderMemory
 from rl.training.callbacks.evaluation import PolicyEvaluation, eval_logs, settled_answers
+from rl.training.checkpoints import Checkpoints, checkpoint_problem, checkpoint_step
 from rl.training.config import LabelFreeConfig
+from rl.training.guards.verdict import Event
 from rl.training.prepare import prepare_run
 from rl.training.run import train
 
@@ -105,6 +110,33 @@ def test_the_policy_is_evaluated_on_a_schedule_and_the_best_is_kept(run_training
     assert resumed["best"] == best
 
 
+@pytest.mark.medium
+def test_a_run_killed_around_an_evaluation_repeats_none(run_training, tmp_path):
+    settings = {"eval_every": 1, "save_steps": 1, "guards": {"collapse": "stop"}}
+    settings |= {"keep_best": "majority_ratio"}
+
+    def lines_of(folder):
+        lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+        names = ("seconds", "time", "per_second", "train_loss")
+        return [
+            {k: v for k, v in line.items() if not any(name in k for name in names)}
+            for line in lines
+        ]
+
+    summary, whole = run_training(**settings)
+    # Killed before the first step, and behind the last evaluation.
+    for last in (0, 3):
+        killed = tmp_path / f"killed {last}"
+        copytree(whole, killed)
+        for step in range(last + 1, 4):
+            rmtree(killed / f"checkpoint-{step}")
+        (killed / "summary.json").unlink()
+        resumed, _ = run_training(**settings, output_dir=str(killed), resume_from_checkpoint="auto")
+        assert lines_of(killed) == lines_of(whole)
+        assert (resumed["before"], resumed["after"]) == (summary["before"], summary["after"])
+        assert resumed["best"] == summary["best"]
+
+
 def test_the_task_of_a_run_is_that_of_its_evaluation(run_training, tmp_path):
     # Every completion is an answer and all are the same, the label too.
     (tmp_path / "task.py").write_text(
@@ -183,23 +215,124 @@ def test_held_out_answers_tell_what_has_come_loose():
     }
 
 
-def test_a_collapsed_policy_is_never_the_best(tmp_path):
-    saved = []
-    trainer = SimpleNamespace(memories={}, save_model=saved.append)
+PROBLEMS = [str(number) for number in range(30)]
+
+
+@pytest.fixture
+def evaluate_at(tmp_path):
+    """Evaluations of a run whose policy is a number: the step it was saved at."""
+    accelerator = Accelerator(cpu=True)
+    trainer = SimpleNamespace(
+        memories={},
+        state=SimpleNamespace(global_step=0),
+        accelerator=accelerator,
+        checkpoints=Checkpoints(tmp_path, accelerator, None),
+        save_model=lambda folder: (Path(folder) / "model").write_text("weights"),
+    )
     run = SimpleNamespace(
-        config=SimpleNamespace(keep_best="majority_ratio"),
+        config=SimpleNamespace(keep_best="majority_ratio", eval_base=False),
         benchmarks={"heldout": None},
         run_files=SimpleNamespace(output_dir=tmp_path),
     )
-    guards = SimpleNamespace(is_calm=True)
-    evaluation = PolicyEvaluation(trainer, run, guards)
-    problems = [str(number) for number in range(30)]
 
-    def evaluate(step, answers, majority_ratio, **signs):
-        evaluation.samples = {"heldout": samples(dict(zip(problems, answers, strict=True)))}
-        found = {"majority_ratio": majority_ratio, "kappa": 0.6, "no_answer_frac": 0.0, **signs}
-        evaluation._keep_if_best("heldout", found, TrainerState(global_step=step))
-        return evaluation.results["best"]["step"]
+    def start(step=None, events=()):
+        run.checkpoint = None if step is None else tmp_path / f"checkpoint-{step}"
+        guards = SimpleNamespace(
+            is_calm=True, listeners=[], record=SimpleNamespace(events=list(events))
+        )
+        evaluation = PolicyEvaluation(trainer, run, guards)
+        evaluation.on_train_begin(None, TrainerState(global_step=step or 0), None)
+
+        def evaluate(step, answers=PROBLEMS, majority_ratio=0.5, **signs):
+            evaluation.samples = {"heldout": samples(dict(zip(PROBLEMS, answers, strict=True)))}
+            found = {"majority_ratio": majority_ratio, "kappa": 0.6, "no_answer_frac": 0.0, **signs}
+            evaluation._keep_if_best("heldout", found, TrainerState(global_step=step))
+            return best_of(tmp_path)
+
+        return evaluate, guards
+
+    return start
+
+
+def best_of(folder):
+    """Steps of the best policy and of those it may fall back to; every one is whole."""
+    path, found = folder / "best.json", None
+    if path.exists():
+        found = json.loads(path.read_text())["step"]
+        assert checkpoint_step(folder / "best") == found
+        assert checkpoint_problem(folder / "best") is None
+    else:
+        assert not (folder / "best").exists()
+    earlier = list((folder / "earlier_best").glob("step-*"))
+    assert all(checkpoint_problem(place) is None for place in earlier)
+    return found, sorted(int(place.name.removeprefix("step-")) for place in earlier)
+
+
+def alarm(step, healthy_step):
+    return Event(step=step, guard="collapse", action="warn", cause="why", healthy_step=healthy_step)
+
+
+def test_a_policy_between_the_last_healthy_step_and_the_alarm_is_not_the_best(
+    evaluate_at, tmp_path
+):
+    evaluate, guards = evaluate_at()
+    for number, step in enumerate((0, 10, 20, 30, 40)):
+        found = evaluate(step, majority_ratio=0.5 + number / 10)
+    assert found == (40, [0, 20, 30])  # three are kept to fall back to
+    [told] = guards.listeners
+    told(alarm(44, None))  # a guard that does not know
+    assert best_of(tmp_path) == (40, [0, 20, 30])
+    told(alarm(44, 29))
+    assert best_of(tmp_path) == (20, [0])
+    # Worse than what was revoked, better than what stands; later steps are not revoked with it.
+    assert evaluate(50, majority_ratio=0.75) == (50, [0, 20])
+    told(alarm(44, 29))
+    assert best_of(tmp_path) == (50, [0, 20])
+    # Killed before anybody told it: the record of guards in the checkpoint does.
+    evaluate_at(60, [alarm(60, 5)])
+    assert best_of(tmp_path) == (0, [])
+    # Nothing healthy was ever kept.
+    evaluate_at(60, [alarm(60, -1)])
+    assert best_of(tmp_path) == (None, [])
+
+
+def test_the_first_policy_seen_may_be_in_trouble(evaluate_at, tmp_path):
+    evaluate, guards = evaluate_at()
+    guards.is_calm = False
+    assert evaluate(10) == (None, [])
+
+
+def test_a_killed_run_finds_its_best_again(evaluate_at, tmp_path):
+    evaluate, _ = evaluate_at()
+    for number, step in enumerate((0, 10, 20)):
+        evaluate(step, majority_ratio=0.5 + number / 10)
+    # Goes on from step 10: what step 20 found is found again.
+    evaluate, _ = evaluate_at(10)
+    assert best_of(tmp_path) == (10, [0])
+    assert evaluate(20, majority_ratio=0.55) == (10, [0])
+    # Killed while two folders changed places.
+    (tmp_path / "best").rename(tmp_path / "earlier_best" / "step-10")
+    evaluate_at(15)
+    assert best_of(tmp_path) == (10, [0])
+    # A damaged one is set aside.
+    (tmp_path / "best" / "model").write_text("broken.")
+    evaluate_at(15)
+    assert best_of(tmp_path) == (0, [])
+    assert (tmp_path / "dropped-best" / "model").exists()
+    # Of a run that goes on before its first step the untouched policy is left.
+    evaluate_at(0)
+    assert best_of(tmp_path) == (0, [])
+    # A run that starts has none.
+    evaluate_at()
+    assert best_of(tmp_path) == (None, [])
+
+
+def test_a_collapsed_policy_is_never_the_best(evaluate_at):
+    evaluator, guards = evaluate_at()
+    problems = PROBLEMS
+
+    def evaluate(*arguments, **signs):
+        return evaluator(*arguments, **signs)[0]
 
     assert evaluate(0, problems, 0.5) == 0
     assert evaluate(10, problems, 0.6) == 10
@@ -212,7 +345,7 @@ def test_a_collapsed_policy_is_never_the_best(tmp_path):
     # Four of thirty leading answers are given up from best to best: as a policy that learns does.
     guards.is_calm = True
     assert evaluate(60, [*problems[:26], *problems[:4]], 0.8) == 60
-    assert len(saved) == 3
     # A resumed run compares with the same policy.
-    state = trainer.memories["leaders of best"].state_dict()
-    assert state["leaders"]["29"][0] == "3"
+    resumed, _ = evaluate_at(60)
+    assert resumed(70, problems[::-1], 0.9)[0] == 60
+    assert resumed(70, [*problems[:26], *problems[:4]], 0.9)[0] == 70

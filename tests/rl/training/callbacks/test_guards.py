@@ -1,19 +1,23 @@
 """Guards in real runs: what their answers do to weights, learning rate, files and status."""
 
 import json
+import signal
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, rmtree
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from rewards import get_reward
-from rl.errors import InputError, RunFailed
-from rl.training.callbacks.guards import newest_checkpoint
+from rl.errors import InputError, RunFailed, RunStopped
+from rl.training.callbacks.guards import checked, gravest_last, newest_checkpoint
 from rl.training.config import LabelFreeConfig
+from rl.training.guards.contract import Verdict
 from rl.training.prepare import prepare_run
 from rl.training.run import train
+from rl.training.stopping import StopSignals
 
 GUARD = """
 from rl.training.guards.contract import GO_ON, Verdict
@@ -29,12 +33,28 @@ class AtStep:
         )
 
     def check(self, report):
-        assert not [name for name in report.metrics if name.startswith("audit/")]
+        names = set(report.metrics)
+        assert not [name for name in names if name.startswith("audit/")]
+        assert names >= {"entropy", "grad_norm"}, names
+        assert report.step > 1 or names >= {"vote/majority_ratio", "completions/mean_length"}
         return self.verdict if report.step == self.step else GO_ON
+
+
+class FromStep(AtStep):
+    def check(self, report):
+        return self.verdict if report.step >= self.step else GO_ON
+
+
+class Broken:
+    def check(self, report):
+        return 1 / 0
 """
 REWARD = """
 def huge(group):
     return [1e38 if i % 2 else -1e38 for i in range(len(group.rollouts))]
+
+def broken(group):
+    return [float("nan") if i % 2 else float("inf") for i in range(len(group.rollouts))]
 """
 
 
@@ -46,24 +66,29 @@ def run_training(tmp_path, tiny_model_folder):
         "".join(json.dumps({"prompt": f"{a}+1=", "label": "2"}) + "\n" for a in range(4))
     )
 
-    def run(guard=None, reward="random", **settings):
-        guards = {f"{tmp_path}/guard.py:AtStep": guard} if guard else {}
+    def run(guard=None, reward="random", kind="AtStep", signals=None, **settings):
+        guards = {f"{tmp_path}/guard.py:{kind}": guard} if guard is not None else {}
         config = LabelFreeConfig(
             dataset=str(tmp_path / "train.jsonl"),
             label_column="label",
-            output_dir=str(tmp_path / "run"),
             guards={**guards, **settings.pop("guards", {})},
             num_prompts=2,
             num_generations=4,
-            per_device_train_batch_size=8,
             max_completion_length=3,
-            learning_rate=1e-3,
             lr_scheduler_type="constant",
             gradient_checkpointing=False,
             disable_tqdm=True,
-            **{"model": tiny_model_folder, "max_steps": 4, "save_steps": 1, **settings},
+            **{
+                "model": tiny_model_folder,
+                "output_dir": str(tmp_path / "run"),
+                "learning_rate": 1e-3,
+                "max_steps": 4,
+                "save_steps": 1,
+                "per_device_train_batch_size": 8,
+                **settings,
+            },
         )
-        return train(prepare_run(config, {reward: (get_reward(reward), 1.0)}))
+        return train(prepare_run(config, {reward: (get_reward(reward), 1.0)}), signals)
 
     return run
 
@@ -128,6 +153,138 @@ def test_a_run_that_is_stopped_ends_with_the_last_good_policy(run_training, tmp_
 
 
 @pytest.mark.medium
+@pytest.mark.parametrize("logging", [{"logging_strategy": "no"}, {"logging_steps": 3}])
+def test_guards_are_asked_after_every_step_whatever_is_logged(run_training, tmp_path, logging):
+    summary = run_training({"step": 2, "action": "stop", "healthy_step": 1}, **logging)
+    assert summary["verdict"].startswith("stopped at step 2: ")
+    folder = tmp_path / "run"
+    assert same(weights(folder), weights(folder / "checkpoint-1"))
+
+
+@pytest.mark.medium
+def test_a_run_killed_after_it_went_back_goes_on_as_if_it_had_not_been(run_training, tmp_path):
+    folder, killed = tmp_path / "run", tmp_path / "killed"
+    guard = {"step": 3, "action": "roll_back", "healthy_step": 1}
+    settings = {"max_steps": 6, "save_steps": 2, "num_updates": 2}
+    settings |= {"per_device_train_batch_size": 4}
+    whole = run_training(guard, **settings)
+    assert [event["checkpoint"] for event in whole["guards"]] == [0]
+    for last in (2, 4):  # before and behind the step that went back, in the middle of its batch
+        copytree(folder, killed)
+        for step in range(last + 2, 7, 2):
+            rmtree(killed / f"checkpoint-{step}")
+        resumed = run_training(
+            guard,
+            **settings,
+            output_dir=str(killed),
+            resume_from_checkpoint="auto",
+            save_total_limit=1,
+        )
+        assert resumed["guards"] == whole["guards"]
+        # Older ones are kept beside the limit, but not of the stretch that was given up.
+        assert sorted(path.name for path in killed.glob("checkpoint-*")) == [
+            "checkpoint-0",
+            "checkpoint-4",
+            "checkpoint-6",
+        ]
+        assert same(weights(killed), weights(folder))
+        assert list(lines_of(killed)) == list(lines_of(folder)) == [1, 2, 3, 4, 5, 6]
+        rmtree(killed)
+
+
+@pytest.mark.medium
+def test_trouble_outlasts_a_kill(run_training, tmp_path):
+    guard = {"step": 2, "action": "warn", "healthy_step": 1}
+    settings = {"kind": "FromStep", "save_total_limit": 1}
+    whole = run_training(guard, **settings)
+    folder = tmp_path / "run"
+    assert [event["step"] for event in whole["guards"]] == [2]
+    assert f"{folder / 'checkpoint-1'} is still good" in whole["verdict"]
+    # What it called good is never deleted.
+    assert sorted(path.name for path in folder.glob("checkpoint-*")) == [
+        "checkpoint-1",
+        "checkpoint-4",
+    ]
+    resumed = run_training(
+        guard,
+        **{**settings, "max_steps": 6, "save_total_limit": 2},
+        resume_from_checkpoint="auto",
+    )
+    # It is told once.
+    assert resumed["guards"] == whole["guards"]
+    # The command that the verdict names.
+    gentler = run_training(
+        guard,
+        **{**settings, "learning_rate": 1e-4, "accept_changes": ["learning_rate", "max_steps"]},
+        resume_from_checkpoint=str(folder / "checkpoint-1"),
+    )
+    assert lines_of(folder)[2]["learning_rate"] == pytest.approx(1e-4)
+    assert [event["step"] for event in gentler["guards"]] == [2]
+
+
+@pytest.mark.medium
+def test_a_signal_in_the_step_that_stops(run_training, tmp_path):
+    guard = {"step": 2, "action": "stop", "healthy_step": 1}
+
+    class Arrives(StopSignals):
+        """Receives a signal with the second step."""
+
+        @property
+        def received(self):
+            number = len(lines_of(folder)) if (folder / "metrics.jsonl").exists() else 0
+            return signal.SIGTERM if number >= 1 else None
+
+        @received.setter
+        def received(self, value):
+            pass
+
+    folder = tmp_path / "run"
+    with pytest.raises(RunStopped):
+        run_training(guard, signals=Arrives())
+    assert not (folder / "summary.json").exists()
+    resumed = run_training(guard, resume_from_checkpoint="auto")
+    assert resumed["verdict"].startswith("stopped at step 2: ")
+    assert list(lines_of(folder)) == [1, 2]
+    assert same(weights(folder), weights(folder / "checkpoint-1"))
+
+
+def test_a_guard_that_raises_is_named(run_training):
+    with pytest.raises(
+        InputError, match=r"guard '.*guard.py:Broken': got ZeroDivisionError: .* at"
+    ):
+        run_training({}, kind="Broken", save_strategy="no")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ("stop", "got 'stop', expected a Verdict with one of the actions"),
+        (None, "got None, expected a Verdict"),
+        ({"action": "rest"}, "got Verdict.*rest.*expected a Verdict with one of the actions"),
+        ({"action": "roll_back"}, "got the action roll_back without a healthy_step"),
+        ({"action": "warn", "learning_rate_factor": 0.0}, r"a learning_rate_factor in \(0, 1\]"),
+        ({"action": "warn", "healthy_step": "1"}, "a whole healthy_step or None"),
+        ({"action": "warn", "cause": None}, "expected a Verdict"),
+    ],
+)
+def test_a_guard_that_breaks_its_contract_is_named(answer, message):
+    verdict: Any = Verdict(**answer) if isinstance(answer, dict) else answer
+    with pytest.raises(InputError, match=f"guard 'mine': .*{message}"):
+        checked("mine", verdict)
+
+
+def test_of_several_answers_the_gravest_is_followed():
+    assert gravest_last({}) == {}
+    warning = Verdict(action="warn", healthy_step=3)
+    lower = Verdict(action="lower_learning_rate", healthy_step=5, learning_rate_factor=0.5)
+    stop = Verdict(action="stop", cause="spent")
+    found = gravest_last({"a": stop, "b": lower, "c": warning})
+    # Stopping for want of money goes back nowhere, and warnings of others do not make it.
+    assert list(found) == ["c", "b", "a"]
+    assert (found["b"].action, found["b"].healthy_step, found["a"]) == ("warn", 5, stop)
+
+
+@pytest.mark.medium
 def test_adapters_go_back_too(run_training, tmp_path):
     folder = tmp_path / "run"
     lora = {"r": 2, "target_modules": "all-linear"}
@@ -141,18 +298,27 @@ def test_adapters_go_back_too(run_training, tmp_path):
 
 
 @pytest.mark.medium
-def test_updates_that_are_no_numbers_are_not_made_and_end_the_run(run_training, tmp_path):
+@pytest.mark.parametrize(("name", "num_updates"), [("huge", 1), ("broken", 2)])
+def test_updates_that_are_no_numbers_are_not_made_and_end_the_run(
+    run_training, tmp_path, tiny_model_folder, name, num_updates
+):
     folder = tmp_path / "run"
-    reward = f"{tmp_path}/reward.py:huge"
+    reward = f"{tmp_path}/reward.py:{name}"
     settings = {"advantage": "centered", "guards": {"non_finite": {"max_in_a_row": 1}}}
-    with pytest.raises(RunFailed, match="failed at step 2: non_finite: the gradient was not"):
-        run_training(reward=reward, save_steps=10, **settings)
+    culprit = f"reward {reward!r} and so " if name == "broken" else ""
+    with pytest.raises(RunFailed, match=f"failed at step 2: non_finite: {culprit}the gradient was"):
+        run_training(
+            reward=reward,
+            save_steps=10,
+            num_updates=num_updates,
+            **{**settings, "per_device_train_batch_size": 4},
+        )
     lines = lines_of(folder)
     assert [line["signal/update_skipped"] for line in lines.values()] == [1.0, 1.0]
     summary = json.loads((folder / "summary.json").read_text())
     assert [event["action"] for event in summary["guards"]] == ["warn", "stop"]
     # The weights are still those before the first update.
-    assert all(value.isfinite().all() for value in weights(folder).values())
+    assert same(weights(folder), weights(Path(tiny_model_folder)))
 
 
 def test_a_model_of_no_numbers_is_refused(run_training, tmp_path, tiny_model_folder):

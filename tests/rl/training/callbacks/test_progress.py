@@ -44,6 +44,8 @@ def test_a_resumed_run_counts_from_its_checkpoint_and_keeps_the_last_numbers(cal
     call(progress, "on_step_end", state)
     call(progress, "on_train_end", state)
     last = capsys.readouterr().err.rpartition("\r")[2]
+    progress.close()  # again, where a run ends
+    assert capsys.readouterr().err == ""
     assert "4/4" in last
     assert "reward=0.512" in last
     assert "majority=0.75" in last

@@ -21,4 +21,5 @@ def test_rounds_in_a_row_count_and_steps_without_a_round_do_not():
     assert verdicts[:4] == [GO_ON] * 4
     assert verdicts[4].action == "stop"
     assert verdicts[4].cause == "self-play's canaries raised alarms in 2 rounds in a row"
-    assert verdicts[4].healthy_step == 3
+    # The round of step 2, the last without an alarm, was played by the policy of step 1.
+    assert verdicts[4].healthy_step == 1
