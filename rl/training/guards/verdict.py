@@ -68,22 +68,27 @@ def verdict_line(
         learning_rate: The run's.
 
     Returns:
-        "failed: ...", "stopped at step N: ...", "collapsing since step N: ...", or "healthy: ...";
+        "failed: ...", "stopped at step N: ...", "collapsing since step N: ..." (also of a run that
+        another guard stopped), or "healthy: ...";
         where the last policy is in trouble, which one is still good and how to go on from it.
     """
     last = events[-1] if events else None
+    ended = ""
     if last is not None and last.action == "stop":
-        word = "failed" if last.failed else "stopped"
-        line = f"{word} at step {last.step}: {last.sentence()}"
-        return line + (
-            "" if last.checkpoint is not None else advice(last, output_dir, learning_rate)
-        )
+        line = f"at step {last.step}: {last.sentence()}"
+        others = troubled.keys() - {last.guard}
+        if last.failed or not others:
+            word = "failed" if last.failed else "stopped"
+            known = "" if last.checkpoint is not None else advice(last, output_dir, learning_rate)
+            return f"{word} {line}{known}"
+        # A budget that is spent must not hide that the policy is in trouble.
+        ended = f" Stopped {line}"
     for guard, cause in troubled.items():
         started = [event for event in events if event.guard == guard]
         healthy = started[-1].healthy_step if started else None
         since = f"since step {healthy + 1}" if healthy is not None else f"at step {step}"
         word = "collapsing" if guard == "collapse" else f"in trouble ({guard})"
-        line = f"{word} {since}: {cause}."
+        line = f"{word} {since}: {cause}.{ended}"
         return line + advice(started[-1], output_dir, learning_rate) if started else line
     if not events:
         return f"healthy: no guard saw trouble in {step} steps."

@@ -38,6 +38,17 @@ def test_trouble_to_the_end():
     )
 
 
+def test_a_spent_budget_does_not_hide_a_collapse():
+    spent = event(step=95, guard="budget", action="stop", cause="95 steps are spent")
+    line = verdict_line([event(healthy_step=39), spent], {"collapse": "why"}, 95, *RUN)
+    assert line.startswith(
+        "collapsing since step 40: why. Stopped at step 95: budget: 95 steps are spent: stopped. "
+        "No checkpoint up to step 39"
+    )
+    line = verdict_line([event(healthy_step=39), spent], {}, 95, *RUN)
+    assert line == "stopped at step 95: budget: 95 steps are spent: stopped."
+
+
 def test_a_run_that_was_ended():
     stop = event(action="stop", checkpoint=40)
     assert verdict_line([event(), stop], {"collapse": "why"}, 60, *RUN) == (
