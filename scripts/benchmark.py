@@ -16,7 +16,7 @@ from rl.settings import Count, PositiveShare, check_options, check_value
 if TYPE_CHECKING:
     from measurements.ratios import Measurement
 
-PARTS = ("update", "votes", "steps", "adaptive", "growth", "shared", "prompts")
+PARTS = ("update", "votes", "steps", "adaptive", "growth", "shared", "overlap", "prompts")
 EPILOG = """
 examples:
   python scripts/build_testbed.py --output_dir runs/testbed
@@ -37,6 +37,8 @@ parts:
   adaptive  sampled tokens to a held-out pass@1 on the testbed, adaptive against 64 fixed votes
   growth    the update with group size, completion length, prompts doubled and redoubled
   shared    the update where prompts are of 64 to 2,048 tokens and completions of 32 to 512
+  overlap   a step with an engine that takes 0.25 to 4 times as long as an update, with the next
+            batch sampled meanwhile (max_staleness 1) and without, against the longer of both
   prompts   sampling with transformers and SmolLM2, each prompt run once against once per sample
 
 OUTPUT_DIR/table.md holds the table, OUTPUT_DIR/results.json every value. Parts are written as they
@@ -158,6 +160,10 @@ def measure(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
         hidden_size=arguments.hidden_size,
         num_layers=arguments.num_layers,
     )
+    if part == "overlap":
+        from measurements.overlap import measure_overlap
+
+        return measure_overlap(sizes, arguments.repetitions)
     work = {
         "update": updates.measure_updates,
         "growth": updates.measure_growth,

@@ -1,5 +1,6 @@
 """The update phase, stock TRL's against ours, on the same made-up rollouts."""
 
+import math
 import random
 import statistics
 import tempfile
@@ -206,8 +207,24 @@ def micro_batches(trainer: Any) -> list[dict[str, Any]]:
     return trainer._buffered_inputs
 
 
-def make_trainer(sizes: UpdateSizes, unanimous_share: float, folder: str, is_compact: bool) -> Any:
-    """Build our trainer on made-up rollouts, with or without compact micro-batches."""
+def make_trainer(
+    sizes: UpdateSizes,
+    unanimous_share: float,
+    folder: str,
+    is_compact: bool,
+    seconds: float = 0.0,
+    **settings: Any,
+) -> Any:
+    """Build our trainer on made-up rollouts, with or without compact micro-batches.
+
+    Args:
+        sizes: Of the model and the batch.
+        unanimous_share: Share of the groups whose rewards are all equal.
+        folder: Where a run would write.
+        is_compact: Whether silent rows, padding and repeated prompts are left out.
+        seconds: What sampling a batch takes.
+        settings: Further ones of the run.
+    """
     num_unanimous = round(unanimous_share * sizes.num_prompts)
     num_repeats = -(-sizes.prompt_length // 3)
     prompts = [(f"{i}+" * num_repeats)[: sizes.prompt_length] for i in range(sizes.num_prompts)]
@@ -228,6 +245,7 @@ def make_trainer(sizes: UpdateSizes, unanimous_share: float, folder: str, is_com
         skip_silent_rows=is_compact,
         trim_micro_batches=is_compact,
         shared_prompts=is_compact,
+        **settings,
     )
     tokenizer = make_tokenizer()
     dataset = Dataset.from_dict({"prompt": prompts, "row": list(range(len(prompts)))})
@@ -237,17 +255,24 @@ def make_trainer(sizes: UpdateSizes, unanimous_share: float, folder: str, is_com
         source=PromptSource({"made up": reward}),
         train_dataset=add_prompt_ids(dataset, tokenizer),
         tokenizer=tokenizer,
-        engine=MadeUpRollouts(sizes.mean_length, sizes.quantiles),
+        engine=MadeUpRollouts(sizes.mean_length, sizes.quantiles, seconds),
     )
 
 
 class MadeUpRollouts:
-    """An engine whose completions have the lengths of real ones; their tokens mean nothing."""
+    """An engine whose completions have the lengths of real ones; their tokens mean nothing.
 
-    def __init__(self, mean_length: int, quantiles: tuple[float, ...]) -> None:
+    Args:
+        mean_length: Mean tokens of a completion.
+        quantiles: Lengths over it.
+        seconds: What a call takes, as on a device of its own.
+    """
+
+    def __init__(self, mean_length: int, quantiles: tuple[float, ...], seconds: float) -> None:
         longest = round(mean_length * quantiles[-1])
         self.settings = SamplingSettings(max_completion_length=longest)
         self.mean_length, self.quantiles = mean_length, quantiles
+        self.seconds = seconds
 
     def generate(
         self,
@@ -257,6 +282,7 @@ class MadeUpRollouts:
         first_sample: int = 0,
     ) -> list[list[Sample]]:
         """Return completions of random length and random tokens, the same for the same seed."""
+        time.sleep(self.seconds)
         found = []
         for seed in range(len(seeds)):  # both trainers are to see the same
             rng = random.Random(seed)
@@ -265,7 +291,16 @@ class MadeUpRollouts:
                 rng.choices(range(3, 190), k=max(1, round(length * self.mean_length)))
                 for length in lengths
             ]
-            found.append([Sample(completion_ids=ids, truncated=False) for ids in tokens])
+            found.append(
+                [
+                    Sample(
+                        completion_ids=ids,
+                        truncated=False,
+                        sampling_per_token_logps=[-math.log(VOCABULARY)] * len(ids),
+                    )
+                    for ids in tokens
+                ]
+            )
         return found
 
     def sync_weights(self) -> None:
