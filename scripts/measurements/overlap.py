@@ -52,7 +52,6 @@ def step_seconds(
             seconds=sampling_seconds,
             max_staleness=max_staleness,
             max_steps=num_steps + 2,
-            max_sampling_logp_gap=1e9,
             save_strategy="no",
             logging_strategy="no",
             disable_tqdm=True,

@@ -245,6 +245,7 @@ def make_trainer(
         skip_silent_rows=is_compact,
         trim_micro_batches=is_compact,
         shared_prompts=is_compact,
+        max_sampling_logp_gap=1e9,  # made-up tokens have made-up probabilities
         **settings,
     )
     tokenizer = make_tokenizer()

@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 
 GAME = f"{Path(__file__).parent / 'first_character_game.py'}:build"
 AHEAD = f"{Path(__file__).parent / 'copied_policy.py'}:CopiedPolicy"
-NOT_REPEATABLE = ("seconds", "time", "per_second", "train_loss")
+# The last is checked at every start.
+NOT_REPEATABLE = ("seconds", "time", "per_second", "train_loss", "start_sampling_logp_gap")
 # A name that is not ASCII: torch.save then opens its files through Python, where they are seen.
 RUN = "läuft"
 
