@@ -1,8 +1,10 @@
 """Sampling asked for ahead: the completions of the next batch come while the trainer updates."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
+import logging
+from concurrent.futures import Future
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -11,11 +13,27 @@ from rl.rollouts.engine import RolloutEngine, Sample, with_settings
 
 FILE = "samples_ahead_{rank}.pt"
 _SAVED = ("number", "version", "seeds", "num_samples")
+_logger = logging.getLogger(__name__)
 
 
-@dataclass(eq=False)
-class _Request:
-    """What was asked for ahead, for which batch, and by which policy it is answered."""
+@dataclass(kw_only=True)
+class Request:
+    """What `generate` will be asked for.
+
+    Attributes:
+        prompt_ids: P tokenized prompts.
+        num_samples: Samples per prompt.
+        seeds: One per prompt.
+    """
+
+    prompt_ids: list[list[int]]
+    num_samples: int
+    seeds: list[int]
+
+
+@dataclass(eq=False, kw_only=True)
+class _Asked:
+    """A request under way or answered: for which batch, and by which policy."""
 
     number: int
     version: int
@@ -27,60 +45,73 @@ class _Request:
 class AheadEngine:
     """Answers a call from what was asked for ahead; any other call goes to the engine at once.
 
-    The weights change between requests only: `sync_weights` waits for the one that runs. So every
+    The weights change between requests only: `sync_weights` waits for those that run. So every
     completion comes whole from one policy, whose version is known.
 
     Args:
-        engine: Samples without the trainer's model, and may be called from another thread.
+        engine: Samples without the trainer's model; may be called from several threads at once.
     """
 
     def __init__(self, engine: RolloutEngine) -> None:
         self.engine = engine
         self.settings = engine.settings  # of calls; what is asked for ahead has the engine's own
-        self._requests: list[_Request] = []  # two at most; copies of this engine share them
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="samples ahead")
+        self._asked: list[_Asked] = []  # two at most; copies of this engine share them
 
-    def ask(
-        self,
-        number: int,
-        version: int,
-        prompt_ids: list[list[int]],
-        num_samples: int,
-        seeds: list[int],
-    ) -> None:
-        """Begin to sample what `generate` will be asked for with the same seeds.
+    def ask(self, number: int, version: int, request: Request) -> None:
+        """Begin to sample for a later batch, unless that is done already.
 
         Args:
-            number: Of the batch it is for.
+            number: Of the batch.
             version: Of the policy the engine holds.
-            prompt_ids: P tokenized prompts.
-            num_samples: Samples per prompt.
-            seeds: One per prompt.
+            request: What the batch needs.
         """
-        unused = [request.number for request in self._requests if request.number < number - 1]
-        if unused:
-            raise RuntimeError(f"batches {unused} were asked for ahead and are not used")
-        samples = self._thread.submit(self.engine.generate, prompt_ids, num_samples, seeds)
-        self._requests.append(_Request(number, version, list(seeds), num_samples, samples))
+        if self.version(number, request, otherwise=-1) >= 0:
+            return
+        samples: Future[list[list[Sample]]] = Future()
+        asked = _Asked(
+            number=number,
+            version=version,
+            seeds=list(request.seeds),
+            num_samples=request.num_samples,
+            samples=samples,
+        )
+        self._asked[:] = [*(a for a in self._asked if a.number == number - 1), asked]
+        # As a daemon it holds up no process that ends.
+        Thread(target=self._sample, args=(request, samples), daemon=True).start()
 
-    def version(self, number: int, otherwise: int) -> int:
-        """Return the version of the policy that answers for a batch, as long as it is not used."""
-        asked = [request.version for request in self._requests if request.number == number]
-        return asked[0] if asked else otherwise
+    def _sample(self, request: Request, samples: "Future[list[list[Sample]]]") -> None:
+        arguments = request.prompt_ids, request.num_samples, request.seeds
+        try:
+            samples.set_result(self.engine.generate(*arguments) if request.seeds else [])
+        except Exception as error:  # noqa: BLE001  whoever waits for the samples gets it
+            samples.set_exception(error)
+
+    def version(self, number: int, request: Request, otherwise: int) -> int:
+        """Return the version of the policy that a batch's completions come from.
+
+        What was asked for other prompts or votes, as before a change of ranks or settings, is
+        dropped, and `otherwise` returned.
+        """
+        for asked in [a for a in self._asked if a.number == number]:
+            if (asked.seeds, asked.num_samples) == (request.seeds, request.num_samples):
+                return asked.version
+            _logger.warning("batch %d is sampled again: other prompts were asked for", number)
+            self._asked.remove(asked)
+        return otherwise
 
     def finish(self) -> None:
-        """Wait until nothing is being sampled.
+        """Wait until nothing is being sampled ahead.
 
         Raises:
             Exception: What the engine raised.
         """
-        for request in self._requests:
-            request.samples.result()
+        for asked in self._asked:
+            asked.samples.result()
 
     def forget(self) -> None:
         """Throw away what was asked for, as of a policy that is given up."""
         self.finish()
-        self._requests.clear()
+        self._asked.clear()
 
     def generate(
         self,
@@ -90,10 +121,10 @@ class AheadEngine:
         first_sample: int = 0,
     ) -> list[list[Sample]]:
         """Return, once, what was asked for ahead, or sample (see `RolloutEngine.generate`)."""
-        for request in self._requests:
-            if request.seeds == seeds and (request.num_samples, 0) == (num_samples, first_sample):
-                self._requests.remove(request)
-                return request.samples.result()
+        for asked in self._asked if seeds and not first_sample else ():
+            if (asked.seeds, asked.num_samples) == (seeds, num_samples):
+                self._asked.remove(asked)
+                return asked.samples.result()
         engine = with_settings(self.engine, self.settings)
         return engine.generate(prompt_ids, num_samples, seeds, first_sample)
 
@@ -103,30 +134,29 @@ class AheadEngine:
         self.engine.sync_weights()
 
     def close(self) -> None:
-        """End the thread, and free what the engine holds."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Free what the engine holds; what is being sampled is not waited for."""
         self.engine.close()
 
     def save(self, folder: Path, rank: int) -> None:
-        """Write what was asked for into a checkpoint, as soon as it is there."""
+        """Write what was asked for into a checkpoint, as soon as it is there, if it comes."""
         saved: list[dict[str, Any]] = [
             {
-                **{name: getattr(request, name) for name in _SAVED},
-                "samples": [list(map(astuple, row)) for row in request.samples.result()],
+                **{name: getattr(asked, name) for name in _SAVED},
+                "samples": [list(map(astuple, row)) for row in asked.samples.result()],
             }
-            for request in self._requests
+            for asked in self._asked
+            if asked.samples.exception() is None  # waits
         ]
         torch.save(saved, folder / FILE.format(rank=rank))
 
     def load(self, folder: Path, rank: int) -> None:
         """Read it back; of a checkpoint without it nothing was asked for."""
         path = folder / FILE.format(rank=rank)
-        self._requests.clear()
+        self._asked.clear()
         for saved in torch.load(path, weights_only=True) if path.is_file() else []:
             samples: Future[list[list[Sample]]] = Future()
             samples.set_result([[_sample(*values) for values in row] for row in saved["samples"]])
-            asked = {name: saved[name] for name in _SAVED}
-            self._requests.append(_Request(**asked, samples=samples))
+            self._asked.append(_Asked(**{n: saved[n] for n in _SAVED}, samples=samples))
 
 
 def _sample(ids: list[int], truncated: bool, logps: list[float] | None) -> Sample:

@@ -8,8 +8,8 @@ what is asked. A class of one's own goes by `package.module:Class` or `path/to/f
     for_run(policy, settings)       samples under the policy of a training run
     for_model(model)                samples a model that does not change
 
-One that may sample from another thread while the trainer updates has a true attribute
-`samples_beside_updates`: runs with `max_staleness: 1` ask it ahead.
+One that samples without the trainer's model, and may be called from several threads at once, has a
+true attribute `samples_beside_updates`: runs with `max_staleness: 1` ask it ahead.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -38,18 +38,6 @@ def join(micro_batches: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     }
 
 
-def shuffle_prompts(rows: Mapping[str, Tensor], prompts: Tensor) -> dict[str, Tensor]:
-    """Put rows in a random order in which those of one prompt stay together, in their order.
-
-    Args:
-        rows: Values named as in `rl.training.layout`.
-        prompts: Number of each row's prompt, from 0, (R,).
-    """
-    places = torch.randperm(int(prompts.max()) + 1).to(prompts.device)
-    order = places[prompts].argsort(stable=True)
-    return {name: value[order] if value.dim() else value for name, value in rows.items()}
-
-
 def by_prompt(chosen: Tensor, lengths: Tensor, prompts: Tensor) -> Tensor:
     """Put chosen rows of one prompt together, prompts in the order of their longest row.
 

@@ -15,7 +15,6 @@ from rl.training.batches import (
     join,
     pack_rows,
     row_lengths,
-    shuffle_prompts,
     silent_rows,
     take,
 )
@@ -36,7 +35,7 @@ class Compaction:
     micro-batches, each padded to its own longest row. The gradient of the step stays what it was,
     up to rounding. Every rank runs as many rows as the one with most to run: ranks compute in step.
     With `max_tokens_per_micro_batch` a micro-batch holds as many rows as fit in so many positions,
-    instead of a number of rows. Prompts that are shared also stay together between steps.
+    instead of a number of rows. Which rows are in a step does not depend on any of this.
 
     KL to a reference model acts on every row, so rows without an advantage run too. A term taken
     over all rows of a micro-batch together (an entropy bonus, a quantile of entropies, the router
@@ -88,9 +87,7 @@ class Compaction:
         """
         if self.shares_prompts:
             rows["prompt_number"] = prompt_numbers(rows["prompt_ids"], rows["prompt_mask"])
-            shuffled: Any = shuffle_prompts(rows, rows["prompt_number"])
-        else:
-            shuffled = shuffle_sequence_dict(rows)  # type: ignore[arg-type]
+        shuffled: Any = shuffle_sequence_dict(rows)  # type: ignore[arg-type]
         return self._compact(split_tensor_dict(shuffled, num_parts))  # type: ignore[arg-type]
 
     def _compact(self, micro_batches: Sequence[Rows]) -> tuple[list[Rows], dict[str, float]]:
@@ -144,6 +141,7 @@ class Compaction:
         if self.shares_prompts:
             numbers = rows["prompt_number"][chosen]
             begins[1:] = numbers[1:] != numbers[:-1]
+            begins |= ~keep[chosen]  # a micro-batch of filling alone is not packed
         # TRL gathers a number per row, so micro-batches have as many rows on every rank: the i-th
         # rows of all ranks count as one that is as long as the longest of them, (3, rows).
         sizes = self.accelerator.gather(torch.stack([prompts, completions, begins])[None])

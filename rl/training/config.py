@@ -219,7 +219,7 @@ class LabelFreeConfig(GRPOConfig):
     )
     shared_prompts: bool = field(
         default=True,
-        metadata={"help": "Compute a prompt once for all of its completions, where that saves."},
+        metadata={"help": "Run a prompt once for all of its completions in a micro-batch."},
     )
     max_tokens_per_micro_batch: StepsOrNone = field(
         default=0,

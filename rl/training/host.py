@@ -184,8 +184,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         if (folder := self._resumed_from) is not None:
             self._step = self.state.global_step * self.args.gradient_accumulation_steps
             self._buffered_inputs = load_buffer(folder, self.accelerator, num_micro_batches)
-            if isinstance(self.engine, AheadEngine):
-                self.engine.load(folder, self.accelerator.process_index)
+            self.sampling.load(folder)
             self._resumed_from = None
         is_due = self._step % (num_micro_batches * self.num_iterations) == 0
         if is_due or self._buffered_inputs is None:
@@ -353,7 +352,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             if self.log_completions:
                 add_to_table(self._logs, batch, self.source.reward_names)
         if self.args.max_staleness:
-            self.add_metrics({"sampling/staleness": step - 1 - batch.policy_version})
+            self.add_metrics({"sampling/stale_steps": step - 1 - batch.policy_version})
         self.add_metrics({**batch.metrics, **self.costs.finish_step()})
 
     def add_metrics(self, metrics: Mapping[str, float]) -> None:
@@ -389,8 +388,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             super()._save_checkpoint(model, trial)
             save_memories(folder, self.accelerator, self.signals, self.run_files)
             save_buffer(folder, self.accelerator, None if is_used_up else self._buffered_inputs)
-            if isinstance(self.engine, AheadEngine):
-                self.engine.save(folder, self.accelerator.process_index)
+            self.sampling.save(folder)
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(self.checkpoints.unfinished_dir or super()._get_output_dir(trial))

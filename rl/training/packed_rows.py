@@ -77,7 +77,7 @@ def prompt_numbers(prompt_ids: Tensor, prompt_mask: Tensor) -> Tensor:
 
 
 def num_positions(padded: int, prompts: Tensor, completions: Tensor, numbers: Tensor) -> int:
-    """Count the positions that are run of rows: packed, or padded where those are not more.
+    """Count the positions that are run of rows: packed, or padded where that saves nothing.
 
     Args:
         padded: Positions of the padded rows.
@@ -88,7 +88,12 @@ def num_positions(padded: int, prompts: Tensor, completions: Tensor, numbers: Te
     runs = completions > 0
     lengths = dict(zip(numbers[runs].tolist(), prompts[runs].tolist(), strict=True))
     packed = sum(lengths.values()) + int(completions.sum() - runs.sum())
-    return packed if 0 < packed < padded else padded
+    return packed if _saves(padded, packed, int(runs.sum())) else padded
+
+
+def _saves(padded: int, packed: int, num_rows: int) -> bool:
+    """Say whether more than each row's last token is left out."""
+    return 0 < packed < padded - num_rows
 
 
 def _key(prompt: Tensor) -> bytes:
@@ -108,7 +113,8 @@ def pack(input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> PackedRow
             (B, L).
 
     Returns:
-        None where no row has a label, one has it at its first token, or nothing is saved.
+        None where no row has a label, one has it at its first token, or nothing is repeated or
+        padded.
     """
     rows = _read_rows(input_ids.cpu(), attention_mask.bool().cpu(), (labels != -100).cpu())
     groups: dict[bytes, list[_Row]] = {}
@@ -117,7 +123,7 @@ def pack(input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> PackedRow
     prompts = [members[0].prompt for members in groups.values()]
     num_prompt_tokens = sum(map(len, prompts))
     num_tokens = num_prompt_tokens + sum(len(row.completion) - 1 for row in rows)
-    if not rows or not all(map(len, prompts)) or num_tokens >= input_ids.numel():
+    if not _saves(input_ids.numel(), num_tokens, len(rows)) or not all(map(len, prompts)):
         return None
 
     row_length = input_ids.shape[1]

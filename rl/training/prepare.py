@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -103,7 +103,7 @@ def prepare_run(
         raise InputError(f"{missing}: got none, expected a value. Set {missing} in the recipe.")
     use_comparer(config.answer_comparer)
     check_supervision(config, {name: reward for name, (reward, _) in rewards.items()})
-    check_engine(config)
+    check_run_engine(config, [reward for reward, _ in rewards.values()])
     run_files = RunFiles(config.output_dir)
     checkpoint = choose_checkpoint(config.resume_from_checkpoint, run_files, dry_run)
     if checkpoint is not None:
@@ -139,8 +139,8 @@ def prepare_run(
     )
 
 
-def check_engine(config: LabelFreeConfig) -> None:
-    """Check that the engine is there, and samples beside the trainer where it is asked ahead.
+def check_run_engine(config: LabelFreeConfig, rewards: Sequence[Reward]) -> None:
+    """Check that the engine is there and, where it is asked ahead, that it and rewards allow that.
 
     Raises:
         InputError: If it is not.
@@ -151,6 +151,12 @@ def check_engine(config: LabelFreeConfig) -> None:
             f"max_staleness: got {config.max_staleness} with the engine {config.engine_name}, "
             "expected one that samples beside the trainer. Set use_vllm: true and vllm_mode: "
             "server, or max_staleness: 0."
+        )
+    if config.max_staleness and any(getattr(r, "needs_token_statistics", False) for r in rewards):
+        raise InputError(
+            f"max_staleness: got {config.max_staleness} beside a reward that reads token "
+            "statistics, expected 0: they would be of another policy than the one that sampled. "
+            "Set max_staleness: 0, or choose another reward."
         )
 
 

@@ -29,7 +29,7 @@ from rl.groups.scoring import (
 from rl.groups.token_statistics import add_statistics
 from rl.groups.visits import VisitKey, choose_trained, find_visits, shard
 from rl.rollouts.adaptive_votes import count_saved, sample_votes
-from rl.rollouts.ahead_engine import AheadEngine
+from rl.rollouts.ahead_engine import Request
 from rl.rollouts.engine import Sample, derive_seed
 from rl.training.files import rollout_lines
 from rl.training.source import Batch, Policy, Row
@@ -75,25 +75,22 @@ class PromptSource:
             getattr(reward, "needs_token_statistics", False) for reward in rewards.values()
         )
 
-    def ask_ahead(self, examples: Sequence[Mapping[str, Any]], policy: Policy, index: int) -> None:
-        """Let the engine begin to sample a later batch.
+    def request(self, examples: Sequence[Mapping[str, Any]], policy: Policy, index: int) -> Request:
+        """Say what this rank will sample for a batch.
 
         Args:
             examples: The prompts of all ranks, in the order of their rows.
-            policy: Samples; its engine is an `rl.rollouts.ahead_engine.AheadEngine`.
+            policy: Tells tokenizer, settings and ranks.
             index: Number of the batch.
         """
         by_key = {visit_key(example, index): example for example in examples}
         prompts = tokenize_prompts(by_key, policy)
-        accelerator, engine = policy.accelerator, policy.engine
+        accelerator = policy.accelerator
         mine = shard(list(by_key), accelerator.process_index, accelerator.num_processes)
-        assert isinstance(engine, AheadEngine)
-        engine.ask(
-            index,
-            policy.version,
-            [prompts[key].ids for key in mine],
-            policy.config.vote_budget.max,
-            [derive_seed(policy.config.seed, *key) for key in mine],
+        return Request(
+            prompt_ids=[prompts[key].ids for key in mine],
+            num_samples=policy.config.vote_budget.max,
+            seeds=[derive_seed(policy.config.seed, *key) for key in mine],
         )
 
     def next_batch(self, inputs: Sequence[Mapping[str, Any]], policy: Policy, index: int) -> Batch:

@@ -1,11 +1,13 @@
 """When batches are asked for: weights handed over before, and the next one sampled meanwhile."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl.errors import InputError
-from rl.rollouts.ahead_engine import AheadEngine
+from rl.rollouts.ahead_engine import AheadEngine, Request
 from rl.training.prompt_order import PromptSampler
 from rl.training.source import Batch, Policy, Source
 from rl.watchdog import deadline
@@ -37,9 +39,7 @@ class Sampling:
         if self.synced_step == step:
             return
         if isinstance(trainer.engine, AheadEngine):
-            seconds = trainer.args.max_sampling_seconds
-            limit = deadline("sampling", seconds, "max_sampling_seconds")
-            with trainer.costs.time("sample_seconds"), limit:
+            with self._limit():
                 trainer.engine.finish()
                 trainer.accelerator.wait_for_everyone()
         with trainer.costs.time("sync_seconds"):
@@ -65,23 +65,45 @@ class Sampling:
             version=self.synced_step,
         )
         if isinstance(engine, AheadEngine):
-            version = engine.version(index, otherwise=policy.version)
-            self._ask_ahead(policy, index + 1)
+            request = self._request(policy, index)
+            version = engine.version(index, request, otherwise=policy.version)
+            if not self._ends_before(index + 1):
+                engine.ask(index + 1, policy.version, self._request(policy, index + 1))
             policy = replace(policy, version=version)
         batch = self.source.next_batch(inputs, policy, index)
         if isinstance(engine, AheadEngine):
             check_logps(batch)
         return batch
 
-    def _ask_ahead(self, policy: Policy, index: int) -> None:
-        config: Any = policy.config
+    def _request(self, policy: Policy, index: int) -> Request:
         rows: Any = self.trainer.train_dataset
+        source: Any = self.source  # one of prompts: self-play is not asked ahead
+        numbers = PromptSampler.of_run(rows, policy.config).batch(index)
+        return source.request([rows[number] for number in numbers], policy, index)
+
+    def _ends_before(self, index: int) -> bool:
+        config: Any = self.trainer.args
         num_steps = index * config.num_updates * config.num_iterations
-        if num_steps >= self.trainer.state.max_steps:
-            return  # the run has ended by then
-        numbers = PromptSampler.of_run(rows, config).batch(index)
-        source: Any = self.source
-        source.ask_ahead([rows[number] for number in numbers], policy, index)
+        return num_steps >= self.trainer.state.max_steps
+
+    @contextmanager
+    def _limit(self) -> Iterator[None]:
+        """Count a wait for samples as sampling, and bound it as that."""
+        seconds = self.trainer.args.max_sampling_seconds
+        limit = deadline("sampling", seconds, "max_sampling_seconds")
+        with self.trainer.costs.time("sample_seconds"), limit:
+            yield
+
+    def save(self, folder: Path) -> None:
+        """Write this rank's completions of the next batch into a checkpoint."""
+        if isinstance(self.trainer.engine, AheadEngine):
+            with self._limit():
+                self.trainer.engine.save(folder, self.trainer.accelerator.process_index)
+
+    def load(self, folder: Path) -> None:
+        """Read them back."""
+        if isinstance(self.trainer.engine, AheadEngine):
+            self.trainer.engine.load(folder, self.trainer.accelerator.process_index)
 
     def start_over(self) -> None:
         """Hand the weights over again and forget what was asked ahead: the policy is another."""

@@ -4,14 +4,14 @@ Rows that complete one prompt repeat it, and a transformer computes it again for
 rows of a micro-batch become one packed sequence (`rl.training.packed_rows`). All layers but
 attention work on tokens one by one and need not know. Attention gives each completion its prompt's
 keys and values before its own, so that log-probabilities and gradients are those of full rows, up
-to rounding. No cache is kept between layers: gradient checkpointing, adapters, mixtures of experts
-and sharding work as they always do.
+to rounding (and dropout, which is drawn once for a prompt). No cache is kept between layers:
+gradient checkpointing, adapters, mixtures of experts and sharding work as they always do. A layer
+holds a copy of a prompt's keys and values for each of its completions, and nothing else of it.
 """
 
 import logging
 from collections.abc import Sequence
 from functools import wraps
-from inspect import Parameter, signature
 from typing import Any
 
 import torch
@@ -26,7 +26,11 @@ from rl.training.packed_rows import PackedRows, pack
 _logger = logging.getLogger(__name__)
 # What a model's configuration calls the attention below.
 ATTENTION = "sdpa_shared_prompts"
-_LAYER_TYPES = {"full_attention", "sliding_attention"}
+# Values of `model_type` for which tests/rl/training/test_shared_prompts.py compares gradients.
+ARCHITECTURES = (
+    *("llama", "mistral", "mixtral", "smollm3", "qwen2", "qwen3", "qwen3_moe", "gemma"),
+    *("gemma3_text", "phi3", "olmo2", "granite", "gpt2"),
+)
 
 
 def attend(
@@ -103,11 +107,11 @@ def share_prompts(
     """Let models run each prompt of their rows once where they are asked for values of some tokens.
 
     That is, called with TRL's `fused_lm_head=True` or with `token_statistics=True`, and `labels`.
-    Where `pack` finds too little to save, and in any other call, they are as before.
+    Where `pack` has nothing to save, and in any other call, they are as before.
 
     Args:
-        models: The policy, and the reference model if there is one, after what else changes their
-            forward passes, not yet wrapped.
+        models: The policy, and the reference model if there is one, without wrappers, after what
+            else changes their forward passes.
         accelerator: Knows the ranks.
         has_router_loss: Whether the loss has the router's, a mean over the tokens of whole rows.
 
@@ -128,20 +132,16 @@ def share_prompts(
 def why_not(model: PreTrainedModel) -> str | None:
     """Say why a model cannot share prompts; None if it can.
 
-    Its attention must be transformers' sdpa, over all tokens before or a window of them, and must
-    be all that joins tokens.
+    Its attention must be transformers' sdpa, be told of its window, and be all that joins tokens:
+    so only architectures are taken for which a test compares gradients with those of full rows.
     """
-    config, backbone = model.config, model.base_model
-    if config.get_text_config() is not config:
-        return "the model takes more than text"
+    config = model.config
+    if config.model_type not in ARCHITECTURES:
+        return f"not shown to be right for the architecture {config.model_type}"
     if config._attn_implementation != "sdpa":
         return f"its attn_implementation is {config._attn_implementation}, not sdpa"
-    if other := set(getattr(config, "layer_types", None) or []) - _LAYER_TYPES:
-        return f"it has layers of {min(other)}"
-    parameters = signature(backbone.forward).parameters.values()
-    takes_any = any(p.kind is Parameter.VAR_KEYWORD for p in parameters)
-    if model._is_stateful or not model._supports_attention_backend or not takes_any:
-        return f"{type(model).__name__} has an attention of its own"
+    if getattr(config, "output_router_logits", False):
+        return "its output_router_logits is on, which is a loss over whole rows"
     return None
 
 

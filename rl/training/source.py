@@ -24,13 +24,13 @@ class Policy:
     """The policy as it is when a source is asked, and what belongs to its run.
 
     Attributes:
-        engine: Samples; it holds the weights of this policy.
-        model: The same weights, for forward passes without gradient.
+        engine: Samples; it holds the weights of this policy, or has what was asked of it ahead.
+        model: The newest weights, for forward passes without gradient.
         tokenizer: The policy's.
         accelerator: Knows the ranks.
         costs: Where the source counts what it spends.
         config: Settings of the run.
-        version: Optimizer steps the weights have taken.
+        version: Optimizer steps the weights have taken that completions come from.
     """
 
     engine: RolloutEngine

@@ -1,9 +1,9 @@
 """An engine that samples from a copy of the policy, and so while the policy is trained."""
 
-from copy import deepcopy
 from dataclasses import replace
 
 import torch
+from transformers import AutoModelForCausalLM
 
 from rl.rollouts.transformers_engine import TransformersEngine
 
@@ -15,7 +15,9 @@ class CopiedPolicy(TransformersEngine):
 
     @classmethod
     def for_run(cls, policy, settings):
-        engine = cls(deepcopy(policy.model).eval(), policy.tokenizer, settings)
+        # Not a deep copy: TRL's forward pass would stay that of the trained model.
+        copied = AutoModelForCausalLM.from_config(policy.model.config, dtype=torch.float32)
+        engine = cls(copied.eval(), policy.tokenizer, settings)
         engine.trained = policy.model
         return engine
 

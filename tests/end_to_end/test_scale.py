@@ -90,7 +90,7 @@ def test_vllm_server_with_folder_sync(recipe, tmp_path, tiny_model_folder, free_
     metrics = assert_trained(tmp_path / "run", tiny_model_folder)
     if staleness:
         # Two updates a batch: the second batch was sampled before both.
-        assert [m["sampling/staleness"] for m in metrics if "reward" in m] == [0, 2]
+        assert [m["sampling/stale_steps"] for m in metrics if "reward" in m] == [0, 2]
     else:
         assert_samplers_agree(metrics)
     assert list((tmp_path / "run" / "vllm_weights").iterdir()) == []

@@ -86,7 +86,7 @@ def test_samples_asked_ahead_are_in_the_checkpoint(settings, tmp_path):
     ahead, num_ranks = settings("samples ahead")
     run_whole(ahead, num_ranks, tmp_path / "whole")
     lines = [line for line in read_metrics(tmp_path / "whole" / RUN) if "loss" in line]
-    assert [line["sampling/staleness"] for line in lines] == [0, 1, 1, 1, 1, 1]
+    assert [line["sampling/stale_steps"] for line in lines] == [0, 1, 1, 1, 1, 1]
     # Corrected for: the older policy gave its samples another probability.
     assert [line["sampling/importance_sampling_ratio/max"] != 1 for line in lines][1:] == [True] * 5
     stopped = shutil.copytree(tmp_path / "whole", tmp_path / "stopped")

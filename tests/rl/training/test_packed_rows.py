@@ -47,9 +47,10 @@ def test_what_is_not_packed():
     # A completion without a prompt has no token that predicts its first.
     alone = torch.tensor([[4, 5, 0]])
     assert pack(alone, alone.clamp(max=1), alone.masked_fill(alone == 0, -100)) is None
-    # One row: prompt and completion without its last token, 1 + 2, of 4 positions.
+    # One row without padding: only its last token would be left out.
     ids, mask, labels = IDS[:1, 1:], MASK[:1, 1:], LABELS[:1, 1:]
-    assert pack(ids, mask, labels).input_ids.tolist() == [3, 7, 8]
+    assert pack(ids, mask, labels) is None
+    assert pack(IDS[:1], MASK[:1], LABELS[:1]).input_ids.tolist() == [3, 7, 8]
 
 
 def test_prompts_are_told_apart_by_their_tokens_alone():
@@ -63,6 +64,7 @@ def test_positions_are_counted_as_they_are_run():
     numbers = torch.tensor([0, 1, 0, 0])
     # 1 + 2 of prompts, 2 + 0 + 1 of completions, as packed above; padded 4 rows of 5.
     assert num_positions(20, prompts, completions, numbers) == 6
-    assert num_positions(6, prompts, completions, numbers) == 6
-    assert num_positions(5, prompts, completions, numbers) == 5
+    # Three rows are run, whose last tokens alone are no reason to pack.
+    assert num_positions(10, prompts, completions, numbers) == 6
+    assert num_positions(9, prompts, completions, numbers) == 9
     assert num_positions(2, prompts[:2], torch.zeros(2), numbers[:2]) == 2

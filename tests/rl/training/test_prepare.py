@@ -1,11 +1,14 @@
 """All that is checked and loaded before the model, with a real model folder and real files."""
 
 import json
+from pathlib import Path
 
 import pytest
 from accelerate import Accelerator
 
+from rewards import get_reward
 from rl.errors import InputError
+from rl.plugins import allow_code
 from rl.training.checkpoints import Checkpoints
 from rl.training.prepare import prepare_run
 from rl.training.recipe import make_config
@@ -119,6 +122,18 @@ def test_another_run_is_not_written_over(settings, tmp_path):
         prepare(settings)
     with pytest.raises(InputError, match="resume_from_checkpoint: got no checkpoint-N folder"):
         prepare(settings, resume_from_checkpoint="true")
+
+
+def test_an_engine_and_rewards_that_cannot_be_asked_ahead(settings):
+    with pytest.raises(InputError, match="max_staleness: got 1 with the engine transformers"):
+        prepare(settings, max_staleness=1)
+    copied = Path(__file__).parents[2] / "end_to_end" / "copied_policy.py"
+    engine = {"max_staleness": 1, "engine": f"{copied}:CopiedPolicy"}
+    allow_code(engine)
+    prepare(settings, **engine)
+    rewards = {"token_entropy": (get_reward("token_entropy"), 1.0)}
+    with pytest.raises(InputError, match="max_staleness: got 1 beside a reward that reads token"):
+        prepare(settings, rewards, **engine)
 
 
 def test_too_few_prompts(settings):

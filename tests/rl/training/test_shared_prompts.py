@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from rl.groups.raw_entropies import return_raw_entropies
 from rl.groups.token_statistics import add_token_statistics
-from rl.training.shared_prompts import share_prompts, why_not
+from rl.training.shared_prompts import ARCHITECTURES, share_prompts, why_not
 from rl.trl_internals import add_fused_lm_head
 
 SMALL = {
@@ -25,26 +25,28 @@ SMALL = {
     "eos_token_id": 2,
 }
 WINDOW = {"sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"]}
-ARCHITECTURES = {
-    "llama": {},
-    "qwen2": {},
-    "qwen3": {},
-    "qwen3 windows": {"use_sliding_window": True, **WINDOW},
-    "mistral": {"sliding_window": 4},
-    "gemma3_text": {**WINDOW},
-    "phi3": {},
-    "olmo2": {},
-    "granite": {},
-    "smollm3": {},
-    "mixtral": {"num_local_experts": 3},
+VARIANTS = {
     "gpt2": {"n_embd": 16, "n_layer": 2, "n_head": 2},
+    "mixtral": {"num_local_experts": 3},
+    "qwen3_moe": {"num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 8},
+    "qwen2 windows": {"use_sliding_window": True, "max_window_layers": 0, "sliding_window": 3},
+    "qwen3 windows": {"use_sliding_window": True, **WINDOW},
+    "mistral windows": {"sliding_window": 3},
+    "mixtral windows": {"num_local_experts": 3, "sliding_window": 3},
+    "phi3 windows": {"sliding_window": 3},
+    "gemma3_text windows": WINDOW,
+    "smollm3 windows": {"use_sliding_window": True, **WINDOW},
+    "qwen3_moe windows": {
+        **{"num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 8},
+        **{"use_sliding_window": True, "sliding_window": 3, "max_window_layers": 0},
+    },
 }
 MAIN = SimpleNamespace(is_main_process=True)
 
 
 def build(architecture, **changes):
-    settings = {**SMALL, **ARCHITECTURES.get(architecture, {}), **changes}
-    if architecture == "phi3":
+    settings = {**SMALL, **VARIANTS.get(architecture, {}), **changes}
+    if architecture.startswith("phi3"):
         settings.pop("head_dim")
     config = AutoConfig.for_model(architecture.split()[0], **settings)
     torch.manual_seed(0)
@@ -81,7 +83,7 @@ def gradient(model, **kwargs):
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", sorted({*ARCHITECTURES, *VARIANTS}))
 def test_values_and_gradients_are_those_of_full_rows(architecture):
     whole, shared = build(architecture), build(architecture)
     assert share_prompts([shared], MAIN)
@@ -178,8 +180,9 @@ def test_models_that_cannot_say_why(caplog):
         shared_expert_intermediate_size=8,
     )
     assert why_not(eager) == "its attn_implementation is eager, not sdpa"
-    assert why_not(mamba)
-    assert why_not(hybrid) == "it has layers of linear_attention"
+    assert why_not(mamba) == "not shown to be right for the architecture mamba"
+    assert why_not(hybrid) == "not shown to be right for the architecture qwen3_next"
+    assert "output_router_logits is on" in why_not(build("mixtral", output_router_logits=True))
     with caplog.at_level(logging.WARNING):
         assert not share_prompts([build("llama"), eager], MAIN)
         assert not share_prompts([build("mixtral")], MAIN, has_router_loss=True)
