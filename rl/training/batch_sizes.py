@@ -3,9 +3,7 @@
 import math
 import os
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
-
-from trl.trainer.grpo_config import GRPOConfig
+from typing import TYPE_CHECKING
 
 from rl.errors import InputError
 
@@ -25,7 +23,8 @@ def set_accumulation(config: "LabelFreeConfig") -> None:
                 f"{name}: got {getattr(config, name)}, expected it unset. Set num_prompts and "
                 "num_updates, from which it follows."
             )
-    if config.gradient_accumulation_steps != _default("gradient_accumulation_steps"):
+    defaults = {field.name: field.default for field in fields(config)}
+    if config.gradient_accumulation_steps != defaults["gradient_accumulation_steps"]:
         raise InputError(
             f"gradient_accumulation_steps: got {config.gradient_accumulation_steps}, expected it "
             "unset. Set num_prompts and num_updates, from which it follows."
@@ -70,7 +69,3 @@ def batch_sizes(config: "LabelFreeConfig") -> dict[str, int]:
         "gradient accumulation steps": config.gradient_accumulation_steps,
         "max completion length": config.max_completion_length,
     }
-
-
-def _default(name: str) -> Any:
-    return next(f.default for f in fields(GRPOConfig) if f.name == name)
