@@ -226,8 +226,8 @@ def make_trainer(
         settings: Further ones of the run.
     """
     num_unanimous = round(unanimous_share * sizes.num_prompts)
-    num_repeats = -(-sizes.prompt_length // 3)
-    prompts = [(f"{i}+" * num_repeats)[: sizes.prompt_length] for i in range(sizes.num_prompts)]
+    length = sizes.prompt_length  # a character is a token
+    prompts = [(f"{i}+" * length)[:length] for i in range(sizes.num_prompts)]
 
     def reward(group: Any) -> list[float | None]:
         if prompts.index(group.prompt) < num_unanimous:
