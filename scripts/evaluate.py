@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from threading import Thread
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -64,10 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             finished = evaluate(args, console)
         except KeyboardInterrupt:
             print("interrupted; the same command continues with what was sampled", file=sys.stderr)
-            # The interrupt may have hit the verifier in the middle of its start.
-            closing = Thread(target=close_verifier, daemon=True)
-            closing.start()
-            closing.join(timeout=1)
+            close_verifier()
             sys.stderr.flush()
             os._exit(130)  # To tear down all that was imported takes longer than one waits.
     for name, one in finished.items():
