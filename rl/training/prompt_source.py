@@ -84,14 +84,10 @@ class PromptSource:
             index: Number of the batch.
         """
         by_key = {visit_key(example, index): example for example in examples}
-        prompts = tokenize_prompts(by_key, policy)
         accelerator = policy.accelerator
         mine = shard(list(by_key), accelerator.process_index, accelerator.num_processes)
-        return Request(
-            prompt_ids=[prompts[key].ids for key in mine],
-            num_samples=policy.config.vote_budget.max,
-            seeds=[derive_seed(policy.config.seed, *key) for key in mine],
-        )
+        prompts = tokenize_prompts({key: by_key[key] for key in mine}, policy)
+        return request_of(mine, prompts, policy)
 
     def next_batch(self, inputs: Sequence[Mapping[str, Any]], policy: Policy, index: int) -> Batch:
         """Make a batch; `inputs` have `prompt`, `row`, `prompt_id` and `rendered_prompt`."""
@@ -210,17 +206,28 @@ def tokenize_prompts(
     }
 
 
+def request_of(
+    keys: Sequence[VisitKey], prompts: Mapping[VisitKey, Prompt], policy: Policy
+) -> Request:
+    """Say what the engine is asked for, now or ahead, for some visits."""
+    return Request(
+        prompt_ids=[prompts[key].ids for key in keys],
+        num_samples=policy.config.vote_budget.max,
+        seeds=[derive_seed(policy.config.seed, *key) for key in keys],
+    )
+
+
 def sample_visits(
     keys: Sequence[VisitKey], prompts: Mapping[VisitKey, Prompt], policy: Policy
 ) -> list[list[Sample]]:
     """Sample the votes of some visits; every rank must call it."""
-    config = policy.config
+    config, request = policy.config, request_of(keys, prompts, policy)
     limit = deadline("sampling", config.max_sampling_seconds, "max_sampling_seconds")
     with policy.costs.time("sample_seconds"), limit:
         return sample_votes(
             policy.engine,
-            [prompts[key].ids for key in keys],
-            [derive_seed(config.seed, *key) for key in keys],
+            request.prompt_ids,
+            request.seeds,
             config.vote_budget,
             partial(
                 classify_samples,

@@ -50,7 +50,7 @@ def attend(
         query: (B, H, L, D); of packed rows (1, H, N, D).
         key: (B, K, L, D).
         value: (B, K, L, D).
-        attention_mask: Not read of packed rows, whose causes are in their order.
+        attention_mask: Of rows that are not packed; packed ones say themselves what they see.
         shared_prompts: The packed rows.
         sliding_window: How many tokens a token sees, itself included; None: all before it.
         kwargs: What transformers hands to an attention beside these.
