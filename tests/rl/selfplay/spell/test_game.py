@@ -239,6 +239,7 @@ def test_the_frozen_verifier_is_compared(make_spell, scripted_sampler):
     # One live vote is NO, like the frozen one, since two of its four judgments are malformed.
     assert round_.metrics["canary/verifier_disagreement"] == 7 / 8
     assert any("verifier_disagreement" in alarm for alarm in round_.alarms)
+    assert len(contrary.calls) == 1
     alone = make_spell().play(scripted_sampler(), 0)
     assert math.isnan(alone.metrics["canary/verifier_disagreement"])
 
