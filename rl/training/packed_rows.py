@@ -149,10 +149,8 @@ def pack(input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> PackedRow
         None where no row has a label, one has it at its first token, or nothing is repeated or
         padded.
     """
-    rows = _read_rows(input_ids.cpu(), attention_mask.bool().cpu(), (labels != -100).cpu())
-    members: dict[bytes, list[_Row]] = {}
-    for row in rows:
-        members.setdefault(prompt_key(row.prompt), []).append(row)
+    members = _read_rows(input_ids.cpu(), attention_mask.bool().cpu(), (labels != -100).cpu())
+    rows = [row for same in members.values() for row in same]
     keys = in_order(members)
     num_prompt_tokens = sum(num_new_tokens(keys))
     num_tokens = num_prompt_tokens + sum(len(row.completion) - 1 for row in rows)
@@ -182,17 +180,11 @@ def pack(input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> PackedRow
             scored.append(row.completion)
             places.append(row.number * (row_length - 1) + row.columns - 1)
             token, place = token + len(run), place + longest
-    parts = {
-        "input_ids": token_ids,
-        "position_ids": positions,
-        "padded": padded,
-        "unpadded": unpadded,
-        "predictors": predictors,
-        "labels": scored,
-        "places": places,
-    }
+    parts = (token_ids, positions, padded, unpadded, predictors, scored, places)
+    names = ("input_ids", "position_ids", "padded", "unpadded", "predictors", "labels", "places")
+    joined = (torch.cat(part).to(input_ids.device) for part in parts)
     return PackedRows(
-        **{name: torch.cat(part).to(input_ids.device) for name, part in parts.items()},
+        **dict(zip(names, joined, strict=True)),
         groups=tuple(groups),
         num_rows=len(input_ids),
         row_length=row_length,
@@ -209,11 +201,13 @@ class _Row:
     columns: Tensor
 
 
-def _read_rows(input_ids: Tensor, mask: Tensor, is_scored: Tensor) -> list[_Row]:
-    rows = []
+def _read_rows(input_ids: Tensor, mask: Tensor, is_scored: Tensor) -> dict[bytes, list[_Row]]:
+    """Return the rows with something to score, by their prompts."""
+    rows: dict[bytes, list[_Row]] = {}
     for number in is_scored.any(dim=1).nonzero().flatten().tolist():
         columns = mask[number].nonzero().flatten()
         prompt_length = int(is_scored[number, columns].int().argmax())
         tokens, columns = input_ids[number, columns], columns[prompt_length:]
-        rows.append(_Row(number, tokens[:prompt_length], tokens[prompt_length:], columns))
+        row = _Row(number, tokens[:prompt_length], tokens[prompt_length:], columns)
+        rows.setdefault(prompt_key(row.prompt), []).append(row)
     return rows
