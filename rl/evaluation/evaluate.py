@@ -88,23 +88,16 @@ def evaluate_problems(
             where the prompt ends with `<think>`.
         max_sampling_seconds: Most seconds of a call that samples from tokens, then the process ends
             (`rl.watchdog.deadline`); 0: any.
-        max_prompt_length: Most tokens of a prompt; a longer one is cut in the middle
-            (`rl.data.prompt_lengths.cut_middle`). None cuts none. Not for an engine that takes
-            text.
+        max_prompt_length: Most tokens of a prompt; a longer one is cut (`cut_middle`). None: any.
+            Not for an engine that takes text.
 
     Raises:
         InputError: If a k is out of range.
         ValueError: If there are no problems.
     """
     ks = check_ks(default_ks(num_samples) if ks is None else ks, num_samples)
-    request = _Request(
-        num_samples,
-        seed,
-        batch_size,
-        must_close_thought,
-        max_sampling_seconds,
-        max_prompt_length,
-    )
+    limits = (max_sampling_seconds, max_prompt_length)
+    request = _Request(num_samples, seed, batch_size, must_close_thought, *limits)
     saved = _saved_groups(output_dir, methods) if output_dir else {}
     if output_dir:
         write_problems(output_dir, map(problem_line, problems))

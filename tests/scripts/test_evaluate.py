@@ -381,23 +381,3 @@ def test_the_long_context_benchmarks_run_from_local_copies(evaluate, model_dir, 
         "length/medium": 1,
         "length/short": 1,
     }
-
-
-def test_completions_over_documents_are_scored_as_published(evaluate, tmp_path):
-    # By hand: the label, an alias in other words, a wrong one that contains neither.
-    lines = [
-        {"problem_id": name, "completion": text, "label": label, "aliases": aliases, "rule": rule}
-        for name, text, label, aliases, rule in (
-            ("a", "The correct answer is the River Lin.", "River Lin", ["Lin"], "cover"),
-            ("b", "The correct answer is Lin, in Ost.", "River Lin", ["Lin"], "cover"),
-            ("c", "The correct answer is Ost.", "River Lin", ["Lin"], "cover"),
-        )
-    ]
-    path = tmp_path / "completions.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    evaluate(["--score", str(path), "--output_dir", str(tmp_path / "out")])
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary["pass@1"]["value"] == summary["cover_match"]["value"] == pytest.approx(2 / 3)
-    assert summary["exact_match"]["value"] == pytest.approx(1 / 3)
-    # b: lin in common of 3 words and 1, 2 / 4.
-    assert summary["f1"]["value"] == pytest.approx((1 + 0.5 + 0) / 3)
