@@ -15,6 +15,8 @@ from rl.errors import InputError
 SAMPLES_FILE = "samples.jsonl"
 PROBLEMS_FILE = "problems.jsonl"
 SUMMARY_FILE = "summary.json"
+# Fields of few benchmarks: a line of samples.jsonl holds them where they say something.
+_LEFT_OUT_IF_EMPTY = ("aliases", "rule", "scores", "strata", "prompt_cut")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +183,8 @@ def make_folder(path: Path, what: str) -> None:
 
 
 def _line(record: SampleRecord) -> str:
-    return json.dumps(asdict(record)) + "\n"
+    values = {k: v for k, v in asdict(record).items() if v or k not in _LEFT_OUT_IF_EMPTY}
+    return json.dumps(values) + "\n"
 
 
 def _record(line: bytes, where: str) -> SampleRecord:

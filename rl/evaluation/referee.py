@@ -66,8 +66,8 @@ class RefereeReport:
 
     @property
     def agreement(self) -> float:
-        """Share of completions with the same verdict."""
-        return 1 - len(self.disagreements) / self.num_samples
+        """Share of completions with the same verdict, 1 of none."""
+        return 1 - len(self.disagreements) / max(1, self.num_samples)
 
     def kinds(self) -> dict[str, int]:
         """Count the disagreements by kind, the most common first."""
@@ -95,7 +95,7 @@ def judge(samples: Sequence[SampleRecord], *, show_progress: bool = False) -> Re
     maths.
 
     Args:
-        samples: Graded samples, at least one of maths.
+        samples: Graded samples.
         show_progress: Whether to show a bar.
     """
     samples = [sample for sample in samples if not sample.choices and sample.rule is None]
