@@ -66,7 +66,7 @@ from rl.evaluation.evaluate import evaluate_problems
 from rl.evaluation.problems.labelled import Problem
 
 engine = SimpleNamespace(generate=lambda *arguments: time.sleep(60))
-tokenizer = lambda text, **settings: {"input_ids": [1]}
+tokenizer = lambda text, **settings: {"input_ids": [[1]]}
 problem = Problem(id="sum", prompt="2+2=", label="4")
 evaluate_problems(engine, tokenizer, [problem], num_samples=1, max_sampling_seconds=0.5)
 """
