@@ -18,7 +18,7 @@ Fails when: the majority is confidently wrong; and a small subgroup size pays an
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Any, ClassVar
@@ -157,7 +157,7 @@ def measure(
     return sum(agree) / len(agree), len(set(labels))
 
 
-def choose_size(measured: dict[int, tuple[float, float]], lam: float) -> int:
+def choose_size(measured: Mapping[int, tuple[float, float]], lam: float) -> int:
     """Choose a subgroup size that no other beats in both quality and exploration.
 
     Args:

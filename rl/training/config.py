@@ -129,6 +129,12 @@ class LabelFreeConfig(GRPOConfig):
             "help": "Which tokens are trained, such as {entropy_band: {preset: v2}}; none: all."
         },
     )
+    loss_terms: dict[str, dict[str, Any] | None] = field(
+        default_factory=dict,
+        metadata={
+            "help": "Further terms of the loss, such as {entropy_minimisation: {coef: 1.0}}."
+        },
+    )
     gradient_ratio_every: StepsOrNone = field(
         default=10,
         metadata={
