@@ -157,7 +157,8 @@ class LabelFreeConfig(GRPOConfig):
         default=0,
         metadata={
             "help": "Batches by which completions may be older than the policy they train: 1 "
-            "samples the next batch while this one trains, on a vLLM server; 0: none."
+            "samples the next batch while this one trains, on a vLLM server; with more, groups "
+            "that are finished are trained first, long ones carried over; 0: none."
         },
     )
     stop_strings: list[Annotated[str, Field(min_length=1)]] = field(

@@ -136,7 +136,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             config, self.model, tokenizer, self.accelerator, self.generation_context
         )
         if config.max_staleness:
-            self.engine = AheadEngine(self.engine)
+            self.engine = AheadEngine(self.engine, carries_over=config.max_staleness > 1)
         self.sampling = Sampling(self, source)
         self.start_check = StartCheck(config.max_sampling_logp_gap, self.accelerator)
         unwrap: Any = self.accelerator.unwrap_model

@@ -76,21 +76,21 @@ class PromptSource:
         )
 
     def request(self, examples: Sequence[Mapping[str, Any]], policy: Policy, index: int) -> Request:
-        """Say what this rank will sample for a batch.
+        """Say what the engine will be asked for.
 
         Args:
-            examples: The prompts of all ranks, in the order of their rows.
-            policy: Tells tokenizer, settings and ranks.
+            examples: Different prompts of a batch.
+            policy: Tells tokenizer and settings.
             index: Number of the batch.
         """
-        by_key = {visit_key(example, index): example for example in examples}
-        accelerator = policy.accelerator
-        mine = shard(list(by_key), accelerator.process_index, accelerator.num_processes)
-        prompts = tokenize_prompts({key: by_key[key] for key in mine}, policy)
-        return request_of(mine, prompts, policy)
+        prompts = tokenize_prompts({visit_key(e, index): e for e in examples}, policy)
+        return request_of(list(prompts), prompts, policy)
 
     def next_batch(self, inputs: Sequence[Mapping[str, Any]], policy: Policy, index: int) -> Batch:
-        """Make a batch; `inputs` have `prompt`, `row`, `prompt_id` and `rendered_prompt`."""
+        """Make a batch; `inputs` have `prompt`, `row`, `prompt_id` and `rendered_prompt`.
+
+        Those asked for ahead have `batch` and `version` (`rl.training.prompts_ahead`) as well.
+        """
         rank, num_ranks = policy.accelerator.process_index, policy.accelerator.num_processes
 
         # Group: the rows of one visit to a prompt, wherever they lie. Each rank takes some visits.
@@ -102,7 +102,7 @@ class PromptSource:
         # Sample: all votes, of which some are trained.
         votes = sample_visits(mine, prompts, policy)
         groups = [
-            sampled_group(key, prompts[key].example["rendered_prompt"], samples, policy)
+            sampled_group(key, prompts[key].example, samples, policy)
             for key, samples in zip(mine, votes, strict=True)
         ]
 
@@ -187,7 +187,7 @@ class PromptSource:
 
 def visit_key(example: Mapping[str, Any], index: int) -> VisitKey:
     """Name the visit of a batch to a prompt."""
-    return VisitKey(example["prompt_id"], f"{index}-{example['row']}")
+    return VisitKey(example["prompt_id"], f"{example.get('batch', index)}-{example['row']}")
 
 
 def gather_mappings(mapping: Mapping[VisitKey, Value]) -> dict[VisitKey, Value]:
@@ -240,7 +240,9 @@ def sample_visits(
         )
 
 
-def sampled_group(key: VisitKey, prompt: str, votes: Sequence[Sample], policy: Policy) -> Group:
+def sampled_group(
+    key: VisitKey, example: Mapping[str, Any], votes: Sequence[Sample], policy: Policy
+) -> Group:
     """Turn the votes of a visit into a group, and choose which of them are trained."""
     config = policy.config
     trained = choose_trained(
@@ -251,11 +253,11 @@ def sampled_group(key: VisitKey, prompt: str, votes: Sequence[Sample], policy: P
     )
     return make_group(
         key,
-        prompt,
+        example["rendered_prompt"],
         votes,
         trained,
         policy.tokenizer,
-        policy.version,
+        example.get("version", policy.version),
         policy.config.stop_strings,
     )
 
