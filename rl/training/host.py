@@ -29,6 +29,7 @@ from rl.training.costs import CostMeter
 from rl.training.engines import build_engine
 from rl.training.files import RunFiles
 from rl.training.layout import are_truncated, importance_ratios, lay_out, leave_out_unscorable
+from rl.training.losses.terms import build_loss_terms
 from rl.training.model_card import WritesModelCard
 from rl.training.prompt_order import PromptSampler
 from rl.training.resume import load_buffer, save_buffer, save_memories
@@ -64,7 +65,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
 
     All use of the inside of TRL's trainer is in this class. Overridden, with TRL 1.16's signatures:
         `_prepare_inputs`: a new batch is due; ours comes from the source instead of TRL's sampling.
-        `_compute_loss`: the loss of fewer rows is scaled, terms at selected tokens are added.
+        `_compute_loss`: the loss of fewer rows is scaled, further terms are added.
         `_get_per_token_logps_and_entropies`: those of the loss serve these terms. Also called.
         `_get_train_sampler`: the order of prompts must not depend on where a run was stopped.
         `_save_checkpoint`, `_get_output_dir`: memories and unused rows; written aside. Also called.
@@ -142,6 +143,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         models = [unwrap(model) for model in (self.model, self.ref_model) if model]
         models = [m.get_base_model() if is_peft_model(m) else m for m in models]
         self.selected_tokens = self._prepare(models[0])
+        self.loss_terms = build_loss_terms(config.loss_terms)
         selects, has_router = token_selector is not None, self.aux_loss_enabled
         shares = config.shared_prompts and share_prompts(models, self.accelerator, has_router)
         self.compact = Compaction(self.accelerator, self.args, has_router, selects, shares)
@@ -216,6 +218,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         num_items = tensors["completion_mask"].sum()
         tensors["num_items_in_batch"] = gathered(self.accelerator, num_items).sum()
         tensors["loss_scale"] = torch.tensor(1.0)
+        tensors |= self.loss_terms.weigh(tensors, self.accelerator)
         if batch.policy_version == self.state.global_step:
             check, get_logps = self.start_check, lambda: self._run(tensors, self.model)[0]
             self.add_metrics(check(tensors, self.engine, get_logps))
@@ -294,25 +297,23 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
     def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> Tensor:
         self._row_scale = inputs["row_scale"][0].item()
         loss = super()._compute_loss(model, inputs) * inputs["loss_scale"]
-        if self.selected_tokens is None:
+        if self.selected_tokens is None and not self.loss_terms:
             return loss
         logps, entropies, _ = self._forward_of_loss
-        every = self.args.gradient_ratio_every
         share_of_step = self.current_gradient_accumulation_steps / self.args.steps_per_generation
-        loss, metrics = self.selected_tokens.add_to(
-            loss,
-            logps,
-            entropies,
-            inputs,
-            share_of_step / self.accelerator.num_processes,
-            compares_gradients=every > 0 and self.state.global_step % every == 0,
-        )
-        self.add_metrics({name: value.item() for name, value in metrics.items()})
+        known = (logps, entropies, inputs, share_of_step / self.accelerator.num_processes)
+        metrics = {}
+        if self.selected_tokens is not None:
+            every = self.args.gradient_ratio_every
+            compares = every > 0 and self.state.global_step % every == 0
+            loss, metrics = self.selected_tokens.add_to(loss, *known, compares_gradients=compares)
+        loss, of_terms = self.loss_terms.add_to(loss, *known)
+        self.add_metrics({name: value.item() for name, value in (metrics | of_terms).items()})
         return loss
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
         result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
-        if self.selected_tokens is not None and torch.is_grad_enabled():
+        if (self.selected_tokens or self.loss_terms) and torch.is_grad_enabled():
             self._forward_of_loss = result
         return result
 
