@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from rl.training.layout import PROMPT_KEYS, TOKEN_KEYS
+from rl.training.losses.term import TERM_WEIGHTS
 
 
 def row_lengths(rows: Mapping[str, Tensor]) -> Tensor:
@@ -153,6 +154,6 @@ def take(
     for name, value in taken.items():
         if name in PROMPT_KEYS:
             taken[name] = value[:, first_prompt_token:]
-        elif name in TOKEN_KEYS and value.dim() == 2:
+        elif (name in TOKEN_KEYS or name.startswith(TERM_WEIGHTS)) and value.dim() == 2:
             taken[name] = value[:, :num_tokens]
     return taken

@@ -20,6 +20,7 @@ from rl.training.batches import (
 )
 from rl.training.config import LabelFreeConfig
 from rl.training.layout import ROW_MEAN_LOSSES
+from rl.training.losses.term import TERM_WEIGHTS
 from rl.training.packed_rows import (
     new_prompt_tokens,
     num_positions,
@@ -42,7 +43,8 @@ class Compaction:
     With `max_tokens_per_micro_batch` a micro-batch holds as many rows as fit in so many positions,
     instead of a number of rows. Which rows are in a step does not depend on any of this.
 
-    KL to a reference model acts on every row, so rows without an advantage run too. A term taken
+    KL to a reference model acts on every row, so rows without an advantage run too, as do rows to
+    which a further term of the loss gives weight. A term taken
     over all rows of a micro-batch together (an entropy bonus, a quantile of entropies, the router
     loss of a mixture of experts) keeps all rows of each micro-batch, and keeps them together; the
     loss of bnpo keeps them together. What TRL logs of tokens (entropy, clip ratios) is of the rows
@@ -181,6 +183,9 @@ class Compaction:
         teaches = ~silent_rows(rows)
         if "token_weights" in rows:
             teaches |= rows["token_weights"].any(dim=1)
+        for name in rows:
+            if name.startswith(TERM_WEIGHTS):
+                teaches |= rows[name].any(dim=1)
         return scorable & teaches
 
     def _loss_scale(self, rows: Rows, batch: Rows, num_rows: int) -> Any:

@@ -120,13 +120,19 @@ class LabelFreeConfig(GRPOConfig):
         default="normalized",
         metadata={
             "help": "How a group's rewards become advantages: normalized, centered, leave_one_out, "
-            "pass_at_k or restrain; with settings as {pass_at_k: {k: 4}}."
+            "pass_at_k, restrain or diversity_density; with settings as {pass_at_k: {k: 4}}."
         },
     )
     token_selector: dict[str, dict[str, Any] | None] | None = field(
         default=None,
         metadata={
             "help": "Which tokens are trained, such as {entropy_band: {preset: v2}}; none: all."
+        },
+    )
+    loss_terms: dict[str, dict[str, Any] | None] = field(
+        default_factory=dict,
+        metadata={
+            "help": "Further terms of the loss, such as {entropy_minimisation: {coef: 1.0}}."
         },
     )
     gradient_ratio_every: StepsOrNone = field(

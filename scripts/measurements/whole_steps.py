@@ -145,6 +145,7 @@ def our_steps(testbed: Path, seed: int) -> dict[str, float]:
         found["tokens"] = sum(measured) / NUM_STEPS
         engine: Any = trainer.engine
         prompts = [tokenize_prompt(text, tokenizer) for text in dataset["prompt"][:NUM_PROMPTS]]
+        trainer.train_dataset = trainer.train_dataset.select(range(NUM_PROMPTS))
         batches = micro_batches(trainer)
         bare, update = [], []
         for _ in range(NUM_STEPS):
