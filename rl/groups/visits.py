@@ -54,6 +54,20 @@ def shard(items: Sequence[Item], index: int, num_shards: int) -> list[Item]:
     return list(items[index::num_shards])
 
 
+def neighbours(items: Sequence[Item], index: int, num_shards: int) -> list[Item]:
+    """Return the `index`-th of `num_shards` runs of neighbouring items, equally long or nearly.
+
+    Where rows of a visit stand together, as they do in a batch, a rank so samples the visits whose
+    rows are its own.
+
+    Example:
+        >>> [neighbours("abcde", index, 2) for index in (0, 1)]
+        [['a', 'b'], ['c', 'd', 'e']]
+    """
+    start, end = (len(items) * i // num_shards for i in (index, index + 1))
+    return list(items[start:end])
+
+
 def choose_trained(
     num_votes: int, num_generations: int, rule: Literal["first", "random"], seed: int
 ) -> list[int]:

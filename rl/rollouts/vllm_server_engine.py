@@ -75,11 +75,13 @@ class VLLMServerEngine:
         self.sync_dir = sync_dir
         self.nccl_client = nccl_client
         self.process = process
-        limits = httpx.Limits(max_connections=MAX_CONCURRENT_REQUESTS)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         client = partial(httpx.Client, base_url=base_url, timeout=timeout, headers=headers)
-        self.client = client(limits=limits)
-        self.control = client()  # what it is asked for does not wait for samples
+        # The server closes a connection that is idle for a few seconds, maybe just as it is used
+        # again: each request has one of its own. Those for samples do not hold up the others.
+        limits = partial(httpx.Limits, max_keepalive_connections=0)
+        self.client = client(limits=limits(max_connections=MAX_CONCURRENT_REQUESTS))
+        self.control = client(limits=limits())
         self.model_name = self._get("/v1/models")["data"][0]["id"]
         self.num_syncs = 0
 

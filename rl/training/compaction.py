@@ -21,7 +21,12 @@ from rl.training.batches import (
 from rl.training.config import LabelFreeConfig
 from rl.training.layout import ROW_MEAN_LOSSES
 from rl.training.losses.term import TERM_WEIGHTS
-from rl.training.packed_rows import num_positions, prompt_numbers
+from rl.training.packed_rows import (
+    new_prompt_tokens,
+    num_positions,
+    prompt_keys,
+    prompt_numbers,
+)
 from rl.trl_internals import shuffle_sequence_dict, split_tensor_dict
 
 _logger = logging.getLogger(__name__)
@@ -88,7 +93,8 @@ class Compaction:
             and cost/positions_run_frac, of this rank.
         """
         if self.shares_prompts:
-            rows["prompt_number"] = prompt_numbers(rows["prompt_ids"], rows["prompt_mask"])
+            numbers = prompt_numbers(rows["prompt_ids"], rows["prompt_mask"])
+            rows["prompt_number"], rows["prompt_family"] = numbers
         shuffled: Any = shuffle_sequence_dict(rows)  # type: ignore[arg-type]
         return self._compact(split_tensor_dict(shuffled, num_parts))  # type: ignore[arg-type]
 
@@ -139,16 +145,15 @@ class Compaction:
         chosen = self._choose(rows, keep, count)
         prompts = rows["prompt_mask"].sum(dim=1)[chosen]
         completions = (rows["completion_mask"].sum(dim=1) * keep)[chosen]
-        begins = torch.ones_like(prompts)
+        new = prompts
         if self.shares_prompts:
-            numbers = rows["prompt_number"][chosen]
-            begins[1:] = numbers[1:] != numbers[:-1]
-            begins |= ~keep[chosen]  # a micro-batch of filling alone is not packed
+            new = new_prompt_tokens(rows["prompt_ids"][chosen], rows["prompt_mask"][chosen])
+            new = torch.where(keep[chosen], new, prompts)  # filling alone is not packed
         # TRL gathers a number per row, so micro-batches have as many rows on every rank: the i-th
         # rows of all ranks count as one that is as long as the longest of them, (3, rows).
-        sizes = self.accelerator.gather(torch.stack([prompts, completions, begins])[None])
+        sizes = self.accelerator.gather(torch.stack([prompts, completions, new])[None])
         sizes = torch.as_tensor(sizes).amax(dim=0).cpu()
-        shared = sizes[2].bool() if self.shares_prompts else None
+        shared = sizes[2] if self.shares_prompts else None
         parts = pack_rows(sizes[0], sizes[1], num_parts, budget, shared)
         # What is left over runs one row that counts nowhere.
         filling = row_lengths(rows).argmin()[None], torch.zeros_like(keep)
@@ -158,15 +163,16 @@ class Compaction:
         """Choose rows to run, in the order in which they are shared out."""
         lengths = row_lengths(rows)
         chosen = choose_rows(lengths, keep, num_rows)
-        return by_prompt(chosen, lengths, rows["prompt_number"]) if self.shares_prompts else chosen
+        if not self.shares_prompts:
+            return chosen
+        return by_prompt(chosen, lengths, rows["prompt_number"], rows["prompt_family"])
 
     def _num_positions(self, batch: Rows) -> int:
         padded = batch["completion_ids"].numel() + batch["prompt_ids"].numel()
         if not self.shares_prompts:
             return padded
-        prompts = batch["prompt_mask"].sum(dim=1)
-        completions = batch["completion_mask"].sum(dim=1)
-        return num_positions(padded, prompts, completions, batch["prompt_number"])
+        prompts = prompt_keys(batch["prompt_ids"], batch["prompt_mask"])
+        return num_positions(padded, prompts, batch["completion_mask"].sum(dim=1).tolist())
 
     def _rows_to_run(self, rows: Rows) -> Tensor:
         scorable = rows["completion_mask"].any(dim=1)

@@ -27,11 +27,12 @@ from rl.groups.scoring import (
     trained_votes,
 )
 from rl.groups.token_statistics import add_statistics
-from rl.groups.visits import VisitKey, choose_trained, find_visits, shard
+from rl.groups.visits import VisitKey, choose_trained, find_visits, neighbours
 from rl.rollouts.adaptive_votes import count_saved, sample_votes
 from rl.rollouts.ahead_engine import Request
 from rl.rollouts.engine import Sample, derive_seed
 from rl.training.files import rollout_lines
+from rl.training.handover import hand_over
 from rl.training.source import Batch, Policy, Row
 from rl.types import Group, Reward
 from rl.watchdog import deadline
@@ -95,9 +96,10 @@ class PromptSource:
 
         # Group: the rows of one visit to a prompt, wherever they lie. Each rank takes some visits.
         keys = [visit_key(example, index) for example in inputs]
-        visits = find_visits(gather_object(keys), policy.config.num_generations)
+        row_keys = gather_object(keys)
+        visits = find_visits(row_keys, policy.config.num_generations)
         prompts = gather_mappings(tokenize_prompts(dict(zip(keys, inputs, strict=True)), policy))
-        mine = shard(list(visits), rank, num_ranks)
+        mine = neighbours(list(visits), rank, num_ranks)
 
         # Sample: all votes, of which some are trained.
         votes = sample_visits(mine, prompts, policy)
@@ -123,10 +125,12 @@ class PromptSource:
         advantages = advantages_of_rows(rewards, by_key, visits, policy.config.advantage)
 
         # Rows: of the trained rollouts of all ranks those whose rows are here.
-        trained = gather_mappings(trained_samples(groups, votes))
+        wanted = [
+            range(start, start + len(inputs)) for start in range(0, len(row_keys), len(inputs))
+        ]
+        trained = hand_over(trained_samples(groups, votes, visits), wanted, policy.accelerator)
         rows = []
-        for position, key in enumerate(keys, start=rank * len(inputs)):
-            sample, completion = trained[key][visits[key].index(position)]
+        for key, (sample, completion) in zip(keys, trained.values(), strict=True):
             ids, example = prompts[key]
             rows.append(
                 Row(prompt_ids=ids, sample=sample, prompt=example["prompt"], completion=completion)
@@ -272,17 +276,17 @@ def answer(groups: Sequence[Group], policy: Policy) -> list[Group]:
 
 
 def trained_samples(
-    groups: Sequence[Group], votes: Sequence[Sequence[Sample]]
-) -> dict[VisitKey, list[tuple[Sample, str]]]:
-    """Return each visit's trained samples, in order, with their text."""
-    return {
-        VisitKey(group.prompt_id, group.visit): [
-            (sample, rollout.completion)
-            for sample, rollout in zip(samples, group.rollouts, strict=True)
-            if rollout.trained
-        ]
-        for group, samples in zip(groups, votes, strict=True)
-    }
+    groups: Sequence[Group],
+    votes: Sequence[Sequence[Sample]],
+    visits: Mapping[VisitKey, Sequence[int]],
+) -> dict[int, tuple[Sample, str]]:
+    """Return the trained samples of some visits with their text, by the position of their row."""
+    found = {}
+    for group, samples in zip(groups, votes, strict=True):
+        pairs = zip(samples, group.rollouts, strict=True)
+        trained = [(sample, rollout.completion) for sample, rollout in pairs if rollout.trained]
+        found |= zip(visits[VisitKey(group.prompt_id, group.visit)], trained, strict=True)
+    return found
 
 
 def advantages_of_rows(

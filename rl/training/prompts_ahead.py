@@ -6,7 +6,7 @@ from typing import Any
 
 from accelerate.utils import gather_object
 
-from rl.groups.visits import shard
+from rl.groups.visits import neighbours
 from rl.rollouts.ahead_engine import AheadEngine, Asked
 from rl.training.prompt_order import PromptSampler
 from rl.training.source import Policy
@@ -51,15 +51,15 @@ class PromptsAhead:
         """
         accelerator, config = policy.accelerator, policy.config
         rank, num_ranks = accelerator.process_index, accelerator.num_processes
-        num_mine = len(shard(range(config.num_prompts), rank, num_ranks))
+        num_mine = len(neighbours(range(config.num_prompts), rank, num_ranks))
         num_carried = -(-(config.max_staleness - 1) * num_mine // 2)
         batch_end = (index + 1) * num_mine + num_carried
         self._ask(policy, index, num_mine, batch_end + num_mine)
         taken = self.engine.take(num_mine, batch_end, index - config.max_staleness)
         prompts = [(one.row, one.position // num_mine, one.version) for one in taken]
         by_rank = gather_object([prompts])
-        # As `shard` deals the prompts of a batch out.
-        in_order = [by_rank[i % num_ranks][i // num_ranks] for i in range(config.num_prompts)]
+        # As `neighbours` shares the prompts of a batch out.
+        in_order = [prompt for part in by_rank for prompt in part]
         inputs = []
         for number in range(rank * num_rows, (rank + 1) * num_rows):
             row, batch, version = in_order[number // config.num_generations]
@@ -81,7 +81,7 @@ class PromptsAhead:
         batch = positions[0] // num_mine
         order = PromptSampler.of_run(self.rows, policy.config).batch(batch)
         accelerator = policy.accelerator
-        mine = shard(order, accelerator.process_index, accelerator.num_processes)
+        mine = neighbours(order, accelerator.process_index, accelerator.num_processes)
         rows = [mine[position % num_mine] for position in positions]
         request = self.source.request([self.rows[row] for row in rows], policy, batch)
         asked = [

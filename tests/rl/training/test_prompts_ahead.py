@@ -112,10 +112,10 @@ def test_every_prompt_is_trained_once_and_in_time(max_staleness, num_ranks, monk
         assert 2 in late
 
 
-def test_rows_lie_as_the_ranks_deal_them_out(monkeypatch):
+def test_rows_lie_where_they_are_sampled(monkeypatch):
     _, given = run(2, 2, monkeypatch)
     for [first, second], (inputs, version) in given:
-        in_order = [pair for pairs in zip(first, second, strict=True) for pair in pairs]
+        in_order = [*first, *second]
         expected = [pair for pair in in_order for _ in range(NUM_GENERATIONS)][12:]
         assert [(i["row"], i["batch"], i["version"]) for i in inputs] == expected
         assert version == min(version for _, _, version in in_order)
