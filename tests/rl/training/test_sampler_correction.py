@@ -1,4 +1,4 @@
-"""Importance ratios are the same whether the loss computes them or a pass before, and are logged."""
+"""Importance ratios are the same, found by the loss or in a pass before it, and are logged."""
 
 import pytest
 import torch
