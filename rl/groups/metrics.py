@@ -26,7 +26,7 @@ def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
         scored_groups: All groups of a generation batch, at least one.
 
     Returns:
-        vote/majority_ratio: votes of the leading answer / all votes.
+        vote/majority_ratio: votes of the leading answer / all votes, or its weight / all weight.
         vote/num_clusters: different answers in a group.
         vote/kappa: how far answers depend on the prompt (`rl.groups.kappa`); left out of a batch of
             one group.
