@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from rewards.boxed_format import boxed_format
 from rewards.correctness import Correctness
+from rewards.cross_view_vote import CrossViewVote
 from rewards.evol_rl import EvolRL
 from rewards.format_length import FormatLength
 from rewards.guarded_vote import GuardedVote
+from rewards.harmonic_vote import HarmonicVote
 from rewards.leave_one_out_vote import leave_one_out_vote
 from rewards.majority_vote import MajorityVote
 from rewards.random_reward import RandomReward
@@ -40,6 +42,8 @@ REWARDS: dict[str, Callable[..., Any]] = {
     "majority_vote": MajorityVote,
     "leave_one_out_vote": leave_one_out_vote,
     "guarded_vote": GuardedVote,
+    "cross_view_vote": CrossViewVote,
+    "harmonic_vote": HarmonicVote,
     "evol_rl": EvolRL,
     "semantic_entropy": SemanticEntropy,
     "self_certainty": SelfCertainty,

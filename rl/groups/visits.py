@@ -49,9 +49,21 @@ def find_visits(row_keys: Sequence[VisitKey], num_generations: int) -> dict[Visi
     return visits
 
 
-def shard(items: Sequence[Item], index: int, num_shards: int) -> list[Item]:
-    """Return every `num_shards`-th item from `index` on: each item is in exactly one shard."""
-    return list(items[index::num_shards])
+def shard(items: Sequence[Item], index: int, num_shards: int, size: int = 1) -> list[Item]:
+    """Return every `num_shards`-th item from `index` on: each item is in exactly one shard.
+
+    Args:
+        items: What is shared out.
+        index: Of the shard.
+        num_shards: How many there are.
+        size: Items in a row that stay together, such as the wordings of a problem.
+
+    Example:
+        >>> shard([1, 2, 3, 4, 5, 6], 0, 2), shard([1, 2, 3, 4, 5, 6], 0, 2, size=2)
+        ([1, 3, 5], [1, 2, 5, 6])
+    """
+    starts = range(index * size, len(items), num_shards * size)
+    return [item for start in starts for item in items[start : start + size]]
 
 
 def choose_trained(

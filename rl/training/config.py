@@ -71,6 +71,13 @@ class LabelFreeConfig(GRPOConfig):
     prompt_suffix: str | None = field(
         default=None, metadata={"help": "Text put after each prompt, exactly as written."}
     )
+    views: dict[str, dict[str, Any] | None] | None = field(
+        default=None,
+        metadata={
+            "help": "Other wordings of each prompt, sampled in the same batch, such as {column: "
+            "{name: paraphrases}} (rl/data/views.py); each counts as one of num_prompts."
+        },
+    )
     max_prompt_length: StepsOrNone = field(
         default=0,
         metadata={

@@ -28,6 +28,7 @@ from rl.data.prompts import (
     tokenize_prompt,
     tokenize_rendered,
 )
+from rl.data.views import get_view_maker, num_views
 from rl.errors import InputError
 from rl.evaluation.problems.labelled import Benchmark, Problem, load_benchmark
 from rl.rollouts.engines import engine_class
@@ -104,6 +105,7 @@ def prepare_run(
     use_comparer(config.answer_comparer)
     check_supervision(config, {name: reward for name, (reward, _) in rewards.items()})
     check_run_engine(config, [reward for reward, _ in rewards.values()])
+    check_what_rewards_need(config, {name: reward for name, (reward, _) in rewards.items()})
     run_files = RunFiles(config.output_dir)
     checkpoint = choose_checkpoint(config.resume_from_checkpoint, run_files, dry_run)
     if checkpoint is not None:
@@ -160,6 +162,20 @@ def check_run_engine(config: LabelFreeConfig, rewards: Sequence[Reward]) -> None
         )
 
 
+def check_what_rewards_need(config: LabelFreeConfig, rewards: Mapping[str, Reward]) -> None:
+    """Check that no reward compares wordings of a problem in a run that has one of each.
+
+    Raises:
+        InputError: If one does.
+    """
+    needing = [name for name, reward in rewards.items() if getattr(reward, "needs_views", False)]
+    if needing and config.views is None:
+        raise InputError(
+            f"views: got none beside the reward {needing[0]!r}, which compares wordings of a "
+            "problem, expected some. Name them, as in views: {column: {name: paraphrases}}."
+        )
+
+
 def load_run_model_config(config: LabelFreeConfig) -> Any:
     """Load the configuration of the model that a run trains."""
     return load_model_config(config.model, "model", **_model_source(config))
@@ -187,6 +203,7 @@ def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
         label_column=config.label_column,
         system_prompt=config.system_prompt,
         prompt_suffix=config.prompt_suffix,
+        views=None if config.views is None else get_view_maker(config.views),
     )
 
 
@@ -298,6 +315,10 @@ def choose_prompts(
     limit = prompt_limit(config.max_prompt_length, context, config.max_completion_length)
     is_text = isinstance(prompts["prompt"][0], str)
     lengths = list(map(len, tokenize_rendered(prompts["rendered_prompt"], is_text, tokenizer)))
+    views = num_views(prompts)
+    # A problem is left out whole: by its longest wording.
+    problems = [lengths[start : start + views] for start in range(0, len(lengths), views)]
+    lengths = [max(problem) for problem in problems for _ in problem]
     refuse = config.overlong_prompts == "refuse"
     prompts, facts = keep_short_prompts(prompts, lengths, limit, refuse)
     if facts.dropped_rows and PartialState().is_main_process:
@@ -307,6 +328,11 @@ def choose_prompts(
         raise InputError(
             f"num_prompts: got {config.num_prompts}, expected at most the {len(prompts)} prompts "
             f"in {config.dataset}{dropped}. Lower num_prompts."
+        )
+    if config.num_prompts % views:
+        raise InputError(
+            f"num_prompts: got {config.num_prompts}, expected a multiple of the {views} wordings "
+            "of a problem, each of which is a prompt. Change it."
         )
     return prompts, facts
 

@@ -12,6 +12,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from rl.answers import verification_counters
+from rl.answers.views import link_views
 from rl.data.prompts import tokenize_prompt
 from rl.groups.advantages import get_advantage
 from rl.groups.leaders import LeaderMemory
@@ -51,12 +52,13 @@ class PromptSource:
 
     The rows of one prompt may lie on several ranks. So its group is made by one rank, which samples
     all votes and scores them once; the trained rollouts then go to the ranks of their rows, and
-    what was scored to all ranks.
+    what was scored to all ranks. The groups of a problem's wordings are made by one rank.
 
     Args:
         rewards: Reward name -> callable that scores a whole group.
         reward_weights: Reward name -> weight in the summed reward, 1 where not named.
         labels: Row of the training set -> label; read by audit/ metrics only.
+        num_views: Wordings of each problem, which come in turn.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class PromptSource:
         rewards: Mapping[str, Reward],
         reward_weights: Mapping[str, float] | None = None,
         labels: Mapping[int, str] | None = None,
+        num_views: int = 1,
     ) -> None:
         self.rewards = dict(rewards)
+        self.num_views = num_views
         self.weights = {name: (reward_weights or {}).get(name, 1.0) for name in rewards}
         self.labels = labels
         self.reward_names = list(rewards)
@@ -85,7 +89,9 @@ class PromptSource:
         """
         by_key = {visit_key(example, index): example for example in examples}
         accelerator = policy.accelerator
-        mine = shard(list(by_key), accelerator.process_index, accelerator.num_processes)
+        mine = shard(
+            list(by_key), accelerator.process_index, accelerator.num_processes, self.num_views
+        )
         prompts = tokenize_prompts({key: by_key[key] for key in mine}, policy)
         return request_of(mine, prompts, policy)
 
@@ -97,24 +103,25 @@ class PromptSource:
         keys = [visit_key(example, index) for example in inputs]
         visits = find_visits(gather_object(keys), policy.config.num_generations)
         prompts = gather_mappings(tokenize_prompts(dict(zip(keys, inputs, strict=True)), policy))
-        mine = shard(list(visits), rank, num_ranks)
+        mine = shard(list(visits), rank, num_ranks, self.num_views)
 
         # Sample: all votes, of which some are trained.
         votes = sample_visits(mine, prompts, policy)
         groups = [
-            sampled_group(key, prompts[key].example["rendered_prompt"], samples, policy)
+            sampled_group(key, prompts[key].example, samples, policy)
             for key, samples in zip(mine, votes, strict=True)
         ]
 
         # Answer and score: each group once, on the rank that sampled it; then all ranks know all.
         with policy.costs.time("score_seconds"):
-            groups = answer(groups, policy)
+            letters = [prompts[key].example.get("letters", "") for key in mine]
+            groups = answer(groups, policy, self.num_views, letters)
             scored: list[ScoredGroup] = gather_object(
                 self._score(groups, [prompts[key] for key in mine], votes, policy)
             )
         count_costs(scored, policy)
         by_key = {group.key: group for group in scored}
-        in_order = [by_key[key].group for key in visits]
+        in_order = link_views([by_key[key].group for key in visits], self.num_views)
         show_groups(self.rewards, in_order)
         flips = self.leaders.visit(in_order, policy.version)
 
@@ -162,8 +169,9 @@ class PromptSource:
                     tokenizer=policy.tokenizer,
                     batch_size=policy.config.per_device_train_batch_size,
                 )
+        seen_by_rewards = link_views(seen_by_rewards, self.num_views)
         return [
-            # Statistics of every token are too much to send to all ranks.
+            # Statistics of every token, and views, are too much to send to all ranks.
             replace(
                 score_group(
                     seen,
@@ -186,8 +194,9 @@ class PromptSource:
 
 
 def visit_key(example: Mapping[str, Any], index: int) -> VisitKey:
-    """Name the visit of a batch to a prompt."""
-    return VisitKey(example["prompt_id"], f"{index}-{example['row']}")
+    """Name the visit of a batch to a prompt: `3-17`, and `3-17.1` for another wording of it."""
+    view = example.get("view")
+    return VisitKey(example["prompt_id"], f"{index}-{example['row']}{f'.{view}' if view else ''}")
 
 
 def gather_mappings(mapping: Mapping[VisitKey, Value]) -> dict[VisitKey, Value]:
@@ -240,7 +249,9 @@ def sample_visits(
         )
 
 
-def sampled_group(key: VisitKey, prompt: str, votes: Sequence[Sample], policy: Policy) -> Group:
+def sampled_group(
+    key: VisitKey, example: Mapping[str, Any], votes: Sequence[Sample], policy: Policy
+) -> Group:
     """Turn the votes of a visit into a group, and choose which of them are trained."""
     config = policy.config
     trained = choose_trained(
@@ -251,19 +262,22 @@ def sampled_group(key: VisitKey, prompt: str, votes: Sequence[Sample], policy: P
     )
     return make_group(
         key,
-        prompt,
+        example["rendered_prompt"],
         votes,
         trained,
         policy.tokenizer,
         policy.version,
         policy.config.stop_strings,
+        example.get("view", 0),
     )
 
 
-def answer(groups: Sequence[Group], policy: Policy) -> list[Group]:
+def answer(
+    groups: Sequence[Group], policy: Policy, num_views: int, letters: Sequence[str]
+) -> list[Group]:
     """Look for answers and compare them, and count the comparisons that failed."""
-    num_failed = verification_counters().num_failed
-    found = answer_groups(groups, policy.config.answer_methods, policy.config.answer_choices)
+    config, num_failed = policy.config, verification_counters().num_failed
+    found = answer_groups(groups, config.answer_methods, config.answer_choices, num_views, letters)
     verification_counters().check()
     policy.costs.add("num_failed_comparisons", verification_counters().num_failed - num_failed)
     return found

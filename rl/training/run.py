@@ -10,6 +10,7 @@ from peft import LoraConfig
 from transformers import PrinterCallback, ProgressCallback
 from transformers.utils.logging import disable_progress_bar
 
+from rl.data.views import num_views
 from rl.data.whole_files import writing_into
 from rl.errors import InputError, RunFailed
 from rl.rollouts.engine import RolloutEngine
@@ -183,7 +184,7 @@ def guards_of(run: Run) -> dict[str, Guard]:
 def build_source(run: Run) -> Source:
     """Build what makes the batches: a game, or prompts and rewards."""
     if run.game is None:
-        return PromptSource(run.rewards, run.reward_weights, run.labels)
+        return PromptSource(run.rewards, run.reward_weights, run.labels, num_views(run.prompts))
     assert run.config.selfplay is not None
     settings = read_selfplay(run.config.selfplay)
     return SelfPlaySource(

@@ -25,7 +25,7 @@ GROUPS = {
     ),
     "prompts": (
         *("dataset_split", "dataset_config_name", "label_column", "system_prompt"),
-        *("prompt_suffix", "max_prompt_length", "overlong_prompts", "shuffle_dataset"),
+        *("prompt_suffix", "views", "max_prompt_length", "overlong_prompts", "shuffle_dataset"),
     ),
     "answers": ("answer_methods", "answer_comparer", "answer_choices", "stop_strings"),
     "sampling": (

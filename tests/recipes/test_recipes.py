@@ -39,6 +39,8 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "certainty/self_certainty": (128, 7, 7, 1),
     "certainty/semantic_entropy": (112, 5, 5, 1),
     "certainty/token_entropy": (480, 5, 5, 2),
+    "co_rewarding/co_rewarding_1": (256, 8, 8, 1),  # 128 problems in two wordings
+    "self_harmony/": (256, 16, 16, 1),
     "spine/": (8, 8, 8, 1),  # the number of prompts is ours
     "spell/": (176, 8, 8, 1),  # 1024 + 256 + 128 episodes of the three roles
 }
@@ -53,6 +55,8 @@ PUBLISHED = {
     "certainty/self": (3e-6, "cosine", 0.1, 0.0, 0.005, 1.0, "dapo", None, 0.0, 3072),
     "certainty/semantic": (1e-6, "constant", 0, 0.0, 0.0, 1.0, "dapo", None, 0.0, 2048),
     "certainty/token": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 3072),
+    "co_rewarding/co_rewarding_1": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
+    "self_harmony/": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
     "spine/": (1e-6, "constant", 0, 0.0, 0.01, 0.7, "dapo", None, 0.0, 2048),
     "spell/.*thinking": (2e-6, "constant", 0, 0.01, 0.0, 0.7, "dapo", None, 0.0, 20480),
     "spell/": (2e-6, "constant", 0, 0.01, 0.0, 0.7, "dapo", None, 0.0, 4096),
@@ -82,6 +86,8 @@ MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; ben
 SIGNALS = {  # in a recipe's name -> its reward, where they are not the same word
     "demo|ttrl|spine": "majority_vote",
     "format_only": "boxed_format",
+    "co_rewarding_1": "cross_view_vote",
+    "self_harmony": "harmonic_vote",
 }
 MAY_DIFFER = {"rewards", "answer_methods", "supervised", "token_selector"}
 MAY_DIFFER |= {"dataset", "label_column"}  # the same prompts, with labels
@@ -336,7 +342,7 @@ def test_settings_stand_for_those_of_verl_as_the_readme_says(configured, name):
 @pytest.mark.parametrize("name", sorted({*LARGE} - {*SELFPLAY}))
 def test_the_prompt_is_limited_as_published(name):
     # SPINE's limit is ours; the others' are in the scripts and files that the headers name.
-    short = "ttrl/.*aime24|evol_rl/|certainty/self|certainty/semantic"
+    short = "ttrl/.*aime24|evol_rl/|certainty/self|certainty/semantic|co_rewarding/"
     assert RECIPES[name]["max_prompt_length"] == (512 if re.match(short, name) else 1024)
     # vLLM's context follows from it; what is longer is dropped.
     assert not RECIPES[name].keys() & {"vllm_max_model_length", "overlong_prompts"}

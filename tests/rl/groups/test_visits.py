@@ -46,6 +46,13 @@ def test_each_item_is_in_exactly_one_shard(num_items, num_shards):
     assert max(sizes) - min(sizes) <= 1
 
 
+def test_what_belongs_together_is_in_one_shard():
+    items = list(range(12))
+    shards = [shard(items, index, 2, size=3) for index in range(2)]
+    assert shards == [[0, 1, 2, 6, 7, 8], [3, 4, 5, 9, 10, 11]]
+    assert shard(items[:3], 1, 2, size=3) == []
+
+
 @pytest.mark.parametrize("rule", ["first", "random"])
 def test_all_are_trained_where_votes_and_rows_are_as_many(rule):
     assert choose_trained(1, 1, rule, seed=0) == [0]
