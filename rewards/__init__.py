@@ -23,6 +23,7 @@ from rewards.random_reward import RandomReward
 from rewards.self_certainty import SelfCertainty
 from rewards.semantic_entropy import SemanticEntropy
 from rewards.sequence_probability import SequenceProbability
+from rewards.teacher_vote import TeacherVote
 from rewards.token_entropy import TokenEntropy
 from rl.plugins import Contract, find
 from rl.settings import build, check_settings
@@ -44,6 +45,7 @@ REWARDS: dict[str, Callable[..., Any]] = {
     "guarded_vote": GuardedVote,
     "cross_view_vote": CrossViewVote,
     "harmonic_vote": HarmonicVote,
+    "teacher_vote": TeacherVote,
     "evol_rl": EvolRL,
     "semantic_entropy": SemanticEntropy,
     "self_certainty": SelfCertainty,

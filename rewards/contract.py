@@ -52,6 +52,11 @@ EXAMPLE_VIEWS: dict[str, list[list[str | None]]] = {
     "views_without_a_common_answer": [["2", "2"], ["3", "3"], ["2", "3"]],
     "silent_views": [["2", "2", "3"], [None, None]],
 }
+# The answers to a prompt, and those of a teacher.
+EXAMPLE_TEACHERS: dict[str, list[list[str | None]]] = {
+    "taught": [["2", "2", "2", "3", None], ["3", "3.0", "2"]],
+    "silent_teacher": [["2", "2", "3"], [None, None]],
+}
 LONG = 1_000_000  # characters of a runaway completion
 CLOSE = 1e-9  # sums in another order differ by rounding
 _WORDS = ("so", "then", "2", "+", "because", "x", "=", "hence", "we", "get")
@@ -84,7 +89,8 @@ def example_groups() -> dict[str, Group]:
     rollouts = zip(long.rollouts, texts, strict=True)
     filled = tuple(replace(r, completion=f"{text} {r.completion}") for r, text in rollouts)
     views = {name: _example_views(name, answers) for name, answers in EXAMPLE_VIEWS.items()}
-    return groups | {"long": with_token_statistics(replace(long, rollouts=filled))} | views
+    taught = {name: _example_taught(name, answers) for name, answers in EXAMPLE_TEACHERS.items()}
+    return groups | {"long": with_token_statistics(replace(long, rollouts=filled))} | views | taught
 
 
 def check_reward(reward: Reward, groups: Mapping[str, Group]) -> list[Finding]:
@@ -265,8 +271,7 @@ WARNINGS = ("trained or not plays no part",)
 
 def reordered(group: Group, rollouts: Sequence[Rollout]) -> Group:
     """Put a group's rollouts in another order; classes are numbered as they then appear."""
-    own, *views = renumbered([replace(group, rollouts=tuple(rollouts), views=()), *group.views])
-    return replace(own, views=tuple(views))
+    return renumbered(replace(group, rollouts=tuple(rollouts)))
 
 
 def with_token_statistics(group: Group) -> Group:
@@ -301,6 +306,13 @@ def _example_views(name: str, answers: Sequence[Sequence[str | None]]) -> Group:
     groups = [_example_group(name, *view) for view in clustered]
     numbered = [replace(group, view=number) for number, group in enumerate(groups)]
     return link_views(numbered, len(numbered))[0]
+
+
+def _example_taught(name: str, answers: Sequence[Sequence[str | None]]) -> Group:
+    own, teacher = (
+        _example_group(name, *pair) for pair in zip(answers, cluster_views(answers), strict=True)
+    )
+    return replace(own, teacher=teacher)
 
 
 def _example_group(

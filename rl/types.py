@@ -68,6 +68,8 @@ class Group:
         view: Number of this wording among those of its problem; 0 is the data set's own.
         views: In a run with `views`: the groups of the problem's other wordings, in order, which
             have no views of their own. An equal answer has the same `cluster` in all of them.
+        teacher: In a run with a `teacher`: its completions of the same prompt, as a group whose
+            classes are numbered with these; with `kind: offline` their answers alone. No label.
     """
 
     prompt_id: str
@@ -76,6 +78,7 @@ class Group:
     visit: str = ""
     view: int = 0
     views: "tuple[Group, ...]" = ()
+    teacher: "Group | None" = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rollouts", tuple(self.rollouts))
@@ -95,6 +98,7 @@ class Group:
 # A reward that is an object may also have, all optional:
 #   needs_token_statistics = True     its groups come with `Rollout.token_statistics`
 #   needs_views = True                its groups come with `Group.views`: refused in a run without
+#   needs_teacher = True              likewise `Group.teacher`
 #   max_completion_length             a setting of this name is filled in from the run
 #   observe(groups), state_dict(), load_state_dict(state)
 #       a memory: `observe` gets all groups of a batch on every rank, in the same order, after they

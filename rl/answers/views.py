@@ -27,11 +27,11 @@ def cluster_views(answers: Sequence[Sequence[str | None]]) -> list[list[int | No
     return [together[start:end] for start, end in pairwise(ends)]
 
 
-def renumbered(groups: Sequence[Group]) -> list[Group]:
-    """Number the classes of groups that have them in common from 0, as they appear in that order.
+def renumbered(group: Group) -> Group:
+    """Number the classes of a group from 0, as they appear in it, its views and its teachers.
 
     Args:
-        groups: Of one problem, without sisters.
+        group: Its views and teachers have their classes in common with it.
     """
     numbers: dict[int, int] = {}
 
@@ -40,7 +40,15 @@ def renumbered(groups: Sequence[Group]) -> list[Group]:
         new = None if old is None else numbers.setdefault(old, len(numbers))
         return rollout if new == old else replace(rollout, cluster=new)
 
-    return [replace(group, rollouts=tuple(map(number, group.rollouts))) for group in groups]
+    def numbered(part: Group) -> Group:
+        return replace(part, rollouts=tuple(map(number, part.rollouts)))
+
+    own, *views = map(numbered, (group, *group.views))
+    taught = [
+        view if view.teacher is None else replace(view, teacher=numbered(view.teacher))
+        for view in (own, *views)
+    ]
+    return replace(taught[0], views=tuple(taught[1:]))
 
 
 def link_views(groups: Sequence[Group], num_views: int) -> list[Group]:
@@ -66,6 +74,6 @@ def link_views(groups: Sequence[Group], num_views: int) -> list[Group]:
     for start in range(0, len(groups), num_views):
         problem = groups[start : start + num_views]
         for i, group in enumerate(problem):
-            own, *others = renumbered([group, *problem[:i], *problem[i + 1 :]])
-            linked.append(replace(own, views=tuple(others)))
+            views = (*problem[:i], *problem[i + 1 :])
+            linked.append(renumbered(replace(group, views=views)))
     return linked

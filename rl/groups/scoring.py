@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from numbers import Real
 from typing import Any
@@ -120,6 +121,7 @@ def answer_groups(
     choices: str | None = None,
     num_views: int = 1,
     letters: Sequence[str] = (),
+    teachers: Sequence[Group] = (),
 ) -> list[Group]:
     """Fill in each rollout's answer and the equivalence class of the answer in its group.
 
@@ -129,29 +131,45 @@ def answer_groups(
         choices: Letters of a multiple-choice task; None for maths.
         num_views: Wordings of each problem, whose groups have their classes in common.
         letters: For each group how its letters are read back (`rl.data.views`); none: as they are.
+        teachers: For each group its teacher's, with which it has its classes in common; some of
+            their rollouts may have an answer already.
 
     Returns:
-        The groups with `answer` and `cluster` set, in order.
+        The groups with `answer`, `cluster` and `teacher` set, in order.
     """
-    answers = [
-        [
-            read_back(extract_answer(r.completion, methods=answer_methods, choices=choices), own)
-            for r in group.rollouts
-        ]
-        for group, own in zip(groups, letters or [""] * len(groups), strict=True)
-    ]
-    starts = range(0, len(groups), num_views)
-    clusters = chain(*(cluster_views(answers[start : start + num_views]) for start in starts))
+    read = partial(_answers, answer_methods=answer_methods, choices=choices)
+    letters = letters or [""] * len(groups)
+    answers = [read(group, own) for group, own in zip(groups, letters, strict=True)]
+    if not teachers:
+        starts = range(0, len(groups), num_views)
+        classes = chain(*(cluster_views(answers[start : start + num_views]) for start in starts))
+        return list(map(_with_answers, groups, answers, classes))
+    taught = [read(group, own) for group, own in zip(teachers, letters, strict=True)]
+    found = []
+    for start in range(0, len(groups), num_views):
+        part = slice(start, start + num_views)
+        texts, problem = answers[part] + taught[part], [*groups[part], *teachers[part]]
+        both = list(map(_with_answers, problem, texts, cluster_views(texts)))
+        pairs = zip(both[:num_views], both[num_views:], strict=True)
+        found += [replace(group, teacher=teacher) for group, teacher in pairs]
+    return found
+
+
+def _answers(
+    group: Group, letters: str, answer_methods: Sequence[str], choices: str | None
+) -> list[str | None]:
     return [
-        replace(
-            group,
-            rollouts=tuple(
-                replace(rollout, answer=answer, cluster=cluster)
-                for rollout, answer, cluster in zip(group.rollouts, texts, classes, strict=True)
-            ),
-        )
-        for group, texts, classes in zip(groups, answers, clusters, strict=True)
+        r.answer
+        or read_back(extract_answer(r.completion, methods=answer_methods, choices=choices), letters)
+        for r in group.rollouts
     ]
+
+
+def _with_answers(
+    group: Group, answers: Sequence[str | None], clusters: Sequence[int | None]
+) -> Group:
+    known = zip(group.rollouts, answers, clusters, strict=True)
+    return replace(group, rollouts=tuple(replace(r, answer=a, cluster=c) for r, a, c in known))
 
 
 def score_group(
@@ -298,10 +316,12 @@ def _ask(name: str, question: Callable[[Group], Any], group: Group) -> Any:
 
 
 def _contents(group: Group) -> list[dict[str, Any]]:
-    """Every field of a group, its views and their rollouts, not copied."""
-    rollouts = [rollout for view in (group, *group.views) for rollout in view.rollouts]
+    """Every field of a group, its views, their teachers and all rollouts, not copied."""
+    views = (group, *group.views)
+    groups = [*views, *(view.teacher for view in views if view.teacher is not None)]
+    rollouts = [rollout for part in groups for rollout in part.rollouts]
     statistics = (r.token_statistics for r in rollouts)
-    parts = (group, *group.views, *rollouts, *(s for s in statistics if s is not None))
+    parts = (*groups, *rollouts, *(s for s in statistics if s is not None))
     return [dict(vars(part)) for part in parts]
 
 

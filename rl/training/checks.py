@@ -21,6 +21,7 @@ from rl.settings import check_settings, check_value
 from rl.training.guards.registry import build_guards
 from rl.training.model_init import check_model_init, check_remote_code
 from rl.training.ranges import LORA_RANGES
+from rl.training.teacher_settings import read_teacher
 
 if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
@@ -37,6 +38,7 @@ def check_combinations(config: "LabelFreeConfig") -> None:
     _check_libraries(config)
     _check_groups(config)
     _check_views(config)
+    _check_teacher(config)
     _check_sampling(config)
     _check_micro_batches(config)
     _check_token_selection(config)
@@ -125,6 +127,13 @@ def _check_views(config: "LabelFreeConfig") -> None:
         return
     get_view_maker(config.views)
     _check_beside(config, "views", {"selfplay": None, "max_staleness": 0})
+
+
+def _check_teacher(config: "LabelFreeConfig") -> None:
+    if config.teacher is None:
+        return
+    read_teacher(config.teacher)
+    _check_beside(config, "teacher", {"selfplay": None, "max_staleness": 0})
 
 
 def _check_sampling(config: "LabelFreeConfig") -> None:

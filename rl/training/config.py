@@ -123,6 +123,13 @@ class LabelFreeConfig(GRPOConfig):
             "1e6}}; collapse (warn) and non_finite are on unless set to false."
         },
     )
+    teacher: dict[str, Any] | None = field(
+        default=None,
+        metadata={
+            "help": "A copy of the policy that answers too, for rewards to see: {kind: ema, decay: "
+            "0.99}, {kind: frozen} or {kind: offline} (rl/training/teacher_settings.py)."
+        },
+    )
     advantage: str | dict[str, dict[str, Any] | None] = field(
         default="normalized",
         metadata={

@@ -38,6 +38,7 @@ from rl.training.config import LabelFreeConfig
 from rl.training.files import CONFIG_FILE, RunFiles
 from rl.training.going_on import choose_checkpoint
 from rl.training.model_init import check_model
+from rl.training.teacher_settings import check_teacher_layout
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward
 
@@ -163,17 +164,22 @@ def check_run_engine(config: LabelFreeConfig, rewards: Sequence[Reward]) -> None
 
 
 def check_what_rewards_need(config: LabelFreeConfig, rewards: Mapping[str, Reward]) -> None:
-    """Check that no reward compares wordings of a problem in a run that has one of each.
+    """Check that views and a teacher are there where a reward asks for them.
 
     Raises:
-        InputError: If one does.
+        InputError: If one is not, or a teacher cannot be held under this launch.
     """
-    needing = [name for name, reward in rewards.items() if getattr(reward, "needs_views", False)]
-    if needing and config.views is None:
-        raise InputError(
-            f"views: got none beside the reward {needing[0]!r}, which compares wordings of a "
-            "problem, expected some. Name them, as in views: {column: {name: paraphrases}}."
-        )
+    for setting, example in (
+        ("views", "{column: {name: paraphrases}}"),
+        ("teacher", "{kind: ema}"),
+    ):
+        for name, reward in rewards.items():
+            if getattr(reward, f"needs_{setting}", False) and getattr(config, setting) is None:
+                raise InputError(
+                    f"{setting}: got none beside the reward {name!r}, which asks for it, expected "
+                    f"some. Set it, as in {setting}: {example}."
+                )
+    check_teacher_layout(config)
 
 
 def load_run_model_config(config: LabelFreeConfig) -> Any:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import torch
 from accelerate.utils import gather_object
@@ -37,6 +37,9 @@ from rl.training.source import Batch, Policy, Row
 from rl.types import Group, Reward
 from rl.watchdog import deadline
 
+if TYPE_CHECKING:
+    from rl.training.teacher import Teacher
+
 Value = TypeVar("Value")
 
 
@@ -59,6 +62,7 @@ class PromptSource:
         reward_weights: Reward name -> weight in the summed reward, 1 where not named.
         labels: Row of the training set -> label; read by audit/ metrics only.
         num_views: Wordings of each problem, which come in turn.
+        teacher: Answers the prompts too, for rewards to see.
     """
 
     def __init__(
@@ -67,9 +71,11 @@ class PromptSource:
         reward_weights: Mapping[str, float] | None = None,
         labels: Mapping[int, str] | None = None,
         num_views: int = 1,
+        teacher: "Teacher | None" = None,
     ) -> None:
         self.rewards = dict(rewards)
         self.num_views = num_views
+        self.teacher = teacher
         self.weights = {name: (reward_weights or {}).get(name, 1.0) for name in rewards}
         self.labels = labels
         self.reward_names = list(rewards)
@@ -112,10 +118,12 @@ class PromptSource:
             for key, samples in zip(mine, votes, strict=True)
         ]
 
+        taught = self.teacher.answer(mine, prompts, policy, index) if self.teacher else []
+
         # Answer and score: each group once, on the rank that sampled it; then all ranks know all.
         with policy.costs.time("score_seconds"):
             letters = [prompts[key].example.get("letters", "") for key in mine]
-            groups = answer(groups, policy, self.num_views, letters)
+            groups = answer(groups, policy, self.num_views, letters, taught)
             scored: list[ScoredGroup] = gather_object(
                 self._score(groups, [prompts[key] for key in mine], votes, policy)
             )
@@ -171,7 +179,7 @@ class PromptSource:
                 )
         seen_by_rewards = link_views(seen_by_rewards, self.num_views)
         return [
-            # Statistics of every token, and views, are too much to send to all ranks.
+            # Statistics of every token, views and texts of a teacher are too much for all ranks.
             replace(
                 score_group(
                     seen,
@@ -180,7 +188,7 @@ class PromptSource:
                     self.weights,
                     policy.config.max_reward_seconds,
                 ),
-                group=group,
+                group=without_teacher_texts(group),
             )
             for group, seen, p in zip(groups, seen_by_rewards, prompts, strict=True)
         ]
@@ -273,14 +281,28 @@ def sampled_group(
 
 
 def answer(
-    groups: Sequence[Group], policy: Policy, num_views: int, letters: Sequence[str]
+    groups: Sequence[Group],
+    policy: Policy,
+    num_views: int,
+    letters: Sequence[str],
+    teachers: Sequence[Group],
 ) -> list[Group]:
     """Look for answers and compare them, and count the comparisons that failed."""
     config, num_failed = policy.config, verification_counters().num_failed
-    found = answer_groups(groups, config.answer_methods, config.answer_choices, num_views, letters)
+    found = answer_groups(
+        groups, config.answer_methods, config.answer_choices, num_views, letters, teachers
+    )
     verification_counters().check()
     policy.costs.add("num_failed_comparisons", verification_counters().num_failed - num_failed)
     return found
+
+
+def without_teacher_texts(group: Group) -> Group:
+    """Leave of a teacher's completions what they answer and how long they are."""
+    if group.teacher is None:
+        return group
+    rollouts = tuple(replace(rollout, completion="") for rollout in group.teacher.rollouts)
+    return replace(group, teacher=replace(group.teacher, rollouts=rollouts))
 
 
 def trained_samples(
@@ -344,10 +366,14 @@ def group_numbers(visits: Mapping[VisitKey, Sequence[int]]) -> Tensor:
 
 
 def count_costs(scored: Sequence[ScoredGroup], policy: Policy) -> None:
-    """Count what all ranks sampled, and what they did not have to."""
+    """Count what all ranks sampled, a teacher's completions included, and what they had not to."""
     lengths = [[rollout.num_tokens for rollout in group.group.rollouts] for group in scored]
-    policy.costs.add("num_sampled_tokens", sum(map(sum, lengths)))
-    policy.costs.add("num_sampled_completions", sum(map(len, lengths)))
+    teachers = [group.group.teacher for group in scored if group.group.teacher is not None]
+    taught = [r.num_tokens for teacher in teachers for r in teacher.rollouts if r.num_tokens]
+    policy.costs.add("num_sampled_tokens", sum(map(sum, lengths)) + sum(taught))
+    policy.costs.add("num_sampled_completions", sum(map(len, lengths)) + len(taught))
+    if taught:
+        policy.costs.add("num_teacher_tokens", sum(taught))
     saved = count_saved(lengths, policy.config.vote_budget.max)
     policy.costs.add("num_saved_completions", saved.num_completions)
     policy.costs.add("num_saved_tokens", saved.num_tokens)

@@ -40,6 +40,8 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "certainty/semantic_entropy": (112, 5, 5, 1),
     "certainty/token_entropy": (480, 5, 5, 2),
     "co_rewarding/co_rewarding_1": (256, 8, 8, 1),  # 128 problems in two wordings
+    "co_rewarding/co_rewarding_2": (128, 8, 8, 1),
+    "srt/": (16, 32, 32, 1),
     "self_harmony/": (256, 16, 16, 1),
     "spine/": (8, 8, 8, 1),  # the number of prompts is ours
     "spell/": (176, 8, 8, 1),  # 1024 + 256 + 128 episodes of the three roles
@@ -56,6 +58,8 @@ PUBLISHED = {
     "certainty/semantic": (1e-6, "constant", 0, 0.0, 0.0, 1.0, "dapo", None, 0.0, 2048),
     "certainty/token": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 3072),
     "co_rewarding/co_rewarding_1": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
+    "co_rewarding/co_rewarding_2": (3e-6, "cosine", 0.1, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
+    "srt/": (1e-6, "constant", 0, 0.01, 0.0, 1.0, "bnpo", None, 0.0, 3072),
     "self_harmony/": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
     "spine/": (1e-6, "constant", 0, 0.0, 0.01, 0.7, "dapo", None, 0.0, 2048),
     "spell/.*thinking": (2e-6, "constant", 0, 0.01, 0.0, 0.7, "dapo", None, 0.0, 20480),
@@ -87,6 +91,7 @@ SIGNALS = {  # in a recipe's name -> its reward, where they are not the same wor
     "demo|ttrl|spine": "majority_vote",
     "format_only": "boxed_format",
     "co_rewarding_1": "cross_view_vote",
+    "co_rewarding_2|srt_offline": "teacher_vote",
     "self_harmony": "harmonic_vote",
 }
 MAY_DIFFER = {"rewards", "answer_methods", "supervised", "token_selector"}

@@ -10,6 +10,7 @@ from rewards import REWARDS, get_reward_for_run
 from rewards.contract import (
     CHECKS,
     EXAMPLE_ANSWERS,
+    EXAMPLE_TEACHERS,
     EXAMPLE_VIEWS,
     WARNINGS,
     check_reward,
@@ -68,7 +69,7 @@ def test_another_object_gives_the_same_rewards(name):
 
 def test_example_groups_are_what_their_names_say():
     assert example_groups() == GROUPS
-    assert GROUPS.keys() == {*EXAMPLE_ANSWERS, *EXAMPLE_VIEWS}
+    assert GROUPS.keys() == {*EXAMPLE_ANSWERS, *EXAMPLE_VIEWS, *EXAMPLE_TEACHERS}
     clusters = {name: [r.cluster for r in group.rollouts] for name, group in GROUPS.items()}
     assert Counter(clusters["majority"]) == {0: 9, 1: 4, 2: 2, None: 1}
     assert clusters["forms"] == [0, 0, 0, 1, None, 1]

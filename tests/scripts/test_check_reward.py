@@ -157,7 +157,7 @@ def test_saved_rollouts_come_first(rollouts_file):
     # Text of a model is neither markup nor control characters.
     process = check("majority_vote", "--groups", rollouts_file, "--max_groups", 1)
     assert [row[-1] for row in cells(process.stdout)[-3:]] == ["[/red]", r"\x00", "(none)"]
-    assert "Group 0 of 15" in process.stdout
+    assert "Group 0 of 17" in process.stdout
 
 
 def test_saved_completions_are_grouped(tmp_path):

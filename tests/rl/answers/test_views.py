@@ -60,9 +60,16 @@ def test_problems_do_not_mix():
         link_views(groups[:5], 3)
 
 
-def test_renumbering_twice_changes_nothing():
-    groups = [make_group([5, None, 3]), make_group([3, 4], view=1)]
-    once = renumbered(groups)
-    assert [clusters_of(group) for group in once] == [[0, None, 1], [1, 2]]
-    assert renumbered(once) == once
-    assert replace(once[0], rollouts=groups[0].rollouts) == groups[0]
+def test_classes_are_counted_over_the_group_its_views_and_their_teachers():
+    teachers = [make_group([7, 3]), make_group([8, 5], view=1)]
+    group = replace(
+        make_group([5, None, 3]),
+        teacher=teachers[0],
+        views=(replace(make_group([3, 4], view=1), teacher=teachers[1]),),
+    )
+    found = renumbered(group)
+    assert clusters_of(found) == [0, None, 1]
+    assert clusters_of(found.views[0]) == [1, 2]
+    assert clusters_of(found.teacher) == [3, 1]
+    assert clusters_of(found.views[0].teacher) == [4, 0]
+    assert renumbered(found) == found
