@@ -33,8 +33,7 @@ def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
         vote/repetition: share of a completion's 20-grams that repeat earlier ones, mean over the
             first four rollouts of each group.
         vote/abstained_frac, vote/truncated_frac: shares of rollouts.
-        vote/teacher_agrees_frac, vote/teacher_majority_ratio: with a teacher, the share of groups
-            whose plain vote has its leading answer, and that answer's share of its votes.
+        vote/teacher_agrees_frac, vote/teacher_majority_ratio: with a teacher (`_teacher_metrics`).
         vote/tie_frac, vote/unanimous_frac, vote/no_label_frac: shares of groups whose first place
             is tied, whose votes all agree, or that have no pseudo-label.
         reward/mean, reward/unscorable_frac: over all rollouts; the mean skips unscorable ones.
@@ -137,6 +136,7 @@ def answer_keys(group: Group) -> list[Hashable | None]:
 
 
 def _teacher_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
+    """Share of groups whose plain vote has the teacher's leading answer, and the share of it."""
     taught = [(s, s.group.teacher) for s in scored_groups if s.group.teacher is not None]
     if not taught:
         return {}
