@@ -20,12 +20,14 @@ class TokenStatistics:
         self_certainties: KL(uniform || policy) at each token, in nats, at least 0 (arXiv
             2505.19590, equation 1).
         in_answer: Whether the token writes a part of the extracted answer.
+        pieces: Text that each token writes; empty in files of earlier runs.
     """
 
     logps: tuple[float, ...]
     entropies: tuple[float, ...]
     self_certainties: tuple[float, ...]
     in_answer: tuple[bool, ...]
+    pieces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

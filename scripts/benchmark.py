@@ -16,10 +16,14 @@ from rl.settings import Count, PositiveShare, check_options, check_value
 if TYPE_CHECKING:
     from measurements.ratios import Measurement
 
-PARTS = ("update", "votes", "steps", "adaptive", "growth", "shared", "overlap", "prompts")
+PARTS = (
+    *("update", "votes", "steps", "adaptive", "growth", "shared", "overlap", "prompts"),
+    *("pretrained", "engines", "whole", "memory"),
+)
 EPILOG = """
 examples:
   python scripts/build_testbed.py --output_dir runs/testbed
+  python scripts/build_testbed.py --strategies --output_dir runs/strategies
   python scripts/fetch_smollm2.py --output_dir runs/smollm2
   python scripts/benchmark.py --output_dir runs/benchmark --completions completions.jsonl.gz
   python scripts/benchmark.py --output_dir runs/benchmark --parts update,growth
@@ -40,6 +44,11 @@ parts:
   overlap   a step with an engine that takes 0.25 to 4 times as long as an update, with the next
             batch sampled meanwhile (max_staleness 1) and without, against the longer of both
   prompts   sampling with transformers and SmolLM2, each prompt run once against once per sample
+  pretrained  whole steps of TTRL with SmolLM2, each prompt run once against once a completion
+  engines   tokens per second of every engine, against vllm.LLM.generate called without us
+  whole     a whole step with vLLM in the process, against stock trl.GRPOTrainer's for as many
+            tokens, and against vllm.LLM.generate of its prompts plus the update
+  memory    what an update takes beyond model and batch, against stock trl.GRPOTrainer's
 
 OUTPUT_DIR/table.md holds the table, OUTPUT_DIR/results.json every value. Parts are written as they
 are finished.
@@ -67,7 +76,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--parts", default=",".join(PARTS), help="which, separated by commas (%(default)s)")
     add("--completions", type=Path, help='JSON lines with "completions", for votes')
     add("--testbed", type=Path, default=Path("runs/testbed"), help="for steps and adaptive")
-    add("--smollm2", type=Path, default=Path("runs/smollm2"), help="for prompts (%(default)s)")
+    add("--strategies", type=Path, default=Path("runs/strategies"), help="for engines and whole")
+    add("--smollm2", type=Path, default=Path("runs/smollm2"), help="for prompts and pretrained")
     add("--repetitions", type=int, default=5, help="of all but steps, adaptive (%(default)s)")
     add("--ranks", default="1,2", help="numbers of processes, for steps (%(default)s)")
     add("--target", type=float, default=0.8, help="pass@1 to reach, for adaptive (%(default)s)")
@@ -108,7 +118,9 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     arguments.groups = read_groups(arguments.completions) if "votes" in arguments.parts else []
     if {"steps", "adaptive"} & set(arguments.parts):
         require_testbed(arguments.testbed)
-    if "prompts" in arguments.parts:
+    if {"engines", "whole"} & set(arguments.parts):
+        require_testbed(arguments.strategies, "--strategies")
+    if {"prompts", "pretrained"} & set(arguments.parts):
         require_smollm2(arguments.smollm2)
     if not all(part.isdecimal() and int(part) for part in arguments.ranks.split(",")):
         raise InputError(
@@ -150,6 +162,23 @@ def measure(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
             arguments.num_generations,
             arguments.repetitions,
         )
+    if part == "pretrained":
+        from measurements.prompts import measure_pretrained_steps
+
+        return measure_pretrained_steps(arguments.smollm2, runs, arguments.repetitions)
+    if part == "engines":
+        from measurements.engines import measure_engines
+
+        return measure_engines(arguments.strategies, runs, arguments.repetitions)
+    if part == "whole":
+        from measurements.whole_steps import measure_whole_steps
+
+        return measure_whole_steps(arguments.strategies, arguments.repetitions)
+    return measure_update(part, arguments)
+
+
+def measure_update(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
+    """Measure one of the parts about the update alone."""
     from measurements import updates
 
     sizes = updates.UpdateSizes(
@@ -164,6 +193,10 @@ def measure(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
         from measurements.overlap import measure_overlap
 
         return measure_overlap(sizes, arguments.repetitions)
+    if part == "memory":
+        from measurements.memory import measure_memory
+
+        return measure_memory(sizes)
     work = {
         "update": updates.measure_updates,
         "growth": updates.measure_growth,

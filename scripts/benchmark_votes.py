@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from measurements.vote_weights import compare_weights, grade_groups, print_comparison
 from tqdm import tqdm
 
 from rl.answers import (
@@ -23,7 +24,7 @@ from rl.rollouts.adaptive_votes import VoteBudget
 from rl.settings import check_value
 
 EPILOG = """\
-input lines: {"completions": [strings]}, and "gold": string for --referee
+input lines: {"completions": [strings]}, and "gold": string for --referee and --weights
 
 How it is counted: this process and the worker that runs Math-Verify are tied to one core. The
 clock runs from the completion's text to the vote (extract, cluster, count) over all groups, wall
@@ -33,8 +34,12 @@ which a run does once, is reported on its own line.
 The referee compares each pseudo-label with "gold" by Math-Verify, either one as its gold answer, in
 a killable worker of its own. A prompt without a pseudo-label counts as wrong.
 
-example:
+--weights compares weighted votes with the plain one: it chooses a weight on a half of the problems
+that a seed draws, and says what that one reaches on the other half, by the same referee.
+
+examples:
   python scripts/benchmark_votes.py completions.jsonl.gz --referee --adaptive
+  python scripts/benchmark_votes.py completions.jsonl.gz --weights
 """
 
 
@@ -48,6 +53,10 @@ def parse_arguments() -> argparse.Namespace:
         "--adaptive", action="store_true", help="replay votes that stop at a confidence of 0.95"
     )
     parser.add_argument("--referee", action="store_true", help='measure accuracy against "gold"')
+    parser.add_argument(
+        "--weights", action="store_true", help='compare weighted votes by accuracy against "gold"'
+    )
+    parser.add_argument("--split_seed", type=int, default=0, help="draws the halves (0)")
     return parser.parse_args()
 
 
@@ -128,9 +137,8 @@ def measure_accuracy(pseudo_labels: list[str | None], golds: list[str]) -> None:
 def main() -> None:
     """Read the file, start the worker on one core, vote, and ask the referee if wanted."""
     arguments = parse_arguments()
-    rows = read_rows(
-        arguments.file, ["completions", "gold"] if arguments.referee else ["completions"]
-    )
+    needs_gold = arguments.referee or arguments.weights
+    rows = read_rows(arguments.file, ["completions", "gold"] if needs_gold else ["completions"])
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     started = time.perf_counter()
     start_verifier()
@@ -140,6 +148,9 @@ def main() -> None:
         measure_adaptive([row["completions"] for row in rows], pseudo_labels)
     if arguments.referee:
         measure_accuracy(pseudo_labels, [row["gold"] for row in rows])
+    if arguments.weights:
+        graded = grade_groups(rows)
+        print_comparison(compare_weights(graded, arguments.split_seed), len(graded))
 
 
 if __name__ == "__main__":

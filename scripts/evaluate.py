@@ -121,6 +121,7 @@ def evaluate(args: argparse.Namespace, console: Console) -> dict[str, Finished]:
                     show_progress=True,
                     thresholds=args.g_pass,
                     must_close_thought=args.thinking,
+                    max_prompt_length=args.max_prompt_length,
                 )
             if malformed := getattr(engine, "malformed", []):
                 console.print(
@@ -144,6 +145,7 @@ def read_benchmark(args: argparse.Namespace, place: str) -> Benchmark:
         prompt_column=args.prompt_column,
         label_column=args.label_column,
         options_column=args.options_column,
+        documents_column=args.documents_column,
         kind=args.answer_kind,
         revision=args.revision,
         template=args.template or (None if has_own_words else default_template(place)),
@@ -171,6 +173,7 @@ def describe(
             "label_column": benchmark.label_column,
             "expected_size": benchmark.expected_size,
         },
+        "num_cut_prompts": plan.num_cut_prompts.get(benchmark.name, 0),
         "template": benchmark.template,
     }
     if args.base_url:
@@ -190,6 +193,7 @@ def describe(
         more_settings={
             **plan.facts,
             "thinking": args.thinking,
+            "max_prompt_length": args.max_prompt_length,
             "chat_template_args": args.chat_template_args,
         },
         more=more,
@@ -208,6 +212,8 @@ def description(benchmark: Benchmark, args: argparse.Namespace, plan: EnginePlan
     )
     if benchmark.template:
         text += f", template {benchmark.template}"
+    if num_cut := plan.num_cut_prompts.get(benchmark.name):
+        text += f", {num_cut} prompts cut in the middle to {args.max_prompt_length} tokens"
     if benchmark.revision:
         text += f", revision {benchmark.revision}"
     if benchmark.expected_size not in (None, num_problems):

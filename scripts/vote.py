@@ -5,18 +5,22 @@ import gzip
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
+from rewards.vote_weights import get_vote_weight
 from rl.answers import cluster_answers, extract_answer, verification_counters
 from rl.answers.options import add_answer_arguments, use_answer_arguments
 from rl.answers.votes import TIE_RULES, count_votes, rank_classes
 from rl.data.json_lines import read_json_lines
+from rl.data.yaml_text import read_yaml
 from rl.errors import InputError, exit_on_bad_input
-from rl.settings import Letters, check_options
+from rl.plugins import allow_code, call_plugin
+from rl.settings import Letters, check_options, check_value
+from rl.types import Group, Reward, Rollout
 
 EPILOG = """\
 input lines:   {"id": "p1", "completions": ["... \\\\boxed{0.5}", "... \\\\boxed{1/2}", "no idea"]}
@@ -26,10 +30,15 @@ output lines:  {"id": "p1", "pseudo_label": "0.5", "majority_ratio": 0.667, "num
 Equal answers count as one (0.5 = 1/2), a completion without an answer abstains, and
 majority_ratio is a share of all completions. pseudo_label is null if nobody answered.
 
+--weight makes votes count differently, by what the text alone tells: length, repetition, finished,
+history (of the lines before with the same id), or a function of yours as file.py:name
+(rewards/README.md). majority_ratio is then a share of the weight, and each cluster has its weight.
+
 examples:
   python scripts/vote.py completions.jsonl --output votes.jsonl
   python scripts/vote.py completions.jsonl.gz --output votes.jsonl.gz --tie drop
   python scripts/vote.py gpqa.jsonl --output votes.jsonl --choices ABCD
+  python scripts/vote.py completions.jsonl --output votes.jsonl --weight '{length: {power: -0.5}}'
 """
 
 
@@ -42,6 +51,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True, help="JSON lines, plain or .gz")
     parser.add_argument(
         "--tie", choices=TIE_RULES, default="first", help="first answer wins, or no pseudo-label"
+    )
+    parser.add_argument(
+        "--weight",
+        metavar="NAME",
+        help="what a vote weighs; with settings as {NAME: {...}} (equal)",
     )
     add_answer_arguments(parser)
     parser.add_argument("--choices", help="letters of multiple-choice prompts, such as ABCD")
@@ -65,25 +79,62 @@ def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
-def vote_on(completions: list[str], arguments: argparse.Namespace) -> dict[str, Any]:
+def find_weight(text: str | None) -> Reward | None:
+    """Build what weighs votes; it must need nothing but text."""
+    if text is None:
+        return None
+    by = read_yaml(text, "--weight")
+    allow_code(by)
+    weigh = get_vote_weight(check_value("--weight", str | dict[str, Any], by), "--weight")
+    if getattr(weigh, "needs_token_statistics", False):
+        raise InputError(
+            f"--weight: got {text}, expected a weight that needs text alone, since saved "
+            "completions have no token statistics. Name another; a training run has them."
+        )
+    return weigh
+
+
+def vote_on(
+    prompt_id: Any, completions: list[str], arguments: argparse.Namespace, weigh: Reward | None
+) -> dict[str, Any]:
     """Extract, cluster and count; a class is shown by the first answer in it."""
     answers = [
         extract_answer(text, methods=arguments.answer_methods, choices=arguments.choices)
         for text in completions
     ]
     clusters = cluster_answers(answers)
-    vote = count_votes(clusters, arguments.tie)
+    weights = None if weigh is None else weights_of(prompt_id, completions, answers, weigh)
+    vote = count_votes(clusters, arguments.tie, weights)
     ranked = rank_classes(answers, clusters, vote)
     return {
         "pseudo_label": None if vote.winner is None else ranked[0].answer,
         "majority_ratio": vote.majority_ratio,
         "num_votes": vote.num_votes,
         "num_abstained": vote.num_abstained,
-        "clusters": [{"answer": c.answer, "count": c.count} for c in ranked],
+        "clusters": [
+            {"answer": c.answer, "count": c.count} | ({} if weigh is None else {"weight": c.weight})
+            for c in ranked
+        ],
     }
 
 
-def write_votes(arguments: argparse.Namespace, partial: Path) -> list[dict[str, Any]]:
+def weights_of(
+    prompt_id: Any, completions: list[str], answers: Sequence[str | None], weigh: Any
+) -> list[float | None]:
+    """Weigh the votes of a line, and let the weight remember it."""
+    rollouts = map(
+        lambda text, answer: Rollout(completion=text, answer=answer), completions, answers
+    )
+    group = Group(prompt_id=json.dumps(prompt_id), prompt="", rollouts=tuple(rollouts))
+    weights = call_plugin("--weight", weigh, group)
+    if hasattr(weigh, "observe"):
+        weigh.observe([group])
+    return weights
+
+
+def write_votes(
+    arguments: argparse.Namespace, partial: Path, weigh: Reward | None
+) -> list[dict[str, Any]]:
     """Vote on every prompt, one line at a time, and return the outcomes without their clusters."""
     is_compressed = arguments.output.suffix == ".gz"
     votes: list[dict[str, Any]] = []
@@ -93,7 +144,7 @@ def write_votes(arguments: argparse.Namespace, partial: Path) -> list[dict[str, 
         tqdm(total=arguments.input.stat().st_size, unit="B", unit_scale=True) as progress,
     ):
         for prompt_id, completions in read_prompts(file, arguments.input):
-            vote = vote_on(completions, arguments)
+            vote = vote_on(prompt_id, completions, arguments, weigh)
             output.write(json.dumps({"id": prompt_id, **vote}) + "\n")
             votes.append({key: value for key, value in vote.items() if key != "clusters"})
             progress.update(file.tell() - progress.n)
@@ -122,6 +173,7 @@ def main() -> None:
     """Check the paths, vote into a temporary file, and give it the final name when complete."""
     arguments = parse_arguments()
     arguments.answer_methods = use_answer_arguments(arguments)
+    weigh = find_weight(arguments.weight)
     if not arguments.input.is_file():
         raise InputError(
             f"input: got {arguments.input}, expected an existing file. Check the path."
@@ -139,7 +191,7 @@ def main() -> None:
     partial = arguments.output.with_name(f".{arguments.output.name}.{os.getpid()}.partial")
     started = time.perf_counter()
     try:
-        votes = write_votes(arguments, partial)
+        votes = write_votes(arguments, partial, weigh)
         partial.replace(arguments.output)
     finally:
         partial.unlink(missing_ok=True)

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import comb
+from math import comb, fsum, isclose, isfinite
 from typing import Literal, get_args
 
-from rl.errors import unknown_name
+from rl.errors import InputError, unknown_name
 
 TieRule = Literal["first", "drop"]
 TIE_RULES: tuple[TieRule, ...] = get_args(TieRule)
@@ -17,12 +17,14 @@ class Vote:
     """The outcome of one group's vote.
 
     Attributes:
-        winner: Cluster with most votes; None if nobody voted or a tie was dropped.
-        majority_ratio: Votes of the largest cluster / num_votes, in [0, 1]; 0.0 if nobody voted.
+        winner: Cluster with most weight; None if no vote weighs anything or a tie was dropped.
+        majority_ratio: Weight of the leading cluster / that of all completions, in [0, 1]; 0.0 if
+            no vote weighs anything. Where all weigh the same it is a share of the completions.
         num_votes: All completions of the group, those without an answer among them.
         num_abstained: Completions without an answer.
         counts: Votes per cluster, in the clusters' order of first appearance.
-        is_tie: Whether several clusters share the largest number of votes.
+        weights: Weight of each cluster's votes together, in the same order.
+        is_tie: Whether several clusters share the largest weight.
     """
 
     winner: int | None
@@ -30,6 +32,7 @@ class Vote:
     num_votes: int
     num_abstained: int
     counts: dict[int, int]
+    weights: dict[int, float]
     is_tie: bool
 
 
@@ -57,44 +60,77 @@ def leader_certainty(counts: Iterable[int]) -> float:
     return 1 - sum(comb(num_draws, j) for j in range(leader + 1, num_draws + 1)) / 2**num_draws
 
 
-def count_votes(clusters: Sequence[int | None], tie: str = "first") -> Vote:
-    """Count one vote per completion.
+def count_votes(
+    clusters: Sequence[int | None],
+    tie: str = "first",
+    weights: Sequence[float | None] | None = None,
+) -> Vote:
+    """Count the votes of the completions, all alike or each with a weight of its own.
 
-    majority_ratio = max_c |{i : clusters_i = c}| / len(clusters)
+    W_c = sum of w_i over {i : clusters_i = c}
+    winner = argmax_c W_c,  majority_ratio = max_c W_c / sum_i w_i
 
-    Source: TTRL, arXiv 2504.16084, section 2.2; as there, completions without an answer stay in the
-    denominator. Differs: no answer abstains and cannot win.
+    Source: TTRL, arXiv 2504.16084, section 2.2, where each w_i is 1; as there, completions without
+    an answer stay in the denominator. Differs: no answer abstains and cannot win.
 
     Args:
         clusters: Class of each completion's answer, None for no answer, see `cluster_answers`.
-        tie: "first": of several largest clusters, the one that appears first wins, as in TTRL's
-            code; "drop": none wins.
+        tie: "first": of several leading clusters, the one that appears first wins, as in TTRL's
+            code; "drop": none wins. Sums of weights that differ by rounding are tied.
+        weights: Weight of each completion, from 0 on; None for one that cannot be weighed, which
+            then weighs 0. Without weights each counts 1.
 
     Returns:
-        The vote. An empty group has no winner and a ratio of 0.0.
+        The vote. An empty group, and one in which no answer weighs anything, has no winner and a
+        ratio of 0.0.
 
     Raises:
-        InputError: If the tie rule is unknown.
+        InputError: If the tie rule is unknown, or a weight is negative or not finite.
 
     Example:
         >>> vote = count_votes([0, 1, 1, None])
         >>> vote.winner, vote.majority_ratio, vote.counts
         (1, 0.5, {0: 1, 1: 2})
+        >>> weighed = count_votes([0, 1, 1, None], weights=[3.0, 1.0, 1.0, 1.0])
+        >>> weighed.winner, weighed.majority_ratio, weighed.weights
+        (0, 0.5, {0: 3.0, 1: 2.0})
     """
     if tie not in TIE_RULES:
         raise unknown_name("tie rule", tie, list(TIE_RULES))
     counts = Counter(cluster for cluster in clusters if cluster is not None)
-    most = max(counts.values(), default=0)
-    leaders = [cluster for cluster, count in counts.items() if count == most]
+    by_cluster: dict[int, float] = {cluster: float(count) for cluster, count in counts.items()}
+    total = float(len(clusters))
+    if weights is not None:
+        known = [_checked_weight(weight) for weight in weights]
+        # fsum rounds once, so that the order of the completions plays no part.
+        by_cluster = {
+            cluster: fsum(w for c, w in zip(clusters, known, strict=True) if c == cluster)
+            for cluster in counts
+        }
+        total = fsum(known)
+    most = max(by_cluster.values(), default=0.0)
+    leaders = [c for c, weight in by_cluster.items() if most and isclose(weight, most)]
     is_tie = len(leaders) > 1
     return Vote(
         winner=None if not leaders or (is_tie and tie == "drop") else leaders[0],
-        majority_ratio=most / len(clusters) if clusters else 0.0,
+        majority_ratio=min(1.0, most / total) if most else 0.0,
         num_votes=len(clusters),
         num_abstained=len(clusters) - counts.total(),
         counts=dict(counts),
+        weights=by_cluster,
         is_tie=is_tie,
     )
+
+
+def _checked_weight(weight: float | None) -> float:
+    if weight is None:
+        return 0.0
+    if not (isfinite(weight) and weight >= 0):
+        raise InputError(
+            f"weight of a vote: got {weight!r}, expected a finite number from 0 on, or None. Mend "
+            "what weighs the votes."
+        )
+    return float(weight)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +150,10 @@ class GroupVote:
 
 
 def vote_over_classes(
-    answers: Sequence[str | None], clusters: Sequence[int | None], tie: str = "first"
+    answers: Sequence[str | None],
+    clusters: Sequence[int | None],
+    tie: str = "first",
+    weights: Sequence[float | None] | None = None,
 ) -> GroupVote:
     """Vote over classes of answers and take the winning class for right.
 
@@ -122,19 +161,20 @@ def vote_over_classes(
         answers: Answer of each completion.
         clusters: Class of each answer, None for no answer.
         tie: See `count_votes`.
+        weights: See `count_votes`.
 
     Returns:
         The vote; its pseudo-label is the first answer of the winning class.
 
     Raises:
-        InputError: If the tie rule is unknown.
+        InputError: As `count_votes`.
 
     Example:
         >>> found = vote_over_classes(["3", "0.5", "1/2", None], [0, 1, 1, None])
         >>> found.pseudo_label, found.selected
         ('0.5', (False, True, True, False))
     """
-    vote = count_votes(clusters, tie)
+    vote = count_votes(clusters, tie, weights)
     if vote.winner is None:
         return GroupVote(vote=vote, pseudo_label=None, selected=(False,) * len(clusters))
     return GroupVote(
@@ -152,17 +192,19 @@ class AnswerClass:
         cluster: Its number.
         answer: The first answer in it.
         count: Its votes.
+        weight: Their weight; the count where all weigh the same.
     """
 
     cluster: int
     answer: str
     count: int
+    weight: float
 
 
 def rank_classes(
     answers: Sequence[str | None], clusters: Sequence[int | None], vote: Vote
 ) -> list[AnswerClass]:
-    """List the classes of a vote, largest first, equal ones in order of first appearance.
+    """List the classes of a vote, heaviest first, equal ones in order of first appearance.
 
     Args:
         answers: Answer of each completion.
@@ -170,7 +212,12 @@ def rank_classes(
         vote: What `count_votes` made of the clusters.
     """
     classes = [
-        AnswerClass(cluster=cluster, answer=answers[clusters.index(cluster)] or "", count=count)
+        AnswerClass(
+            cluster=cluster,
+            answer=answers[clusters.index(cluster)] or "",
+            count=count,
+            weight=vote.weights[cluster],
+        )
         for cluster, count in vote.counts.items()
     ]
-    return sorted(classes, key=lambda found: -found.count)
+    return sorted(classes, key=lambda found: -found.weight)

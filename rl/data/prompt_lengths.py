@@ -1,4 +1,4 @@
-"""Prompts that are too long for a run: dropped with a count, or refused."""
+"""Prompts that are too long: dropped with a count, refused, or cut in the middle."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -42,6 +42,27 @@ class PromptFacts:
             f"{num_dropped} of {self.num_in_source} prompts ({share:.2%}) dropped, being longer "
             f"than {self.limit} tokens"
         )
+
+
+def cut_middle(token_ids: Sequence[int], max_length: int | None) -> list[int]:
+    """Keep the first and the last half of a prompt that is too long.
+
+    Source: LongBench (pred.py) and LongBench v2, as QwenLong-L1 and SPELL evaluate. Differs: token
+        ids are kept as they are, where these decode them and encode the text again.
+
+    Args:
+        token_ids: The prompt with its chat template.
+        max_length: Most tokens, at least 1; None: any number. Of an odd number the end has one
+            more.
+
+    Example:
+        >>> cut_middle([1, 2, 3, 4, 5, 6], 3), cut_middle([1, 2], 2), cut_middle([1, 2], None)
+        ([1, 5, 6], [1, 2], [1, 2])
+    """
+    if max_length is None or len(token_ids) <= max_length:
+        return list(token_ids)
+    first = max_length // 2
+    return [*token_ids[:first], *token_ids[len(token_ids) - (max_length - first) :]]
 
 
 def prompt_limit(

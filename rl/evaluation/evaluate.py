@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tqdm import tqdm
 
 from rl.answers import DEFAULT_METHODS
+from rl.data.prompt_lengths import cut_middle
 from rl.data.prompts import Prompt, prompt_id, render_prompt, tokenize_prompt
 from rl.errors import InputError
 from rl.evaluation.grading import grade
@@ -62,6 +63,7 @@ def evaluate_problems(
     thresholds: Sequence[float] = (),
     must_close_thought: bool = False,
     max_sampling_seconds: float = 0.0,
+    max_prompt_length: int | None = None,
 ) -> EvaluationResult:
     """Sample every problem and grade the samples against the labels.
 
@@ -75,7 +77,7 @@ def evaluate_problems(
         num_samples: Samples per problem, n.
         ks: Sizes k of pass@k and maj@k, in [1, n]; None takes `default_ks(n)`.
         seed: Seed of the evaluation.
-        methods: Where an answer is looked for; a multiple choice has its own way.
+        methods: Where an answer is looked for; a multiple choice and a rule have their own ways.
         batch_size: Completions asked of the engine at a time, rounded down to whole problems; an
             engine that takes text gets everything at once.
         output_dir: Where samples.jsonl grows and summary.json is written; samples there are kept
@@ -86,13 +88,16 @@ def evaluate_problems(
             where the prompt ends with `<think>`.
         max_sampling_seconds: Most seconds of a call that samples from tokens, then the process ends
             (`rl.watchdog.deadline`); 0: any.
+        max_prompt_length: Most tokens of a prompt; a longer one is cut (`cut_middle`). None: any.
+            Not for an engine that takes text.
 
     Raises:
         InputError: If a k is out of range.
         ValueError: If there are no problems.
     """
     ks = check_ks(default_ks(num_samples) if ks is None else ks, num_samples)
-    request = _Request(num_samples, seed, batch_size, must_close_thought, max_sampling_seconds)
+    limits = (max_sampling_seconds, max_prompt_length)
+    request = _Request(num_samples, seed, batch_size, must_close_thought, *limits)
     saved = _saved_groups(output_dir, methods) if output_dir else {}
     if output_dir:
         write_problems(output_dir, map(problem_line, problems))
@@ -123,6 +128,7 @@ class _Request(NamedTuple):
     batch_size: int
     must_close_thought: bool
     max_sampling_seconds: float
+    max_prompt_length: int | None
 
 
 def _sample_missing(
@@ -153,6 +159,7 @@ def _sample_missing(
                 batch_size=request.batch_size,
                 must_close_thought=request.must_close_thought,
                 max_sampling_seconds=request.max_sampling_seconds,
+                max_prompt_length=request.max_prompt_length,
             ):
                 name = group[0].problem_id
                 known = {sample.sample: sample for sample in saved.get(name, [])}
@@ -189,8 +196,8 @@ def rescore(
 
     Args:
         output_dir: Folder of an evaluation.
-        methods: Where an answer is looked for; a multiple choice has its own way. None takes the
-            manifest's.
+        methods: Where an answer is looked for; a multiple choice and a rule have their own ways.
+            None takes the manifest's.
         show_progress: Whether to show a bar.
         ks: Sizes k of pass@k and maj@k, in [1, n]; None takes the manifest's.
         thresholds: Shares t of G-Pass@k_t, in (0, 1].
@@ -229,6 +236,7 @@ def sample_problems(
     batch_size: int = 256,
     must_close_thought: bool = False,
     max_sampling_seconds: float = 0.0,
+    max_prompt_length: int | None = None,
 ) -> Iterator[list[SampleRecord]]:
     """Yield each problem's samples, ungraded and in order, problems as they are finished."""
     if isinstance(engine, TextEngine):
@@ -248,6 +256,7 @@ def sample_problems(
             first_sample,
             must_close_thought,
             max_sampling_seconds,
+            max_prompt_length,
         )
 
 
@@ -260,12 +269,15 @@ def _sample_tokens(
     first_sample: int,
     must_close_thought: bool,
     max_sampling_seconds: float,
+    max_prompt_length: int | None,
 ) -> Iterator[list[SampleRecord]]:
     seeds = [derive_seed(seed, problem.id) for problem in problems]
-    prompt_ids = [tokenize_prompt(problem.prompt, tokenizer) for problem in problems]
+    whole_ids = [tokenize_prompt(problem.prompt, tokenizer) for problem in problems]
+    prompt_ids = [cut_middle(ids, max_prompt_length) for ids in whole_ids]
     with deadline("sampling of an evaluation", max_sampling_seconds, "max_sampling_seconds"):
         groups = engine.generate(prompt_ids, num_samples, seeds, first_sample)
-    for problem, problem_seed, group in zip(problems, seeds, groups, strict=True):
+    is_cut = [len(cut) < len(ids) for cut, ids in zip(prompt_ids, whole_ids, strict=True)]
+    for problem, problem_seed, group, cut in zip(problems, seeds, groups, is_cut, strict=True):
         rendered = render_prompt(problem.prompt, tokenizer)
         texts = completion_texts(group, tokenizer, engine.settings.stop_strings)
         yield [
@@ -277,8 +289,8 @@ def _sample_tokens(
                 completion=text,
                 num_tokens=len(sample.completion_ids),
                 truncated=sample.truncated,
-                label=problem.label,
-                choices=problem.choices,
+                **_what_is_right(problem),
+                prompt_cut=cut,
                 must_close_thought=must_close_thought or opens_thought(rendered),
                 finish_reason="length" if sample.truncated else "stop",
             )
@@ -307,14 +319,24 @@ def _sample_text(
                 completion=sample.completion,
                 num_tokens=sample.num_tokens,
                 truncated=sample.finish_reason == "length",
-                label=problem.label,
-                choices=problem.choices,
+                **_what_is_right(problem),
                 must_close_thought=must_close_thought or opens_thought(problem.prompt),
                 finish_reason=sample.finish_reason,
                 latency_seconds=sample.latency_seconds,
             )
             for i, sample in sorted(group.items())
         ]
+
+
+def _what_is_right(problem: Problem) -> dict[str, Any]:
+    """Return the fields of a record that its problem decides."""
+    return {
+        "label": problem.label,
+        "choices": problem.choices,
+        "aliases": problem.aliases,
+        "rule": problem.rule,
+        "strata": dict(problem.strata),
+    }
 
 
 def opens_thought(prompt: Prompt) -> bool:

@@ -1,15 +1,22 @@
 """Grade samples: the answer, its class among the problem's samples, and whether it is the label's.
 
-The grader's version is a hash of the source files that decide a verdict, and Math-Verify's version.
+Maths is compared by what it means, a letter of a multiple choice as it is, and anything else by the
+rule its problem names (`rl.evaluation.rules`). The grader's version is a hash of the source files
+that decide a verdict, and Math-Verify's version.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import rl.answers
+import rl.evaluation.metrics.docmath
+import rl.evaluation.metrics.short_answers
+import rl.evaluation.rules
+import rl.selfplay.tasks.financial_math
+import rl.selfplay.tasks.task
 from rl.answers import (
     DEFAULT_METHODS,
     cluster_answers,
@@ -19,8 +26,17 @@ from rl.answers import (
 )
 from rl.answers.plugins import is_plugin
 from rl.evaluation.records import SampleRecord
+from rl.evaluation.rules import RULES, GradingRule
 from rl.plugins import plugin_source
 from rl.versions import library_versions
+
+_RULE_MODULES = (
+    rl.evaluation.rules,
+    rl.evaluation.metrics.short_answers,
+    rl.evaluation.metrics.docmath,
+    rl.selfplay.tasks.task,
+    rl.selfplay.tasks.financial_math,
+)
 
 
 def grade(
@@ -34,22 +50,37 @@ def grade(
 
     Args:
         samples: All samples of one problem.
-        methods: Where an answer is looked for; a multiple choice has its own way.
+        methods: Where an answer is looked for; a multiple choice and a rule have their own ways.
 
     Returns:
         New records in the same order.
     """
     answers = [sample_answer(sample, methods) for sample in samples]
     is_choice = any(sample.choices for sample in samples)
-    clusters = _equal_letters(answers) if is_choice else cluster_answers(answers)
+    rule = _rule_of(samples)
+    if rule is not None:
+        clusters = _equal_keys([None if one is None else rule.key(one) for one in answers])
+    else:
+        clusters = _equal_keys(answers) if is_choice else cluster_answers(answers)
     verdicts: dict[int | None, bool] = {None: False}
     for sample, answer, cluster in zip(samples, answers, clusters, strict=True):
-        if cluster not in verdicts:
-            is_label = answer == sample.label if is_choice else same_answer(answer, sample.label)
-            verdicts[cluster] = is_label
+        if answer is None or cluster in verdicts:
+            continue
+        if rule is not None:
+            verdicts[cluster] = rule.is_right(answer, sample.accepted)
+        else:
+            same = answer == sample.label if is_choice else same_answer(answer, sample.label)
+            verdicts[cluster] = same
     version = grader_version(tuple(methods), comparer_in_use())
     return [
-        replace(sample, answer=answer, cluster=cluster, correct=verdicts[cluster], grader=version)
+        replace(
+            sample,
+            answer=answer,
+            cluster=cluster,
+            correct=verdicts[cluster],
+            grader=version,
+            scores={} if rule is None else dict(rule.scores(answer, sample.accepted)),
+        )
         for sample, answer, cluster in zip(samples, answers, clusters, strict=True)
     ]
 
@@ -59,6 +90,8 @@ def sample_answer(sample: SampleRecord, methods: Sequence[str] = DEFAULT_METHODS
     text = sample.completion
     if sample.must_close_thought and "</think>" not in text:
         return None
+    if sample.rule is not None:
+        return RULES[sample.rule].read(text)
     if sample.choices:
         return extract_answer(text, choices=sample.choices)
     return extract_answer(text, methods=methods)
@@ -76,7 +109,8 @@ def grader_version(methods: tuple[str, ...] = DEFAULT_METHODS, comparer: str | N
         repr(sorted(library_versions(["math-verify", "sympy"]).items())).encode()
     )
     rules = sorted(Path(rl.answers.__file__).parent.glob("*.py"))
-    for path in [*rules, Path(__file__)]:
+    more = [Path(str(module.__file__)) for module in _RULE_MODULES]
+    for path in [*rules, Path(__file__), *more]:
         digest.update(path.read_bytes())
     if methods != DEFAULT_METHODS or comparer:
         digest.update(repr((methods, comparer)).encode())
@@ -86,8 +120,11 @@ def grader_version(methods: tuple[str, ...] = DEFAULT_METHODS, comparer: str | N
     return digest.hexdigest()[:12]
 
 
-def _equal_letters(answers: Sequence[str | None]) -> list[int | None]:
-    numbers: dict[str, int] = {}
-    return [
-        None if answer is None else numbers.setdefault(answer, len(numbers)) for answer in answers
-    ]
+def _rule_of(samples: Sequence[SampleRecord]) -> GradingRule | None:
+    name = samples[0].rule if samples else None
+    return None if name is None else RULES[name]
+
+
+def _equal_keys(keys: Sequence[Hashable | None]) -> list[int | None]:
+    numbers: dict[Hashable, int] = {}
+    return [None if key is None else numbers.setdefault(key, len(numbers)) for key in keys]

@@ -117,11 +117,12 @@ def origin(methods: Sequence[str] = DEFAULT_METHODS) -> dict[str, Any]:
 
 
 def problems_hash(problems: Iterable[Problem]) -> str:
-    """Hash what is asked and what is right: id, prompt, label and, where there are any, choices."""
+    """Hash what is asked and what is right: id, prompt, label, choices, a rule and its aliases."""
     return _hash(
         json.dumps(
             {"id": p.id, "prompt": p.prompt, "label": p.label}
             | ({"choices": p.choices} if p.choices else {})
+            | ({"rule": p.rule, "aliases": list(p.aliases)} if p.rule else {})
         )
         for p in problems
     )

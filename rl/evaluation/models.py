@@ -30,7 +30,8 @@ class EnginePlan:
         args: The command line.
         tokenizer: The model's; None for an endpoint.
         settings: How completions are sampled.
-        longest_prompt: Tokens of the longest prompt; 0 for an endpoint.
+        longest_prompt: Tokens of the longest prompt, once it is cut; 0 for an endpoint.
+        num_cut_prompts: Prompts of each benchmark that are cut in the middle; none for an endpoint.
         facts: What identifies model and tokenizer beyond the name, for the manifest.
     """
 
@@ -38,6 +39,7 @@ class EnginePlan:
     tokenizer: "PreTrainedTokenizerBase | None"
     settings: SamplingSettings
     longest_prompt: int
+    num_cut_prompts: dict[str, int] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
     def open(self) -> RolloutEngine | TextEngine:
@@ -58,7 +60,7 @@ class EnginePlan:
 
 def plan_engine(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> EnginePlan:
     """Find out how long completions may be, for all benchmarks; loads a tokenizer, no model."""
-    tokenizer, longest_prompt, facts = None, 0, {}
+    tokenizer, longest_prompt, num_cut, facts = None, 0, {}, {}
     length = args.max_completion_length or DEFAULT_MAX_COMPLETION_LENGTH
     if args.engine != "openai":
         tokenizer, max_length, commit = open_tokenizer(
@@ -67,11 +69,15 @@ def plan_engine(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> En
             chat_template_args=args.chat_template_args,
             revision=args.model_revision,
         )
-        longest_prompt = max(
-            len(tokenize_prompt(problem.prompt, tokenizer))
+        lengths = {
+            benchmark.name: [len(tokenize_prompt(p.prompt, tokenizer)) for p in benchmark.problems]
             for benchmark in benchmarks
-            for problem in benchmark.problems
-        )
+        }
+        longest_prompt = max(length for of_one in lengths.values() for length in of_one)
+        if args.max_prompt_length is not None:
+            most = args.max_prompt_length
+            longest_prompt = min(longest_prompt, most)
+            num_cut = {name: sum(one > most for one in them) for name, them in lengths.items()}
         length = completion_length(args.max_completion_length, longest_prompt, max_length)
         facts = {"model_revision": commit, "tokenizer_hash": tokenizer_hash(tokenizer)}
     settings = SamplingSettings(
@@ -87,6 +93,7 @@ def plan_engine(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> En
         tokenizer=tokenizer,
         settings=settings,
         longest_prompt=longest_prompt,
+        num_cut_prompts=num_cut,
         facts=facts,
     )
 
@@ -174,7 +181,7 @@ def completion_length(asked: int | None, longest_prompt: int, max_length: int | 
     if max_length is not None and room < (asked or 1):
         raise InputError(
             f"--max_completion_length: got {asked or 'none'}, expected at most {room}: the longest "
-            f"prompt has {longest_prompt} tokens and the model's context {max_length}. Lower it or "
-            "leave out long problems."
+            f"prompt has {longest_prompt} tokens and the model's context {max_length}. Lower it, "
+            "cut long prompts in the middle with --max_prompt_length, or leave out long problems."
         )
     return asked or min(room, DEFAULT_MAX_COMPLETION_LENGTH)

@@ -41,6 +41,11 @@ examples:
   python scripts/evaluate.py --engine openai --base_url http://127.0.0.1:8000/v1 --model my-model \
       --benchmark gsm8k --output_dir runs/gsm8k
 
+  # the long-context benchmarks of SPELL at 16K, with its sampling; longer prompts lose their middle
+  python scripts/evaluate.py --model Qwen/Qwen2.5-7B-Instruct --engine vllm --num_samples 8 \
+      --benchmark docmath,frames,longbench_v2,longbench_hotpotqa=hotpotqa.jsonl \
+      --max_prompt_length 16384 --temperature 0.7 --top_p 0.95 --output_dir runs/long
+
   # was this model trained on the problems it is evaluated on?
   python scripts/evaluate.py --model runs/demo --train_run runs/demo --benchmark heldout.jsonl \
       --output_dir runs/evaluation
@@ -72,6 +77,7 @@ RANGES = {
     **SAMPLING_RANGES,
     "num_samples": NumSamples,
     "batch_size": Count,
+    "max_prompt_length": Count,
     "concurrency": Count,
     "timeout": Positive,
     "top_k": TopK,
@@ -156,8 +162,10 @@ def add_problem_arguments(group: Any) -> None:
         "--answer_kind",
         metavar="KIND",
         help=f"how labels are read: {', '.join(KINDS)} (an answer, a solution with the answer "
-        "after ####, a letter) or your own as file.py:function (the named benchmark's, or maths)",
+        "after ####, a letter; over documents: words that equal a right answer, words that contain "
+        "it, a number, a letter) or your own as file.py:function (the named benchmark's, or maths)",
     )
+    add("--documents_column", help="column with what a question is about (found by itself)")
     add("--option_seed", type=int, default=0, help="seed of shuffled options (%(default)s)")
     add(
         "--template",
@@ -202,6 +210,12 @@ def add_sampling_arguments(group: Any) -> None:
         type=int,
         help=f"most tokens per completion ({DEFAULT_MAX_COMPLETION_LENGTH}, or what the model's "
         "context leaves after the longest prompt)",
+    )
+    add(
+        "--max_prompt_length",
+        type=int,
+        help="most tokens per prompt; a longer one is cut in the middle, as LongBench does "
+        "(without it, prompts that do not fit the context are refused)",
     )
     add(
         "--batch_size",
@@ -280,6 +294,11 @@ def check_engine(args: argparse.Namespace) -> None:
             "address with --engine openai and only there. Correct one of the two."
         )
     if args.engine == "openai":
+        if args.max_prompt_length is not None:
+            raise InputError(
+                f"--max_prompt_length: got {args.max_prompt_length} with --engine openai, expected "
+                "an engine that takes tokens; an endpoint makes them itself. Leave it out."
+            )
         if not args.base_url.startswith(("http://", "https://")):
             raise InputError(
                 f"--base_url: got {args.base_url!r}, expected an address such as "

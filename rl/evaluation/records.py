@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from rl.errors import InputError
 SAMPLES_FILE = "samples.jsonl"
 PROBLEMS_FILE = "problems.jsonl"
 SUMMARY_FILE = "summary.json"
+# Fields of few benchmarks: a line of samples.jsonl holds them where they say something.
+_LEFT_OUT_IF_EMPTY = ("aliases", "rule", "scores", "strata", "prompt_cut")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,11 @@ class SampleRecord:
         latency_seconds: From asking an endpoint to its reply, None for an engine that samples many
             completions together.
         grader: Version of the rules that graded the sample, see `rl.evaluation.grading`.
+        aliases: Further right answers, for the rules that know several.
+        rule: Key of `rl.evaluation.rules.RULES`, None for maths and multiple choices.
+        scores: Further numbers in [0, 1] the rule gave it, such as {"f1": 0.5}.
+        strata: Groups of problems it is reported with, such as {"length": "short"}.
+        prompt_cut: Whether the prompt was too long and lost its middle.
     """
 
     problem_id: str
@@ -60,6 +67,16 @@ class SampleRecord:
     finish_reason: str | None = None
     latency_seconds: float | None = None
     grader: str | None = None
+    aliases: Sequence[str] = ()
+    rule: str | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    strata: Mapping[str, str] = field(default_factory=dict)
+    prompt_cut: bool = False
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """All right answers, the label first."""
+        return (self.label, *self.aliases)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,12 +183,14 @@ def make_folder(path: Path, what: str) -> None:
 
 
 def _line(record: SampleRecord) -> str:
-    return json.dumps(asdict(record)) + "\n"
+    values = {k: v for k, v in asdict(record).items() if v or k not in _LEFT_OUT_IF_EMPTY}
+    return json.dumps(values) + "\n"
 
 
 def _record(line: bytes, where: str) -> SampleRecord:
     try:
-        return SampleRecord(**json.loads(line))
+        values = json.loads(line)
+        return SampleRecord(**{**values, "aliases": tuple(values.get("aliases", ()))})
     except (ValueError, TypeError) as error:
         raise InputError(
             f"{where}: got {short_repr(line)}, expected a sample of an evaluation ({error}). "

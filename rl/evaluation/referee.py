@@ -66,8 +66,8 @@ class RefereeReport:
 
     @property
     def agreement(self) -> float:
-        """Share of completions with the same verdict."""
-        return 1 - len(self.disagreements) / self.num_samples
+        """Share of completions with the same verdict, 1 of none."""
+        return 1 - len(self.disagreements) / max(1, self.num_samples)
 
     def kinds(self) -> dict[str, int]:
         """Count the disagreements by kind, the most common first."""
@@ -91,13 +91,14 @@ class RefereeReport:
 def judge(samples: Sequence[SampleRecord], *, show_progress: bool = False) -> RefereeReport:
     """Let Math-Verify judge graded samples and compare its verdicts with ours.
 
-    Letters of a multiple choice are left out: they are no maths.
+    Letters of a multiple choice, and answers with a rule of their own, are left out: they are no
+    maths.
 
     Args:
-        samples: Graded samples, at least one that is no multiple choice.
+        samples: Graded samples.
         show_progress: Whether to show a bar.
     """
-    samples = [sample for sample in samples if not sample.choices]
+    samples = [sample for sample in samples if not sample.choices and sample.rule is None]
     pairs = list(dict.fromkeys((sample.label, sample.completion) for sample in samples))
     verdicts = dict(zip(pairs, _verdicts(pairs, show_progress), strict=True))
     disagreements = []

@@ -6,8 +6,11 @@ A line of the file is one sample:
 
 and may hold, too: "sample" (number within the problem; else the order of the lines), "num_tokens",
 "truncated", "finish_reason", "prompt" (text or messages), "seed", "choices" (letters of a multiple
-choice, such as "ABCD") and "must_close_thought" (true where a completion without </think> holds no
-answer). Other keys are ignored, so a samples.jsonl of this project can be scored as well.
+choice, such as "ABCD"), "must_close_thought" (true where a completion without </think> holds no
+answer), "rule" (how answers that are no maths are graded: exact, cover or docmath, see
+`rl.evaluation.rules`), "aliases" (further right answers, for a rule), "strata" (groups of problems
+to report, such as {"length": "short"}) and "prompt_cut" (true where a prompt lost its middle).
+Other keys are ignored, so a samples.jsonl of this project can be scored as well.
 
 A line may also be all samples of one problem: {"id": "p1", "completions": [...], "label": "4"}. In
 both, "id" and "problem_id", "gold" and "label" stand for each other. And the file, or a folder of
@@ -24,13 +27,14 @@ from typing import Any, NamedTuple
 from rl.answers import DEFAULT_METHODS
 from rl.data.prompts import Prompt, prompt_id
 from rl.data.tables import short_repr
-from rl.errors import InputError
+from rl.errors import InputError, unknown_name
 from rl.evaluation.evaluate import EvaluationResult, rescore
 from rl.evaluation.exchange.formats import read_lines
 from rl.evaluation.manifest import open_evaluation, origin
 from rl.evaluation.metrics.summary import check_ks, default_ks, group_by_problem
 from rl.evaluation.problems.kinds import after_hashes
 from rl.evaluation.records import SampleRecord, write_problems, write_samples
+from rl.evaluation.rules import RULES
 
 _ID_KEYS = ("problem_id", "id")
 _LABEL_KEYS = ("label", "gold")
@@ -43,6 +47,10 @@ _OPTIONAL: dict[str, tuple[type, ...]] = {
     "seed": (int,),
     "choices": (str,),
     "must_close_thought": (bool,),
+    "rule": (str,),
+    "aliases": (list,),
+    "strata": (dict,),
+    "prompt_cut": (bool,),
     "latency_seconds": (int, float),
 }
 
@@ -84,7 +92,8 @@ def read_completions(path: Path, kind: str | None = None) -> SavedCompletions:
                     "again, expected each once. Remove one, or leave the numbers out."
                 )
             first = next(iter(group.values()), record)
-            if (first.label, first.choices) != (record.label, record.choices):
+            same = (record.choices, record.rule) == (first.choices, first.rule)
+            if not same or record.accepted != first.accepted:
                 raise InputError(
                     f"{where}: got label {short_repr(record.label)} for problem "
                     f"{record.problem_id!r}, expected {short_repr(first.label)} as before. "
@@ -175,6 +184,9 @@ def _records(
     name = str(_first_of(value, _ID_KEYS, (str, int), where))
     label = _label(value, kind, where)
     facts = {key: _fact(value, key, kinds, where) for key, kinds in _OPTIONAL.items()}
+    rule, aliases = facts["rule"], [str(alias) for alias in facts["aliases"] or ()]
+    if rule is not None and rule not in RULES:
+        raise unknown_name(f"{where}: rule", rule, list(RULES))
     prompt = value.get("prompt")
     saved_id = value.get("prompt_id")
     if prompt is not None:
@@ -203,7 +215,13 @@ def _records(
             prompt_id=str(saved_id or ""),
             completion=completion,
             label=label,
-            **{**facts, "must_close_thought": bool(facts["must_close_thought"])},
+            **{
+                **facts,
+                "must_close_thought": bool(facts["must_close_thought"]),
+                "aliases": tuple(aliases),
+                "strata": {str(k): str(v) for k, v in (facts["strata"] or {}).items()},
+                "prompt_cut": bool(facts["prompt_cut"]),
+            },
         )
 
 

@@ -185,6 +185,62 @@ def restrain_advantages(
     return torch.where(scorable & disagree, -penalty, advantages)
 
 
+def diversity_density_advantages(
+    rewards: Tensor, votes: TrainedVotes, k: PositiveInt = 8, hybrid: bool = True
+) -> Tensor:
+    """Pay answers that make a random part of the group diverse, the less the group agrees.
+
+    Of n scorable rollouts k are drawn; they are paid (different answers among them) / k. With s[a]
+    the rollouts that give answer a, and C the binomial coefficient:
+
+        j[a] = 1 - C(n - 1 - s[a], k - 1) / C(n - 1, k - 1)
+        R[g] = (1[g answers] + sum of j over the answers other than g's) / k
+        D[g] = (R[g] - mean R) / sqrt(var R + 1e-6)
+        A[g] = (1 - m) D[g] + m P[g],  m: majority ratio, P: `pass_at_k_advantages`
+
+    R[g] is what a draw with rollout g in it is paid on average.
+
+    Source: DIV-TTRL, shanjf666/DIV-TTRL-PR, README and an early version of
+    verl/verl/trainer/ppo/core_algos.py (the file of later commits has P alone); no paper is known
+    to us. k = 8 is its setting `diversity_density_k`. Differs: the code draws D or P for each
+    rollout, with chance m for P; here it is the mean of both. A rollout without an answer adds none
+    to a draw; in the code "no answer" is one more, and a rare, answer. Means and counts are those
+    of scorable rollouts; where there are fewer than k, all are drawn.
+
+    Args:
+        rewards: Shape (P, G), NaN = unscorable.
+        votes: Votes of the same rollouts.
+        k: Rollouts of a draw, at least 1; 1 pays every answer alike.
+        hybrid: Whether P has its part; False is D alone, which does not read the rewards' values.
+
+    Returns:
+        Advantages in standard deviations, shape (P, G). D is 0.0 throughout where R is equal.
+    """
+    advantages = torch.zeros_like(rewards)
+    for p, clusters in enumerate(votes.clusters):
+        scorable = (~rewards[p].isnan()).nonzero().flatten().tolist()
+        n = len(scorable)
+        if n < 2:
+            continue
+        answers = [int(clusters[g]) for g in scorable]
+        counts = {a: answers.count(a) for a in set(answers) if a >= 0}
+        drawn = min(k, n) - 1
+        others = {a: max(0, n - 1 - s) for a, s in counts.items()}
+        joins = {a: 1 - comb(num, drawn) / comb(n - 1, drawn) for a, num in others.items()}
+        of_all = sum(joins.values())
+        paid = torch.tensor(
+            [(1 + of_all - joins[a] if a in joins else of_all) / (drawn + 1) for a in answers],
+            dtype=torch.float64,
+        )
+        if paid.max() - paid.min() > 1e-9:  # less is rounding
+            paid = (paid - paid.mean()) / (paid.var(correction=0) + 1e-6).sqrt()
+            advantages[p, scorable] = paid.to(rewards.dtype)
+    if not hybrid:
+        return advantages
+    agreement = votes.majority_ratio[:, None].to(rewards.dtype)
+    return (1 - agreement) * advantages + agreement * pass_at_k_advantages(rewards, k)
+
+
 def _spread(rewards: Tensor) -> Tensor:
     infinity = float("inf")
     highest = rewards.nan_to_num(-infinity).amax(dim=1, keepdim=True)
@@ -197,6 +253,7 @@ ADVANTAGES: dict[str, Callable[..., Tensor]] = {
     "leave_one_out": leave_one_out_advantages,
     "pass_at_k": pass_at_k_advantages,
     "restrain": restrain_advantages,
+    "diversity_density": diversity_density_advantages,
 }
 
 _CONTRACT = Contract(takes=("rewards",))

@@ -179,7 +179,7 @@ def score_group(
     weights: Mapping[str, float],
     max_seconds: float = 0.0,
 ) -> ScoredGroup:
-    """Score a whole group with every reward and add the scores up.
+    """Score a whole group with every reward and add the scores up; without one all get 0.0.
 
     A reward that takes longer than `max_seconds`, unless they are 0, ends the process
     (`rl.watchdog.deadline`).
@@ -207,7 +207,7 @@ def score_group(
         group=group,
         row=row,
         rewards=scores,
-        reward=weighted_sums(scores, weights) if scores else [None] * len(group.rollouts),
+        reward=weighted_sums(scores, weights) if scores else [0.0] * len(group.rollouts),
         reward_seconds=seconds,
         vote=next(
             (

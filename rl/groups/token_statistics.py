@@ -183,6 +183,7 @@ def add_statistics(
             entropies=entropies,
             self_certainties=self_certainties,
             in_answer=find_answer_tokens(pieces, rollout.answer),
+            pieces=tuple(pieces),
         )
         return replace(rollout, token_statistics=statistics)
 

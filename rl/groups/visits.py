@@ -49,21 +49,32 @@ def find_visits(row_keys: Sequence[VisitKey], num_generations: int) -> dict[Visi
     return visits
 
 
-def shard(items: Sequence[Item], index: int, num_shards: int, size: int = 1) -> list[Item]:
-    """Return every `num_shards`-th item from `index` on: each item is in exactly one shard.
+def shard(items: Sequence[Item], index: int, num_shards: int) -> list[Item]:
+    """Return every `num_shards`-th item from `index` on: each item is in exactly one shard."""
+    return list(items[index::num_shards])
+
+
+def neighbours(items: Sequence[Item], index: int, num_shards: int, size: int = 1) -> list[Item]:
+    """Return the `index`-th of `num_shards` runs of neighbouring items, equally long or nearly.
+
+    Where rows of a visit stand together, as they do in a batch, a rank so samples the visits whose
+    rows are its own.
 
     Args:
         items: What is shared out.
-        index: Of the shard.
+        index: Of the run.
         num_shards: How many there are.
         size: Items in a row that stay together, such as the wordings of a problem.
 
     Example:
-        >>> shard([1, 2, 3, 4, 5, 6], 0, 2), shard([1, 2, 3, 4, 5, 6], 0, 2, size=2)
-        ([1, 3, 5], [1, 2, 5, 6])
+        >>> [neighbours("abcde", index, 2) for index in (0, 1)]
+        [['a', 'b'], ['c', 'd', 'e']]
+        >>> [neighbours("aabbcc", index, 2, size=2) for index in (0, 1)]
+        [['a', 'a'], ['b', 'b', 'c', 'c']]
     """
-    starts = range(index * size, len(items), num_shards * size)
-    return [item for start in starts for item in items[start : start + size]]
+    num_units = len(items) // size
+    start, end = (num_units * i // num_shards * size for i in (index, index + 1))
+    return list(items[start:end])
 
 
 def choose_trained(

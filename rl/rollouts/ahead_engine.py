@@ -1,8 +1,9 @@
-"""Sampling asked for ahead: the completions of the next batch come while the trainer updates."""
+"""Sampling asked for ahead: completions of later prompts come while the trainer updates."""
 
 import logging
-from concurrent.futures import Future
-from dataclasses import astuple, dataclass
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from rl.rollouts.engine import RolloutEngine, Sample, with_settings
 
 FILE = "samples_ahead_{rank}.pt"
-_SAVED = ("number", "version", "seeds", "num_samples")
+_SAVED = ("position", "row", "batch", "version", "seed", "num_samples")
 _logger = logging.getLogger(__name__)
 
 
@@ -32,86 +33,120 @@ class Request:
 
 
 @dataclass(eq=False, kw_only=True)
-class _Asked:
-    """A request under way or answered: for which batch, and by which policy."""
+class Asked:
+    """A prompt whose completions are under way, or there.
 
-    number: int
+    Attributes:
+        position: Of the prompt among all that this rank samples in a run.
+        row: Number of the prompt in the training set.
+        batch: Number of the batch that was due when it was asked for.
+        version: Of the policy that began with it.
+        seed: Of its completions.
+        num_samples: How many there will be.
+        samples: They; None where they are lost.
+    """
+
+    position: int
+    row: int
+    batch: int
     version: int
-    seeds: list[int]
+    seed: int
     num_samples: int
-    samples: "Future[list[list[Sample]]]"
+    samples: "Future[list[Sample] | None]" = field(default_factory=Future)
 
 
 class AheadEngine:
     """Answers a call from what was asked for ahead; any other call goes to the engine at once.
 
-    The weights change between requests only: `sync_weights` waits for those that run. So every
-    completion comes whole from one policy, whose version is known.
-
     Args:
         engine: Samples without the trainer's model; may be called from several threads at once.
+        carries_over: Whether weights change beneath completions under way, which then come from
+            several policies; else a change waits for them, and each comes whole from one.
+
+    Attributes:
+        asked: What no batch has taken, by position.
+        next_position: Of the first prompt that is not asked for yet; None where nothing was.
     """
 
-    def __init__(self, engine: RolloutEngine) -> None:
+    def __init__(self, engine: RolloutEngine, carries_over: bool = False) -> None:
         self.engine = engine
+        self.carries_over = carries_over
         self.settings = engine.settings  # of calls; what is asked for ahead has the engine's own
-        self._asked: list[_Asked] = []  # two at most; copies of this engine share them
+        self.asked: list[Asked] = []
+        self.next_position: int | None = None
+        self._taken: dict[tuple[int, int], list[Sample]] = {}  # copies of this engine share them
 
-    def ask(self, number: int, version: int, request: Request) -> None:
-        """Begin to sample for a later batch, unless that is done already.
+    def ask(self, asked: Sequence[Asked], prompt_ids: Sequence[list[int]]) -> None:
+        """Begin to sample prompts, in one call, or each for itself where they are carried over.
 
         Args:
-            number: Of the batch.
-            version: Of the policy the engine holds.
-            request: What the batch needs.
+            asked: The prompts, of as many samples each, in the order of their positions.
+            prompt_ids: Their tokens.
         """
-        if self.version(number, request, otherwise=-1) >= 0:
-            return
-        samples: Future[list[list[Sample]]] = Future()
-        asked = _Asked(
-            number=number,
-            version=version,
-            seeds=list(request.seeds),
-            num_samples=request.num_samples,
-            samples=samples,
-        )
-        self._asked[:] = [*(a for a in self._asked if a.number == number - 1), asked]
-        # As a daemon it holds up no process that ends.
-        Thread(target=self._sample, args=(request, samples), daemon=True).start()
+        self.asked.extend(asked)
+        size = 1 if self.carries_over else max(1, len(asked))
+        for start in range(0, len(asked), size):
+            part = slice(start, start + size)
+            # As a daemon it holds up no process that ends.
+            Thread(target=self._sample, args=(asked[part], prompt_ids[part]), daemon=True).start()
 
-    def _sample(self, request: Request, samples: "Future[list[list[Sample]]]") -> None:
-        arguments = request.prompt_ids, request.num_samples, request.seeds
+    def _sample(self, asked: Sequence[Asked], prompt_ids: Sequence[list[int]]) -> None:
         try:
-            samples.set_result(self.engine.generate(*arguments) if request.seeds else [])
+            seeds = [one.seed for one in asked]
+            found = self.engine.generate(list(prompt_ids), asked[0].num_samples, seeds)
         except Exception as error:  # noqa: BLE001  whoever waits for the samples gets it
-            samples.set_exception(error)
+            for one in asked:
+                one.samples.set_exception(error)
+        else:
+            for one, samples in zip(asked, found, strict=True):
+                one.samples.set_result(samples)
 
-    def version(self, number: int, request: Request, otherwise: int) -> int:
-        """Return the version of the policy that a batch's completions come from.
+    def take(self, number: int, before_position: int, due_batch: int) -> list[Asked]:
+        """Take prompts for a batch, and wait for their completions.
 
-        What was asked for other prompts or votes, as before a change of ranks or settings, is
-        dropped, and `otherwise` returned.
-        """
-        for asked in [a for a in self._asked if a.number == number]:
-            if (asked.seeds, asked.num_samples) == (request.seeds, request.num_samples):
-                return asked.version
-            _logger.warning("batch %d is sampled again: other prompts were asked for", number)
-            self._asked.remove(asked)
-        return otherwise
+        First those that are due, then those whose completions are there, then whichever come first.
 
-    def finish(self) -> None:
-        """Wait until nothing is being sampled ahead.
+        Args:
+            number: How many.
+            before_position: Of those before this position.
+            due_batch: Those asked for at this batch or earlier are due.
+
+        Returns:
+            The prompts, by position; the next call of `generate` for their seeds is answered.
 
         Raises:
             Exception: What the engine raised.
         """
-        for asked in self._asked:
-            asked.samples.result()
+        open_ = [one for one in self.asked if one.position < before_position]
+        due = [one for one in open_ if one.batch <= due_batch]
+        others = [one for one in open_ if one.batch > due_batch]
+        while len(due) + sum(one.samples.done() for one in others) < number:
+            running = [one.samples for one in others if not one.samples.done()]
+            wait(running, return_when=FIRST_COMPLETED)
+        done = [one for one in others if one.samples.done()]
+        taken = sorted([*due, *done][:number], key=lambda one: one.position)
+        found = {(one.seed, one.num_samples): one.samples.result() for one in taken}
+        self._taken.clear()
+        self._taken.update({key: samples for key, samples in found.items() if samples is not None})
+        self.asked[:] = [one for one in self.asked if one not in taken]
+        return taken
+
+    def settle(self) -> None:
+        """Wait until the weights may change.
+
+        Raises:
+            Exception: What the engine raised.
+        """
+        for one in () if self.carries_over else self.asked:
+            one.samples.result()
 
     def forget(self) -> None:
         """Throw away what was asked for, as of a policy that is given up."""
-        self.finish()
-        self._asked.clear()
+        for one in self.asked:
+            one.samples.result()
+        self.asked.clear()
+        self._taken.clear()
+        self.next_position = None
 
     def generate(
         self,
@@ -120,43 +155,55 @@ class AheadEngine:
         seeds: list[int],
         first_sample: int = 0,
     ) -> list[list[Sample]]:
-        """Return, once, what was asked for ahead, or sample (see `RolloutEngine.generate`)."""
-        for asked in self._asked if seeds and not first_sample else ():
-            if (asked.seeds, asked.num_samples) == (seeds, num_samples):
-                self._asked.remove(asked)
-                return asked.samples.result()
+        """Return, once, what was taken of these seeds, or sample (see `RolloutEngine.generate`)."""
+        keys = [(seed, num_samples) for seed in seeds]
+        if self._taken.keys() >= set(keys) and not first_sample:
+            return [self._taken.pop(key) for key in keys]
         engine = with_settings(self.engine, self.settings)
         return engine.generate(prompt_ids, num_samples, seeds, first_sample)
 
     def sync_weights(self) -> None:
-        """Take over the trained model's current weights, once nothing is being sampled."""
-        self.finish()
+        """Take over the trained model's current weights, once they may change."""
+        self.settle()
         self.engine.sync_weights()
 
     def close(self) -> None:
         """Free what the engine holds; what is being sampled is not waited for."""
         self.engine.close()
 
-    def save(self, folder: Path, rank: int) -> None:
-        """Write what was asked for into a checkpoint, as soon as it is there, if it comes."""
-        saved: list[dict[str, Any]] = [
+    def save(self, folder: Path, rank: int, num_ranks: int) -> None:
+        """Write what was asked for into a checkpoint, once it is there; what fails is lost."""
+        asked = [
             {
-                **{name: getattr(asked, name) for name in _SAVED},
-                "samples": [list(map(astuple, row)) for row in asked.samples.result()],
+                **{name: getattr(one, name) for name in _SAVED},
+                "samples": None
+                if one.samples.exception() is not None  # waits
+                else [astuple(sample) for sample in one.samples.result() or ()],
             }
-            for asked in self._asked
-            if asked.samples.exception() is None  # waits
+            for one in self.asked
         ]
+        saved = {"num_ranks": num_ranks, "next_position": self.next_position, "asked": asked}
         torch.save(saved, folder / FILE.format(rank=rank))
 
-    def load(self, folder: Path, rank: int) -> None:
-        """Read it back; of a checkpoint without it nothing was asked for."""
+    def load(self, folder: Path, rank: int, num_ranks: int) -> None:
+        """Read it back; of a checkpoint without it, or of other ranks, nothing was asked for."""
+        self.asked.clear()
+        self.next_position = None
         path = folder / FILE.format(rank=rank)
-        self._asked.clear()
-        for saved in torch.load(path, weights_only=True) if path.is_file() else []:
-            samples: Future[list[list[Sample]]] = Future()
-            samples.set_result([[_sample(*values) for values in row] for row in saved["samples"]])
-            self._asked.append(_Asked(**{n: saved[n] for n in _SAVED}, samples=samples))
+        saved: dict[str, Any] = torch.load(path, weights_only=True) if path.is_file() else {}
+        if saved and saved["num_ranks"] != num_ranks:
+            _logger.warning(
+                "prompts asked for ahead by %d ranks are asked for again by %d",
+                saved["num_ranks"],
+                num_ranks,
+            )
+            saved = {}
+        self.next_position = saved.get("next_position")
+        for entry in saved.get("asked", ()):
+            one = Asked(**{name: entry[name] for name in _SAVED})
+            rows = entry["samples"]
+            one.samples.set_result(None if rows is None else [_sample(*values) for values in rows])
+            self.asked.append(one)
 
 
 def _sample(ids: list[int], truncated: bool, logps: list[float] | None) -> Sample:

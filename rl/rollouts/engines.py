@@ -9,7 +9,7 @@ what is asked. A class of one's own goes by `package.module:Class` or `path/to/f
     for_model(model)                samples a model that does not change
 
 One that samples without the trainer's model, and may be called from several threads at once, has a
-true attribute `samples_beside_updates`: runs with `max_staleness: 1` ask it ahead.
+true attribute `samples_beside_updates`: runs with `max_staleness` above 0 ask it ahead.
 """
 
 from collections.abc import Callable, Iterator, Mapping

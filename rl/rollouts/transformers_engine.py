@@ -1,6 +1,6 @@
 """Sampling with `transformers`: no further dependency, any device, sharded models included."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -94,6 +94,8 @@ class TransformersEngine:
         tokenizer: Its tokenizer; gives the padding and end tokens.
         settings: How completions are sampled.
         batch_size: Completions sampled at a time; bounds memory.
+        max_positions: Most positions of prompts and longest completions at a time; None: any
+            number. A completion that takes more is sampled alone.
         generation_context: Makes the model ready to generate and undoes it (gathers sharded
             parameters, switches gradient checkpointing off); yields the model to call.
     """
@@ -105,11 +107,13 @@ class TransformersEngine:
         settings: SamplingSettings,
         batch_size: int = 256,
         generation_context: Callable[[], AbstractContextManager] | None = None,
+        max_positions: int | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.settings = settings
         self.batch_size = batch_size
+        self.max_positions = max_positions
         self.generation_context = generation_context or (lambda: nullcontext(model))
         self.eos_token_ids = end_token_ids(model, tokenizer)
 
@@ -161,21 +165,34 @@ class TransformersEngine:
             for ids, seed in zip(prompt_ids, seeds, strict=True)
             for sample in range(first_sample, first_sample + num_samples)
         ]
-        # Prompts of similar length share a batch, which keeps padding low.
-        order = sorted(range(len(requests)), key=lambda i: len(requests[i][0]))
         samples: dict[int, Sample] = {}
         with self.generation_context() as model, torch.no_grad():
             was_training = model.training
             model.eval()
             try:
-                for start in range(0, len(order), self.batch_size):
-                    rows = order[start : start + self.batch_size]
+                for rows in self._batches([len(ids) for ids, _ in requests]):
                     batch = self._sample_batch(model, [requests[i] for i in rows])
                     samples.update(zip(rows, batch, strict=True))
             finally:
                 model.train(was_training)
         flat = [samples[i] for i in range(len(requests))]
         return [flat[i : i + num_samples] for i in range(0, len(flat), num_samples)]
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Yield the numbers of the prompts of each batch, from their lengths."""
+        # Prompts of similar length share a batch, which keeps padding low.
+        batch: list[int] = []
+        for number in sorted(range(len(lengths)), key=lengths.__getitem__):
+            length = lengths[number] + self.settings.max_completion_length
+            most = self.batch_size
+            if self.max_positions is not None:
+                most = min(most, max(1, self.max_positions // length))
+            if len(batch) >= most:
+                yield batch
+                batch = []
+            batch.append(number)
+        if batch:
+            yield batch
 
     def _sample_batch(self, model: Any, requests: list[tuple[list[int], int]]) -> list[Sample]:
         prompts: dict[tuple[int, ...], int] = {}

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,11 +75,13 @@ class VLLMServerEngine:
         self.sync_dir = sync_dir
         self.nccl_client = nccl_client
         self.process = process
-        limits = httpx.Limits(max_connections=MAX_CONCURRENT_REQUESTS)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self.client = httpx.Client(
-            base_url=base_url, timeout=timeout, limits=limits, headers=headers
-        )
+        client = partial(httpx.Client, base_url=base_url, timeout=timeout, headers=headers)
+        # The server closes a connection that is idle for a few seconds, maybe just as it is used
+        # again: each request has one of its own. Those for samples do not hold up the others.
+        limits = partial(httpx.Limits, max_keepalive_connections=0)
+        self.client = client(limits=limits(max_connections=MAX_CONCURRENT_REQUESTS))
+        self.control = client(limits=limits())
         self.model_name = self._get("/v1/models")["data"][0]["id"]
         self.num_syncs = 0
 
@@ -139,18 +142,16 @@ class VLLMServerEngine:
             return list(pool.map(self._complete, prompt_ids, first_seeds, repeat(num_samples)))
 
     def _complete(self, prompt: list[int], seed: int, num_samples: int) -> list[Sample]:
-        response = self._post(
-            "/v1/completions",
-            {
-                "model": self.model_name,
-                "prompt": prompt,
-                "n": num_samples,
-                "seed": seed,
-                "logprobs": 0,
-                "return_token_ids": True,
-                **request_settings(self.settings),
-            },
-        )
+        body = {
+            "model": self.model_name,
+            "prompt": prompt,
+            "n": num_samples,
+            "seed": seed,
+            "logprobs": 0,
+            "return_token_ids": True,
+            **request_settings(self.settings),
+        }
+        response = _checked(self.client.post("/v1/completions", json=body))
         choices = sorted(response["choices"], key=lambda choice: choice["index"])
         return [
             Sample(
@@ -171,7 +172,10 @@ class VLLMServerEngine:
             return
         if self.accelerator.is_main_process:
             held = self._rpc("weight_fingerprint")[0]
+            # Requests under way, of any rank, stand still and go on with the new weights.
+            self._post("/pause?mode=keep")
             self._hand_over(getattr(torch, held["dtype"]))
+            self._post("/resume")
         else:
             for _ in self.parameters():
                 pass  # takes part in gathering sharded parameters
@@ -196,7 +200,13 @@ class VLLMServerEngine:
         else:
             self._reload_from_folder(weights)
         self._rpc("repack_tied_weights")
-        self._post("/reset_prefix_cache")
+        # The keys and values of requests under way are computed again too.
+        reset = self._post("/reset_prefix_cache?reset_running_requests=true")
+        if not reset["success"]:
+            raise RuntimeError(
+                "vLLM server: got a prefix cache that was not emptied, expected none of the old "
+                "weights' keys and values to stay."
+            )
         for worker in self._rpc("weight_fingerprint"):
             check_fingerprint(expected, worker)
 
@@ -211,8 +221,9 @@ class VLLMServerEngine:
         shutil.rmtree(folder)
 
     def close(self) -> None:
-        """Close the connection, and end the server if this run started it."""
+        """Close the connections, and end the server if this run started it."""
         self.client.close()
+        self.control.close()
         if self.process is not None:
             self.process.stop()
 
@@ -221,10 +232,10 @@ class VLLMServerEngine:
         return response.get("results", [])
 
     def _get(self, path: str) -> dict[str, Any]:
-        return _checked(self.client.get(path))
+        return _checked(self.control.get(path))
 
     def _post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        return _checked(self.client.post(path, json=body or {}))
+        return _checked(self.control.post(path, json=body or {}))
 
 
 def _checked(response: httpx.Response) -> dict[str, Any]:

@@ -10,6 +10,10 @@
     prompts/r_zero/challenger.txt               no slot
     prompts/r_zero/solver.txt                   {{question}}
 
+Prompts that show documents begin with them, alike for all roles and tasks, so that what they show
+alike is computed once: by vLLM's prefix cache, and in the update. (A verifier sees none, as in the
+paper.)
+
 A folder of one's own may hold any of them; what it lacks is taken from here. The three shared files
 may also stand in a task's folder, for that task alone. Everything else in a file is taken as it is,
 and what fills a slot is never searched for slots. A file's last line break is dropped.

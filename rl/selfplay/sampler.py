@@ -1,4 +1,4 @@
-"""Samples a game's requests with the run's engine: each rank a share, all ranks get everything."""
+"""Samples a game's requests with the run's engine: each rank a share, all ranks get the texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,9 +28,11 @@ class PolicySampler:
         frozen_engine: Samples under the frozen policy; None keeps none.
         max_seconds: Most of one call of an engine, then the process ends; 0 for any.
 
+    A completion's tokens and their log-probabilities stay on the rank that sampled it.
+
     Attributes:
-        samples: Key of each request of the policy -> its samples, token by token.
-        frozen_samples: The same of the frozen policy.
+        samples: (key of a request of the policy, number of the sample) -> what this rank sampled.
+        homes: (key, number) -> the rank that sampled it, for all of them.
     """
 
     def __init__(
@@ -52,44 +54,36 @@ class PolicySampler:
         self.step = step
         self.frozen_engine = frozen_engine
         self.max_seconds = max_seconds
-        self.samples: dict[str, list[Sample]] = {}
-        self.frozen_samples: dict[str, list[Sample]] = {}
+        self.samples: dict[tuple[str, int], Sample] = {}
+        self.homes: dict[tuple[str, int], int] = {}
+        self._asked: set[tuple[int, str]] = set()
 
     def __call__(self, requests: Sequence[Request]) -> list[list[Answered]]:
         """Sample under the current policy."""
-        return self._answer(self.engine, requests, self.samples)
+        return self._answer(self.engine, requests)
 
     def frozen(self, requests: Sequence[Request]) -> list[list[Answered]] | None:
         """Sample under the frozen policy, if there is one."""
         if self.frozen_engine is None:
             return None
-        return self._answer(self.frozen_engine, requests, self.frozen_samples)
+        return self._answer(self.frozen_engine, requests)
 
     def count_tokens(self, text: str) -> int:
         """Count the tokens of a text."""
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _answer(
-        self, engine: RolloutEngine, requests: Sequence[Request], known: dict[str, list[Sample]]
-    ) -> list[list[Answered]]:
+    def _answer(self, engine: RolloutEngine, requests: Sequence[Request]) -> list[list[Answered]]:
         keys = [request.key for request in requests]
-        if len(set(keys)) < len(keys) or not known.keys().isdisjoint(keys):
+        asked = {(id(engine), key) for key in keys}
+        if len(asked) < len(keys) or not self._asked.isdisjoint(asked):
             raise ValueError("requests: got a key twice in one round, expected each once.")
+        self._asked |= asked
         answered: dict[str, list[Answered]] = {}
         with self.costs.time("sample_seconds"):
             # An engine samples as many completions of each prompt of a call.
             for num_samples in sorted({request.num_samples for request in requests}):
                 same = [request for request in requests if request.num_samples == num_samples]
-                for key, samples, texts in self._sample(engine, same, num_samples):
-                    known[key] = samples
-                    answered[key] = [
-                        Answered(
-                            completion=text,
-                            num_tokens=len(sample.completion_ids),
-                            truncated=sample.truncated,
-                        )
-                        for sample, text in zip(samples, texts, strict=True)
-                    ]
+                answered |= self._sample(engine, same, num_samples)
         found = [answered[key] for key in keys]
         self.costs.add("num_sampled_completions", sum(map(len, found)))
         self.costs.add("num_sampled_tokens", sum(a.num_tokens for row in found for a in row))
@@ -97,10 +91,10 @@ class PolicySampler:
 
     def _sample(
         self, engine: RolloutEngine, requests: Sequence[Request], num_samples: int
-    ) -> list[tuple[str, list[Sample], list[str]]]:
-        """Sample requests of one size; every rank gets all of them."""
+    ) -> dict[str, list[Answered]]:
+        """Sample requests of one size; every rank gets the texts of all."""
         rank, num_ranks = self.accelerator.process_index, self.accelerator.num_processes
-        own: list[tuple[int, int, list[Sample], list[str]]] = []
+        own: list[tuple[int, int, int, list[Answered]]] = []
         for share in share_out(len(requests), num_samples, rank, num_ranks):
             mine = [requests[number] for number in share.requests]
             with deadline("sampling", self.max_seconds, "max_sampling_seconds"):
@@ -110,17 +104,32 @@ class PolicySampler:
                     [derive_seed(self.seed, self.step, request.key) for request in mine],
                     share.first_sample,
                 )
-            stops = engine.settings.stop_strings
             for number, group in zip(share.requests, groups, strict=True):
                 if kept := group[: share.num_kept]:
-                    texts = completion_texts(kept, self.tokenizer, stops)
-                    own.append((number, share.first_sample, kept, texts))
-        found: dict[str, tuple[list[Sample], list[str]]] = {}
-        for number, _, samples, texts in sorted(gather_object(own), key=lambda part: part[:2]):
-            known = found.setdefault(requests[number].key, ([], []))
-            known[0].extend(samples)
-            known[1].extend(texts)
-        return [(key, *known) for key, known in found.items()]
+                    own.append((number, share.first_sample, rank, self._read(engine, kept)))
+                    if engine is self.engine:
+                        keys = [
+                            (requests[number].key, share.first_sample + i) for i in range(len(kept))
+                        ]
+                        self.samples |= zip(keys, kept, strict=True)
+        found: dict[str, list[Answered]] = {request.key: [] for request in requests}
+        for number, first_sample, home, part in sorted(gather_object(own), key=lambda p: p[:2]):
+            key = requests[number].key
+            found[key] += part
+            if engine is self.engine:
+                self.homes |= {(key, first_sample + i): home for i in range(len(part))}
+        return found
+
+    def _read(self, engine: RolloutEngine, samples: Sequence[Sample]) -> list[Answered]:
+        texts = completion_texts(samples, self.tokenizer, engine.settings.stop_strings)
+        return [
+            Answered(
+                completion=text,
+                num_tokens=len(sample.completion_ids),
+                truncated=sample.truncated,
+            )
+            for sample, text in zip(samples, texts, strict=True)
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)

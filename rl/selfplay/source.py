@@ -12,19 +12,21 @@ from transformers import PreTrainedTokenizerBase
 from rl.data.prompts import prompt_id, render_prompt, tokenize_prompt
 from rl.groups.visits import shard
 from rl.rollouts.engine import RolloutEngine, Sample
-from rl.selfplay.game import Answered, Episode, Game, Request, Round, make_episode
+from rl.selfplay.game import Answered, Episode, Game, Request, make_episode
 from rl.selfplay.role_weights import role_scales
 from rl.selfplay.sampler import PolicySampler
+from rl.training.handover import hand_over
 from rl.training.source import Batch, Policy, Row
 
-_NO_KEY = "no episode"
+_NO_NAME = ("no episode", 0)  # as `name_of` gives it
 
 
 class SelfPlaySource:
     """Plays one round of a game per batch.
 
-    The game asks for samples, which the ranks share out, and every rank computes the same game. The
-    episodes it trains on take the place of the batch's rows, dealt out to the ranks in turn; rows
+    The game asks for samples, which the ranks share out, and every rank computes the same game from
+    their texts. The episodes it trains on take the place of the batch's rows, on the ranks where
+    they were sampled as far as each gets as many (`seat`); tokens cross ranks with no others. Rows
     that are left over are masked out and cost next to nothing. A round that trains nothing, or is
     empty, makes a step with a gradient of zero on every rank.
 
@@ -74,34 +76,36 @@ class SelfPlaySource:
         round_ = self.game.play(sampler, index)
         trained = [episode for episode in round_.episodes if episode.trained]
 
-        # Advantage: the game's, by what its role counts. Rows that are left over have none.
-        num_rows = len(inputs) * num_ranks
-        rewards_by_name, advantages = self._score(trained, num_rows)
-
-        # Rows: dealt out in turn, so in the order of all ranks those of rank 0 come first.
-        seated = seat(trained, round_, num_rows, self.game.roles[0])
-        samples = sampled_by_key(sampler, policy.tokenizer)
-        order = [place for r in range(num_ranks) for place in shard(range(num_rows), r, num_ranks)]
-        rewards_by_name = rewards_by_name[order]
-        no_reward = rewards_by_name.isnan().all(dim=1)
-        keys = [seated[place].request.key for place in order]
-        numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        # Rows: of each rank as many, where they were sampled if there is room. What is left over
+        # repeats an episode; it has no reward, so it counts nowhere.
+        seats = seat([sampler.homes[name_of(e)] for e in trained], num_ranks, len(inputs))
+        episodes = [*trained, trained[0] if trained else _no_episode(self.game.roles[0])]
+        wanted = [[name_of(episodes[number]) for number in numbers] for numbers in seats]
+        held = {_NO_NAME: _no_sample(policy.tokenizer)} | sampler.samples
+        samples = hand_over(held, wanted, policy.accelerator)
         rows = [
             Row(
                 prompt_ids=tokenize_prompt(episode.request.prompt, policy.tokenizer),
-                sample=samples[episode.request.key][episode.sample],
+                sample=samples[name_of(episode)],
                 prompt=episode.request.prompt,
                 completion=episode.completion,
             )
-            for episode in shard(seated, rank, num_ranks)
+            for episode in (episodes[number] for number in seats[rank])
         ]
+
+        # Advantage: the game's, by what its role counts.
+        order = [number for numbers in seats for number in numbers]
+        rewards_by_name, advantages = (table[order] for table in self._score(trained))
+        no_reward = rewards_by_name.isnan().all(dim=1)
+        keys = [episodes[number].request.key for number in order]
+        groups = {key: group for group, key in enumerate(dict.fromkeys(keys))}
         nothing = [] if trained else ["nothing is trained: the step's gradient is zero"]
         return Batch(
             rows=rows,
             rewards_by_name=rewards_by_name,
             rewards=rewards_by_name.nansum(dim=1).masked_fill(no_reward, math.nan),
-            advantages=advantages[order],
-            groups=torch.tensor([numbers[key] for key in keys]),
+            advantages=advantages,
+            groups=torch.tensor([groups[key] for key in keys]),
             metrics={
                 **{f"selfplay/{name}": value for name, value in round_.metrics.items()},
                 "selfplay/num_alarms": len(round_.alarms),
@@ -112,14 +116,17 @@ class SelfPlaySource:
             alarms=[*round_.alarms, *nothing],
         )
 
-    def _score(self, trained: Sequence[Episode], num_rows: int) -> tuple[Tensor, Tensor]:
-        """Return each row's reward in the column of its role, and each row's scaled advantage."""
+    def _score(self, trained: Sequence[Episode]) -> tuple[Tensor, Tensor]:
+        """Return each episode's reward in the column of its role, and its scaled advantage.
+
+        A last one, that of what is left over, has neither.
+        """
         num_tokens = dict.fromkeys(self.game.roles, 0)
         for episode in trained:
             num_tokens[episode.request.role] += episode.num_tokens
         scales = role_scales(num_tokens, self.role_weights, self.role_mean)
-        table = torch.full((num_rows, len(self.game.roles)), math.nan)
-        advantages = torch.zeros(num_rows)
+        table = torch.full((len(trained) + 1, len(self.game.roles)), math.nan)
+        advantages = torch.zeros(len(trained) + 1)
         for i, episode in enumerate(trained):
             role = episode.request.role
             assert episode.reward is not None
@@ -129,35 +136,61 @@ class SelfPlaySource:
         return table, advantages
 
 
-def seat(trained: Sequence[Episode], round_: Round, num_rows: int, role: str) -> list[Episode]:
-    """Give the trained episodes the first rows, and fill up the others with one that exists.
+def seat(homes: Sequence[int], num_ranks: int, num_rows: int) -> list[list[int]]:
+    """Choose the episodes of each rank's rows.
+
+    Each rank gets as many episodes, or one less: of those it sampled the first, and what another
+    rank has too many of.
+
+    Args:
+        homes: The rank that sampled each of T episodes.
+        num_ranks: At least 1.
+        num_rows: Of each rank.
+
+    Returns:
+        For each rank the numbers of the episodes in its rows, and T for a row that is left over.
 
     Raises:
-        ValueError: If there are more of them than rows.
+        ValueError: If there are more episodes than rows.
+
+    Example:
+        >>> seat([0, 0, 0, 1], num_ranks=2, num_rows=3)
+        [[0, 1, 4], [3, 2, 4]]
     """
-    if len(trained) > num_rows:
-        raise ValueError(f"trained episodes: got {len(trained)}, expected at most {num_rows}.")
-    # A row that is left over repeats an episode; it has no reward, so it counts nowhere. Where
-    # nothing is trained this may be one of the frozen policy, or, of an empty round, none.
-    filling = [*trained, *round_.episodes, _no_episode(role)][0]
-    return [*trained, *[filling] * (num_rows - len(trained))]
+    if len(homes) > num_ranks * num_rows:
+        raise ValueError(
+            f"trained episodes: got {len(homes)}, expected at most {num_ranks * num_rows}."
+        )
+    room = [len(shard(homes, rank, num_ranks)) for rank in range(num_ranks)]
+    seats: list[list[int]] = [[] for _ in room]
+    elsewhere = []
+    for number, home in enumerate(homes):
+        (seats[home] if len(seats[home]) < room[home] else elsewhere).append(number)
+    for rank, numbers in enumerate(seats):
+        num_left = room[rank] - len(numbers)
+        numbers += elsewhere[:num_left]
+        elsewhere = elsewhere[num_left:]
+        numbers += [len(homes)] * (num_rows - len(numbers))
+    return seats
 
 
-def sampled_by_key(
-    sampler: PolicySampler, tokenizer: PreTrainedTokenizerBase
-) -> dict[str, list[Sample]]:
-    """Return the samples of every request of the round, and that of no episode."""
-    end = Sample(
+def name_of(episode: Episode) -> tuple[str, int]:
+    """What an episode's sample is called: its request's key and its number."""
+    return episode.request.key, episode.sample
+
+
+def _no_sample(tokenizer: PreTrainedTokenizerBase) -> Sample:
+    """What is trained of no episode: an end token."""
+    return Sample(
         completion_ids=[tokenizer.eos_token_id],  # type: ignore[list-item]
         truncated=False,
         sampling_per_token_logps=[0.0],
     )
-    return {_NO_KEY: [end]} | sampler.frozen_samples | sampler.samples
 
 
 def _no_episode(role: str) -> Episode:
-    """What fills the rows of a round without an episode: an end token after a word."""
-    request = Request(key=_NO_KEY, role=role, prompt="nothing", num_samples=1)
+    """What fills the rows of a round that trains nothing: an end token after a word."""
+    request = Request(key=_NO_NAME[0], role=role, prompt="nothing", num_samples=1)
     return make_episode(request, 0, Answered(completion="", num_tokens=1, truncated=False))
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from rl.training.layout import PROMPT_KEYS, TOKEN_KEYS
+from rl.training.losses.term import TERM_WEIGHTS
 
 
 def row_lengths(rows: Mapping[str, Tensor]) -> Tensor:
@@ -38,19 +39,21 @@ def join(micro_batches: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     }
 
 
-def by_prompt(chosen: Tensor, lengths: Tensor, prompts: Tensor) -> Tensor:
-    """Put chosen rows of one prompt together, prompts in the order of their longest row.
+def by_prompt(chosen: Tensor, lengths: Tensor, prompts: Tensor, families: Tensor) -> Tensor:
+    """Put chosen rows of one prompt together, and prompts that begin alike.
+
+    Families of such prompts come in the order of their longest row.
 
     Args:
         chosen: Row numbers, (C,).
         lengths: Tokens of each row, (R,).
-        prompts: Number of each row's prompt, from 0, (R,).
+        prompts: Number of each row's prompt, from 0; those of a family are neighbours, (R,).
+        families: Number of the first prompt that begins as each row's does, (R,).
     """
-    of_chosen = prompts[chosen]
     longest = lengths.new_zeros(int(prompts.max()) + 1)
-    longest = longest.scatter_reduce(0, of_chosen, lengths[chosen], "amax")
-    order = of_chosen.argsort(stable=True)
-    return chosen[order[longest[of_chosen[order]].argsort(stable=True)]]
+    longest = longest.scatter_reduce(0, families[chosen], lengths[chosen], "amax")
+    ordered = chosen[prompts[chosen].argsort(stable=True)]
+    return ordered[longest[families[ordered]].argsort(stable=True)]
 
 
 def choose_rows(lengths: Tensor, keep: Tensor, num_rows: int) -> Tensor:
@@ -75,7 +78,7 @@ def pack_rows(
     completions: Tensor,
     num_parts: int,
     budget: int,
-    begins: Tensor | None = None,
+    new: Tensor | None = None,
 ) -> list[range]:
     """Share rows out over micro-batches by positions instead of rows.
 
@@ -89,14 +92,13 @@ def pack_rows(
         completions: Completion tokens of each row, (R,).
         num_parts: Micro-batches there are, at least 1.
         budget: Most positions of one, at least 1.
-        begins: Which rows have another prompt than the row before, (R,); None if prompts are not
-            shared.
+        new: Prompt tokens that the row before does not have, (R,); None if prompts are not shared.
 
     Returns:
         The places of each micro-batch's rows, `num_parts` ranges; those left over are empty.
     """
     sizes = list(zip(prompts.tolist(), completions.tolist(), strict=True))
-    shared = None if begins is None else begins.tolist()
+    shared = None if new is None else new.tolist()
     starts = _pack(sizes, budget, shared)
     if len(starts) > num_parts:
         whole = len(sizes) * (max(p for p, _ in sizes) + max(c for _, c in sizes))
@@ -112,14 +114,14 @@ def pack_rows(
     return [range(*ends) for ends in pairwise(starts)]
 
 
-def _pack(sizes: Sequence[tuple[int, int]], budget: int, begins: list[bool] | None) -> list[int]:
+def _pack(sizes: Sequence[tuple[int, int]], budget: int, new: list[int] | None) -> list[int]:
     """Return where each micro-batch starts."""
     starts: list[int] = []
     prompt = completion = positions = 0
     for i, (p, c) in enumerate(sizes):
         prompt, completion = max(prompt, p), max(completion, c)
-        if begins is not None:
-            positions += c + p * begins[i]
+        if new is not None:
+            positions += c + new[i]
         elif starts:
             positions = (i - starts[-1] + 1) * (prompt + completion)
         if not starts or positions > budget:
@@ -152,6 +154,6 @@ def take(
     for name, value in taken.items():
         if name in PROMPT_KEYS:
             taken[name] = value[:, first_prompt_token:]
-        elif name in TOKEN_KEYS and value.dim() == 2:
+        elif (name in TOKEN_KEYS or name.startswith(TERM_WEIGHTS)) and value.dim() == 2:
             taken[name] = value[:, :num_tokens]
     return taken

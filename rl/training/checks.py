@@ -19,6 +19,7 @@ from rl.groups.advantages import get_advantage
 from rl.selfplay.run_settings import read_selfplay
 from rl.settings import check_settings, check_value
 from rl.training.guards.registry import build_guards
+from rl.training.losses.terms import build_loss_terms
 from rl.training.model_init import check_model_init, check_remote_code
 from rl.training.ranges import LORA_RANGES
 from rl.training.teacher_settings import read_teacher
@@ -100,9 +101,10 @@ def _check_groups(config: "LabelFreeConfig") -> None:
             f"num_votes: got {config.vote_budget.min}, expected at least num_generations "
             f"({config.num_generations}). Raise num_votes or lower num_generations."
         )
-    if not config.rewards:
+    if not build_loss_terms(config.loss_terms) and not config.rewards:
         raise InputError(
-            "rewards: got none, expected at least one. Add `rewards: {majority_vote: {}}`."
+            "rewards: got none beside no loss_terms, expected at least one. Add "
+            "`rewards: {majority_vote: {}}`."
         )
     get_advantage(config.advantage)
     settings = {} if isinstance(config.advantage, str) else config.advantage
@@ -261,6 +263,7 @@ def _check_selfplay(config: "LabelFreeConfig") -> None:
     needed = {
         "loss_type": "dapo",
         "token_selector": None,
+        "loss_terms": {},
         "supervised": False,
         "dataset": "",
         "max_prompt_length": 0,

@@ -20,7 +20,13 @@ from rl.training.batches import (
 )
 from rl.training.config import LabelFreeConfig
 from rl.training.layout import ROW_MEAN_LOSSES
-from rl.training.packed_rows import num_positions, prompt_numbers
+from rl.training.losses.term import TERM_WEIGHTS
+from rl.training.packed_rows import (
+    new_prompt_tokens,
+    num_positions,
+    prompt_keys,
+    prompt_numbers,
+)
 from rl.trl_internals import shuffle_sequence_dict, split_tensor_dict
 
 _logger = logging.getLogger(__name__)
@@ -37,7 +43,8 @@ class Compaction:
     With `max_tokens_per_micro_batch` a micro-batch holds as many rows as fit in so many positions,
     instead of a number of rows. Which rows are in a step does not depend on any of this.
 
-    KL to a reference model acts on every row, so rows without an advantage run too. A term taken
+    KL to a reference model acts on every row, so rows without an advantage run too, as do rows to
+    which a further term of the loss gives weight. A term taken
     over all rows of a micro-batch together (an entropy bonus, a quantile of entropies, the router
     loss of a mixture of experts) keeps all rows of each micro-batch, and keeps them together; the
     loss of bnpo keeps them together. What TRL logs of tokens (entropy, clip ratios) is of the rows
@@ -86,7 +93,8 @@ class Compaction:
             and cost/positions_run_frac, of this rank.
         """
         if self.shares_prompts:
-            rows["prompt_number"] = prompt_numbers(rows["prompt_ids"], rows["prompt_mask"])
+            numbers = prompt_numbers(rows["prompt_ids"], rows["prompt_mask"])
+            rows["prompt_number"], rows["prompt_family"] = numbers
         shuffled: Any = shuffle_sequence_dict(rows)  # type: ignore[arg-type]
         return self._compact(split_tensor_dict(shuffled, num_parts))  # type: ignore[arg-type]
 
@@ -137,16 +145,15 @@ class Compaction:
         chosen = self._choose(rows, keep, count)
         prompts = rows["prompt_mask"].sum(dim=1)[chosen]
         completions = (rows["completion_mask"].sum(dim=1) * keep)[chosen]
-        begins = torch.ones_like(prompts)
+        new = prompts
         if self.shares_prompts:
-            numbers = rows["prompt_number"][chosen]
-            begins[1:] = numbers[1:] != numbers[:-1]
-            begins |= ~keep[chosen]  # a micro-batch of filling alone is not packed
+            new = new_prompt_tokens(rows["prompt_ids"][chosen], rows["prompt_mask"][chosen])
+            new = torch.where(keep[chosen], new, prompts)  # filling alone is not packed
         # TRL gathers a number per row, so micro-batches have as many rows on every rank: the i-th
         # rows of all ranks count as one that is as long as the longest of them, (3, rows).
-        sizes = self.accelerator.gather(torch.stack([prompts, completions, begins])[None])
+        sizes = self.accelerator.gather(torch.stack([prompts, completions, new])[None])
         sizes = torch.as_tensor(sizes).amax(dim=0).cpu()
-        shared = sizes[2].bool() if self.shares_prompts else None
+        shared = sizes[2] if self.shares_prompts else None
         parts = pack_rows(sizes[0], sizes[1], num_parts, budget, shared)
         # What is left over runs one row that counts nowhere.
         filling = row_lengths(rows).argmin()[None], torch.zeros_like(keep)
@@ -156,15 +163,16 @@ class Compaction:
         """Choose rows to run, in the order in which they are shared out."""
         lengths = row_lengths(rows)
         chosen = choose_rows(lengths, keep, num_rows)
-        return by_prompt(chosen, lengths, rows["prompt_number"]) if self.shares_prompts else chosen
+        if not self.shares_prompts:
+            return chosen
+        return by_prompt(chosen, lengths, rows["prompt_number"], rows["prompt_family"])
 
     def _num_positions(self, batch: Rows) -> int:
         padded = batch["completion_ids"].numel() + batch["prompt_ids"].numel()
         if not self.shares_prompts:
             return padded
-        prompts = batch["prompt_mask"].sum(dim=1)
-        completions = batch["completion_mask"].sum(dim=1)
-        return num_positions(padded, prompts, completions, batch["prompt_number"])
+        prompts = prompt_keys(batch["prompt_ids"], batch["prompt_mask"])
+        return num_positions(padded, prompts, batch["completion_mask"].sum(dim=1).tolist())
 
     def _rows_to_run(self, rows: Rows) -> Tensor:
         scorable = rows["completion_mask"].any(dim=1)
@@ -175,6 +183,9 @@ class Compaction:
         teaches = ~silent_rows(rows)
         if "token_weights" in rows:
             teaches |= rows["token_weights"].any(dim=1)
+        for name in rows:
+            if name.startswith(TERM_WEIGHTS):
+                teaches |= rows[name].any(dim=1)
         return scorable & teaches
 
     def _loss_scale(self, rows: Rows, batch: Rows, num_rows: int) -> Any:

@@ -134,13 +134,19 @@ class LabelFreeConfig(GRPOConfig):
         default="normalized",
         metadata={
             "help": "How a group's rewards become advantages: normalized, centered, leave_one_out, "
-            "pass_at_k or restrain; with settings as {pass_at_k: {k: 4}}."
+            "pass_at_k, restrain or diversity_density; with settings as {pass_at_k: {k: 4}}."
         },
     )
     token_selector: dict[str, dict[str, Any] | None] | None = field(
         default=None,
         metadata={
             "help": "Which tokens are trained, such as {entropy_band: {preset: v2}}; none: all."
+        },
+    )
+    loss_terms: dict[str, dict[str, Any] | None] = field(
+        default_factory=dict,
+        metadata={
+            "help": "Further terms of the loss, such as {entropy_minimisation: {coef: 1.0}}."
         },
     )
     gradient_ratio_every: StepsOrNone = field(
@@ -165,7 +171,8 @@ class LabelFreeConfig(GRPOConfig):
         default=0,
         metadata={
             "help": "Batches by which completions may be older than the policy they train: 1 "
-            "samples the next batch while this one trains, on a vLLM server; 0: none."
+            "samples the next batch while this one trains, on a vLLM server; with more, groups "
+            "that are finished are trained first, long ones carried over; 0: none."
         },
     )
     stop_strings: list[Annotated[str, Field(min_length=1)]] = field(

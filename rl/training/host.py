@@ -28,10 +28,12 @@ from rl.training.config import LabelFreeConfig
 from rl.training.costs import CostMeter
 from rl.training.engines import build_engine
 from rl.training.files import RunFiles
-from rl.training.layout import are_truncated, importance_ratios, lay_out, leave_out_unscorable
+from rl.training.layout import are_truncated, lay_out, leave_out_unscorable
+from rl.training.losses.terms import build_loss_terms
 from rl.training.model_card import WritesModelCard
 from rl.training.prompt_order import PromptSampler
 from rl.training.resume import load_buffer, save_buffer, save_memories
+from rl.training.sampler_correction import SamplerCorrection
 from rl.training.sampling import Sampling
 from rl.training.shared_prompts import share_prompts
 from rl.training.source import Batch, Source
@@ -40,7 +42,6 @@ from rl.training.step_metrics import (
     gathered,
     length_metrics,
     reward_metrics,
-    sampling_metrics,
 )
 from rl.training.token_selection import TokenSelector
 from rl.training.token_terms import SelectedTokenTerms
@@ -64,7 +65,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
 
     All use of the inside of TRL's trainer is in this class. Overridden, with TRL 1.16's signatures:
         `_prepare_inputs`: a new batch is due; ours comes from the source instead of TRL's sampling.
-        `_compute_loss`: the loss of fewer rows is scaled, terms at selected tokens are added.
+        `_compute_loss`: the loss of fewer rows is scaled, further terms are added.
         `_get_per_token_logps_and_entropies`: those of the loss serve these terms. Also called.
         `_get_train_sampler`: the order of prompts must not depend on where a run was stopped.
         `_save_checkpoint`, `_get_output_dir`: memories and unused rows; written aside. Also called.
@@ -123,6 +124,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         )
         # They also correct for samples of an older policy, whatever sampled them.
         self.use_vllm = self.args.use_vllm = config.use_vllm or config.max_staleness > 0
+        corrects = self.use_vllm and config.vllm_importance_sampling_correction
+        self.correction = SamplerCorrection(config, self.accelerator) if corrects else None
         self.source = source
         self.token_selector = token_selector
         self.run_files = run_files
@@ -135,13 +138,14 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             config, self.model, tokenizer, self.accelerator, self.generation_context
         )
         if config.max_staleness:
-            self.engine = AheadEngine(self.engine)
+            self.engine = AheadEngine(self.engine, carries_over=config.max_staleness > 1)
         self.sampling = Sampling(self, source)
         self.start_check = StartCheck(config.max_sampling_logp_gap, self.accelerator)
         unwrap: Any = self.accelerator.unwrap_model
         models = [unwrap(model) for model in (self.model, self.ref_model) if model]
         models = [m.get_base_model() if is_peft_model(m) else m for m in models]
         self.selected_tokens = self._prepare(models[0])
+        self.loss_terms = build_loss_terms(config.loss_terms)
         selects, has_router = token_selector is not None, self.aux_loss_enabled
         shares = config.shared_prompts and share_prompts(models, self.accelerator, has_router)
         self.compact = Compaction(self.accelerator, self.args, has_router, selects, shares)
@@ -158,6 +162,12 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         if self.source.needs_token_statistics:
             add_token_statistics(policy, self.temperature)
         return selected_tokens
+
+    @property
+    def is_used_once(self) -> bool:
+        """Whether a batch makes one update, whose forward pass is of the policy that it is from."""
+        uses_per_batch = self.args.steps_per_generation * self.num_iterations
+        return self.args.gradient_accumulation_steps % uses_per_batch == 0
 
     @property
     def signals(self) -> dict[str, Any]:
@@ -216,6 +226,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         num_items = tensors["completion_mask"].sum()
         tensors["num_items_in_batch"] = gathered(self.accelerator, num_items).sum()
         tensors["loss_scale"] = torch.tensor(1.0)
+        tensors |= self.loss_terms.weigh(tensors, self.accelerator)
         if batch.policy_version == self.state.global_step:
             check, get_logps = self.start_check, lambda: self._run(tensors, self.model)[0]
             self.add_metrics(check(tensors, self.engine, get_logps))
@@ -238,21 +249,12 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
 
     def _measure(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the log-probabilities of the policy that sampled and of the reference model."""
-        config, found = self.args, {}
-        corrects_sampler = self.use_vllm and config.vllm_importance_sampling_correction
-        # Where the first update is on fresh rows, the loss's own forward pass gives them.
-        uses_per_batch = config.steps_per_generation * self.num_iterations
-        if config.gradient_accumulation_steps % uses_per_batch or corrects_sampler:
-            found["old_per_token_logps"] = self._run(tensors, self.model)[0]
-        if corrects_sampler:
-            found["importance_sampling_ratio"] = importance_ratios(
-                found["old_per_token_logps"],
-                tensors["sampling_per_token_logps"],
-                tensors["completion_mask"],
-                config,
-            )
-            self.add_metrics(sampling_metrics({**tensors, **found}, self.accelerator))
-        if config.beta != 0.0:
+        found = {}
+        if not self.is_used_once:
+            found["old_per_token_logps"] = logps = self._run(tensors, self.model)[0]
+            if self.correction is not None:
+                found |= self.correction(tensors, logps)
+        if self.args.beta != 0.0:
             found["ref_per_token_logps"] = self._reference_logps(tensors)
         return found
 
@@ -293,33 +295,36 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
 
     def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> Tensor:
         self._row_scale = inputs["row_scale"][0].item()
+        self._inputs_of_loss = inputs
         loss = super()._compute_loss(model, inputs) * inputs["loss_scale"]
-        if self.selected_tokens is None:
+        if self.selected_tokens is None and not self.loss_terms:
             return loss
         logps, entropies, _ = self._forward_of_loss
-        every = self.args.gradient_ratio_every
         share_of_step = self.current_gradient_accumulation_steps / self.args.steps_per_generation
-        loss, metrics = self.selected_tokens.add_to(
-            loss,
-            logps,
-            entropies,
-            inputs,
-            share_of_step / self.accelerator.num_processes,
-            compares_gradients=every > 0 and self.state.global_step % every == 0,
-        )
-        self.add_metrics({name: value.item() for name, value in metrics.items()})
+        known = (logps, entropies, inputs, share_of_step / self.accelerator.num_processes)
+        metrics = {}
+        if self.selected_tokens is not None:
+            every = self.args.gradient_ratio_every
+            compares = every > 0 and self.state.global_step % every == 0
+            loss, metrics = self.selected_tokens.add_to(loss, *known, compares_gradients=compares)
+        loss, of_terms = self.loss_terms.add_to(loss, *known)
+        self.add_metrics({name: value.item() for name, value in (metrics | of_terms).items()})
         return loss
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
         result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
-        if self.selected_tokens is not None and torch.is_grad_enabled():
-            self._forward_of_loss = result
+        if torch.is_grad_enabled():
+            if self.correction is not None and self.is_used_once:
+                self._inputs_of_loss |= self.correction(self._inputs_of_loss, result[0])
+            if self.selected_tokens or self.loss_terms:
+                self._forward_of_loss = result
         return result
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         norm: Any = super()._get_grad_norm(model, grad_norm)
         skipped = skip_if_not_finite(norm, model, self.accelerator)
-        self.add_metrics({"grad_norm": float(norm), **skipped})
+        correction = {} if self.correction is None else self.correction.finish_update()
+        self.add_metrics({"grad_norm": float(norm), **skipped, **correction})
         return norm
 
     def roll_back(self, checkpoint: Path) -> None:

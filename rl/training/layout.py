@@ -10,7 +10,7 @@ advantages                      (B,)     with a token selector (B, T)
 num_items_in_batch              ()       sampled tokens that count, on all ranks
 
 and of ours: `row_scale` (B,), `loss_scale` (), where prompts are shared `prompt_number` (B,), and
-what `SelectedTokenTerms.select` returns.
+what `SelectedTokenTerms.select` and `LossTerms.weigh` return.
 """
 
 from collections.abc import Collection, Sequence

@@ -12,7 +12,7 @@ from typing import Any
 
 # Settings that name code, and keys under which they name files of data.
 OF_CODE = (
-    *("rewards", "advantage", "token_selector", "guards", "selfplay", "engine"),
+    *("rewards", "advantage", "token_selector", "loss_terms", "guards", "selfplay", "engine"),
     *("answer_methods", "answer_comparer", "views"),
 )
 OF_DATA = ("documents", "prompts")

@@ -28,11 +28,12 @@ from rl.groups.scoring import (
     trained_votes,
 )
 from rl.groups.token_statistics import add_statistics
-from rl.groups.visits import VisitKey, choose_trained, find_visits, shard
+from rl.groups.visits import VisitKey, choose_trained, find_visits, neighbours
 from rl.rollouts.adaptive_votes import count_saved, sample_votes
 from rl.rollouts.ahead_engine import Request
 from rl.rollouts.engine import Sample, derive_seed
 from rl.training.files import rollout_lines
+from rl.training.handover import hand_over
 from rl.training.source import Batch, Policy, Row
 from rl.types import Group, Reward
 from rl.watchdog import deadline
@@ -86,47 +87,42 @@ class PromptSource:
         )
 
     def request(self, examples: Sequence[Mapping[str, Any]], policy: Policy, index: int) -> Request:
-        """Say what this rank will sample for a batch.
+        """Say what the engine will be asked for.
 
         Args:
-            examples: The prompts of all ranks, in the order of their rows.
-            policy: Tells tokenizer, settings and ranks.
+            examples: Different prompts of a batch.
+            policy: Tells tokenizer and settings.
             index: Number of the batch.
         """
-        by_key = {visit_key(example, index): example for example in examples}
-        accelerator = policy.accelerator
-        mine = shard(
-            list(by_key), accelerator.process_index, accelerator.num_processes, self.num_views
-        )
-        prompts = tokenize_prompts({key: by_key[key] for key in mine}, policy)
-        return request_of(mine, prompts, policy)
+        prompts = tokenize_prompts({visit_key(e, index): e for e in examples}, policy)
+        return request_of(list(prompts), prompts, policy)
 
     def next_batch(self, inputs: Sequence[Mapping[str, Any]], policy: Policy, index: int) -> Batch:
-        """Make a batch; `inputs` have `prompt`, `row`, `prompt_id` and `rendered_prompt`."""
+        """Make a batch; `inputs` have `prompt`, `row`, `prompt_id` and `rendered_prompt`.
+
+        Those asked for ahead have `batch` and `version` (`rl.training.prompts_ahead`) as well.
+        """
         rank, num_ranks = policy.accelerator.process_index, policy.accelerator.num_processes
 
         # Group: the rows of one visit to a prompt, wherever they lie. Each rank takes some visits.
         keys = [visit_key(example, index) for example in inputs]
-        visits = find_visits(gather_object(keys), policy.config.num_generations)
+        row_keys = gather_object(keys)
+        visits = find_visits(row_keys, policy.config.num_generations)
         prompts = gather_mappings(tokenize_prompts(dict(zip(keys, inputs, strict=True)), policy))
-        mine = shard(list(visits), rank, num_ranks, self.num_views)
+        mine = neighbours(list(visits), rank, num_ranks, self.num_views)
 
         # Sample: all votes, of which some are trained.
-        votes = sample_visits(mine, prompts, policy)
+        votes, asked = sample_visits(mine, prompts, policy), [prompts[key] for key in mine]
         groups = [
-            sampled_group(key, prompts[key].example, samples, policy)
-            for key, samples in zip(mine, votes, strict=True)
+            sampled_group(key, prompt.example, samples, policy)
+            for key, prompt, samples in zip(mine, asked, votes, strict=True)
         ]
-
         taught = self.teacher.answer(mine, prompts, policy, index) if self.teacher else []
 
         # Answer and score: each group once, on the rank that sampled it; then all ranks know all.
         with policy.costs.time("score_seconds"):
-            letters = [prompts[key].example.get("letters", "") for key in mine]
-            groups = answer(groups, policy, self.num_views, letters, taught)
-            scored: list[ScoredGroup] = gather_object(
-                self._score(groups, [prompts[key] for key in mine], votes, policy)
-            )
+            groups = answer(groups, asked, policy, self.num_views, taught)
+            scored: list[ScoredGroup] = gather_object(self._score(groups, asked, votes, policy))
         count_costs(scored, policy)
         by_key = {group.key: group for group in scored}
         in_order = link_views([by_key[key].group for key in visits], self.num_views)
@@ -138,10 +134,12 @@ class PromptSource:
         advantages = advantages_of_rows(rewards, by_key, visits, policy.config.advantage)
 
         # Rows: of the trained rollouts of all ranks those whose rows are here.
-        trained = gather_mappings(trained_samples(groups, votes))
+        wanted = [
+            range(start, start + len(inputs)) for start in range(0, len(row_keys), len(inputs))
+        ]
+        trained = hand_over(trained_samples(groups, votes, visits), wanted, policy.accelerator)
         rows = []
-        for position, key in enumerate(keys, start=rank * len(inputs)):
-            sample, completion = trained[key][visits[key].index(position)]
+        for key, (sample, completion) in zip(keys, trained.values(), strict=True):
             ids, example = prompts[key]
             rows.append(
                 Row(prompt_ids=ids, sample=sample, prompt=example["prompt"], completion=completion)
@@ -203,8 +201,8 @@ class PromptSource:
 
 def visit_key(example: Mapping[str, Any], index: int) -> VisitKey:
     """Name the visit of a batch to a prompt: `3-17`, and `3-17.1` for another wording of it."""
-    view = example.get("view")
-    return VisitKey(example["prompt_id"], f"{index}-{example['row']}{f'.{view}' if view else ''}")
+    view = f".{example['view']}" if example.get("view") else ""
+    return VisitKey(example["prompt_id"], f"{example.get('batch', index)}-{example['row']}{view}")
 
 
 def gather_mappings(mapping: Mapping[VisitKey, Value]) -> dict[VisitKey, Value]:
@@ -274,7 +272,7 @@ def sampled_group(
         votes,
         trained,
         policy.tokenizer,
-        policy.version,
+        example.get("version", policy.version),
         policy.config.stop_strings,
         example.get("view", 0),
     )
@@ -282,12 +280,13 @@ def sampled_group(
 
 def answer(
     groups: Sequence[Group],
+    prompts: Sequence[Prompt],
     policy: Policy,
     num_views: int,
-    letters: Sequence[str],
     teachers: Sequence[Group],
 ) -> list[Group]:
     """Look for answers and compare them, and count the comparisons that failed."""
+    letters = [prompt.example.get("letters", "") for prompt in prompts]
     config, num_failed = policy.config, verification_counters().num_failed
     found = answer_groups(
         groups, config.answer_methods, config.answer_choices, num_views, letters, teachers
@@ -306,17 +305,17 @@ def without_teacher_texts(group: Group) -> Group:
 
 
 def trained_samples(
-    groups: Sequence[Group], votes: Sequence[Sequence[Sample]]
-) -> dict[VisitKey, list[tuple[Sample, str]]]:
-    """Return each visit's trained samples, in order, with their text."""
-    return {
-        VisitKey(group.prompt_id, group.visit): [
-            (sample, rollout.completion)
-            for sample, rollout in zip(samples, group.rollouts, strict=True)
-            if rollout.trained
-        ]
-        for group, samples in zip(groups, votes, strict=True)
-    }
+    groups: Sequence[Group],
+    votes: Sequence[Sequence[Sample]],
+    visits: Mapping[VisitKey, Sequence[int]],
+) -> dict[int, tuple[Sample, str]]:
+    """Return the trained samples of some visits with their text, by the position of their row."""
+    found = {}
+    for group, samples in zip(groups, votes, strict=True):
+        pairs = zip(samples, group.rollouts, strict=True)
+        trained = [(sample, rollout.completion) for sample, rollout in pairs if rollout.trained]
+        found |= zip(visits[VisitKey(group.prompt_id, group.visit)], trained, strict=True)
+    return found
 
 
 def advantages_of_rows(

@@ -32,7 +32,7 @@ from rl.training.guards.budget import BudgetGuard
 from rl.training.guards.contract import Guard
 from rl.training.guards.registry import build_guards
 from rl.training.host import LabelFreeTrainer
-from rl.training.prepare import Run
+from rl.training.prepare import Run, model_context
 from rl.training.prompt_source import PromptSource
 from rl.training.source import Source
 from rl.training.stopping import StopAtSignal, StopSignals
@@ -230,7 +230,11 @@ def build_frozen_engine(run: Run, moves: bool = False) -> TransformersEngine:
     if moves and run.config.lora is not None:
         model = get_peft_model(model, LoraConfig(**run.config.lora))
     model.to(PartialState().device).eval().requires_grad_(False)  # type: ignore[arg-type]
-    # At least a whole group, whose prompt is then run once; sampling keeps no activations, so more
-    # rows fit a device than in training.
-    batch_size = max(run.config.per_device_train_batch_size, run.config.num_generations)
-    return TransformersEngine(model, run.tokenizer, sampling_settings(run.config), batch_size)
+    # Sampling keeps no activations, so more rows fit a device than in training: at least a whole
+    # group, whose prompt is then run once, as long as the context; of shorter rows as many more.
+    num_rows = max(run.config.per_device_train_batch_size, run.config.num_generations)
+    context = model_context(run.config, model.config)
+    sizes: Any = (
+        {"batch_size": num_rows} if context is None else {"max_positions": num_rows * context}
+    )
+    return TransformersEngine(model, run.tokenizer, sampling_settings(run.config), **sizes)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl.errors import InputError
-from rl.rollouts.ahead_engine import AheadEngine, Request
-from rl.training.prompt_order import PromptSampler
+from rl.rollouts.ahead_engine import AheadEngine
+from rl.training.prompts_ahead import PromptsAhead
 from rl.training.source import Batch, Policy, Source
 from rl.watchdog import deadline
 
@@ -41,7 +41,7 @@ class Sampling:
             return
         if isinstance(trainer.engine, AheadEngine):
             with self._limit():
-                trainer.engine.finish()
+                trainer.engine.settle()
                 trainer.accelerator.wait_for_everyone()
         with trainer.costs.time("sync_seconds"):
             trainer.engine.sync_weights()
@@ -66,26 +66,23 @@ class Sampling:
             version=self.synced_step,
         )
         if isinstance(engine, AheadEngine):
-            request = self._request(policy, index)
-            version = engine.version(index, request, otherwise=policy.version)
-            if not self._ends_before(index + 1):
-                engine.ask(index + 1, policy.version, self._request(policy, index + 1))
+            rows: Any = trainer.train_dataset
+            ahead = PromptsAhead(
+                rows=rows, source=self.source, engine=engine, num_batches=self._num_batches
+            )
+            with self._limit():
+                inputs, version = ahead.next_batch(policy, index, len(inputs))
             policy = replace(policy, version=version)
         batch = self.source.next_batch(inputs, policy, index)
         if isinstance(engine, AheadEngine):
             check_logps(batch)
         return batch
 
-    def _request(self, policy: Policy, index: int) -> Request:
-        rows: Any = self.trainer.train_dataset
-        source: Any = self.source  # one of prompts: self-play is not asked ahead
-        numbers = PromptSampler.of_run(rows, policy.config).batch(index)
-        return source.request([rows[number] for number in numbers], policy, index)
-
-    def _ends_before(self, index: int) -> bool:
+    @property
+    def _num_batches(self) -> int:
+        """Generation batches of the run."""
         config: Any = self.trainer.args
-        num_steps = index * config.num_updates * config.num_iterations
-        return num_steps >= self.trainer.state.max_steps
+        return -(-self.trainer.state.max_steps // (config.num_updates * config.num_iterations))
 
     @contextmanager
     def _limit(self) -> Iterator[None]:
@@ -95,20 +92,25 @@ class Sampling:
         with self.trainer.costs.time("sample_seconds"), limit:
             yield
 
+    @property
+    def _rank(self) -> tuple[int, int]:
+        accelerator = self.trainer.accelerator
+        return accelerator.process_index, accelerator.num_processes
+
     def save(self, folder: Path) -> None:
         """Write this rank's completions of the next batch, and a teacher, into a checkpoint."""
         if self.teacher is not None:
             self.teacher.save(folder, self.trainer.accelerator)
         if isinstance(self.trainer.engine, AheadEngine):
             with self._limit():
-                self.trainer.engine.save(folder, self.trainer.accelerator.process_index)
+                self.trainer.engine.save(folder, *self._rank)
 
     def load(self, folder: Path) -> None:
         """Read them back."""
         if self.teacher is not None:
             self.teacher.load(folder)
         if isinstance(self.trainer.engine, AheadEngine):
-            self.trainer.engine.load(folder, self.trainer.accelerator.process_index)
+            self.trainer.engine.load(folder, *self._rank)
 
     def start_over(self, checkpoint: Path) -> None:
         """Hand the weights over again and forget what was asked ahead: the policy is another.
@@ -131,7 +133,7 @@ def check_logps(batch: Batch) -> None:
     """
     if any(row.sample.sampling_per_token_logps is None for row in batch.rows):
         raise InputError(
-            "max_staleness: got 1 with an engine that reports no log-probabilities, expected "
+            "max_staleness: got an engine that reports no log-probabilities, expected "
             "sampling_per_token_logps with every sample, by which older ones are corrected. Use a "
             "vLLM server, or max_staleness: 0."
         )

@@ -1,12 +1,14 @@
 """A prompt is computed once for all of its completions, in a model's forward and backward pass.
 
 Rows that complete one prompt repeat it, and a transformer computes it again for each. Here the
-rows of a micro-batch become one packed sequence (`rl.training.packed_rows`). All layers but
-attention work on tokens one by one and need not know. Attention gives each completion its prompt's
-keys and values before its own, so that log-probabilities and gradients are those of full rows, up
-to rounding (and dropout, which is drawn once for a prompt). No cache is kept between layers:
-gradient checkpointing, adapters, mixtures of experts and sharding work as they always do. A layer
-holds a copy of a prompt's keys and values for each of its completions, and nothing else of it.
+rows of a micro-batch become one packed sequence (`rl.training.packed_rows`), in which prompts that
+begin alike share their beginning too (`rl.training.prompt_tree`). All layers but attention work on
+tokens one by one and need not know. Attention gives each completion its prompt's keys and values
+before its own, and the rest of a prompt those of its beginning, so that log-probabilities and
+gradients are those of full rows, up to rounding (and dropout, which is drawn once for a prompt). No
+cache is kept between layers: gradient checkpointing, adapters, mixtures of experts and sharding
+work as they always do. A layer holds a copy of a prompt's keys and values for each of its
+completions, and of a beginning's for each prompt that goes on from it, and nothing else of them.
 """
 
 import logging
@@ -72,9 +74,15 @@ def attend(
     # (N, H, D) -> (X, H, D)
     own = [x[0].transpose(0, 1).index_select(0, shared_prompts.padded) for x in (query, key, value)]
     of_prompts, of_completions, end = [], [], 0
+    seen: list[tuple[Tensor, Tensor]] = []  # keys and values of a group's prompt from its start
     for group in shared_prompts.groups:
-        prompt = slice(group.start, group.start + group.prompt_length)
-        prompt_q, prompt_k, prompt_v = (x[:, :, prompt] for x in (query, key, value))
+        tokens = slice(group.start, group.start + group.length)
+        prompt_q, prompt_k, prompt_v = (x[:, :, tokens] for x in (query, key, value))
+        if group.parent is not None:
+            before_k, before_v = seen[group.parent]
+            prompt_k = torch.cat([before_k, prompt_k], dim=2)
+            prompt_v = torch.cat([before_v, prompt_v], dim=2)
+        seen.append((prompt_k, prompt_v))
         of_prompts.append(attend_causally(prompt_q, prompt_k, prompt_v))
         size = (group.num_rows, group.completion_length)
         start, end = end, end + size[0] * size[1]

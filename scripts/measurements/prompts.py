@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from measurements.ratios import Measurement
+from measurements.runs import run_recipe
 from tqdm import tqdm
 
 from rl.data.model_files import load_tokenizer
@@ -15,6 +16,11 @@ from rl.rollouts.engines import StoredModel
 from rl.rollouts.transformers_engine import TransformersEngine
 
 COMPLETION_LENGTH = 48
+NUM_STEPS = 4
+PER_COMPLETION = {
+    "shared_prompts": False,
+    "engine": "scripts/measurements/prompts.py:PromptPerSample",
+}
 
 
 class PromptPerSample(TransformersEngine):
@@ -36,6 +42,40 @@ def require_smollm2(folder: Path) -> None:
             f"--smollm2: got {folder}, expected a folder with the model. Run "
             f"`python scripts/fetch_smollm2.py --output_dir {folder}` first."
         )
+
+
+def measure_pretrained_steps(folder: Path, output_dir: Path, repetitions: int) -> list[Measurement]:
+    """Measure steps of the recipe for SmolLM2, with each prompt run once against once a completion.
+
+    Both in sampling and in the update; all else, silent rows left out included, is the same. The
+    first step of a run does not count.
+    """
+    ratios, seconds = [], []
+    for repetition in tqdm(range(repetitions), desc="pretrained", leave=False):
+        medians = {}
+        for name, settings in (("once", {}), ("per completion", PER_COMPLETION)):
+            lines = run_recipe(
+                "recipes/ttrl/ttrl_smollm2_words.yaml",
+                output_dir / f"{name.replace(' ', '_')}_{repetition}",
+                model=str(folder / "model"),
+                dataset=str(folder / "words" / "train.jsonl"),
+                eval_benchmarks=[],
+                max_steps=NUM_STEPS + 1,
+                seed=repetition,
+                **settings,
+            )
+            steps = [line["step_time"] for line in lines if "loss" in line]
+            medians[name] = statistics.median(steps[1:])
+        ratios.append(medians["once"] / medians["per completion"])
+        seconds.append(medians)
+    return [
+        Measurement(
+            name="a TTRL step of SmolLM2: prompts run once / once a completion",
+            values=ratios,
+            target="<= 0.33",
+            details={"seconds": seconds},
+        )
+    ]
 
 
 def measure_prompts(

@@ -21,30 +21,44 @@ _WARM_UP_STEPS = 2
 _MEASURED_STEPS = 8
 
 
-def require_testbed(testbed: Path) -> None:
-    """Check that the testbed is there.
+def require_testbed(testbed: Path, option: str = "--testbed") -> None:
+    """Check that a testbed is there.
+
+    Args:
+        testbed: Its folder.
+        option: That named it: --testbed for the one of slips, --strategies for the other.
 
     Raises:
         InputError: If it is not.
     """
     if not (testbed / "model" / "config.json").is_file():
+        kind = "" if option == "--testbed" else f"{option} "
         raise InputError(
-            f"--testbed: got {testbed}, expected a folder with the testbed. Run "
-            f"`python scripts/build_testbed.py --output_dir {testbed}` first."
+            f"{option}: got {testbed}, expected a folder with the testbed. Run "
+            f"`python scripts/build_testbed.py {kind}--output_dir {testbed}` first."
         )
 
 
 def train_on_testbed(
     testbed: Path, output_dir: Path, num_ranks: int = 1, **settings: Any
 ) -> list[dict[str, Any]]:
-    """Run scripts/train.py on the easy tier; return the lines of metrics.jsonl.
+    """Run the testbed's recipe on the easy tier (see `run_recipe`)."""
+    settings = {
+        "model": str(testbed / "model"),
+        "dataset": str(testbed / "easy" / "train.jsonl"),
+    } | settings
+    return run_recipe("recipes/ttrl/ttrl_testbed.yaml", output_dir, num_ranks, **settings)
+
+
+def run_recipe(
+    recipe: str, output_dir: Path, num_ranks: int = 1, **settings: Any
+) -> list[dict[str, Any]]:
+    """Run scripts/train.py; return the lines of metrics.jsonl.
 
     Raises:
         RuntimeError: If the run fails; the message ends with its output.
     """
     settings = {
-        "model": str(testbed / "model"),
-        "dataset": str(testbed / "easy" / "train.jsonl"),
         "output_dir": str(output_dir),
         "disable_tqdm": True,
         "save_strategy": "no",
@@ -55,7 +69,7 @@ def train_on_testbed(
         torchrun = str(Path(sys.executable).parent / "torchrun")
         launcher = [torchrun, "--standalone", f"--nproc_per_node={num_ranks}"]
     result = subprocess.run(
-        [*launcher, "scripts/train.py", "recipes/ttrl/ttrl_testbed.yaml", *as_arguments(settings)],
+        [*launcher, "scripts/train.py", recipe, "--allow_code", *as_arguments(settings)],
         cwd=ROOT,
         env={"OMP_NUM_THREADS": "1", **os.environ},
         capture_output=True,

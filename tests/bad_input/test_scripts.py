@@ -97,6 +97,7 @@ CASES = [
     "vote.py {world}/saved.jsonl --output {new}/none/v.jsonl",
     f"vote.py {{world}}/saved.jsonl --output {LONG}",
     "vote.py {world}/saved.jsonl --output {world}/saved.jsonl",
+    *(f"{VOTE} --weight {weight}" for weight in ("borda", "[1]")),
     f"{VOTE} --tie nope",
     f"{VOTE} --answer_methods nope",
     f"{VOTE} --answer_methods no/such.py:f",
@@ -218,6 +219,7 @@ CASES = [
     ),
     *(f"benchmark_votes.py {{world}}/{name}.jsonl" for name in DAMAGED),
     "benchmark_votes.py {world}/saved.jsonl --referee",
+    "benchmark_votes.py {world}/saved.jsonl --weights",
 ]
 
 

@@ -56,6 +56,7 @@ def measured(recipe, tmp_path_factory):
             tmp_path_factory.mktemp("tokens") / str(num_ranks),
             rewards={REWARD: {}, "self_certainty": {}, "token_entropy": {"weight": 0.5}},
             token_selector={"entropy_band": {"preset": "v2", "high_weight": 0.5}},
+            loss_terms={"entropy_minimisation": {"coef": 0.1}, "self_confidence": {"coef": 0.1}},
             beta=0.1,
             temperature=0.9,
             num_prompts=3,
@@ -87,3 +88,14 @@ def test_token_selection_does_not_depend_on_ranks(measured):
     assert 0 < one["signal/selected_frac"] < 1
     for name in ("signal/selected_frac", "loss", "grad_norm"):
         assert two[name] == pytest.approx(one[name], rel=1e-3), name
+
+
+def test_loss_terms_do_not_depend_on_ranks(measured):
+    # Loss and gradient, compared above, hold both of them.
+    [one], [two] = (
+        [line for line in read_metrics(measured[num_ranks]) if "loss" in line]
+        for num_ranks in (1, 2)
+    )
+    for name in ("signal/entropy_minimisation", "signal/self_confidence"):
+        assert one[name] > 0
+        assert two[name] == pytest.approx(one[name], rel=0.1), name  # means of micro-batches

@@ -74,7 +74,10 @@ def test_vllm_colocated_on_two_ranks(recipe, tmp_path, tiny_model_folder):
     assert 8 <= min(num_votes.values()) < 24
 
 
-@pytest.mark.parametrize("staleness", [0, pytest.param(1, marks=pytest.mark.slow)])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("staleness", [0, pytest.param(1, marks=SLOW), pytest.param(2, marks=SLOW)])
 def test_vllm_server_with_folder_sync(recipe, tmp_path, tiny_model_folder, free_port, staleness):
     launch(
         one_process(),
@@ -89,7 +92,7 @@ def test_vllm_server_with_folder_sync(recipe, tmp_path, tiny_model_folder, free_
     )
     metrics = assert_trained(tmp_path / "run", tiny_model_folder)
     if staleness:
-        # Two updates a batch: the second batch was sampled before both.
+        # Two updates a batch: the second batch was sampled before both, and no third asks more.
         assert [m["sampling/stale_steps"] for m in metrics if "reward" in m] == [0, 2]
     else:
         assert_samplers_agree(metrics)

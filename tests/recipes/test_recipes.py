@@ -14,6 +14,7 @@ from rewards import get_reward_for_run, get_token_selector
 from rl.answers.extraction import METHODS
 from rl.selfplay.run_settings import read_selfplay
 from rl.selfplay.spell.settings import SpellSettings
+from rl.training.losses.terms import build_loss_terms
 from rl.training.recipe import load_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -26,9 +27,11 @@ RECIPES = {
 LARGE = [name for name, settings in RECIPES.items() if settings.get("use_vllm")]
 SMALL = [name for name in RECIPES if name not in LARGE]
 SELFPLAY = [name for name, settings in RECIPES.items() if "selfplay" in settings]
+WITHOUT_REWARD = [name for name, settings in RECIPES.items() if settings.get("rewards") == {}]
 CONTROLS = [name for name in RECIPES if name.startswith(("controls/", "spine/baselines/"))]
 BASELINES = [name for name in RECIPES if name.startswith("evol_rl/baselines/")]
-PAPERS = [name for name in LARGE if name not in CONTROLS + BASELINES]
+OURS = ["spell/spell_single_gpu.yaml"]  # in sizes of our own
+PAPERS = [name for name in LARGE if name not in CONTROLS + BASELINES + OURS]
 
 
 BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer steps
@@ -39,11 +42,16 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "certainty/self_certainty": (128, 7, 7, 1),
     "certainty/semantic_entropy": (112, 5, 5, 1),
     "certainty/token_entropy": (480, 5, 5, 2),
+    "scope/": (8, 64, 64, 8),
+    "dare/": (8, 64, 32, 8),  # TTRL's
+    "em_ft/": (512, 4, 4, 1),
+    "rlsc/": (8, 16, 16, 1),  # the number of prompts is ours
     "co_rewarding/co_rewarding_1": (256, 8, 8, 1),  # 128 problems in two wordings
     "co_rewarding/co_rewarding_2": (128, 8, 8, 1),
     "srt/": (16, 32, 32, 1),
     "self_harmony/": (256, 16, 16, 1),
     "spine/": (8, 8, 8, 1),  # the number of prompts is ours
+    "spell/spell_single_gpu": (44, 8, 8, 1),  # 256 + 64 + 32 episodes, ours
     "spell/": (176, 8, 8, 1),  # 1024 + 256 + 128 episodes of the three roles
 }
 NUMBERS = (  # of the authors' code; SPINE's are those of another one
@@ -57,6 +65,10 @@ PUBLISHED = {
     "certainty/self": (3e-6, "cosine", 0.1, 0.0, 0.005, 1.0, "dapo", None, 0.0, 3072),
     "certainty/semantic": (1e-6, "constant", 0, 0.0, 0.0, 1.0, "dapo", None, 0.0, 2048),
     "certainty/token": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 3072),
+    "scope/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
+    "dare/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
+    "em_ft/": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 2048),
+    "rlsc/": (1e-5, "constant", 0, 0.01, 0.0, 0.5, "dapo", None, 0.0, 3072),
     "co_rewarding/co_rewarding_1": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
     "co_rewarding/co_rewarding_2": (3e-6, "cosine", 0.1, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
     "srt/": (1e-6, "constant", 0, 0.01, 0.0, 1.0, "bnpo", None, 0.0, 3072),
@@ -222,7 +234,12 @@ def test_launch_configs_load_in_accelerate(path):
 # What is rewarded.
 
 
-@pytest.mark.parametrize("name", sorted(RECIPES.keys() - {*SELFPLAY}))
+@pytest.mark.parametrize("name", WITHOUT_REWARD)
+def test_without_reward_there_is_a_term_of_the_loss(name):
+    assert build_loss_terms(RECIPES[name]["loss_terms"])
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES.keys() - {*SELFPLAY, *WITHOUT_REWARD}))
 def test_the_signal_exists_and_is_the_one_in_the_name(name):
     settings = RECIPES[name]
     [(reward, given)] = settings["rewards"].items()
@@ -328,6 +345,7 @@ def test_batches_are_as_published_on_any_number_of_devices(configured, name, num
 def test_numbers_are_the_published_ones(configured, name):
     config, expected = configured(name, 8), dict(zip(NUMBERS, find(PUBLISHED, name), strict=True))
     expected |= IN_ALL | {"top_p": 0.95 if expected["temperature"] == 0.7 else 1.0}
+    expected |= {"advantage": "leave_one_out"} if name.startswith("srt/") else {}
     assert {key: config[key] for key in expected} == expected
 
 
@@ -347,7 +365,8 @@ def test_settings_stand_for_those_of_verl_as_the_readme_says(configured, name):
 @pytest.mark.parametrize("name", sorted({*LARGE} - {*SELFPLAY}))
 def test_the_prompt_is_limited_as_published(name):
     # SPINE's limit is ours; the others' are in the scripts and files that the headers name.
-    short = "ttrl/.*aime24|evol_rl/|certainty/self|certainty/semantic|co_rewarding/"
+    short = "ttrl/.*aime24|evol_rl/|certainty/self|certainty/semantic|scope/|dare/|em_ft/|rlsc/"
+    short += "|co_rewarding/"
     assert RECIPES[name]["max_prompt_length"] == (512 if re.match(short, name) else 1024)
     # vLLM's context follows from it; what is longer is dropped.
     assert not RECIPES[name].keys() & {"vllm_max_model_length", "overlong_prompts"}
@@ -362,7 +381,7 @@ def test_a_round_of_the_game_fits_into_the_rows_and_is_the_published_one(name):
     assert SpellSettings(**given).max_trained <= (
         settings["num_prompts"] * settings["num_generations"]
     )
-    if name in LARGE:
+    if name in PAPERS:
         # What the authors' scripts train with; the paper's equation 10 weighs roles alike.
         assert game.role_mean == "pooled"
         given.pop("thinking", None)  # a matter of the model

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -155,6 +156,8 @@ def test_the_named_benchmarks_are_listed(evaluate, capsys):
     evaluate(["--list_benchmarks"])
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("aime24", "gpqa", "mmlu_pro", "qwen25-math-cot"))
+    for name, size in {"docmath": 800, "frames": 824, "longbench_v2": 503, "musique": 2417}.items():
+        assert re.search(rf"{name} +\S +{size} ", printed)
 
 
 def test_several_benchmarks_have_a_folder_each(evaluate, arguments, benchmark, tmp_path, capsys):
@@ -286,6 +289,14 @@ def test_a_model_that_thinks_answers_after_its_thought(evaluate, arguments, tmp_
         (["--revision", "main"], "--revision: got 'main' for"),
         (["--template", "qwen-boxed", "--prompt_suffix", "!"], "expected one or the other"),
         (["--template", "choice-letter"], "which asks for a letter"),
+        (["--template", "spell-question"], "which shows documents, for problems without any"),
+        (["--answer_kind", "document_exact"], "documents in row 0"),
+        (["--documents_column", "page"], "--documents_column: got 'page'"),
+        (["--max_prompt_length", "0"], "--max_prompt_length: got 0"),
+        (
+            ["--engine", "openai", "--base_url", "http://x/v1", "--max_prompt_length", "9"],
+            "--max_prompt_length: got 9 with --engine openai",
+        ),
         (["--train_run", "/missing"], "--train_run: got /missing"),
         (["--chat_template", "/missing"], "--chat_template: got /missing"),
         (["--chat_template_args", '{"a": 1}'], "got a model without a chat template"),
@@ -332,3 +343,41 @@ def test_named_benchmarks_run_from_a_local_copy(evaluate, model_dir, tmp_path, n
     )
     samples = read_lines(tmp_path / "out" / "samples.jsonl")
     assert {s["choices"] is None for s in samples} == {name == "gsm8k"}
+
+
+LONG = (
+    *("docmath", "frames", "longbench_v2", "longbench_hotpotqa", "longbench_2wikimqa"),
+    *("longbench_musique", "hotpotqa", "2wikimultihopqa", "musique"),
+)
+
+
+def test_the_long_context_benchmarks_run_from_local_copies(evaluate, model_dir, tmp_path, capsys):
+    # The tiny model's context holds 8 of its words: of each prompt the first and the last two stay.
+    template = tmp_path / "template.jinja"
+    template.write_text("so so so so {{ messages[0]['content'] }}so so so so 1+1=")
+    command = ["--model", str(model_dir), "--num_samples", "2", "--chat_template", str(template)]
+    for name in LONG:
+        command += ["--benchmark", f"{name}={FIXTURES / name}.jsonl"]
+    with pytest.raises(SystemExit):
+        evaluate([*command, "--output_dir", str(tmp_path / "refused")])
+    assert "cut long prompts in the middle with --max_prompt_length" in capsys.readouterr().err
+    evaluate([*command, "--output_dir", str(tmp_path / "out"), "--max_prompt_length", "4"])
+    printed = capsys.readouterr().out
+    assert "2 prompts cut in the middle to 4 tokens" in printed
+    for name in LONG:
+        out = tmp_path / "out" / name
+        summary = json.loads((out / "summary.json").read_text())
+        manifest = json.loads((out / "manifest.json").read_text())
+        num_problems = 3 if name == "longbench_v2" else 2
+        assert manifest["num_cut_prompts"] == summary["avg@2"]["n"] == num_problems
+        assert summary["cut_prompt_frac"]["value"] == 1
+        assert ("f1" in summary) == (name not in ("docmath", "longbench_v2"))
+    v2 = json.loads((tmp_path / "out" / "longbench_v2" / "summary.json").read_text())
+    assert {name: v2[name]["n"] for name in v2 if "/" in name} == {
+        "difficulty/easy": 1,
+        "difficulty/hard": 2,
+        "domain/Single-Document QA": 3,
+        "length/long": 1,
+        "length/medium": 1,
+        "length/short": 1,
+    }

@@ -181,3 +181,36 @@ def test_a_task_of_ones_own(tmp_path):
     assert finished.returncode == 0, finished.stderr
     [vote] = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert (vote["pseudo_label"], vote["majority_ratio"], vote["num_abstained"]) == ("OSLO", 0.5, 1)
+
+
+def test_votes_that_weigh_differently(tmp_path):
+    # Twice a short 2 against three long 3, by length and by what an earlier line with the id said.
+    texts = [*boxes("2", "2"), *(f"because of much else {text}" for text in boxes("3", "3", "3"))]
+    rows = write_lines(tmp_path / "in.jsonl", [{"id": 1, "completions": texts}] * 2)
+    short = "{length: {power: -2}}"
+    assert run_vote(rows, "--output", tmp_path / "v.jsonl", "--weight", short).returncode == 0
+    found = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()]
+    assert [vote["pseudo_label"] for vote in found] == ["2", "2"]
+    assert found[0]["clusters"][0]["weight"] > found[0]["clusters"][1]["weight"] == 3.0
+    assert run_vote(rows, "--output", tmp_path / "v.jsonl", "--weight", "history").returncode == 0
+    found = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()]
+    # 3 of 5 said 3 before: 3 (1 + 3/5) against 2 (1 + 2/5), of 4.8 + 2.8.
+    assert [vote["clusters"][0]["weight"] for vote in found] == pytest.approx([3.0, 4.8])
+    assert found[1]["majority_ratio"] == pytest.approx(4.8 / 7.6)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ("borda", "expected a weight that needs text alone"),
+        ("lenght", "--weight: got 'lenght', expected one of"),
+        ("3", "--weight: got 3, expected a valid string"),
+        ("{length: {power: far}}", "--weight.length.power: got 'far'"),
+    ],
+)
+def test_weights_that_cannot_be_used(tmp_path, weight, message):
+    rows = write_lines(tmp_path / "in.jsonl", ROWS)
+    result = run_vote(rows, "--output", tmp_path / "v.jsonl", "--weight", weight)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert message in result.stderr
+    assert not (tmp_path / "v.jsonl").exists()

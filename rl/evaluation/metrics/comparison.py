@@ -149,11 +149,7 @@ def _measured(
     groups = [list(a.groups.values()), [b.groups[name] for name in a.groups]]
     both = [MetricChoice.of((s for g in side for s in g), ks) for side in groups]
     anchored = sorted({1, *ks, budget})
-    choice = MetricChoice(
-        ks=tuple(anchored),
-        has_lengths=all(one.has_lengths for one in both),
-        has_truncation=all(one.has_truncation for one in both),
-    )
+    choice = both[0].shared_with(both[1], anchored)
     rows_a, rows_b = (metric_rows(side, choice) for side in groups)
     skipped = {f"avg@{side.num_samples}" for side in (a, b)}  # pass@1 under another name
     if a.num_samples != b.num_samples:

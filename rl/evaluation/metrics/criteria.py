@@ -10,6 +10,7 @@ LABEL_FREE_METRICS = (
     "num_distinct_answers",
     "no_answer_frac",
     "truncated_frac",
+    "cut_prompt_frac",
     "mean_length",
     # Of a run's evaluations alone: `rl.groups.kappa`, `rl.groups.leaders`.
     "kappa",

@@ -28,12 +28,16 @@ class MetricChoice:
         thresholds: Shares t of G-Pass@k, in (0, 1]; none leaves it out.
         has_lengths: Whether every sample says how many tokens it has.
         has_truncation: Whether every sample says whether it was cut off.
+        scores: Names of the numbers that every sample has from its rule, such as "f1".
+        has_cut_prompts: Whether a prompt lost its middle.
     """
 
     ks: tuple[int, ...]
     thresholds: tuple[float, ...] = ()
     has_lengths: bool = True
     has_truncation: bool = True
+    scores: tuple[str, ...] = ()
+    has_cut_prompts: bool = False
 
     @classmethod
     def of(
@@ -46,6 +50,22 @@ class MetricChoice:
             thresholds=tuple(thresholds),
             has_lengths=all(sample.num_tokens is not None for sample in samples),
             has_truncation=all(sample.truncated is not None for sample in samples),
+            scores=tuple(
+                name
+                for name in (samples[0].scores if samples else ())
+                if all(name in sample.scores for sample in samples)
+            ),
+            has_cut_prompts=any(sample.prompt_cut for sample in samples),
+        )
+
+    def shared_with(self, other: "MetricChoice", ks: Sequence[int]) -> "MetricChoice":
+        """Choose what the samples of two evaluations can both answer, for other sizes k."""
+        return MetricChoice(
+            ks=tuple(ks),
+            has_lengths=self.has_lengths and other.has_lengths,
+            has_truncation=self.has_truncation and other.has_truncation,
+            scores=tuple(name for name in self.scores if name in other.scores),
+            has_cut_prompts=self.has_cut_prompts or other.has_cut_prompts,
         )
 
 
@@ -60,10 +80,13 @@ def summarize(
         thresholds: Shares t of G-Pass@k, in (0, 1]; none leaves it out.
 
     Returns:
-        `pass@k`, `maj@k`, `pass^k` and, if asked for, `g-pass@k_t` for each k, `avg@n`, and what
+        `pass@k`, `maj@k`, `pass^k` and, if asked for, `g-pass@k_t` for each k, `avg@n`, the mean
+        over samples of each number their rule gives (`exact_match`, `cover_match`, `f1`), and what
         needs no label: `mean_length` (tokens), `no_answer_frac`, `truncated_frac`,
-        `majority_ratio` (samples in the largest class / n) and `num_distinct_answers` (classes).
-        `mean_length` and `truncated_frac` are left out where a sample does not say.
+        `majority_ratio` (samples in the largest class / n), `num_distinct_answers` (classes) and,
+        where there are any, `cut_prompt_frac` (prompts that lost their middle). `mean_length` and
+        `truncated_frac` are left out where a sample does not say. Last, of problems with strata
+        `avg@n` within each: `length/short`, its `n` the number of its problems.
 
     Raises:
         ValueError: If there are no samples or problems differ in the number of samples.
@@ -71,6 +94,25 @@ def summarize(
     # In an order of their own, so that intervals do not depend on that of the samples.
     groups = [group for _, group in sorted(group_by_problem(samples).items())]
     choice = MetricChoice.of((s for group in groups for s in group), ks, thresholds)
+    metrics = _estimate(groups, choice)
+    accuracy = MetricChoice(ks=(), has_lengths=False, has_truncation=False)
+    for name, part in sorted(_strata(groups).items()):
+        metrics[name] = _estimate(part, accuracy)[f"avg@{len(part[0])}"]
+    return metrics
+
+
+def _strata(groups: Sequence[list[SampleRecord]]) -> dict[str, list[list[SampleRecord]]]:
+    """Collect the problems of each stratum."""
+    strata: dict[str, list[list[SampleRecord]]] = {}
+    for group in groups:
+        for column, value in group[0].strata.items():
+            strata.setdefault(f"{column}/{value}", []).append(group)
+    return strata
+
+
+def _estimate(
+    groups: Sequence[Sequence[SampleRecord]], choice: MetricChoice
+) -> dict[str, Estimate]:
     rows = metric_rows(groups, choice)
     intervals = bootstrap_intervals(
         [list(row.values()) for row in rows],
@@ -124,6 +166,7 @@ def problem_metrics(samples: Sequence[SampleRecord], choice: MetricChoice) -> di
             for k in choice.ks
         },
         f"avg@{n}": avg_at_n(n, c),
+        **{name: sum(sample.scores[name] for sample in samples) / n for name in choice.scores},
     }
     if choice.has_lengths:
         metrics["mean_length"] = sum(sample.num_tokens or 0 for sample in samples) / n
@@ -132,6 +175,8 @@ def problem_metrics(samples: Sequence[SampleRecord], choice: MetricChoice) -> di
         metrics["truncated_frac"] = sum(bool(sample.truncated) for sample in samples) / n
     metrics["majority_ratio"] = max(counts, default=0) / n
     metrics["num_distinct_answers"] = float(len(counts))
+    if choice.has_cut_prompts:
+        metrics["cut_prompt_frac"] = sum(sample.prompt_cut for sample in samples) / n
     return metrics
 
 
@@ -175,12 +220,16 @@ def _resample(
         for k in choice.ks
     ]
     columns += [num_correct / n]
+    for name in choice.scores:
+        columns += [numpy.array([s.scores[name] for s in samples])[drawn].mean(axis=1)]
     if choice.has_lengths:
         columns += [numpy.array([s.num_tokens for s in samples])[drawn].mean(axis=1)]
     columns += [(votes < 0).mean(axis=1)]
     if choice.has_truncation:
         columns += [numpy.array([s.truncated for s in samples])[drawn].mean(axis=1)]
     columns += [counts.max(axis=1, initial=0) / n, (counts > 0).sum(axis=1)]
+    if choice.has_cut_prompts:
+        columns += [numpy.array([s.prompt_cut for s in samples])[drawn].mean(axis=1)]
     return numpy.stack(columns, axis=1).astype(float)
 
 

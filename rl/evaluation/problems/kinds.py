@@ -2,17 +2,20 @@
 
 To add one, write a function `RawRow -> Row` and a line in `KINDS`; one of your own goes by
 `path/to/file.py:function`. A row with letters is graded by the letter, any other by its answer,
-which the answer methods and the comparer of an evaluation find and compare (`rl.answers.options`).
+which the answer methods and the comparer of an evaluation find and compare (`rl.answers.options`),
+unless it names a rule of its own (`rl.evaluation.rules`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from random import Random
 from string import ascii_uppercase
 from typing import Any
 
 from rl.data.tables import short_repr
 from rl.errors import InputError
+from rl.evaluation.metrics.docmath import read_docmath_number
+from rl.evaluation.problems.documents import document_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,9 @@ class RawRow:
         options: Cells of the options' columns.
         option_seed: Seed that shuffles options; None leaves them in order.
         where: Row and column, for messages.
+        documents: Cell with what the question is about; None where there is none.
+        aliases: Further accepted answers.
+        strata: Cells of the columns by which results are reported, by column.
     """
 
     id: str
@@ -34,6 +40,9 @@ class RawRow:
     options: Sequence[Any]
     option_seed: int | None
     where: str
+    documents: Any = None
+    aliases: Sequence[str] = ()
+    strata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +54,20 @@ class Row:
         question: Text with the options of a multiple choice below it, or chat messages.
         label: The right answer; the letter of a multiple choice.
         letters: Letters of a multiple choice, None for any other problem.
+        documents: What the question is about; a template puts it in its place. None for nothing.
+        aliases: Further accepted answers, the label not among them.
+        rule: Key of `rl.evaluation.rules.RULES`, None for maths and letters.
+        strata: Groups of problems it is reported with, such as {"length": "short"}.
     """
 
     id: str
     question: Any
     label: str
     letters: str | None
+    documents: str | None = None
+    aliases: tuple[str, ...] = ()
+    rule: str | None = None
+    strata: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_maths(row: RawRow) -> Row:
@@ -74,7 +91,7 @@ def read_choice(row: RawRow) -> Row:
     Raises:
         InputError: If there are not between 2 and 26 options, or the label names none of them.
     """
-    options = choice_options(row.options, row.label, row.where)
+    options = choice_options([row.label, *row.options], row.where)
     if row.option_seed is not None:
         Random(row.option_seed).shuffle(options)
     letters = ascii_uppercase[: len(options)]
@@ -87,11 +104,83 @@ def read_choice(row: RawRow) -> Row:
     )
 
 
+def read_document_exact(row: RawRow) -> Row:
+    """Read a question over documents, answered in some words that equal an accepted answer."""
+    return _over_documents(row, "exact")
+
+
+def read_document_cover(row: RawRow) -> Row:
+    """Read a question over documents, answered in some words that contain an accepted answer."""
+    return _over_documents(row, "cover")
+
+
+def read_document_number(row: RawRow) -> Row:
+    """Read a question over documents whose answer is a number (DocMath-Eval).
+
+    Its subset is what its id says before `-testmini`.
+
+    Raises:
+        InputError: If the label is no number.
+    """
+    if read_docmath_number(row.label) is None:
+        raise InputError(
+            f"label in {row.where}: got {short_repr(row.label)}, expected a number. Correct the "
+            "row or name another column."
+        )
+    subset, testmini, _ = row.id.partition("-testmini")
+    strata = {"subset": subset, **row.strata} if testmini else row.strata
+    return replace(_over_documents(row, "docmath"), strata=strata)
+
+
+def read_document_choice(row: RawRow) -> Row:
+    """Read a multiple choice over a document: its options keep their order (LongBench v2).
+
+    Raises:
+        InputError: If there are not between 2 and 26 options, or the label names none of them.
+    """
+    options = choice_options(row.options, row.where)
+    letters = ascii_uppercase[: len(options)]
+    lines = "\n".join(f"({letter}) {text}" for letter, text in zip(letters, options, strict=True))
+    asked = _over_documents(row, None)
+    return replace(
+        asked,
+        question=f"{asked.question}\nChoices:\n{lines}",
+        label=choice_letter(row.label, options, row.where),
+        letters=letters,
+        aliases=(),
+    )
+
+
+def _over_documents(row: RawRow, rule: str | None) -> Row:
+    if not isinstance(row.question, str):
+        raise InputError(
+            f"prompt in {row.where}: got {short_repr(row.question)}, expected a question as text, "
+            "because documents go with it. Put the documents into messages yourself."
+        )
+    aliases = dict.fromkeys(alias.strip() for alias in row.aliases if alias.strip())
+    return Row(
+        id=row.id,
+        question=row.question.strip(),
+        label=row.label,
+        letters=None,
+        documents=document_text(row.documents, row.where),
+        aliases=tuple(alias for alias in aliases if alias != row.label),
+        rule=rule,
+        strata=row.strata,
+    )
+
+
 KINDS: Mapping[str, Callable[[RawRow], Row]] = {
     "maths": read_maths,
     "hashes": read_hashes,
     "choice": read_choice,
+    "document_exact": read_document_exact,
+    "document_cover": read_document_cover,
+    "document_number": read_document_number,
+    "document_choice": read_document_choice,
 }
+CHOICE_KINDS = ("choice", "document_choice")
+DOCUMENT_KINDS = ("document_exact", "document_cover", "document_number", "document_choice")
 
 
 def after_hashes(solution: str, where: str) -> str:
@@ -114,15 +203,15 @@ def after_hashes(solution: str, where: str) -> str:
     return answer
 
 
-def choice_options(cells: Sequence[Any], label: str, where: str) -> list[str]:
-    """Return the options of a row: one cell with all of them, or the wrong ones and the label.
+def choice_options(cells: Sequence[Any], where: str) -> list[str]:
+    """Return the options of a row: those of a cell with a list, or else one of each cell.
 
     Raises:
         InputError: If they are not between 2 and 26 texts.
     """
-    options = list(cells[0]) if len(cells) == 1 and isinstance(cells[0], list) else [label, *cells]
+    options = next((list(cell) for cell in cells if isinstance(cell, list)), list(cells))
     texts = [str(option).strip() for option in options]
-    if not 2 <= len(texts) <= len(ascii_uppercase) or not all(texts) or len(cells) == 0:
+    if not 2 <= len(texts) <= len(ascii_uppercase) or not all(texts):
         raise InputError(
             f"options in {where}: got {short_repr(options)}, expected a list of 2 to 26 texts. "
             "Correct the row or name another --options_column."

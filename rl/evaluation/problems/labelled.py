@@ -1,16 +1,18 @@
 """Labelled problems, read from a file or the hub: what an evaluation samples and grades."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
 from rl.data.prompts import Prompt, prompts_of
 from rl.errors import InputError
-from rl.evaluation.problems.prompt_templates import apply_template, find_template
+from rl.evaluation.problems.kinds import CHOICE_KINDS, DOCUMENT_KINDS
+from rl.evaluation.problems.prompt_templates import apply_template, find_template, with_documents
 from rl.evaluation.problems.registry import BENCHMARKS, check_name, short_name, split_name
 from rl.evaluation.problems.rows import Row, find_layout, read_rows
 from rl.evaluation.problems.sources import Source, load_source
 
-_COLUMNS = ("prompt_column", "label_column", "options_column", "kind")
+_COLUMNS = ("prompt_column", "label_column", "options_column", "documents_column", "kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +24,11 @@ class Problem:
         prompt: Text, or chat messages.
         label: The right answer, plain or LaTeX; the letter of a multiple choice.
         choices: Letters of a multiple choice, such as "ABCD"; None for any other problem.
-        question: The problem as the source states it, without the words of a template or a system
-            prompt; None where the source gives messages.
+        question: The problem as the source states it, without documents and the words of a template
+            or a system prompt; None where the source gives messages.
+        aliases: Further right answers, where the problem's rule knows several.
+        rule: Key of `rl.evaluation.rules.RULES`; None for maths and multiple choices.
+        strata: Groups of problems it is reported with, such as {"length": "short"}.
     """
 
     id: str
@@ -31,6 +36,9 @@ class Problem:
     label: str
     choices: str | None = None
     question: str | None = field(default=None, compare=False)
+    aliases: tuple[str, ...] = ()
+    rule: str | None = None
+    strata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +80,11 @@ class Reading(TypedDict, total=False):
         label_column: Column with the label; None takes the named benchmark's if it is there, or
             else `label`, `answer` or `final_answer`.
         options_column: Column with the list of a multiple choice's options.
-        kind: "maths", "hashes" or "choice" (see `rl.evaluation.problems.kinds`); None takes the
-            named benchmark's, or "choice" with an `options_column`, or "maths".
+        documents_column: Column with what a question is about, for the kinds that have documents;
+            None takes the named benchmark's, or else `context`, `documents`, `paragraphs` or
+            `wiki_items`.
+        kind: A key of `rl.evaluation.problems.kinds.KINDS`; None takes the named benchmark's, or
+            "choice" with an `options_column`, or "maths".
         option_seed: Seed of the order of options, for benchmarks that shuffle them; 0 if left out.
     """
 
@@ -83,6 +94,7 @@ class Reading(TypedDict, total=False):
     prompt_column: str | None
     label_column: str | None
     options_column: str | None
+    documents_column: str | None
     kind: str | None
     option_seed: int
 
@@ -143,15 +155,22 @@ def _put(
     prompt_suffix: str | None,
 ) -> list[Problem]:
     """Turn what a source states into what a model is asked."""
+    stated = [
+        row.question
+        if template or row.documents is None
+        # Where there is no template to place them.
+        else with_documents(row.question, row.documents)
+        for row in rows
+    ]
     prompts = prompts_of(
-        {column: [row.question for row in rows]},
+        {column: stated},
         column,
         system_prompt=system_prompt,
         prompt_suffix=prompt_suffix,
     )
     if template is not None:
         prompts = [
-            apply_template(template, prompt, row.letters, column)
+            apply_template(template, prompt, row.letters, column, row.documents)
             for prompt, row in zip(prompts, rows, strict=True)
         ]
     return [
@@ -161,6 +180,9 @@ def _put(
             label=row.label,
             choices=row.letters,
             question=row.question if isinstance(row.question, str) else None,
+            aliases=row.aliases,
+            rule=row.rule,
+            strata=row.strata,
         )
         for prompt, row in zip(prompts, rows, strict=True)
     ]
@@ -196,9 +218,17 @@ def _check_template(
             f"--template: got {template!r} beside a system prompt or a suffix, expected one or the "
             "other. Leave --template out to put your own words around the problem."
         )
-    asks_for_letters = find_template(template).for_choices
-    if asks_for_letters and kind != "choice":
-        raise InputError(
-            f"--template: got {template!r}, which asks for a letter, for problems without options, "
-            "expected a template of another kind. Name another one."
-        )
+    found = find_template(template)
+    for asks, has_it, what in (
+        (
+            found.for_choices,
+            kind in CHOICE_KINDS,
+            "asks for a letter, for problems without options",
+        ),
+        (found.for_documents, kind in DOCUMENT_KINDS, "shows documents, for problems without any"),
+    ):
+        if asks and not has_it:
+            raise InputError(
+                f"--template: got {template!r}, which {what}, expected a template of another kind. "
+                "Name another one."
+            )

@@ -5,11 +5,13 @@ A template that is a chat makes messages, rendered by the model's own chat templ
 plain text, which a base model continues.
 """
 
+import re
 from dataclasses import dataclass
 
 from rl.data.prompts import Prompt
 from rl.errors import InputError, unknown_name
 
+_SLOT = re.compile(r"\{(problem|letters|documents)\}")
 _BOXED = r"Please reason step by step, and put your final answer within \boxed{}."
 
 
@@ -19,7 +21,7 @@ class PromptTemplate:
 
     Attributes:
         text: The user message, or the plain text; `{problem}` stands for the problem, `{letters}`
-            for the letters of a multiple choice.
+            for the letters of a multiple choice, `{documents}` for what a question is about.
         system: System message, None for none.
         is_chat: Whether it makes chat messages.
         source: Whose wording it is.
@@ -32,9 +34,19 @@ class PromptTemplate:
     source: str
     for_choices: bool = False
 
-    def apply(self, problem: str, letters: str | None = None) -> Prompt:
+    @property
+    def for_documents(self) -> bool:
+        """Whether it has a place for documents; in any other they stand before the problem."""
+        return "{documents}" in self.text
+
+    def apply(
+        self, problem: str, letters: str | None = None, documents: str | None = None
+    ) -> Prompt:
         """Put a problem; `letters` are those of its choices."""
-        text = self.text.replace("{letters}", letters or "").replace("{problem}", problem)
+        if documents is not None and not self.for_documents:
+            problem = with_documents(problem, documents)
+        values = {"problem": problem, "letters": letters or "", "documents": documents or ""}
+        text = _SLOT.sub(lambda slot: values[slot[1]], self.text)
         if not self.is_chat:
             return text
         messages = [{"role": "user", "content": text}]
@@ -87,7 +99,35 @@ TEMPLATES: dict[str, PromptTemplate] = {
         source="the same for models trained on boxes",
         for_choices=True,
     ),
+    "longbench-v2": PromptTemplate(
+        text="Please read the following text and answer the question below.\n\n<text>\n"
+        "{documents}\n</text>\n\nWhat is the correct answer to this question: {problem}\n\n"
+        'Format your response as follows: "The correct answer is (insert answer here)".',
+        source="LongBench v2, zero-shot",
+        for_choices=True,
+    ),
+    "spell-question": PromptTemplate(
+        text="Please read the following text and answer the question below. \n\n<text>\n"
+        "{documents}\n</text>\n\nQuestion: {problem}\n\nFormat your answer as follows: "
+        '"The correct answer is (insert answer here)."\n',
+        source="SPELL's evaluation, general questions",
+    ),
+    "spell-number": PromptTemplate(
+        text="You are an expert in document analysis and numeric reasoning, you are supposed to "
+        "answer the given question based on the provided context. You need to first think through "
+        "the problem step by step, documenting each necessary step. Then you are required to "
+        'conclude your response with the final answer in your last sentence as "Therefore, the '
+        'answer is (insert answer here)". The final answer should be a numeric value.\n\n<text>\n'
+        "{documents}\n</text>\n\nQuestion: {problem}\n\nPlease reason step by step, and format "
+        'your answer as follows: "Therefore, the answer is (insert answer here)."\n',
+        source="SPELL's evaluation, DocMath",
+    ),
 }
+
+
+def with_documents(problem: str, documents: str) -> str:
+    """Put documents before a problem, an empty line between them."""
+    return f"{documents}\n\n{problem}"
 
 
 def find_template(name: str) -> PromptTemplate:
@@ -101,7 +141,9 @@ def find_template(name: str) -> PromptTemplate:
     return TEMPLATES[name]
 
 
-def apply_template(name: str, prompt: Prompt, letters: str | None, where: str) -> Prompt:
+def apply_template(
+    name: str, prompt: Prompt, letters: str | None, where: str, documents: str | None = None
+) -> Prompt:
     """Put a problem that a source gives as text.
 
     Raises:
@@ -110,7 +152,7 @@ def apply_template(name: str, prompt: Prompt, letters: str | None, where: str) -
     """
     template = find_template(name)
     if isinstance(prompt, str):
-        return template.apply(prompt, letters)
+        return template.apply(prompt, letters, documents)
     if name in ("plain", "chat"):
         return prompt
     raise InputError(

@@ -23,6 +23,9 @@ class BenchmarkSpec:
         options_columns: Columns of a choice's options: one with a list of them, or several that
             hold the wrong ones, to which the label is added.
         shuffles_options: Whether each problem's options are shuffled, by a seed of its own.
+        documents_column: Column with what a question is about, None where it stands by itself.
+        aliases_column: Column with further accepted answers.
+        strata_columns: Columns by whose values results are reported as well.
         size: Number of problems.
         kind: How a row is read: a key of `rl.evaluation.problems.kinds.KINDS`.
         template: Prompt template it is put with unless another is named.
@@ -38,6 +41,9 @@ class BenchmarkSpec:
     id_column: str | None = None
     options_columns: tuple[str, ...] = ()
     shuffles_options: bool = False
+    documents_column: str | None = None
+    aliases_column: str | None = None
+    strata_columns: tuple[str, ...] = ()
     size: int
     kind: str = "maths"
     template: str = "qwen25-math-cot"
@@ -48,6 +54,21 @@ class BenchmarkSpec:
 def _matharena(name: str, size: int) -> BenchmarkSpec:
     return BenchmarkSpec(
         hub_id=f"MathArena/{name}", split="train", id_column="problem_idx", size=size
+    )
+
+
+def _longbench(name: str) -> BenchmarkSpec:
+    return BenchmarkSpec(
+        hub_id="THUDM/LongBench",
+        config_name=name,
+        prompt_column="input",
+        label_column="answers",
+        id_column="_id",
+        documents_column="context",
+        size=200,
+        kind="document_cover",
+        template="spell-question",
+        note=f"of SPELL; a script on the hub, which datasets 4 refuses: {name}.jsonl of data.zip",
     )
 
 
@@ -113,6 +134,85 @@ BENCHMARKS: dict[str, BenchmarkSpec] = {
         size=12032,
         kind="choice",
         template="choice-letter",
+    ),
+    "docmath": BenchmarkSpec(
+        hub_id="yale-nlp/DocMath-Eval",
+        split="complong_testmini+compshort_testmini+simplong_testmini+simpshort_testmini",
+        prompt_column="question",
+        label_column="ground_truth",
+        id_column="question_id",
+        documents_column="paragraphs",
+        size=800,
+        kind="document_number",
+        template="spell-number",
+        is_gated=True,
+        note="of SPELL; the four testmini splits, 300, 200, 100 and 200 problems",
+    ),
+    "frames": BenchmarkSpec(
+        hub_id="Tongyi-Zhiwen/frames",
+        prompt_column="Prompt",
+        label_column="Answer",
+        documents_column="wiki_items",
+        size=824,
+        kind="document_cover",
+        template="spell-question",
+        note="of SPELL; google/frames-benchmark with the articles that it only links; published "
+        "with a language model as judge, here without",
+    ),
+    "longbench_v2": BenchmarkSpec(
+        hub_id="zai-org/LongBench-v2",
+        split="train",
+        prompt_column="question",
+        id_column="_id",
+        options_columns=("choice_A", "choice_B", "choice_C", "choice_D"),
+        documents_column="context",
+        strata_columns=("difficulty", "length", "domain"),
+        size=503,
+        kind="document_choice",
+        template="longbench-v2",
+        note="of SPELL",
+    ),
+    "longbench_hotpotqa": _longbench("hotpotqa"),
+    "longbench_2wikimqa": _longbench("2wikimqa"),
+    "longbench_musique": _longbench("musique"),
+    "hotpotqa": BenchmarkSpec(
+        hub_id="hotpotqa/hotpot_qa",
+        config_name="distractor",
+        split="validation",
+        prompt_column="question",
+        id_column="id",
+        documents_column="context",
+        strata_columns=("type",),
+        size=7405,
+        kind="document_exact",
+        template="spell-question",
+        note="or hotpot_dev_distractor_v1.json",
+    ),
+    "2wikimultihopqa": BenchmarkSpec(
+        hub_id="Salesforce/ContextualBench",
+        config_name="2WikiMultihopQA",
+        split="dev",
+        prompt_column="question",
+        id_column="_id",
+        documents_column="context",
+        aliases_column="answer_aliases",
+        strata_columns=("type",),
+        size=12576,
+        kind="document_exact",
+        template="spell-question",
+        note="or the authors' dev.json; their aliases are a file apart: put them in answer_aliases",
+    ),
+    "musique": BenchmarkSpec(
+        hub_id="dgslibisey/MuSiQue",
+        split="validation",
+        prompt_column="question",
+        id_column="id",
+        documents_column="paragraphs",
+        aliases_column="answer_aliases",
+        size=2417,
+        kind="document_exact",
+        template="spell-question",
+        note="the answerable questions, musique_ans_v1.0_dev.jsonl",
     ),
 }
 

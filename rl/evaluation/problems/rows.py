@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from rl.data.prompts import labels_of
 from rl.data.tables import Table
 from rl.errors import InputError, unknown_name
-from rl.evaluation.problems.kinds import KINDS, RawRow, Row
+from rl.evaluation.problems.kinds import CHOICE_KINDS, DOCUMENT_KINDS, KINDS, RawRow, Row
 from rl.evaluation.problems.registry import BenchmarkSpec
 from rl.plugins import Contract, find
 from rl.rollouts.engine import derive_seed
 
 PROMPT_COLUMNS = ("prompt", "problem", "question")
 LABEL_COLUMNS = ("label", "answer", "final_answer")
-ID_COLUMNS = ("id", "unique_id")
+ID_COLUMNS = ("id", "unique_id", "_id")
+DOCUMENT_COLUMNS = ("context", "documents", "paragraphs", "wiki_items")
 _READER = Contract(takes=("row",))
 
 
@@ -21,7 +22,8 @@ _READER = Contract(takes=("row",))
 class Layout:
     """Which columns of a table mean what; see `BenchmarkSpec` for the fields.
 
-    `takes_first_label` is for benchmarks whose labels are lists of equal answers.
+    `takes_first_label` is for benchmarks whose labels are lists of equal answers. Columns of
+    documents, aliases and strata are those that the table has.
     """
 
     prompt_column: str
@@ -31,6 +33,9 @@ class Layout:
     shuffles_options: bool
     kind: str
     takes_first_label: bool
+    documents_column: str | None = None
+    aliases_column: str | None = None
+    strata_columns: tuple[str, ...] = ()
 
 
 def find_layout(
@@ -41,6 +46,7 @@ def find_layout(
     label_column: str | None,
     options_column: str | None,
     kind: str | None,
+    documents_column: str | None = None,
 ) -> Layout:
     """Join what the user names, what a named benchmark has and what the column names tell.
 
@@ -50,7 +56,9 @@ def find_layout(
     kind = kind or (spec.kind if spec else "choice" if options_column else "maths")
     find(kind, KINDS, "--answer_kind", contract=_READER)
     options_columns = (options_column,) if options_column else spec.options_columns if spec else ()
-    if kind == "choice":
+    if documents_column is not None and documents_column not in table:
+        raise unknown_name("--documents_column", documents_column, list(table))
+    if kind in CHOICE_KINDS:
         if not options_columns:
             raise InputError(
                 "--options_column: got none for a multiple choice, expected the column with the "
@@ -70,7 +78,12 @@ def find_layout(
         options_columns=options_columns,
         shuffles_options=spec is not None and spec.shuffles_options,
         kind=kind,
-        takes_first_label=spec is not None,
+        takes_first_label=spec is not None or kind in DOCUMENT_KINDS,
+        documents_column=documents_column
+        or _named(table, spec and spec.documents_column)
+        or next((name for name in DOCUMENT_COLUMNS if name in table), None),
+        aliases_column=_named(table, spec.aliases_column if spec else "answer_aliases"),
+        strata_columns=tuple(name for name in spec.strata_columns if name in table) if spec else (),
     )
 
 
@@ -97,6 +110,7 @@ def read_rows(table: Table, layout: Layout, option_seed: int = 0) -> list[Row]:
     if layout.takes_first_label:
         cells = [cell[0] if isinstance(cell, list) and cell else cell for cell in cells]
     labels = labels_of({layout.label_column: cells}, layout.label_column)
+    documents = table[layout.documents_column] if layout.documents_column else [None] * len(ids)
     read = find(layout.kind, KINDS, "--answer_kind", contract=_READER)
     rows = []
     for number, (name, question, label) in enumerate(
@@ -116,6 +130,9 @@ def read_rows(table: Table, layout: Layout, option_seed: int = 0) -> list[Row]:
             options=[table[column][number] for column in layout.options_columns],
             option_seed=seed,
             where=where,
+            documents=documents[number],
+            aliases=_aliases(table, layout, number),
+            strata={name: str(table[name][number]) for name in layout.strata_columns},
         )
         rows.append(read(cells))
     return rows
@@ -129,6 +146,14 @@ def problem_ids(table: Table, column: str | None = None) -> list[str]:
         if len(set(ids)) == num_problems:
             return ids
     return [str(row) for row in range(num_problems)]
+
+
+def _aliases(table: Table, layout: Layout, number: int) -> list[str]:
+    """What else is right: the rest of a list of labels, and the column of aliases."""
+    label = table[layout.label_column][number]
+    more = table[layout.aliases_column][number] if layout.aliases_column else None
+    cells = [*(label[1:] if isinstance(label, list) else ()), *(more or ())]
+    return [str(cell) for cell in cells if cell is not None]
 
 
 def _named(table: Table, column: str | None) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from rl.rollouts.engine import derive_seed
-from rl.selfplay.documents import Document
+from rl.selfplay.documents import Document, Topic
 from rl.selfplay.game import Answered, CountTokens, Prompt, Request, RequestSampler, as_prompt
 from rl.selfplay.proposals import (
     TOO_LONG,
@@ -129,7 +129,7 @@ class BatchPlayer:
         for visit in visits:
             key = f"{visit.task.name}/{visit.topic.key}/{visit.number}"
             rng = self.rng(step, key, "context")
-            context, text = self._questioner_prompt(visit, rng, sample)
+            context, text = self.questioner_prompt(visit, rng, sample.count_tokens)
             if context.documents:
                 request = Request(
                     key=f"questioner/{key}",
@@ -152,9 +152,10 @@ class BatchPlayer:
             questions.append(question)
         return questions
 
-    def _questioner_prompt(
-        self, visit: Visit, rng: Random, sample: RequestSampler
+    def questioner_prompt(
+        self, visit: Visit, rng: Random, count_tokens: CountTokens
     ) -> tuple[Context, str]:
+        """Choose what a questioner is shown at a visit, and write its prompt."""
         task, templates = visit.task, self.templates[visit.task.name]
         slots = dict(task.questioner_slots(visit.number, rng))
 
@@ -169,8 +170,8 @@ class BatchPlayer:
             task.name,
             visit.topic,
             rng,
-            lambda examples: self._room(fill(examples, []), sample.count_tokens),
-            lambda document: self.count_document(task, document, sample.count_tokens),
+            lambda examples: self._room(fill(examples, []), count_tokens),
+            lambda document: self.count_document(task, document, count_tokens),
         )
         return context, fill(context.examples, context.documents)
 
@@ -185,6 +186,24 @@ class BatchPlayer:
             question.reward = self.question_reward.bad_format if found.is_penalised else None
         else:
             question.proposal = found
+
+    def responder_documents(
+        self,
+        task: Task,
+        topic: Topic,
+        context: Context,
+        rng: Random,
+        prompt_without_documents: str,
+        count_tokens: CountTokens,
+    ) -> tuple[Document, ...] | None:
+        """Choose what a responder is shown; None if what the questioner saw does not fit."""
+        return fill_up(
+            context.documents,
+            topic,
+            rng,
+            self._room(prompt_without_documents, count_tokens),
+            lambda document: self.count_document(task, document, count_tokens),
+        )
 
     def _responder_text(self, question: Question, documents: str) -> str:
         assert question.proposal is not None
@@ -242,14 +261,13 @@ class BatchPlayer:
     def _answer(self, questions: list[Question], sample: RequestSampler) -> list[Question]:
         asked = []
         for question in questions:
-            documents = fill_up(
-                question.context.documents,
+            documents = self.responder_documents(
+                question.task,
                 question.topic,
+                question.context,
                 self.rng(question.request.key, "distractors"),
-                self._room(self._responder_text(question, ""), sample.count_tokens),
-                lambda document, task=question.task: self.count_document(
-                    task, document, sample.count_tokens
-                ),
+                self._responder_text(question, ""),
+                sample.count_tokens,
             )
             if documents is None:
                 question.outcome = TOO_LONG.reason

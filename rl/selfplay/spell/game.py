@@ -33,7 +33,11 @@ from rl.selfplay.spell.batch import BatchPlayer
 from rl.selfplay.spell.canaries import Canaries
 from rl.selfplay.spell.memory import Memory, MemoryItem
 from rl.selfplay.spell.metrics import spell_metrics, task_metrics
-from rl.selfplay.spell.preview import check_prompt_length, describe_documents
+from rl.selfplay.spell.preview import (
+    check_prompt_length,
+    describe_documents,
+    describe_shared_prefix,
+)
 from rl.selfplay.spell.question import (
     INFORMATIVE,
     JudgmentReward,
@@ -113,6 +117,9 @@ class Spell:
             if task.name in self.sources:
                 report[f"{task.name}: source"] = self.sources[task.name]
             report[f"{task.name}: shown"] = describe_documents(
+                task, self.topics[task.name], self.player, count_tokens
+            )
+            report[f"{task.name}: shared"] = describe_shared_prefix(
                 task, self.topics[task.name], self.player, count_tokens
             )
         return report

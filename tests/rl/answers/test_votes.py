@@ -9,7 +9,13 @@ from rl.errors import InputError
 @pytest.mark.parametrize("tie", ["first", "drop"])
 def test_degenerate_groups(tie):
     nobody = Vote(
-        winner=None, majority_ratio=0.0, num_votes=0, num_abstained=0, counts={}, is_tie=False
+        winner=None,
+        majority_ratio=0.0,
+        num_votes=0,
+        num_abstained=0,
+        counts={},
+        weights={},
+        is_tie=False,
     )
     assert count_votes([], tie) == nobody
     silent = count_votes([None, None], tie)
@@ -49,6 +55,52 @@ def test_tie_below_first_place_is_none():
 def test_unknown_tie_rule():
     with pytest.raises(InputError, match=r"got 'last', expected one of drop, first"):
         count_votes([0], "last")
+
+
+@pytest.mark.parametrize("tie", ["first", "drop"])
+def test_degenerate_weights(tie):
+    assert count_votes([], tie, weights=[]).winner is None
+    # No answer weighs anything: nobody wins, though three voted and the silent one has weight.
+    for weights in ([0.0] * 4, [None] * 4, [0.0, None, 0.0, 5.0]):
+        vote = count_votes([0, 1, 1, None], tie, weights)
+        assert (vote.winner, vote.majority_ratio, vote.is_tie) == (None, 0.0, False)
+        assert (vote.counts, vote.weights, vote.num_abstained) == ({0: 1, 1: 2}, {0: 0, 1: 0}, 1)
+    single = count_votes([0], tie, [0.25])
+    assert (single.winner, single.majority_ratio) == (0, 1.0)
+
+
+def test_weights_decide():
+    # Class 0: 3; class 1: 1 + 0.5; the silent one 0.5; all 5. One that cannot be weighed counts 0.
+    vote = count_votes([0, 1, 1, None, 1], weights=[3.0, 1.0, 0.5, 0.5, None])
+    assert (vote.winner, vote.majority_ratio, vote.num_votes) == (0, 3 / 5, 5)
+    assert (vote.counts, vote.weights) == ({0: 1, 1: 3}, {0: 3.0, 1: 1.5})
+    equal, plain = count_votes([0, 1, 1], weights=[7.0] * 3), count_votes([0, 1, 1])
+    assert (
+        (equal.winner, equal.majority_ratio) == (plain.winner, plain.majority_ratio) == (1, 2 / 3)
+    )
+
+
+def test_weights_that_differ_by_rounding_are_tied():
+    # 0.1 + 0.2 = 0.30000000000000004 in floating point.
+    for clusters, first in (([0, 0, 1], 0), ([1, 0, 0], 1)):
+        weights = [0.3 if c == 1 else w for c, w in zip(clusters, (0.1, 0.2, 0.2), strict=True)]
+        if first == 1:
+            weights = [0.3, 0.1, 0.2]
+        vote = count_votes(clusters, weights=weights)
+        assert (vote.winner, vote.is_tie) == (first, True)
+        assert count_votes(clusters, "drop", weights).winner is None
+
+
+@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
+def test_a_weight_that_is_none(weight):
+    with pytest.raises(InputError, match=r"weight of a vote: got .*, expected a finite number"):
+        count_votes([0, 1], weights=[1.0, weight])
+
+
+def test_heaviest_class_comes_first():
+    clusters = [0, 1, 1]
+    ranked = rank_classes(["a", "b", "b"], clusters, count_votes(clusters, weights=[3.0, 1.0, 1.0]))
+    assert [(c.answer, c.count, c.weight) for c in ranked] == [("a", 1, 3.0), ("b", 2, 2.0)]
 
 
 def test_classes_are_ranked_and_shown_by_their_first_answer():

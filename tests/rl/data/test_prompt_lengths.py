@@ -3,7 +3,7 @@
 import pytest
 from datasets import Dataset
 
-from rl.data.prompt_lengths import check_problem_lengths, keep_short_prompts
+from rl.data.prompt_lengths import check_problem_lengths, cut_middle, keep_short_prompts
 from rl.errors import InputError
 
 
@@ -39,3 +39,12 @@ def test_problems_at_and_above_the_room():
     check_problem_lengths("b", {"p": 600}, room=None)
     with pytest.raises(InputError, match="b, problem 'q': got 8 tokens, expected at most 6"):
         check_problem_lengths("b", {"p": 7, "q": 8}, room=6)
+
+
+def test_the_middle_of_a_prompt_that_is_too_long_is_cut():
+    ids = list(range(10))
+    assert cut_middle([], 1) == []
+    assert cut_middle(ids, None) == cut_middle(ids, 10) == ids
+    assert cut_middle(ids, 9) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert cut_middle(ids, 4) == [0, 1, 8, 9]
+    assert cut_middle(ids, 1) == [9]

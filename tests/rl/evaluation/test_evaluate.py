@@ -66,7 +66,7 @@ from rl.evaluation.evaluate import evaluate_problems
 from rl.evaluation.problems.labelled import Problem
 
 engine = SimpleNamespace(generate=lambda *arguments: time.sleep(60))
-tokenizer = lambda text, **settings: {"input_ids": [1]}
+tokenizer = lambda text, **settings: {"input_ids": [[1]]}
 problem = Problem(id="sum", prompt="2+2=", label="4")
 evaluate_problems(engine, tokenizer, [problem], num_samples=1, max_sampling_seconds=0.5)
 """
@@ -234,3 +234,49 @@ def test_a_draw_that_is_too_large_is_refused_before_sampling(
     with pytest.raises(InputError, match="num_samples: got 0"):
         evaluate(engine, tokenizer, [HALF], num_samples=0)
     assert engine.calls == []
+
+
+def test_a_prompt_that_is_too_long_loses_its_middle_and_says_so(make_engine, tokenizer):
+    # Four of the eight characters stay; the shorter prompt stays as it is.
+    long = Problem(id="long", prompt="abcdefgh", label="A b", rule="exact", aliases=("B",))
+    engine = make_engine({"abgh": ["The answer is the b."], "2+2=": [r"\boxed{4}"]})
+    result = evaluate(engine, tokenizer, [long, SUM], num_samples=1, max_prompt_length=4)
+    assert [prompts for prompts, _, _ in engine.calls] == [["abgh", "2+2="]]
+    cut, whole = result.samples
+    assert (cut.prompt_cut, whole.prompt_cut) == (True, False)
+    assert (cut.correct, cut.accepted, cut.scores["f1"]) == (True, ("A b", "B"), 1.0)
+    assert result.metrics["cut_prompt_frac"].value == 0.5
+    assert "f1" not in result.metrics  # a sum has none
+
+
+def test_right_answers_survive_the_file_and_rescoring(make_engine, tokenizer, tmp_path):
+    problem = Problem(
+        id="p",
+        prompt="who?",
+        label="A b",
+        rule="cover",
+        aliases=("Cd",),
+        strata={"type": "bridge"},
+    )
+    engine = make_engine({"who?": ["The answer is cd e.", "cd"]})
+    manifest = build_manifest(
+        model="m",
+        benchmark="b",
+        problems=[problem],
+        num_samples=2,
+        ks=[1, 2],
+        sampling=SamplingSettings(max_completion_length=20),
+        engine="transformers",
+        seed=0,
+    )
+    open_evaluation(tmp_path, manifest)
+    found = evaluate(engine, tokenizer, [problem], num_samples=2, output_dir=tmp_path)
+    assert [sample.correct for sample in found.samples] == [True, False]
+    assert read_samples(tmp_path) == found.samples
+    again = rescore(tmp_path)
+    assert again.samples == found.samples
+    assert again.metrics == found.metrics
+    assert again.metrics["type/bridge"].value == again.metrics["cover_match"].value == 0.5
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    # cd in common: 1 of 2 words and 1, so 2 / 3; the other sample has no answer.
+    assert summary["f1"]["value"] == pytest.approx(1 / 3)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -24,6 +25,15 @@ def record(sample, completion="4"):
         truncated=False,
         label="4",
     )
+
+
+def test_what_few_benchmarks_have_is_written_where_there_is_some(tmp_path):
+    facts = {"aliases": ("b",), "rule": "exact", "scores": {"f1": 0.0}, "strata": {"type": "x"}}
+    records = [record(0), replace(record(1), **facts, prompt_cut=True)]
+    write_samples(tmp_path, records)
+    assert read_samples(tmp_path) == records
+    plain, rich = map(json.loads, (tmp_path / "samples.jsonl").read_text().splitlines())
+    assert rich.keys() - plain.keys() == {*facts, "prompt_cut"}
 
 
 def test_records_come_back_as_they_were(tmp_path):

@@ -29,10 +29,12 @@ def test_the_referee_judges_whole_completions_in_a_killable_worker(monkeypatch, 
     monkeypatch.setattr("rl.evaluation.referee._DEADLINE_SECONDS", 3.0)
     samples = [replace(SAMPLE, sample=i, completion=text) for i, text in enumerate(COMPLETIONS)]
     letter = replace(SAMPLE, problem_id="choice", choices="AB", label="A", completion="Answer: A")
-    report = judge([*grade(samples), *grade([letter])])
-    assert report.num_samples == 4  # a letter is no maths
+    words = replace(SAMPLE, problem_id="who", rule="exact", label="A", completion="Answer: A")
+    report = judge([*grade(samples), *grade([letter]), *grade([words])])
+    assert report.num_samples == 4  # letters and words are no maths
     [one] = report.disagreements
     assert (one.sample, one.answer, one.correct) == (2, None, False)
     assert one.kind == "we find no answer, the referee takes one from the text"
     assert report.agreement == 3 / 4
     assert report.write(tmp_path).read_text().count('"kind"') == 1
+    assert judge(grade([letter])).agreement == 1.0  # nothing to disagree about

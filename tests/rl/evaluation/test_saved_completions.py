@@ -54,6 +54,19 @@ def test_what_else_a_line_may_hold_reaches_the_metrics(tmp_path):
     assert len(sample.prompt_id) == 16
 
 
+def test_answers_with_a_rule_are_scored_by_it(tmp_path):
+    facts = {"label": "Kai Holm", "aliases": ["Holm"], "rule": "exact", "strata": {"type": "x"}}
+    path = write(
+        tmp_path,
+        {"problem_id": "p", "completion": "The answer is Holm.", **facts},
+        {"problem_id": "p", "completion": "The answer is Kai.", **facts},
+    )
+    metrics = score_file(path, tmp_path / "out").metrics
+    # kai: 1 word in common of 1 and 2 with the label, 2 / 3; the other sample is right.
+    assert metrics["exact_match"].value == metrics["type/x"].value == 0.5
+    assert metrics["f1"].value == pytest.approx((1 + 2 / 3) / 2)
+
+
 def test_scored_completions_are_an_evaluation(tmp_path):
     lines = [
         {**MINIMAL, "problem_id": p, "completion": text}

@@ -10,6 +10,7 @@ from rl.groups.advantages import (
     ADVANTAGES,
     TrainedVotes,
     centered_advantages,
+    diversity_density_advantages,
     get_advantage,
     leave_one_out_advantages,
     normalized_advantages,
@@ -18,7 +19,8 @@ from rl.groups.advantages import (
 )
 
 NAN = math.nan
-REWARD_RULES = {name: rule for name, rule in ADVANTAGES.items() if name != "restrain"}
+OF_VOTES = ("restrain", "diversity_density")
+REWARD_RULES = {name: rule for name, rule in ADVANTAGES.items() if name not in OF_VOTES}
 every_rule = pytest.mark.parametrize("rule", REWARD_RULES.values(), ids=REWARD_RULES)
 
 
@@ -239,3 +241,51 @@ def test_a_rule_by_name():
 def test_a_wrong_rule(chosen, message):
     with pytest.raises(InputError, match=message):
         get_advantage(chosen)
+
+
+def diversity(clusters, rewards=None, **settings):
+    rewards = torch.zeros(1, len(clusters)) if rewards is None else torch.tensor([rewards])
+    found = diversity_density_advantages(rewards, votes(clusters), hybrid=False, **settings)
+    return found[0].tolist()
+
+
+def test_diversity_without_a_signal():
+    assert diversity([0]) == [0.0]
+    assert diversity([0, 0, 0]) == [0.0] * 3
+    assert diversity([0, 1, 2]) == [0.0] * 3
+    assert diversity([-1, -1]) == [0.0] * 2
+    assert diversity([0, 1, 1], k=1) == [0.0] * 3  # one answer of one drawn, whoever it is
+    assert diversity([0, 0, 1], [NAN] * 3) == [0.0] * 3
+    assert diversity([0, 0, 1], [NAN, NAN, 1.0]) == [0.0] * 3
+
+
+def test_rare_answers_make_a_draw_diverse():
+    # Four rollouts, s = 3 and 1, k = 2. Beside one of the three: the rare one joins with 1/3, so
+    # R = (1 + 1/3) / 2 = 2/3. Beside the rare one: always another answer, R = 1. Mean 3/4,
+    # deviations -1/12 and 1/4, variance (3/144 + 1/16) / 4 = 1/48: -0.57735 and 1.73205.
+    found = diversity([0, 0, 0, 1], k=2)
+    assert found == pytest.approx([-0.57735] * 3 + [1.73205], abs=1e-3)
+    # An unscorable rollout is not there; more than there are cannot be drawn.
+    found = diversity([0, 0, 0, 1, 1], [0.0, 0.0, 0.0, 0.0, NAN], k=2)
+    assert found == pytest.approx([-0.57735] * 3 + [1.73205, 0.0], abs=1e-3)
+    assert diversity([0, 0, 1], k=8) == [0.0] * 3  # all are drawn: both answers, always
+
+
+def test_no_answer_makes_no_draw_diverse():
+    # k = 2 of (0, 0, none): beside none a 0 comes for sure: R = 1/2. Beside a 0: itself alone, 1/2.
+    assert diversity([0, 0, -1], k=2) == [0.0] * 3
+    # (0, 1, none): beside none one answer, R = 1/2; beside an answer the other one with 1/2: 3/4.
+    # Mean 2/3, variance 1/72: 0.70711 and -1.41421.
+    assert diversity([0, 1, -1], k=2) == pytest.approx([0.70711] * 2 + [-1.41421], abs=1e-3)
+
+
+def test_the_more_a_group_agrees_the_more_its_vote_counts():
+    rewards, found = torch.tensor([[1.0, 1.0, 1.0, 0.0]]), votes([0, 0, 0, 1])
+    alone = diversity_density_advantages(rewards, found, k=1, hybrid=False)
+    assert alone.abs().max() == 0.0
+    # k = 1 pays no diversity; the pass@1 part counts by the majority ratio, 3/4.
+    mixed = diversity_density_advantages(rewards, found, k=1)
+    torch.testing.assert_close(mixed, 0.75 * pass_at_k_advantages(rewards, 1))
+    mixed = diversity_density_advantages(rewards, found, k=2)
+    diverse = diversity_density_advantages(rewards, found, k=2, hybrid=False)
+    torch.testing.assert_close(mixed, 0.25 * diverse + 0.75 * pass_at_k_advantages(rewards, 2))

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from rl.groups.visits import VisitKey, choose_trained, find_visits, shard
+from rl.groups.visits import VisitKey, choose_trained, find_visits, neighbours, shard
 
 A, B = VisitKey("p", "0-0"), VisitKey("p", "0-1")
 C = VisitKey("q", "0-2")
@@ -37,20 +37,22 @@ def test_a_group_in_pieces_stops_the_run(rows):
         find_visits(rows, num_generations=2)
 
 
+@pytest.mark.parametrize("share", [shard, neighbours])
 @pytest.mark.parametrize(("num_items", "num_shards"), [(0, 3), (1, 3), (7, 1), (7, 2), (7, 3)])
-def test_each_item_is_in_exactly_one_shard(num_items, num_shards):
+def test_each_item_is_in_exactly_one_shard(num_items, num_shards, share):
     items = list(range(num_items))
-    shards = [shard(items, index, num_shards) for index in range(num_shards)]
+    shards = [share(items, index, num_shards) for index in range(num_shards)]
     assert sorted(item for part in shards for item in part) == items
     sizes = [len(part) for part in shards]
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_what_belongs_together_is_in_one_shard():
-    items = list(range(12))
-    shards = [shard(items, index, 2, size=3) for index in range(2)]
-    assert shards == [[0, 1, 2, 6, 7, 8], [3, 4, 5, 9, 10, 11]]
-    assert shard(items[:3], 1, 2, size=3) == []
+@pytest.mark.parametrize("num_shards", [1, 2, 3, 5])
+def test_what_belongs_together_is_in_one_run(num_shards):
+    items = [(problem, view) for problem in range(4) for view in range(3)]
+    runs = [neighbours(items, index, num_shards, size=3) for index in range(num_shards)]
+    assert [item for run in runs for item in run] == items
+    assert all([view for _, view in run] == [0, 1, 2] * (len(run) // 3) for run in runs)
 
 
 @pytest.mark.parametrize("rule", ["first", "random"])

@@ -4,24 +4,28 @@ import threading
 
 import pytest
 
-from rl.rollouts.ahead_engine import AheadEngine, Request
+from rl.rollouts.ahead_engine import AheadEngine, Asked
 from rl.rollouts.engine import Sample, SamplingSettings, with_settings
 
 
 class Engine:
-    """Answers with its version, once it may."""
+    """Answers with its version and the seed, once a prompt's event is set."""
 
     def __init__(self):
         self.settings = SamplingSettings(max_completion_length=4)
-        self.version, self.calls, self.may = 0, 0, threading.Event()
+        self.version, self.calls = 0, []
+        self.may = {number: threading.Event() for number in range(10)}
         self.closed = False
 
     def generate(self, prompt_ids, num_samples, seeds, first_sample=0):
-        self.may.wait(10)
-        self.calls += 1
+        self.calls.append(seeds)
+        for [number] in prompt_ids:
+            assert self.may[number].wait(10)
         length = self.settings.max_completion_length
-        sample = Sample(completion_ids=[self.version, length], truncated=False)
-        return [[sample] * num_samples for _ in prompt_ids]
+        return [
+            [Sample(completion_ids=[self.version, seed, length], truncated=False)] * num_samples
+            for seed in seeds
+        ]
 
     def sync_weights(self):
         self.version += 1
@@ -29,129 +33,155 @@ class Engine:
     def close(self):
         self.closed = True
 
+    def let(self, *numbers):
+        for number in numbers:
+            self.may[number].set()
+
 
 @pytest.fixture
 def engine():
     return Engine()
 
 
-@pytest.fixture
-def ahead(engine):
-    found = AheadEngine(engine)
+@pytest.fixture(params=[False, True], ids=["whole", "carried over"])
+def ahead(request, engine):
+    found = AheadEngine(engine, carries_over=request.param)
     yield found
-    engine.may.set()
+    engine.let(*engine.may)
     found.close()
     assert engine.closed
 
 
-def first_ids(samples):
-    return samples[0][0].completion_ids
+def ask(ahead, *positions, batch=0, num_samples=1):
+    asked = [
+        Asked(position=p, row=p, batch=batch, version=batch, seed=p + 100, num_samples=num_samples)
+        for p in positions
+    ]
+    ahead.ask(asked, [[p] for p in positions])
 
 
-def request(seeds=(11,), num_samples=1):
-    return Request(prompt_ids=[[5]] * len(seeds), num_samples=num_samples, seeds=list(seeds))
+def positions(taken):
+    return [one.position for one in taken]
+
+
+def ids(samples):
+    return [[sample.completion_ids for sample in row] for row in samples]
 
 
 def test_nothing_asked_for(engine, ahead):
-    engine.may.set()
-    assert ahead.version(3, request(), otherwise=7) == 7
-    ahead.finish()
+    engine.let(5)
+    assert ahead.take(0, 9, 9) == []
+    ahead.settle()
     ahead.forget()
-    assert first_ids(ahead.generate([[5]], 2, [11])) == [0, 4]
+    assert ids(ahead.generate([[5]], 2, [11])) == [[[0, 11, 4]] * 2]
+    assert ahead.generate([], 1, []) == []
 
 
 def test_it_is_sampled_meanwhile_and_used_once(engine, ahead):
-    two = request([11, 12], 2)
-    ahead.ask(1, 0, two)
-    assert ahead.version(1, two, otherwise=9) == 0  # and the caller goes on
-    engine.may.set()
-    ahead.sync_weights()  # waits for it
-    assert (engine.calls, engine.version) == (1, 1)
-    ahead.ask(1, 1, two)  # is there already
-    found = ahead.generate([[5], [5]], 2, [11, 12])
-    assert [len(row) for row in found] == [2, 2]
-    assert first_ids(found) == [0, 4]  # of the weights before
-    assert engine.calls == 1
-    assert ahead.version(1, two, otherwise=9) == 9
-    assert first_ids(ahead.generate([[5], [5]], 2, [11, 12])) == [1, 4]
-
-
-@pytest.mark.parametrize("other", [([11, 13], 2, 0), ([11, 12], 3, 0), ([11, 12], 2, 2)], ids=str)
-def test_another_call_is_sampled_at_once(engine, ahead, other):
-    engine.may.set()
-    ahead.ask(1, 0, request([11, 12], 2))
+    ask(ahead, 1, 2, num_samples=2)  # and the caller goes on
+    engine.let(1, 2)
+    assert positions(ahead.take(2, 9, -1)) == [1, 2]
+    assert ahead.asked == []
     ahead.sync_weights()
-    seeds, num_samples, first = other
-    assert first_ids(ahead.generate([[5], [5]], num_samples, seeds, first)) == [1, 4]
-    assert ahead.version(1, request([11, 12], 2), otherwise=9) == 0
+    calls = len(engine.calls)
+    assert ids(ahead.generate([[1], [2]], 2, [101, 102])) == [[[0, 101, 4]] * 2, [[0, 102, 4]] * 2]
+    assert len(engine.calls) == calls
+    assert ids(ahead.generate([[1]], 2, [101])) == [[[1, 101, 4]] * 2]
+
+
+def test_weights_wait_for_whole_completions_alone(engine):
+    ahead = AheadEngine(engine)
+    ask(ahead, 1, 2)
+    assert engine.calls == [[101, 102]]
+    threading.Timer(0.1, engine.let, (1, 2)).start()
+    ahead.sync_weights()
+    assert all(one.samples.done() for one in ahead.asked)
+    carries = AheadEngine(engine, carries_over=True)
+    ask(carries, 3, 4)
+    carries.sync_weights()
+    assert not any(one.samples.done() for one in carries.asked)
+    engine.let(3, 4)
+    # Completions of the new weights, and it is known that they began with the old ones.
+    [one, _] = carries.take(2, 9, -1)
+    assert (one.version, ids(carries.generate([[3]], 1, [103]))) == (0, [[[2, 103, 4]]])
+
+
+def test_finished_prompts_come_first_but_those_that_are_due(engine):
+    ahead = AheadEngine(engine, carries_over=True)
+    ask(ahead, 0, 1, 2, 3)
+    engine.let(1, 3)
+    # 3 is not to be taken yet, 0 and 2 are not there.
+    threading.Timer(0.1, engine.let, (2,)).start()
+    assert positions(ahead.take(2, before_position=3, due_batch=-1)) == [1, 2]
+    ask(ahead, 4, 5, batch=1)
+    engine.let(4, 5)
+    # 0 was asked for at batch 0, which is due, so it is waited for.
+    threading.Timer(0.1, engine.let, (0,)).start()
+    assert positions(ahead.take(2, before_position=6, due_batch=0)) == [0, 3]
+    assert positions(ahead.take(2, before_position=6, due_batch=0)) == [4, 5]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "num_samples", "first"), [([101, 103], 2, 0), ([101], 3, 0), ([101, 102], 2, 2)]
+)
+def test_another_call_is_sampled_at_once(engine, ahead, seeds, num_samples, first):
+    engine.let(1, 2)
+    ask(ahead, 1, 2, num_samples=2)
+    ahead.take(2, 9, -1)
+    ahead.sync_weights()
+    found = ahead.generate([[1], [2]][: len(seeds)], num_samples, seeds, first)
+    assert ids(found)[0][0][0] == 1
+    assert ids(ahead.generate([[1], [2]], 2, [101, 102]))[0][0][0] == 0
 
 
 def test_a_copy_with_other_settings_leaves_it_alone(engine, ahead):
-    engine.may.set()
-    ahead.ask(1, 0, request())
+    engine.let(1, 7)
+    ask(ahead, 1)
     greedy = with_settings(ahead, SamplingSettings(max_completion_length=2))
-    assert first_ids(greedy.generate([[7]], 1, [3])) == [0, 2]
-    assert first_ids(ahead.generate([[5]], 1, [11])) == [0, 4]
-
-
-def test_the_next_may_be_asked_for_before_this_one_is_used(engine, ahead):
-    engine.may.set()
-    ahead.ask(1, 0, request([11]))
-    ahead.sync_weights()
-    ahead.ask(2, 1, request([12]))
-    assert first_ids(ahead.generate([[5]], 1, [11])) == [0, 4]
-    assert first_ids(ahead.generate([[6]], 1, [12])) == [1, 4]
-
-
-def test_what_was_asked_of_other_prompts_is_dropped(engine, ahead, caplog):
-    engine.may.set()
-    ahead.ask(1, 0, request([11, 12]))
-    # As on another number of ranks, or with other votes.
-    assert ahead.version(1, request([11]), otherwise=3) == 3
-    assert "batch 1 is sampled again" in caplog.text
-    assert ahead.version(1, request([11, 12]), otherwise=3) == 3
-
-
-def test_a_rank_without_prompts_keeps_the_version_of_the_others(engine, ahead):
-    engine.may.set()
-    ahead.ask(1, 0, request([]))
-    ahead.sync_weights()
-    assert ahead.generate([], 1, []) == []  # as of the batch before
-    assert ahead.version(1, request([]), otherwise=1) == 0
-    ahead.ask(2, 1, request([]))
-    ahead.ask(3, 2, request([]))
-    assert ahead.version(1, request([]), otherwise=1) == 1
+    assert ids(greedy.generate([[7]], 1, [3])) == [[[0, 3, 2]]]
+    ahead.take(1, 9, -1)
+    assert ids(ahead.generate([[1]], 1, [101])) == [[[0, 101, 4]]]
 
 
 def test_what_is_given_up_is_sampled_anew(engine, ahead):
-    engine.may.set()
-    ahead.ask(1, 0, request())
+    engine.let(1)
+    ask(ahead, 1)
+    ahead.next_position = 2
     ahead.forget()
     engine.sync_weights()
-    assert first_ids(ahead.generate([[5]], 1, [11])) == [1, 4]
+    assert (ahead.asked, ahead.next_position) == ([], None)
+    assert ids(ahead.generate([[1]], 1, [101])) == [[[1, 101, 4]]]
 
 
 def test_what_the_engine_raises_reaches_the_caller_and_no_checkpoint(engine, ahead, tmp_path):
-    engine.may.set()
-    broken = request()
-    broken.prompt_ids = 5
-    ahead.ask(1, 0, broken)
-    ahead.save(tmp_path, rank=0)
-    with pytest.raises(TypeError, match="not iterable"):
-        ahead.finish()
-    ahead.load(tmp_path, rank=0)
-    ahead.finish()
+    ask(ahead, 11)  # there is no such event
+    ahead.save(tmp_path, rank=0, num_ranks=1)
+    other = AheadEngine(engine)
+    other.load(tmp_path, rank=0, num_ranks=1)
+    # It is known that the prompt was asked for, and it is sampled when its batch is due.
+    assert positions(other.take(1, 99, -1)) == [11]
+    engine.let(5)
+    assert ids(other.generate([[5]], 1, [111])) == [[[0, 111, 4]]]
+    with pytest.raises(KeyError, match="11"):
+        ahead.take(1, 99, -1)
 
 
-def test_a_checkpoint_holds_it(engine, ahead, tmp_path):
-    engine.may.set()
-    two = request(num_samples=2)
-    ahead.ask(4, 0, two)
-    ahead.save(tmp_path, rank=0)
+def test_a_checkpoint_holds_it(engine, ahead, tmp_path, caplog):
+    engine.let(4, 5)
+    ask(ahead, 4, 5, batch=3, num_samples=2)
+    ahead.next_position = 6
+    ahead.save(tmp_path, rank=0, num_ranks=2)
     other = AheadEngine(Engine())
-    other.load(tmp_path, rank=1)
-    assert other.version(4, two, otherwise=9) == 9
-    other.load(tmp_path, rank=0)
-    assert other.version(4, two, otherwise=9) == 0
-    assert other.generate([[5]], 2, [11]) == ahead.generate([[5]], 2, [11])
-    assert other.engine.calls == 0
+    other.load(tmp_path, rank=1, num_ranks=2)  # of which there is no file
+    assert (other.asked, other.next_position) == ([], None)
+    other.load(tmp_path, rank=0, num_ranks=3)
+    assert (other.asked, other.next_position) == ([], None)
+    assert "by 2 ranks are asked for again by 3" in caplog.text
+    other.load(tmp_path, rank=0, num_ranks=2)
+    assert (positions(other.asked), other.next_position) == ([4, 5], 6)
+    assert [(one.batch, one.version) for one in other.take(2, 9, -1)] == [(3, 3)] * 2
+    assert ids(other.generate([[4], [5]], 2, [104, 105])) == [
+        [[0, 104, 4]] * 2,
+        [[0, 105, 4]] * 2,
+    ]
+    assert other.engine.calls == []

@@ -4,6 +4,8 @@ import json
 import os
 import socket
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -12,6 +14,8 @@ from unittest.mock import ANY
 
 import httpx
 import pytest
+import torch
+from accelerate import Accelerator
 from local_server import Handler, serving
 
 from rl.errors import InputError
@@ -128,6 +132,58 @@ def test_the_engine_of_a_vllm_server_keeps_the_contract(vllm_url, tiny_tokenizer
     finally:
         engine.close()
     assert set(found.values()) == {None}
+
+
+@needs_vllm
+def test_weights_change_beneath_requests_under_way(vllm_url, make_tiny_model, tmp_path):
+    models = [make_tiny_model(seed=seed) for seed in (0, 5)]
+    held = iter((models[1], models[0]))
+    engine = VLLMServerEngine(
+        vllm_url.removesuffix("/v1"),
+        SamplingSettings(max_completion_length=56),
+        parameters=lambda: next(held).named_parameters(),
+        accelerator=Accelerator(cpu=True),
+        sync_dir=tmp_path,
+        key=KEY,
+    )
+    prompts = [[3 + i % 9, 4 + i // 9, 5] for i in range(48)]
+    try:
+        with ThreadPoolExecutor() as pool:
+            under_way = pool.submit(engine.generate, prompts, 8, list(range(48)))
+            time.sleep(0.3)
+            engine.sync_weights()
+            were_all_there = under_way.done()
+            samples = under_way.result()
+        engine.sync_weights()  # as the other tests know it
+        again = engine.generate(prompts[:2], 8, [0, 1])
+    finally:
+        engine.close()
+    assert not were_all_there
+    changes = Counter()
+    for prompt, group in zip(prompts, samples, strict=True):
+        for sample in group:
+            old, new = (logps_of(model, prompt, sample) for model in models)
+            reported = torch.tensor(sample.sampling_per_token_logps)
+            # Tokens of the old weights, then of the new ones given all of them: nothing else.
+            of_old = torch.isclose(reported, old, atol=1e-4).int().cumprod(dim=0).bool()
+            assert torch.isclose(reported, new, atol=1e-4)[~of_old].all()
+            changes[bool(of_old[0]), bool(of_old[-1])] += 1
+    assert changes[True, False] > 0  # within a completion
+    assert changes[False, True] == 0
+    # No keys and values of other weights are left.
+    for prompt, group in zip(prompts, again, strict=False):
+        for sample in group:
+            reported = torch.tensor(sample.sampling_per_token_logps)
+            torch.testing.assert_close(
+                reported, logps_of(models[0], prompt, sample), atol=1e-4, rtol=0
+            )
+
+
+@torch.no_grad()
+def logps_of(model, prompt, sample):
+    ids = sample.completion_ids
+    logits = model(torch.tensor([prompt + ids])).logits[0, len(prompt) - 1 : -1]
+    return logits.log_softmax(dim=-1).gather(1, torch.tensor(ids)[:, None])[:, 0]
 
 
 def check_an_evaluation(engine, folder):

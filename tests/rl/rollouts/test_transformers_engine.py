@@ -51,6 +51,17 @@ def make_engine(model, tiny_tokenizer):
     return make
 
 
+def test_batches_hold_as_many_rows_as_there_is_room_for(make_engine):
+    engine = make_engine(batch_size=3, max_completion_length=2)
+    engine.max_positions = 20
+    # Three rows of up to 2 + 2; two of 8 + 2; 19 + 2 are more than 20.
+    lengths = [8, 2, 19, 1, 2, 8]
+    assert list(engine._batches(lengths)) == [[3, 1, 4], [0, 5], [2]]
+    # Rows of 8 + 2 leave no room beside two shorter ones.
+    assert list(engine._batches([2, 2, 8])) == [[0, 1], [2]]
+    assert list(engine._batches([])) == []
+
+
 def ids(samples):
     return [[sample.completion_ids for sample in group] for group in samples]
 

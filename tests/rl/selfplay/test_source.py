@@ -2,17 +2,24 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from play_round import play
 
 from rewards import get_game
 from rl.errors import InputError
 from rl.selfplay.game import Request, Round, make_episode
+from rl.selfplay.source import seat
 from rl.training.config import LabelFreeConfig
 from rl.training.prepare import prepare_run
 from rl.training.run import build_trainer, train
 
+ROOT = Path(__file__).parents[3]
+TORCHRUN = Path(sys.executable).with_name("torchrun")
 GAME = f"{Path(__file__).parents[2] / 'end_to_end' / 'first_character_game.py'}:build"
 
 
@@ -132,6 +139,36 @@ def test_an_empty_round_is_survived(prepare, tmp_path, caplog):
     assert [line["selfplay/num_trained"] for line in (empty, played)] == [0, 1]
     assert "step 1: nothing is trained" in caplog.text
     assert "step 2: nothing is trained" not in caplog.text
+
+
+@pytest.mark.medium
+def test_rows_are_the_same_on_three_ranks(tiny_model_folder):
+    expected = sorted(row for _, *row in play(tiny_model_folder, GAME, 36))
+    assert len(expected) == 35
+    script = Path(__file__).parents[1] / "play_round.py"
+    result = subprocess.run(
+        # Without -P, tests/rl would be found before the package it tests.
+        [TORCHRUN, "--standalone", "--nproc_per_node=3", script, tiny_model_folder, GAME, "12"],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-4000:]
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert [rank for rank, *_ in found] == [0] * 12 + [1] * 12 + [2] * 11
+    assert sorted(row for _, *row in found) == expected
+
+
+def test_episodes_are_trained_where_they_were_sampled():
+    assert seat([], 2, 1) == [[0], [0]]
+    # Rank 0 sampled four of six, one more than its half, which goes to rank 1.
+    assert seat([0, 0, 1, 0, 0, 1], 2, 4) == [[0, 1, 3, 6], [2, 5, 4, 6]]
+    # Seven on three ranks: three, two and two.
+    assert seat([2] * 7, 3, 3) == [[2, 3, 4], [5, 6, 7], [0, 1, 7]]
+    with pytest.raises(ValueError, match="trained episodes: got 3, expected at most 2"):
+        seat([0, 0, 0], 2, 1)
 
 
 def metrics_of(folder):

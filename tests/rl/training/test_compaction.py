@@ -233,6 +233,31 @@ def test_micro_batches_of_a_token_budget_keep_the_gradient(make_compact, loss_ty
     assert max(len(batch["completion_ids"]) for batch in batches[1]) > 3
 
 
+def test_prompts_that_begin_alike_share_a_micro_batch(make_compact):
+    alike = "1+" * 32  # 64 tokens, a block
+    rewards = [1.0, 0.0, 0.5, 0.0, 0.0, 1.0]
+    scores = dict.fromkeys([f"{alike}2=", f"{'3+' * 32}2=", f"{alike}3="], rewards)
+    settings = {"loss_type": "dapo", "num_updates": 1, "per_device_train_batch_size": 1}
+    full = make_compact(scores, **settings)
+    compact = make_compact(scores, **settings, shared_prompts=True, max_tokens_per_micro_batch=150)
+    batches = micro_batches(full), micro_batches(compact)
+    expected, found = gradients(full, batches[0]), gradients(compact, batches[1])
+    assert (found - expected).norm() <= 1e-5 * expected.norm()
+    used = [batch for batch in batches[1] if batch["completion_mask"].any()]
+    # The third prompt begins as the first: 64 + 2 + 2 tokens; the other one has 66.
+    prompts = [len(set(map(tuple, batch["prompt_ids"].tolist()))) for batch in used]
+    assert sorted(prompts) == [1, 2]
+    of_prompts = {1: 66, 2: 68}
+    run = sum(
+        of_prompts[number] + int((batch["completion_mask"].sum(dim=1) - 1).clamp(min=0).sum())
+        for number, batch in zip(prompts, used, strict=True)
+    )
+    padded = 18 * (66 + 12)  # the longest completion has 11 characters and an end
+    left_over = num_positions(batches[1]) - num_positions(used)
+    share = logged(compact)["cost/positions_run_frac"]
+    assert share == pytest.approx((run + left_over) / padded)
+
+
 def test_a_token_budget_with_nothing_to_run(make_compact):
     trainer = make_compact(
         scores={"1+1=": [1.0] * 6}, per_device_train_batch_size=3, max_tokens_per_micro_batch=50

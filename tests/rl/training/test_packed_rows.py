@@ -2,7 +2,14 @@
 
 import torch
 
-from rl.training.packed_rows import PromptGroup, num_positions, pack, prompt_numbers
+from rl.training.packed_rows import (
+    PromptGroup,
+    new_prompt_tokens,
+    num_positions,
+    pack,
+    prompt_keys,
+    prompt_numbers,
+)
 
 # Prompts 1 2 and 3, completions padded on the right; the third row is not scored.
 IDS = torch.tensor([[0, 3, 7, 8, 9], [1, 2, 4, 0, 0], [0, 3, 5, 6, 0], [0, 3, 5, 6, 0]])
@@ -56,15 +63,48 @@ def test_what_is_not_packed():
 def test_prompts_are_told_apart_by_their_tokens_alone():
     ids = torch.tensor([[9, 1], [0, 1], [1, 1], [2, 1]])
     mask = torch.tensor([[0, 1], [0, 1], [1, 1], [0, 1]])
-    assert prompt_numbers(ids, mask).tolist() == [0, 0, 1, 0]
+    numbers, families = prompt_numbers(ids, mask)
+    assert numbers.tolist() == families.tolist() == [0, 0, 1, 0]
+    # One after 1 1; after it, of the same prompt, nothing.
+    assert new_prompt_tokens(ids[[2, 0, 1]], mask[[2, 0, 1]]).tolist() == [2, 1, 0]
+
+
+def test_prompts_that_begin_alike_are_neighbours():
+    block = [7] * 64
+    rows = [[*block, 3], [5] * 65, [*block, 2], [*block, 3]]
+    ids, mask = torch.tensor(rows), torch.ones(4, 65)
+    numbers, families = prompt_numbers(ids, mask)
+    assert numbers.tolist() == [1, 2, 0, 1]
+    assert families.tolist() == [0, 2, 0, 0]
+    order = [2, 0, 3, 1]
+    assert new_prompt_tokens(ids[order], mask[order]).tolist() == [65, 1, 0, 65]
+
+
+def test_what_prompts_begin_with_stands_once():
+    block = [7] * 64
+    ids = torch.tensor([[*block, 3, 8, 8], [*block, 2, 9, 9], [*block, 3, 6, 6]])
+    labels = ids.index_fill(1, torch.arange(65), -100)
+    packed = pack(ids, torch.ones_like(ids), labels)
+    assert packed.input_ids.tolist() == [*block, 2, 3, 9, 8, 6]
+    assert packed.position_ids.tolist() == [*range(64), 64, 64, 65, 65, 65]
+    assert packed.groups == (
+        PromptGroup(0, 64, 0, 0, None),
+        PromptGroup(64, 1, 1, 1, 0),
+        PromptGroup(65, 1, 2, 1, 0),
+    )
+    # 9 9 after 2 9; 8 8 after 3 8; 6 6 after 3 6.
+    assert packed.labels.tolist() == [9, 9, 8, 8, 6, 6]
+    assert packed.predictors.tolist() == [64, 66, 65, 67, 65, 68]
+    assert packed.spread(packed.labels)[:, -2:].tolist() == [[8, 8], [9, 9], [6, 6]]
 
 
 def test_positions_are_counted_as_they_are_run():
-    prompts, completions = torch.tensor([1, 2, 1, 1]), torch.tensor([3, 1, 0, 2])
-    numbers = torch.tensor([0, 1, 0, 0])
+    ids, mask = torch.tensor([[0, 3], [1, 2], [0, 3], [0, 3]]), torch.ones(4, 2)
+    mask[[0, 2, 3], 0] = 0
+    prompts, completions = prompt_keys(ids, mask), [3, 1, 0, 2]
     # 1 + 2 of prompts, 2 + 0 + 1 of completions, as packed above; padded 4 rows of 5.
-    assert num_positions(20, prompts, completions, numbers) == 6
+    assert num_positions(20, prompts, completions) == 6
     # Three rows are run, whose last tokens alone are no reason to pack.
-    assert num_positions(10, prompts, completions, numbers) == 6
-    assert num_positions(9, prompts, completions, numbers) == 9
-    assert num_positions(2, prompts[:2], torch.zeros(2), numbers[:2]) == 2
+    assert num_positions(10, prompts, completions) == 6
+    assert num_positions(9, prompts, completions) == 9
+    assert num_positions(2, prompts[:2], [0, 0]) == 2

@@ -8,7 +8,7 @@ from rl.training.recipe import make_config
 from rl.training.run import build_frozen_engine
 
 
-def test_the_frozen_policy_runs_a_prompt_once_for_a_group(
+def test_the_frozen_policy_samples_short_prompts_in_one_batch_and_long_ones_by_the_group(
     tmp_path, make_tiny_model, tiny_tokenizer
 ):
     make_tiny_model().to(torch.bfloat16).save_pretrained(tmp_path)
@@ -30,5 +30,9 @@ def test_the_frozen_policy_runs_a_prompt_once_for_a_group(
     engine.model.model.layers[0].register_forward_pre_hook(
         lambda _, inputs: seen.append(tuple(inputs[0].shape[:2]))
     )
+    # A group of 8 as long as the context, 128 tokens, is 1024 positions: 204 rows of 4 + 1.
     engine.generate([[3, 4, 5, 6], [7, 8, 9]], 8, [0, 1])
-    assert seen == [(1, 2), (8, 1), (1, 3), (8, 1)]
+    assert seen == [(2, 3), (16, 1)]
+    seen.clear()
+    engine.generate([[3] * 127, [4] * 127], 8, [0, 1])
+    assert seen == [(1, 126), (8, 1), (1, 126), (8, 1)]

@@ -71,23 +71,43 @@ def make_rows():
     return {"input_ids": ids, "attention_mask": mask.long(), "labels": labels}
 
 
-def loss(outputs):
+def make_rows_that_begin_alike():
+    """Prompts of 64, 128 + 3, 128 + 2, 64 + 5, 2 and 128 + 3 tokens of one beginning, but the 2."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(3, 30, (6, 140), generator=generator)
+    prompt_lengths = torch.tensor([64, 131, 130, 69, 2, 131])
+    beginning = ids[0, :128].clone()
+    lengths = torch.tensor([5, 4, 1, 3, 2, 6])
+    for row, (prompt_length, shared) in enumerate(
+        zip(prompt_lengths, (64, 128, 128, 64, 0, 128), strict=True)
+    ):
+        ids[row, 131 - prompt_length :][:shared] = beginning[:shared]
+    ids[5, :131] = ids[1, :131]
+    columns = torch.arange(140)
+    mask = (columns >= 131 - prompt_lengths[:, None]) & (columns < 131 + lengths[:, None])
+    labels = ids.masked_fill(~mask | (columns < 131), -100)
+    return {"input_ids": ids, "attention_mask": mask.long(), "labels": labels}
+
+
+def loss(outputs, rows):
     weights = torch.linspace(-1, 1, outputs.log_probs.numel()).view_as(outputs.log_probs)
-    scored = make_rows()["labels"][:, 1:] != -100
+    scored = rows["labels"][:, 1:] != -100
     return (scored * (weights * outputs.log_probs + 0.3 * outputs.entropy)).sum()
 
 
-def gradient(model, **kwargs):
+def gradient(model, rows=None, **kwargs):
     model.zero_grad()
-    loss(model(**make_rows(), **kwargs, fused_lm_head=True)).backward()
+    rows = rows or make_rows()
+    loss(model(**rows, **kwargs, fused_lm_head=True), rows).backward()
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
+@pytest.mark.parametrize("make", [make_rows, make_rows_that_begin_alike])
 @pytest.mark.parametrize("architecture", sorted({*ARCHITECTURES, *VARIANTS}))
-def test_values_and_gradients_are_those_of_full_rows(architecture):
+def test_values_and_gradients_are_those_of_full_rows(architecture, make):
     whole, shared = build(architecture), build(architecture)
     assert share_prompts([shared], MAIN)
-    rows = make_rows()
+    rows = make()
     scored = rows["labels"][:, 1:] != -100
     # Where positions are absolute, as gpt2's, padding must not count.
     positions = {"position_ids": (rows["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)}
@@ -96,8 +116,8 @@ def test_values_and_gradients_are_those_of_full_rows(architecture):
         found = shared(**rows, fused_lm_head=True)
     for name in ("log_probs", "entropy"):
         torch.testing.assert_close(found[name][scored], expected[name][scored], atol=2e-5, rtol=0)
-    expected = gradient(whole, **positions)
-    assert (gradient(shared) - expected).norm() < 2e-5 * expected.norm()
+    expected = gradient(whole, rows, **positions)
+    assert (gradient(shared, rows) - expected).norm() < 2e-5 * expected.norm()
 
 
 def test_fewer_tokens_are_run():
@@ -107,6 +127,9 @@ def test_fewer_tokens_are_run():
     gradient(model)
     # 6 + 2 + 4 of prompts, 8 + 0 + 2 + 4 + 0 + 1 + 0 + 0 + 6 of completions, instead of 9 x 15.
     assert seen == [33]
+    gradient(model, make_rows_that_begin_alike())
+    # 64 + 64 + 3 + 2 + 5 + 2 of prompts, 4 + 3 + 0 + 2 + 1 + 5 of completions, instead of 6 x 140.
+    assert seen == [33, 155]
 
 
 def test_gradient_checkpointing_keeps_the_gradient():

@@ -1,5 +1,6 @@
 import gzip
 import json
+from dataclasses import replace
 from itertools import combinations
 from math import comb
 from pathlib import Path
@@ -174,3 +175,52 @@ def test_pass_at_k_is_the_count_over_all_subsets():
         assert problem_metrics(samples, MetricChoice(ks=(k,)))[f"pass@{k}"] == pytest.approx(
             expected
         )
+
+
+def with_facts(samples, **facts):
+    """Set a field of each sample to its value in a list, or of all to the same value."""
+    return [
+        replace(one, **{k: v[i] if isinstance(v, list) else v for k, v in facts.items()})
+        for i, one in enumerate(samples)
+    ]
+
+
+def test_scores_of_a_rule_are_averaged_over_samples_then_problems():
+    one = with_facts(group(0, None), scores=[{"f1": 1.0}, {"f1": 0.5}])
+    other = with_facts(group(1, 1, problem_id="q"), scores=[{"f1": 0.0}, {"f1": 0.25}])
+    found = summarize([*one, *other], [1])["f1"]
+    # (0.75 + 0.125) / 2
+    assert (found.value, found.n) == (0.4375, 2)
+    assert 0 <= found.ci_low < 0.4375 < found.ci_high <= 1
+    assert "f1" not in summarize([*one, *group(1, 1, problem_id="q")], [1])  # not all have it
+    assert "cut_prompt_frac" not in summarize(one, [1])
+
+
+def test_prompts_that_were_cut_are_counted():
+    cut = with_facts(group(0, 0), prompt_cut=True)
+    found = summarize([*cut, *group(0, 0, problem_id="q"), *group(0, 0, problem_id="r")], [1])
+    assert found["cut_prompt_frac"].value == pytest.approx(1 / 3)
+
+
+def test_accuracy_is_reported_within_each_stratum():
+    # Right: 1 of 2, 0 of 2 and 2 of 2.
+    samples = [
+        *with_facts(group(0, 1, problem_id="a"), strata={"length": "short", "type": "x"}),
+        *with_facts(group(1, 1, problem_id="b"), strata={"length": "long", "type": "x"}),
+        *with_facts(group(0, 0, problem_id="c"), strata={"length": "short"}),
+    ]
+    found = summarize(samples, [1, 2])
+    within = {name: (one.value, one.n) for name, one in found.items() if "/" in name}
+    assert within == {"length/long": (0, 1), "length/short": (0.75, 2), "type/x": (0.25, 2)}
+    assert list(found)[-3:] == sorted(within)  # last, in an order of their own
+    assert found["avg@2"].value == 0.5
+    # The one problem that is short and of type x does not know its error.
+    assert found["length/long"].standard_error is None
+
+
+def test_two_evaluations_share_the_scores_that_both_have():
+    a = MetricChoice(ks=(1,), scores=("f1", "exact_match"), has_cut_prompts=True)
+    b = MetricChoice(ks=(1,), scores=("exact_match",), has_lengths=False)
+    assert a.shared_with(b, [1, 4]) == MetricChoice(
+        ks=(1, 4), scores=("exact_match",), has_lengths=False, has_cut_prompts=True
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rl.errors import InputError
+from rl.evaluation.problems.kinds import CHOICE_KINDS
 from rl.evaluation.problems.labelled import default_template, load_benchmark
 from rl.evaluation.problems.prompt_templates import TEMPLATES
 from rl.evaluation.problems.registry import BENCHMARKS, short_name, split_benchmarks, split_name
@@ -32,6 +33,52 @@ LABELS = {
     "gsm8k": ["1200", "2"],
     "gpqa_diamond": None,
     "mmlu_pro": ["C", "C"],
+    "docmath": ["-3.0", "12.5"],
+    "frames": ["Two towers", "1899"],
+    "longbench_v2": ["C", "C"],
+    "longbench_hotpotqa": ["yes", "Tom Oak"],
+    "longbench_2wikimqa": ["Lund", "Ina"],
+    "longbench_musique": ["River Lin", "1901"],
+    "hotpotqa": ["Lake Orm", "The Orm valley"],
+    "2wikimultihopqa": ["Lis Ek", "yes"],
+    "musique": ["Kai Holm", "1,200"],
+}
+# Of the first row: what is right, too; the rule; the groups it is reported with; of its documents.
+OVER_DOCUMENTS = {
+    "docmath": ((), "docmath", {"subset": "simpshort"}, "\n| Tolls | 31.5 | 28.5 |\nTolls"),
+    "frames": (
+        (),
+        "cover",
+        {},
+        "Ada_Stone\nAda Stone built the North Bridge in 1901.\nNorth_Bridge\n",
+    ),
+    "longbench_v2": (
+        (),
+        None,
+        {"difficulty": "easy", "length": "short", "domain": "Single-Document QA"},
+        "The house has three doors.",
+    ),
+    "longbench_hotpotqa": ((), "cover", {}, "Passage 1:\nMill\n"),
+    "longbench_2wikimqa": ((), "cover", {}, "Passage 1:\nBlue Field\n"),
+    "longbench_musique": (("the Lin", "Lin"), "cover", {}, "Passage 1:\nIna\n"),
+    "hotpotqa": (
+        (),
+        "exact",
+        {"type": "comparison"},
+        "Ull\nLake Ull is 30 m deep. It is round.\nOrm",
+    ),
+    "2wikimultihopqa": (
+        ("Lisa Ek",),
+        "exact",
+        {"type": "compositional"},
+        "Snow (film)\nSnow is a film by Jan Ek.\nJan Ek\n",
+    ),
+    "musique": (
+        ("K. Holm", "Holm"),
+        "exact",
+        {},
+        "Ulm Press\nIt printed The Net.\nThe Net\nA book",
+    ),
 }
 
 
@@ -61,7 +108,38 @@ def test_a_local_copy_is_read_with_the_benchmark_s_own_columns(name):
     for problem in found.problems:
         assert problem.prompt[-1]["role"] == "user"
         assert problem.question in problem.prompt[-1]["content"]
-        assert (problem.choices is not None) == (spec.kind == "choice")
+        assert (problem.choices is not None) == (spec.kind in CHOICE_KINDS)
+
+
+@pytest.mark.parametrize("name", OVER_DOCUMENTS)
+def test_a_question_over_documents_has_them_in_its_prompt_and_nowhere_else(name):
+    first = load(name, template=default_template(name)).problems[0]
+    aliases, rule, strata, documents = OVER_DOCUMENTS[name]
+    assert (first.aliases, first.rule, first.strata) == (aliases, rule, strata)
+    [message] = first.prompt
+    text = message["content"]
+    assert documents in text[text.index("<text>\n") : text.index("\n</text>")]
+    assert text.count(first.question) == 1
+    assert documents not in first.question
+    plain = load(name).problems[0].prompt
+    assert documents in plain
+    assert plain.endswith(f"\n\n{first.question}")
+
+
+def test_what_spell_reports_is_there_in_its_sizes():
+    names = ["docmath", "frames", "longbench_v2"]
+    assert [BENCHMARKS[name].size for name in names] == [800, 824, 503]
+    sets = [name for name in BENCHMARKS if BENCHMARKS[name].hub_id == "THUDM/LongBench"]
+    assert [BENCHMARKS[name].config_name for name in sets] == ["hotpotqa", "2wikimqa", "musique"]
+    assert {BENCHMARKS[name].size for name in sets} == {200}
+
+
+def test_options_over_a_document_keep_their_order_and_letters():
+    for problem in load("longbench_v2").problems:
+        assert problem.question.endswith(
+            "\nChoices:\n(A) The cook\n(B) The guest\n(C) The guard\n(D) Nobody"
+        )
+        assert (problem.label, problem.choices) == ("C", "ABCD")
 
 
 def test_ids_are_the_benchmark_s_own():

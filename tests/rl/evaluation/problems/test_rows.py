@@ -5,7 +5,7 @@ from rl.evaluation.problems.rows import find_layout, read_rows
 
 
 def read(table, **settings):
-    names = ("prompt_column", "label_column", "options_column", "kind")
+    names = ("prompt_column", "label_column", "options_column", "documents_column", "kind")
     layout = find_layout(table, None, **{name: settings.get(name) for name in names})
     return read_rows(table, layout)
 
@@ -34,6 +34,22 @@ def test_a_kind_of_one_s_own(tmp_path):
     assert read(table, kind=f"{tmp_path}/own.py:halves")[0].label == "7"
 
 
+def test_own_questions_over_documents_need_only_their_kind():
+    table = {
+        "question": [" q? "],
+        "answer": [["a", "b", "", "a"]],
+        "answer_aliases": [["c", None]],
+        "context": ["text"],
+    }
+    [row] = read(table, kind="document_exact")
+    assert (row.question, row.label, row.aliases) == ("q?", "a", ("b", "c"))
+    assert (row.rule, row.documents, row.letters) == ("exact", "text", None)
+    table["page"] = [["one", "two"]]
+    assert read(table, kind="document_cover", documents_column="page")[0].documents == "one\ntwo"
+    # No other kind minds such a column.
+    assert read({"question": ["q"], "answer": ["1"], "context": [None]})[0].documents is None
+
+
 @pytest.mark.parametrize(
     ("table", "settings", "message"),
     [
@@ -41,6 +57,27 @@ def test_a_kind_of_one_s_own(tmp_path):
         ({"prompt": ["x"], "answer": ["1"]}, {"kind": "hashes"}, r"expected an answer after ####"),
         ({"prompt": ["x"], "answer": ["#### "]}, {"kind": "hashes"}, "expected an answer after"),
         ({"prompt": ["x"], "answer": ["A"]}, {"kind": "choice"}, "--options_column: got none"),
+        (
+            {"prompt": ["x"], "answer": ["A"]},
+            {"documents_column": "d"},
+            "--documents_column: got 'd'",
+        ),
+        ({"prompt": ["x"], "answer": ["A"]}, {"kind": "document_cover"}, "documents in row 0"),
+        (
+            {"prompt": ["x"], "answer": ["A"], "context": ["t"]},
+            {"kind": "document_number"},
+            "got 'A', expected a number",
+        ),
+        (
+            {"prompt": [[{"role": "user", "content": "x"}]], "answer": ["1"], "context": ["t"]},
+            {"kind": "document_number"},
+            "expected a question as text",
+        ),
+        (
+            {"prompt": ["x"], "answer": [[]], "context": ["t"]},
+            {"kind": "document_exact"},
+            "label in",
+        ),
         ({"prompt": ["x"], "answer": ["A"]}, {"options_column": "o"}, "--options_column: got 'o'"),
         (
             {"prompt": ["x"], "answer": ["C"], "o": [["1", "2"]]},

@@ -1,0 +1,114 @@
+"""Terms of the loss by name, and at work: weights per batch of rollouts, sums per micro-batch."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from accelerate import Accelerator
+from torch import Tensor
+
+from rl.plugins import Contract, find
+from rl.settings import build
+from rl.training.losses.entropy_minimisation import EntropyMinimisation
+from rl.training.losses.self_confidence import SelfConfidence
+from rl.training.losses.term import TERM_WEIGHTS, LossTerm, TermTokens
+
+TERM = Contract(built_with=("coef", "per"), has=("weights", "per_token"))
+COUNT = "term_count."  # + the term's name: its N of the generation batch, on all ranks, ()
+
+LOSS_TERMS: dict[str, Callable[..., Any]] = {
+    "entropy_minimisation": EntropyMinimisation,
+    "self_confidence": SelfConfidence,
+}
+
+
+class LossTerms:
+    """Adds terms to the loss of each micro-batch so that neither micro-batches nor ranks change it.
+
+    Args:
+        terms: Name -> term; those with a coefficient of 0 are left out.
+    """
+
+    def __init__(self, terms: Mapping[str, LossTerm]) -> None:
+        self.terms = {name: term for name, term in terms.items() if term.coef}
+
+    def __bool__(self) -> bool:
+        return bool(self.terms)
+
+    def weigh(self, rows: Mapping[str, Tensor], accelerator: Accelerator) -> dict[str, Tensor]:
+        """Weigh the tokens of this rank's rows; every rank must call it.
+
+        Args:
+            rows: A generation batch, laid out.
+            accelerator: Knows the other ranks.
+
+        Returns:
+            For each term its weights, (B, T), and what its sum is divided by in the whole batch.
+        """
+        found = {}
+        mask = rows["completion_mask"]
+        for name, term in self.terms.items():
+            weights = term.weights(mask, rows["advantages"]) * mask
+            here = (weights if term.per == "token" else weights.amax(dim=1) > 0).sum()
+            found[f"{TERM_WEIGHTS}{name}"] = weights
+            found[f"{COUNT}{name}"] = accelerator.reduce(here.float(), reduction="sum")
+        return found
+
+    def add_to(
+        self,
+        loss: Tensor,
+        logps: Tensor,
+        entropies: Tensor,
+        inputs: Mapping[str, Tensor],
+        share_of_step: float,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Add the terms to the loss of one micro-batch.
+
+        Args:
+            loss: Of this micro-batch so far.
+            logps: As in `TermTokens`.
+            entropies: Likewise.
+            inputs: The micro-batch, with what `weigh` returned.
+            share_of_step: Factor on the batch-wide counts that makes them those of one optimizer
+                step, divided by the number of ranks, whose gradients are averaged.
+
+        Returns:
+            The whole loss, and signal/NAME of each term: its mean over this micro-batch's tokens.
+        """
+        tokens = TermTokens(
+            logps=logps,
+            entropies=entropies,
+            old_logps=inputs.get("old_per_token_logps", logps).detach(),
+            mask=inputs["completion_mask"],
+        )
+        metrics = {}
+        for name, term in self.terms.items():
+            # What only fills up the micro-batch has no mask.
+            weights = inputs[f"{TERM_WEIGHTS}{name}"] * tokens.mask
+            total = (weights * term.per_token(tokens)).sum()
+            count = inputs[f"{COUNT}{name}"].clamp(min=1.0) * share_of_step
+            loss = loss + term.coef * total / count
+            metrics[f"signal/{name}"] = (total / weights.sum().clamp(min=1e-6)).detach()
+        return loss, metrics
+
+
+def build_loss_terms(settings: Mapping[str, Mapping[str, Any] | None]) -> LossTerms:
+    """Build the terms that a recipe's `loss_terms` names.
+
+    Args:
+        settings: A key of `LOSS_TERMS`, `package.module:Class` or `path/to/file.py:Class` -> the
+            term's settings.
+
+    Raises:
+        InputError: If a name or a setting is unknown, what it names cannot be loaded, or a value
+            breaks its rule.
+    """
+    return LossTerms(
+        {
+            name: build(
+                f"loss_terms.{name}",
+                find(name, LOSS_TERMS, "loss_terms", contract=TERM),
+                given or {},
+            )
+            for name, given in settings.items()
+        }
+    )

@@ -1,0 +1,126 @@
+"""Every prompt of a run is asked for once and trained once, at most max_staleness batches late."""
+
+import threading
+from itertools import chain
+from random import Random
+from types import SimpleNamespace
+
+import pytest
+
+from rl.rollouts.ahead_engine import AheadEngine, Request
+from rl.rollouts.engine import Sample, SamplingSettings
+from rl.training import prompts_ahead
+from rl.training.prompts_ahead import PromptsAhead
+
+NUM_PROMPTS, NUM_GENERATIONS, NUM_BATCHES = 6, 4, 7
+
+
+class Engine:
+    """Takes as long over a prompt as a random number says."""
+
+    def __init__(self):
+        self.settings = SamplingSettings(max_completion_length=4)
+        self.random = Random(0)
+        self.calls = []
+
+    def generate(self, prompt_ids, num_samples, seeds):
+        self.calls.append(seeds)
+        threading.Event().wait(self.random.random() / 50)
+        sample = Sample(completion_ids=[1], truncated=False)
+        return [[sample] * num_samples for _ in seeds]
+
+    def sync_weights(self):
+        pass
+
+
+class Source:
+    def request(self, examples, policy, index):
+        seeds = [100 * index + example["row"] for example in examples]
+        return Request(prompt_ids=[[seed] for seed in seeds], num_samples=2, seeds=seeds)
+
+
+def run(max_staleness, num_ranks, monkeypatch):
+    """Play a run on ranks that take turns; return the inputs and versions of its batches."""
+    rows = [{"row": number} for number in range(NUM_PROMPTS * 3)]
+    config = SimpleNamespace(
+        num_prompts=NUM_PROMPTS,
+        num_generations=NUM_GENERATIONS,
+        num_iterations=1,
+        steps_per_generation=1,
+        shuffle_dataset=True,
+        seed=3,
+        max_staleness=max_staleness,
+    )
+    ranks = [
+        PromptsAhead(
+            rows=rows,
+            source=Source(),
+            engine=AheadEngine(Engine(), carries_over=max_staleness > 1),
+            num_batches=NUM_BATCHES,
+        )
+        for _ in range(num_ranks)
+    ]
+    given = []
+    for index in range(NUM_BATCHES):
+        policies = [
+            SimpleNamespace(
+                accelerator=SimpleNamespace(process_index=rank, num_processes=num_ranks),
+                config=config,
+                version=index,
+            )
+            for rank in range(num_ranks)
+        ]
+        gathered = []
+
+        def gather(part, gathered=gathered):
+            gathered.extend(part)
+            return gathered if len(gathered) == num_ranks else part * num_ranks
+
+        # Once to hear what every rank chose, then with all of it, as of a gather of all ranks.
+        monkeypatch.setattr(prompts_ahead, "gather_object", gather)
+        num_rows = NUM_PROMPTS * NUM_GENERATIONS // num_ranks
+        parts = [
+            ahead.next_batch(policy, index, num_rows)
+            for ahead, policy in zip(ranks, policies, strict=True)
+        ]
+        given.append((gathered, parts[-1]))
+    return ranks, given
+
+
+@pytest.mark.parametrize("num_ranks", [1, 2, 3])
+@pytest.mark.parametrize("max_staleness", [1, 2, 3])
+def test_every_prompt_is_trained_once_and_in_time(max_staleness, num_ranks, monkeypatch):
+    ranks, given = run(max_staleness, num_ranks, monkeypatch)
+    trained = [chain.from_iterable(gathered) for gathered, _ in given]
+    trained = [[(row, batch, version) for row, batch, version in part] for part in trained]
+    assert {len(part) for part in trained} == {NUM_PROMPTS}
+    # Each of the 18 prompts once an epoch of three batches.
+    visits = [(batch // 3, row) for part in trained for row, batch, _ in part]
+    assert len(set(visits)) == len(visits) == NUM_PROMPTS * NUM_BATCHES
+    late = [n - version for n, part in enumerate(trained) for _, _, version in part]
+    assert max(late) <= max_staleness
+    assert set(late[NUM_PROMPTS:]) >= {1}
+    asked = [seeds for ahead in ranks for seeds in ahead.engine.engine.calls]
+    assert len(list(chain.from_iterable(asked))) == NUM_PROMPTS * NUM_BATCHES
+    assert all(ahead.engine.asked == [] for ahead in ranks)
+    if max_staleness == 1:
+        assert [sorted(batch for _, batch, _ in part) for part in trained] == [
+            [n] * NUM_PROMPTS for n in range(NUM_BATCHES)
+        ]
+    else:
+        assert any(batch != n for n, part in enumerate(trained) for _, batch, _ in part)
+        assert 2 in late
+
+
+def test_rows_lie_where_they_are_sampled(monkeypatch):
+    _, given = run(2, 2, monkeypatch)
+    for [first, second], (inputs, version) in given:
+        in_order = [*first, *second]
+        expected = [pair for pair in in_order for _ in range(NUM_GENERATIONS)][12:]
+        assert [(i["row"], i["batch"], i["version"]) for i in inputs] == expected
+        assert version == min(version for _, _, version in in_order)
+
+
+def test_a_batch_is_one_call_where_nothing_is_carried_over(monkeypatch):
+    [ahead], _ = run(1, 1, monkeypatch)
+    assert [len(seeds) for seeds in ahead.engine.engine.calls] == [NUM_PROMPTS] * NUM_BATCHES
