@@ -153,7 +153,7 @@ class LabelFreeConfig(GRPOConfig):
         default=10,
         metadata={
             "help": "Optimizer steps between two in which a token selector's band and KL gradients "
-            "are compared with the policy's; 0: never."
+            "are compared with the policy's; 0: never, as under DeepSpeed."
         },
     )
     selfplay: dict[str, Any] | None = field(

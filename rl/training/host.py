@@ -306,6 +306,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         if self.selected_tokens is not None:
             every = self.args.gradient_ratio_every
             compares = every > 0 and self.state.global_step % every == 0
+            compares &= not self.is_deepspeed_enabled  # whose hooks take it for the backward pass
             loss, metrics = self.selected_tokens.add_to(loss, *known, compares_gradients=compares)
         loss, of_terms = self.loss_terms.add_to(loss, *known)
         self.add_metrics({name: value.item() for name, value in (metrics | of_terms).items()})

@@ -20,7 +20,7 @@ NUMBERS = [
     *[({"epsilon_high": value}, "epsilon_high") for value in (-1, NAN)],
     *[({"delta": value}, "delta") for value in (-1, NAN)],
     *[({"beta": value}, "beta") for value in (-1, NAN, INF)],
-    *[({"max_staleness": value}, "max_staleness") for value in (9, -1, 0.5)],
+    *[({"max_staleness": value}, "max_staleness") for value in (4, -1, 0.5)],
     ({"shared_prompts": "often"}, "shared_prompts"),
     *[({"num_iterations": value}, "num_iterations") for value in (0, -1)],
     *[({"entropy_coef": value}, "entropy_coef") for value in (NAN, INF)],
