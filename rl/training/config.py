@@ -135,6 +135,13 @@ class LabelFreeConfig(GRPOConfig):
             "help": "Further terms of the loss, such as {entropy_minimisation: {coef: 1.0}}."
         },
     )
+    curriculum: dict[str, dict[str, Any] | None] = field(
+        default_factory=dict,
+        metadata={
+            "help": "Which prompts come next and which groups teach, such as {easy_first: {share: "
+            "0.3}} or {majority_band: {low: 0.3, num_tries: 3}}."
+        },
+    )
     gradient_ratio_every: StepsOrNone = field(
         default=10,
         metadata={

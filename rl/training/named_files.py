@@ -12,10 +12,10 @@ from typing import Any
 
 # Settings that name code, and keys under which they name files of data.
 OF_CODE = (
-    *("rewards", "advantage", "token_selector", "loss_terms", "guards", "selfplay", "engine"),
-    *("answer_methods", "answer_comparer"),
+    *("rewards", "advantage", "token_selector", "loss_terms", "curriculum", "guards", "selfplay"),
+    *("engine", "answer_methods", "answer_comparer"),
 )
-OF_DATA = ("documents", "prompts")
+OF_DATA = ("documents", "prompts", "majority_ratios")
 
 
 def file_hashes(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:

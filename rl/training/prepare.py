@@ -34,6 +34,7 @@ from rl.rollouts.engines import engine_class
 from rl.selfplay.game import Game
 from rl.training.changed_settings import check_changed_settings
 from rl.training.config import LabelFreeConfig
+from rl.training.curriculum.stream import check_first_epoch
 from rl.training.files import CONFIG_FILE, RunFiles
 from rl.training.going_on import choose_checkpoint
 from rl.training.model_init import check_model
@@ -119,6 +120,7 @@ def prepare_run(
         prompts, facts = choose_prompts(config, prompts, tokenizer, context)
         if checkpoint is not None and "dataset" not in config.accept_changes:
             check_same_prompts(checkpoint / CONFIG_FILE, facts)
+        check_first_epoch(prompts, config)
     check_benchmarks(config, benchmarks, tokenizer, context)
     if config.supervised:
         show_labels({name: reward for name, (reward, _) in rewards.items()}, prompts, prompt_set)

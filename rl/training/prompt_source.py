@@ -146,6 +146,7 @@ class PromptSource:
             rollout_lines=rollout_lines(scored, by_visit),
             policy_version=policy.version,
             alarms=not_finite_alarms(scored),
+            sampled=[by_key[key] for key in visits],
         )
 
     def _score(

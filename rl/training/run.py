@@ -24,6 +24,8 @@ from rl.training.callbacks.progress import TrainingProgress
 from rl.training.callbacks.step_deadline import StepDeadline
 from rl.training.changed_settings import check_sharding
 from rl.training.checkpoints import checkpoint_step, set_aside
+from rl.training.curriculum.registry import build_curricula
+from rl.training.curriculum.source import CurriculumSource
 from rl.training.engines import sampling_settings
 from rl.training.files import MetricsFile
 from rl.training.guards.budget import BudgetGuard
@@ -183,7 +185,9 @@ def guards_of(run: Run) -> dict[str, Guard]:
 def build_source(run: Run) -> Source:
     """Build what makes the batches: a game, or prompts and rewards."""
     if run.game is None:
-        return PromptSource(run.rewards, run.reward_weights, run.labels)
+        source = PromptSource(run.rewards, run.reward_weights, run.labels)
+        curricula = build_curricula(run.config.curriculum)
+        return CurriculumSource(source, run.prompts, run.config, curricula) if curricula else source
     assert run.config.selfplay is not None
     settings = read_selfplay(run.config.selfplay)
     return SelfPlaySource(
