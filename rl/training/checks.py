@@ -18,6 +18,7 @@ from rl.groups.advantages import get_advantage
 from rl.selfplay.run_settings import read_selfplay
 from rl.settings import check_settings, check_value
 from rl.training.curriculum.registry import build_curricula
+from rl.training.gradient_masks.masking import build_gradient_mask
 from rl.training.guards.registry import build_guards
 from rl.training.losses.terms import build_loss_terms
 from rl.training.model_init import check_model_init, check_remote_code
@@ -44,6 +45,7 @@ def check_combinations(config: "LabelFreeConfig") -> None:
     _check_selfplay(config)
     _check_guards(config)
     _check_curriculum(config)
+    build_gradient_mask(config.gradient_mask)
     _check_going_on(config)
 
 

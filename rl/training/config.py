@@ -142,6 +142,12 @@ class LabelFreeConfig(GRPOConfig):
             "0.3}} or {majority_band: {low: 0.3, num_tries: 3}}."
         },
     )
+    gradient_mask: dict[str, dict[str, Any] | None] | None = field(
+        default=None,
+        metadata={
+            "help": "Which rows an update changes, such as {migu: {threshold: 0.7}}; none: all."
+        },
+    )
     gradient_ratio_every: StepsOrNone = field(
         default=10,
         metadata={

@@ -9,11 +9,13 @@ from rl.groups.scoring import ScoredGroup
 from rl.plugins import call_plugin, find
 from rl.settings import build
 from rl.training.curriculum.contract import METHODS, PromptFact
+from rl.training.curriculum.data_stream import DataStream
 from rl.training.curriculum.easy_first import EasyFirst
 from rl.training.curriculum.majority_band import MajorityBand
 from rl.training.curriculum.mixed_rewards import MixedRewards
 
 CURRICULA: dict[str, Callable[..., Any]] = {
+    "data_stream": DataStream,
     "easy_first": EasyFirst,
     "majority_band": MajorityBand,
     "mixed_rewards": MixedRewards,
