@@ -25,6 +25,7 @@ OPEN_TO_REWARDS = {
     "rl.settings",
     "rl.answers",
     "rl.answers.repetition",
+    "rl.answers.views",
     "rl.answers.votes",
     "rl.training.token_selection",
 }

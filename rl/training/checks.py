@@ -12,6 +12,7 @@ from transformers.trainer_pt_utils import AcceleratorConfig
 
 from rl.answers.extraction import check_methods
 from rl.answers.plugins import load_comparer
+from rl.data.views import get_view_maker
 from rl.errors import InputError, unknown_name
 from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, criteria
 from rl.groups.advantages import get_advantage
@@ -23,6 +24,7 @@ from rl.training.guards.registry import build_guards
 from rl.training.losses.terms import build_loss_terms
 from rl.training.model_init import check_model_init, check_remote_code
 from rl.training.ranges import LORA_RANGES
+from rl.training.teacher_settings import read_teacher
 
 if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
@@ -38,6 +40,8 @@ def check_combinations(config: "LabelFreeConfig") -> None:
     _check_lora(config)
     _check_libraries(config)
     _check_groups(config)
+    _check_views(config)
+    _check_teacher(config)
     _check_sampling(config)
     _check_micro_batches(config)
     _check_token_selection(config)
@@ -122,6 +126,20 @@ def _check_groups(config: "LabelFreeConfig") -> None:
             "scale_rewards, reward_weights: got a value, expected neither. Set `advantage` "
             "(normalized, centered, ...) and each reward's `weight` instead."
         )
+
+
+def _check_views(config: "LabelFreeConfig") -> None:
+    if config.views is None:
+        return
+    get_view_maker(config.views)
+    _check_beside(config, "views", {"selfplay": None, "max_staleness": 0})
+
+
+def _check_teacher(config: "LabelFreeConfig") -> None:
+    if config.teacher is None:
+        return
+    read_teacher(config.teacher)
+    _check_beside(config, "teacher", {"selfplay": None, "max_staleness": 0})
 
 
 def _check_sampling(config: "LabelFreeConfig") -> None:
@@ -260,8 +278,9 @@ def _check_selfplay(config: "LabelFreeConfig") -> None:
 
 def _check_curriculum(config: "LabelFreeConfig") -> None:
     if build_curricula(config.curriculum):
-        # Which prompts come next may depend on the batch before, and so cannot be asked for ahead.
-        _check_beside(config, "curriculum", {"max_staleness": 0})
+        # Which prompts come next may depend on the batch before, and so cannot be asked for ahead;
+        # and a rule orders prompts one by one, where the wordings of a problem belong together.
+        _check_beside(config, "curriculum", {"max_staleness": 0, "views": None})
 
 
 def _check_guards(config: "LabelFreeConfig") -> None:

@@ -29,21 +29,16 @@ from rl.training.costs import CostMeter
 from rl.training.engines import build_engine
 from rl.training.files import RunFiles
 from rl.training.gradient_masks.masking import GradientMasking, build_gradient_mask
-from rl.training.layout import are_truncated, importance_ratios, lay_out, leave_out_unscorable
+from rl.training.layout import are_truncated, lay_out, leave_out_unscorable
 from rl.training.losses.terms import build_loss_terms
 from rl.training.model_card import WritesModelCard
 from rl.training.prompt_order import PromptSampler
 from rl.training.resume import load_buffer, save_buffer, save_memories
+from rl.training.sampler_correction import SamplerCorrection
 from rl.training.sampling import Sampling
 from rl.training.shared_prompts import share_prompts
 from rl.training.source import Batch, Source
-from rl.training.step_metrics import (
-    add_to_table,
-    gathered,
-    length_metrics,
-    reward_metrics,
-    sampling_metrics,
-)
+from rl.training.step_metrics import add_to_table, gathered, length_metrics, reward_metrics
 from rl.training.token_selection import TokenSelector
 from rl.training.token_terms import SelectedTokenTerms
 from rl.training.update import kept_schedule, skip_if_not_finite
@@ -125,6 +120,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         )
         # They also correct for samples of an older policy, whatever sampled them.
         self.use_vllm = self.args.use_vllm = config.use_vllm or config.max_staleness > 0
+        corrects = self.use_vllm and config.vllm_importance_sampling_correction
+        self.correction = SamplerCorrection(config, self.accelerator) if corrects else None
         self.source = source
         self.token_selector = token_selector
         self.run_files = run_files
@@ -163,6 +160,12 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         if self.source.needs_token_statistics:
             add_token_statistics(policy, self.temperature)
         return selected_tokens
+
+    @property
+    def is_used_once(self) -> bool:
+        """Whether a batch makes one update, whose forward pass is of the policy that it is from."""
+        uses_per_batch = self.args.steps_per_generation * self.num_iterations
+        return self.args.gradient_accumulation_steps % uses_per_batch == 0
 
     @property
     def signals(self) -> dict[str, Any]:
@@ -244,21 +247,12 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
 
     def _measure(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the log-probabilities of the policy that sampled and of the reference model."""
-        config, found = self.args, {}
-        corrects_sampler = self.use_vllm and config.vllm_importance_sampling_correction
-        # Where the first update is on fresh rows, the loss's own forward pass gives them.
-        uses_per_batch = config.steps_per_generation * self.num_iterations
-        if config.gradient_accumulation_steps % uses_per_batch or corrects_sampler:
-            found["old_per_token_logps"] = self._run(tensors, self.model)[0]
-        if corrects_sampler:
-            found["importance_sampling_ratio"] = importance_ratios(
-                found["old_per_token_logps"],
-                tensors["sampling_per_token_logps"],
-                tensors["completion_mask"],
-                config,
-            )
-            self.add_metrics(sampling_metrics({**tensors, **found}, self.accelerator))
-        if config.beta != 0.0:
+        found = {}
+        if not self.is_used_once:
+            found["old_per_token_logps"] = logps = self._run(tensors, self.model)[0]
+            if self.correction is not None:
+                found |= self.correction(tensors, logps)
+        if self.args.beta != 0.0:
             found["ref_per_token_logps"] = self._reference_logps(tensors)
         return found
 
@@ -299,6 +293,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
 
     def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> Tensor:
         self._row_scale = inputs["row_scale"][0].item()
+        self._inputs_of_loss = inputs
         loss = super()._compute_loss(model, inputs) * inputs["loss_scale"]
         if self.selected_tokens is None and not self.loss_terms:
             return loss
@@ -316,15 +311,19 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
         result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
-        if (self.selected_tokens or self.loss_terms) and torch.is_grad_enabled():
-            self._forward_of_loss = result
+        if torch.is_grad_enabled():
+            if self.correction is not None and self.is_used_once:
+                self._inputs_of_loss |= self.correction(self._inputs_of_loss, result[0])
+            if self.selected_tokens or self.loss_terms:
+                self._forward_of_loss = result
         return result
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         norm: Any = super()._get_grad_norm(model, grad_norm)
         skipped = skip_if_not_finite(norm, model, self.accelerator)
         masked = self.masking.apply(self.state.global_step)
-        self.add_metrics({"grad_norm": float(norm), **skipped, **masked})
+        correction = {} if self.correction is None else self.correction.finish_update()
+        self.add_metrics({"grad_norm": float(norm), **skipped, **correction, **masked})
         return norm
 
     def roll_back(self, checkpoint: Path) -> None:
@@ -343,7 +342,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         spent = ("costs", "guards", "prompt stream")
         load_signals(checkpoint, {k: v for k, v in self.signals.items() if k not in spent})
         self._buffered_inputs = None  # rows of the policy that is given up
-        self.sampling.start_over()
+        self.sampling.start_over(checkpoint)
 
     # What is logged and written.
 

@@ -59,23 +59,39 @@ def reward_metrics(batch: Batch, names: Sequence[str], num_generations: int) -> 
     return metrics
 
 
-def sampling_metrics(rows: Mapping[str, Tensor], accelerator: Accelerator) -> dict[str, float]:
+def sampler_gaps(
+    logps: Tensor, sampled: Tensor, mask: Tensor, ratios: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Pick out what `sampling_metrics` is about.
+
+    Args:
+        logps: The trainer's log-probabilities, (B, T).
+        sampled: The sampler's, NaN where it could not tell one, (B, T).
+        mask: 1 at sampled tokens, (B, T).
+        ratios: From `importance_ratios`, (B, T), or (B, 1) by sequence.
+
+    Returns:
+        Distances of log-probabilities, of the N tokens that have both, (N,), and all ratios, (M,).
+    """
+    is_token = mask.bool()
+    gaps = (logps - sampled).abs()
+    of_tokens = ratios[is_token] if ratios.shape == mask.shape else ratios.flatten()
+    return gaps[is_token & ~gaps.isnan()], of_tokens
+
+
+def sampling_metrics(gaps: Tensor, ratios: Tensor, accelerator: Accelerator) -> dict[str, float]:
     """Say how far sampler and trainer are apart; every rank must call it.
 
     Args:
-        rows: This rank's, with `importance_sampling_ratio`.
+        gaps: This rank's distances of log-probabilities, (N,).
+        ratios: This rank's importance ratios, (M,).
         accelerator: Knows the other ranks.
 
     Returns:
         sampling/sampling_logp_difference/{mean,max} and
         sampling/importance_sampling_ratio/{min,mean,max}. The means are those of the ranks' means.
     """
-    mask = rows["completion_mask"].bool()
-    gaps = (rows["old_per_token_logps"] - rows["sampling_per_token_logps"]).abs()
-    gaps = or_zero(gaps[mask & ~gaps.isnan()])
-    ratios = rows["importance_sampling_ratio"]
-    # By sequence there is one ratio a row.
-    ratios = or_zero(ratios[mask] if ratios.shape == mask.shape else ratios.flatten())
+    gaps, ratios = or_zero(gaps), or_zero(ratios)
     return {
         "sampling/sampling_logp_difference/mean": gathered(accelerator, gaps.mean()).mean().item(),
         "sampling/sampling_logp_difference/max": gathered(accelerator, gaps.max()).max().item(),

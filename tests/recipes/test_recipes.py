@@ -45,9 +45,12 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "scope/": (8, 64, 64, 8),
     "dare/": (8, 64, 32, 8),  # TTRL's
     "em_ft/": (512, 4, 4, 1),
-    "srt/": (16, 32, 32, 1),
     "empo/": (256, 16, 16, 8),
     "rlsc/": (8, 16, 16, 1),  # the number of prompts is ours
+    "co_rewarding/co_rewarding_1": (256, 8, 8, 1),  # 128 problems in two wordings
+    "co_rewarding/co_rewarding_2": (128, 8, 8, 1),
+    "srt/": (16, 32, 32, 1),
+    "self_harmony/": (256, 16, 16, 1),
     "spine/": (8, 8, 8, 1),  # the number of prompts is ours
     "spell/spell_single_gpu": (44, 8, 8, 1),  # 256 + 64 + 32 episodes, ours
     "spell/": (176, 8, 8, 1),  # 1024 + 256 + 128 episodes of the three roles
@@ -66,9 +69,13 @@ PUBLISHED = {
     "scope/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
     "dare/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
     "em_ft/": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 2048),
-    "srt/": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.001, 3072),
     "empo/": (5e-7, "constant", 0, 0.0, 0.0, 1.0, "grpo", 4e-4, 0.0, 3072),
     "rlsc/": (1e-5, "constant", 0, 0.01, 0.0, 0.5, "dapo", None, 0.0, 3072),
+    "co_rewarding/co_rewarding_1": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
+    "co_rewarding/co_rewarding_2": (3e-6, "cosine", 0.1, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
+    "srt/srt_qwen": (1e-6, "constant", 0, 0.01, 0.0, 1.0, "bnpo", None, 0.001, 3072),
+    "srt/": (1e-6, "constant", 0, 0.01, 0.0, 1.0, "bnpo", None, 0.0, 3072),
+    "self_harmony/": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
     "spine/": (1e-6, "constant", 0, 0.0, 0.01, 0.7, "dapo", None, 0.0, 2048),
     "spell/.*thinking": (2e-6, "constant", 0, 0.01, 0.0, 0.7, "dapo", None, 0.0, 20480),
     "spell/": (2e-6, "constant", 0, 0.01, 0.0, 0.7, "dapo", None, 0.0, 4096),
@@ -101,9 +108,12 @@ MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; ben
     "spine": (["qwen2.5_math_1.5b", "qwen3_1.7b"], {"aime25": 30, "amc": 10, "math500": 3}),
 }
 SIGNALS = {  # in a recipe's name -> its reward, where they are not the same word
-    "demo|ttrl|spine|srt|mixed_rewards|migu": "majority_vote",
+    "demo|ttrl|spine|srt_(?!offline)|mixed_rewards|migu": "majority_vote",
     "empo": "semantic_entropy",
     "format_only": "boxed_format",
+    "co_rewarding_1": "cross_view_vote",
+    "co_rewarding_2|srt_offline": "teacher_vote",
+    "self_harmony": "harmonic_vote",
 }
 MAY_DIFFER = {"rewards", "answer_methods", "supervised", "token_selector"}
 MAY_DIFFER |= {"dataset", "label_column"}  # the same prompts, with labels
@@ -365,6 +375,7 @@ def test_settings_stand_for_those_of_verl_as_the_readme_says(configured, name):
 def test_the_prompt_is_limited_as_published(name):
     # SPINE's limit is ours; the others' are in the scripts and files that the headers name.
     short = "ttrl/.*aime24|evol_rl/|certainty/self|certainty/semantic|scope/|dare/|em_ft/|rlsc/"
+    short += "|co_rewarding/"
     assert RECIPES[name]["max_prompt_length"] == (512 if re.match(short, name) else 1024)
     # vLLM's context follows from it; what is longer is dropped.
     assert not RECIPES[name].keys() & {"vllm_max_model_length", "overlong_prompts"}

@@ -36,6 +36,7 @@ class CurriculumSource:
         self.stream = PromptStream(prompts, config, curricula)
         self.reward_names = source.reward_names
         self.needs_token_statistics = source.needs_token_statistics
+        self.teacher = getattr(source, "teacher", None)
         self.signals = {**source.signals, **curricula.signals, "prompt stream": self.stream}
 
     def next_batch(self, inputs: Sequence[Mapping[str, Any]], policy: Policy, index: int) -> Batch:

@@ -73,6 +73,7 @@ def test_the_settings_of_a_run_stay_as_they_are(make_trainer):
 def test_values_of_tokens_are_named(make_trainer):
     settings = {"use_vllm": True, "logp": -3.0, "max_sampling_logp_gap": 9, "beta": 0.1}
     settings["vllm_importance_sampling_mode"] = "token_truncate"
+    settings |= {"num_updates": 2, "per_device_train_batch_size": 6}  # which need the old ones
     trainer = make_trainer(COMPLETIONS, SCORES, selector=EntropyBand(), **settings)
     output = tensors_of(trainer)
     width = output["completion_ids"].shape[1]

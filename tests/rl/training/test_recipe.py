@@ -133,7 +133,10 @@ def test_exact_conversions(name, value, read):
         ({"use_vllm": "maybe"}, "use_vllm: got 'maybe', expected a valid boolean"),
         ({"rewards": ["random"]}, r"rewards: got \['random'\], expected a valid dictionary"),
         ({"rewards": {"random": 1}}, "rewards.random: got 1, expected a valid dictionary"),
-        ({"advantage": "best"}, "advantage: got 'best', expected one of centered, leave_one"),
+        (
+            {"advantage": "best"},
+            "advantage: got 'best', expected one of centered, diversity_density, leave_one",
+        ),
         ({"trained_subset": "last"}, "trained_subset: got 'last', expected 'first' or 'random'"),
         ({"eval_benchmarks": "a.json"}, "eval_benchmarks: got 'a.json', expected a valid list"),
     ],

@@ -6,7 +6,13 @@ from accelerate import Accelerator
 
 from rl.rollouts.engine import Sample
 from rl.training.source import Batch, Row
-from rl.training.step_metrics import add_to_table, length_metrics, reward_metrics, sampling_metrics
+from rl.training.step_metrics import (
+    add_to_table,
+    length_metrics,
+    reward_metrics,
+    sampler_gaps,
+    sampling_metrics,
+)
 
 NAN = float("nan")
 
@@ -78,13 +84,11 @@ def test_a_chat_is_shown_as_messages():
 
 
 def test_sampling(accelerator):
-    rows = {
-        "completion_mask": torch.tensor([[1, 1], [1, 0]]),
-        "old_per_token_logps": torch.tensor([[-1.0, -1.0], [-1.0, -9.0]]),
-        "sampling_per_token_logps": torch.tensor([[-1.5, -3.0], [NAN, 0.0]]),
-        "importance_sampling_ratio": torch.tensor([[2.0, 3.0], [1.0, 7.0]]),
-    }
-    found = sampling_metrics(rows, accelerator)
+    logps = torch.tensor([[-1.0, -1.0], [-1.0, -9.0]])
+    sampled = torch.tensor([[-1.5, -3.0], [NAN, 0.0]])
+    mask = torch.tensor([[1, 1], [1, 0]])
+    ratios = torch.tensor([[2.0, 3.0], [1.0, 7.0]])
+    found = sampling_metrics(*sampler_gaps(logps, sampled, mask, ratios), accelerator)
     # Gaps 0.5 and 2; one token is unknown, one is padding.
     assert found == {
         "sampling/sampling_logp_difference/mean": 1.25,
@@ -93,8 +97,9 @@ def test_sampling(accelerator):
         "sampling/importance_sampling_ratio/mean": 2.0,
         "sampling/importance_sampling_ratio/max": 3.0,
     }
-    by_sequence = {**rows, "importance_sampling_ratio": torch.tensor([[2.0], [4.0]])}
-    found = sampling_metrics(by_sequence, accelerator)
-    assert found["sampling/importance_sampling_ratio/mean"] == 3.0
-    nothing = {name: value * 0 for name, value in rows.items()}
-    assert set(sampling_metrics(nothing, accelerator).values()) == {0.0}
+    by_sequence = torch.tensor([[2.0], [4.0]])
+    gaps, of_rows = sampler_gaps(logps, sampled, mask, by_sequence)
+    assert of_rows.tolist() == [2.0, 4.0]
+    nothing = sampler_gaps(logps, sampled, mask * 0, ratios)
+    assert set(sampling_metrics(*nothing, accelerator).values()) == {0.0}
+    assert len(gaps) == 2
