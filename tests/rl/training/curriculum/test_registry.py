@@ -70,7 +70,7 @@ def test_the_most_tries_of_the_rules_count():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"easy": {}}, "curriculum: got 'easy', expected one of easy_first"),
+        ({"easy": {}}, "curriculum: got 'easy', expected one of data_stream, easy_first"),
         ({"easy_first": {"share": 0}}, "curriculum.easy_first.share: got 0"),
         ({"majority_band": {"lowest": 0}}, "majority_band: got 'lowest'"),
         ({"subprocess:Popen": {}}, "expected a class with a method order or teaches"),
