@@ -50,9 +50,11 @@ class LabelFreeConfig(GRPOConfig):
             "help": "Settings of `peft.LoraConfig`, such as {r: 16}; none trains all weights."
         },
     )
-    dataset: str = field(
+    dataset: str | list[str] = field(
         default="",
-        metadata={"help": "Prompts: a .jsonl, .json, .csv or .parquet file, or a hub id."},
+        metadata={
+            "help": "Prompts: a .jsonl, .json, .csv or .parquet file, or a hub id; or several."
+        },
     )
     dataset_split: str = field(default="train", metadata={"help": "Split of a hub dataset."})
     dataset_config_name: str | None = field(

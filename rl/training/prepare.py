@@ -22,6 +22,7 @@ from rl.data.prompt_lengths import (
 )
 from rl.data.prompts import (
     PromptSet,
+    join_prompts,
     load_prompts,
     prompt_id,
     render_prompt,
@@ -203,16 +204,21 @@ def _model_source(config: LabelFreeConfig) -> dict[str, Any]:
 
 def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
     """Load the prompts and their labels."""
-    return load_prompts(
-        config.dataset,
-        split=config.dataset_split,
-        config_name=config.dataset_config_name,
-        prompt_column=config.prompt_column,
-        label_column=config.label_column,
-        system_prompt=config.system_prompt,
-        prompt_suffix=config.prompt_suffix,
-        views=None if config.views is None else get_view_maker(config.views),
-    )
+    names = [config.dataset] if isinstance(config.dataset, str) else config.dataset
+    parts = [
+        load_prompts(
+            name,
+            split=config.dataset_split,
+            config_name=config.dataset_config_name,
+            prompt_column=config.prompt_column,
+            label_column=config.label_column,
+            system_prompt=config.system_prompt,
+            prompt_suffix=config.prompt_suffix,
+            views=None if config.views is None else get_view_maker(config.views),
+        )
+        for name in names
+    ]
+    return join_prompts(parts)
 
 
 def seats(config: LabelFreeConfig, game: Game) -> PromptSet:

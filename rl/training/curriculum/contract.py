@@ -14,12 +14,14 @@ class PromptFact:
     Attributes:
         prompt_id: Hash of the rendered prompt, as a `Group` has it.
         rendered: The text that the policy continues.
-        row: Its row in the data set's file, from 0.
+        row: Its row in the data set, from 0, counted on from one file to the next.
+        part: Number of its file in `dataset`, from 0.
     """
 
     prompt_id: str
     rendered: str
     row: int
+    part: int = 0
 
 
 class OrdersPrompts(Protocol):

@@ -2,10 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
-from typing import Annotated
-
-from pydantic import Field
 
 from rl.errors import InputError
 from rl.settings import Count, checked
@@ -15,40 +11,37 @@ from rl.training.curriculum.contract import PromptFact, State
 @checked
 @dataclass(kw_only=True)
 class DataStream:
-    """Visit the parts of one file one after the other, each for as many epochs.
+    """Visit the files that `dataset` lists one after the other, each for as many epochs.
 
-    Parts of one size get the same number of updates, sizes // num_prompts * epochs * num_updates;
-    with this number as `eval_every` every benchmark is evaluated after each part, which shows what
-    of the earlier ones is forgotten. The run's last part goes on until it ends.
+    A file of n prompts has n // num_prompts * epochs * num_updates updates, so files of one size
+    have equally many; with this number as `eval_every` every benchmark is evaluated after each
+    file, which shows what of the earlier ones is forgotten. The last one goes on until the run
+    ends.
 
     Source: the setting of MIGU, arXiv 2406.17245: a sequence of tasks, no rehearsal.
 
     Attributes:
-        sizes: Rows of each part, in the file's order; together all of its rows.
-        epochs: Visits of each prompt before the next part begins.
+        epochs: Visits of each prompt before the next file begins.
     """
 
-    sizes: Annotated[list[Count], Field(min_length=1)]
     epochs: Count = 1
     _num_begun: int = field(default=0, init=False, repr=False)
 
     def order(self, rows: Sequence[int], prompts: Sequence[PromptFact]) -> list[int]:
-        """Return the rows of the part whose turn it is, in the order given.
+        """Return the rows of the file whose turn it is, in the order given.
 
         Raises:
-            InputError: If the parts are not the whole file.
+            InputError: If there is a single one.
         """
-        ends = list(accumulate(self.sizes))
-        num_rows = max(prompt.row for prompt in prompts) + 1
-        if ends[-1] < num_rows:
+        parts = sorted({prompt.part for prompt in prompts})
+        if len(parts) == 1:
             raise InputError(
-                f"curriculum.data_stream.sizes: got {ends[-1]} rows in all, expected at least the "
-                f"{num_rows} of the data set. Name the size of each part."
+                "curriculum.data_stream: got the prompts of one file, expected several. Write "
+                "`dataset: [FIRST.jsonl, SECOND.jsonl]`, or leave data_stream out."
             )
-        part = min(self._num_begun // self.epochs, len(ends) - 1)
+        part = parts[min(self._num_begun // self.epochs, len(parts) - 1)]
         self._num_begun += 1
-        start = ends[part] - self.sizes[part]
-        return [row for row in rows if start <= prompts[row].row < ends[part]]
+        return [row for row in rows if prompts[row].part == part]
 
     def state_dict(self) -> State:
         """How many epochs have begun, as plain JSON."""

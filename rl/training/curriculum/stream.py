@@ -35,10 +35,11 @@ class PromptStream:
     """
 
     def __init__(self, prompts: Dataset, config: LabelFreeConfig, curricula: Curricula) -> None:
-        columns = (prompts["prompt_id"], prompts["rendered_prompt"], prompts["row"])
+        parts = prompts["part"] if "part" in prompts.column_names else [0] * len(prompts)
+        columns = (prompts["prompt_id"], prompts["rendered_prompt"], prompts["row"], parts)
         self.facts = [
-            PromptFact(prompt_id=name, rendered=rendered, row=row)
-            for name, rendered, row in zip(*columns, strict=True)
+            PromptFact(prompt_id=name, rendered=rendered, row=row, part=part)
+            for name, rendered, row, part in zip(*columns, strict=True)
         ]
         self.sampler = PromptSampler.of_run(prompts, config)
         self.curricula = curricula

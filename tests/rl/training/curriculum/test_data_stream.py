@@ -1,4 +1,4 @@
-"""Parts of a file one after the other: which rows are whose turn."""
+"""Files one after the other: which rows are whose turn."""
 
 import json
 
@@ -8,26 +8,26 @@ from rl.errors import InputError
 from rl.training.curriculum.contract import PromptFact
 from rl.training.curriculum.data_stream import DataStream
 
-# Row 2 of the file was too long, and is no prompt.
-PROMPTS = [PromptFact(prompt_id=str(row), rendered="", row=row) for row in (0, 1, 3, 4, 5)]
+PROMPTS = [
+    PromptFact(prompt_id=str(row), rendered="", row=row, part=part)
+    for row, part in enumerate([0, 0, 1, 2, 2])
+]
 
 
-def test_each_part_has_its_epochs_and_the_last_goes_on():
-    stream = DataStream(sizes=[2, 2, 2], epochs=2)
+def test_each_file_has_its_epochs_and_the_last_goes_on():
+    stream = DataStream(epochs=2)
     turns = [stream.order([4, 3, 2, 1, 0], PROMPTS) for _ in range(8)]
     assert turns == [[1, 0], [1, 0], [2], [2], [4, 3], [4, 3], [4, 3], [4, 3]]
 
 
 def test_it_goes_on_from_a_state():
-    stream = DataStream(sizes=[3, 3])
+    stream = DataStream()
     stream.order([0, 1, 2, 3, 4], PROMPTS)
-    again = DataStream(sizes=[3, 3])
+    again = DataStream()
     again.load_state_dict(json.loads(json.dumps(stream.state_dict())))
-    assert again.order([0, 1, 2, 3, 4], PROMPTS) == [2, 3, 4]
+    assert again.order([0, 1, 2, 3, 4], PROMPTS) == [2]
 
 
-def test_rows_that_belong_to_no_part_are_refused():
-    with pytest.raises(InputError, match="got 5 rows in all, expected at least the 6"):
-        DataStream(sizes=[2, 3]).order([0], PROMPTS)
-    with pytest.raises(InputError, match="sizes"):
-        DataStream(sizes=[])
+def test_a_single_file_is_no_stream():
+    with pytest.raises(InputError, match="got the prompts of one file, expected several"):
+        DataStream().order([0, 1], PROMPTS[:2])
