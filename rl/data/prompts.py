@@ -112,8 +112,8 @@ def join_prompts(parts: Sequence[PromptSet]) -> PromptSet:
     start, joined, labels = 0, [], {}
     for number, part in enumerate(parts):
         rows = [start + row for row in part.dataset["row"]]
-        columns = {**part.dataset.to_dict(), "row": rows, "part": [number] * len(rows)}
-        joined.append(Dataset.from_dict(columns))
+        columns = {name: part.dataset[name][:] for name in part.dataset.column_names}
+        joined.append(Dataset.from_dict({**columns, "row": rows, "part": [number] * len(rows)}))
         labels |= {start + row: label for row, label in (part.labels or {}).items()}
         start = rows[-1] + 1
     has_labels = parts[0].labels is not None
