@@ -15,7 +15,7 @@ class MixedRewards:
 
     Else every advantage that compares rollouts of a group is 0: with a vote, a unanimous group.
 
-    Source: DAPO, arXiv 2503.14476, section 3.2, equation 11, for rewards from labels: prompts are
+    Source: DAPO, arXiv 2503.14476, section 3.2, for rewards from labels: prompts are
     sampled until the batch is full of groups that are neither all right nor all wrong; 10 tries
     (`max_num_gen_batches`) in verl's recipe. Differs: a try asks for as many prompts as places are
     empty, where DAPO's samples a whole batch and throws away what is too much; at the end of an

@@ -32,8 +32,9 @@ class Curricula:
     def __init__(self, rules: Mapping[str, Any]) -> None:
         self.rules = dict(rules)
         self.signals = {f"curriculum {name}": rule for name, rule in rules.items()}
-        self.chooses = [rule for rule in rules.values() if hasattr(rule, "teaches")]
-        self.num_tries = max((getattr(rule, "num_tries", 1) for rule in self.chooses), default=1)
+        self.chooses = {name: rule for name, rule in rules.items() if hasattr(rule, "teaches")}
+        tries = [getattr(rule, "num_tries", 1) for rule in self.chooses.values()]
+        self.num_tries = max(tries, default=1)
 
     def __bool__(self) -> bool:
         return bool(self.rules)
@@ -58,7 +59,10 @@ class Curricula:
 
     def teaches(self, scored: ScoredGroup) -> bool:
         """Say whether a group is trained: whether every rule says so."""
-        return all(call_plugin("curriculum", rule.teaches, scored) for rule in self.chooses)
+        return all(
+            call_plugin(f"curriculum {name!r}", rule.teaches, scored)
+            for name, rule in self.chooses.items()
+        )
 
     def observe(self, sampled: Sequence[ScoredGroup]) -> None:
         """Show the rules every group that was sampled for a batch."""

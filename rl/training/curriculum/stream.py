@@ -18,7 +18,8 @@ def check_first_epoch(prompts: Dataset, config: LabelFreeConfig) -> None:
     Raises:
         InputError: If it does not, or what it reads is not there or is of another kind.
     """
-    PromptStream(prompts, config, build_curricula(config.curriculum)).next_batch()
+    if curricula := build_curricula(config.curriculum):
+        PromptStream(prompts, config, curricula).next_batch()
 
 
 class PromptStream:
