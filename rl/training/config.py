@@ -50,9 +50,11 @@ class LabelFreeConfig(GRPOConfig):
             "help": "Settings of `peft.LoraConfig`, such as {r: 16}; none trains all weights."
         },
     )
-    dataset: str = field(
+    dataset: str | list[str] = field(
         default="",
-        metadata={"help": "Prompts: a .jsonl, .json, .csv or .parquet file, or a hub id."},
+        metadata={
+            "help": "Prompts: a .jsonl, .json, .csv or .parquet file, or a hub id; or several."
+        },
     )
     dataset_split: str = field(default="train", metadata={"help": "Split of a hub dataset."})
     dataset_config_name: str | None = field(
@@ -147,6 +149,19 @@ class LabelFreeConfig(GRPOConfig):
         default_factory=dict,
         metadata={
             "help": "Further terms of the loss, such as {entropy_minimisation: {coef: 1.0}}."
+        },
+    )
+    curriculum: dict[str, dict[str, Any] | None] = field(
+        default_factory=dict,
+        metadata={
+            "help": "Which prompts come next and which groups teach, such as {easy_first: {share: "
+            "0.3}} or {majority_band: {low: 0.3, num_tries: 3}}."
+        },
+    )
+    gradient_mask: dict[str, dict[str, Any] | None] | None = field(
+        default=None,
+        metadata={
+            "help": "Which rows an update changes, such as {migu: {threshold: 0.7}}; none: all."
         },
     )
     gradient_ratio_every: StepsOrNone = field(
