@@ -9,11 +9,9 @@ them, by process.
 
 import hashlib
 import os
-import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -26,6 +24,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from rl.errors import InputError
 from rl.settings import checked
+from rl.whole_weights import whole_weights
 
 if TYPE_CHECKING:
     from httpx import Client, Response
@@ -315,7 +314,7 @@ def _load_model(model: str, device: str | None, max_tokens: int) -> "SentenceTra
             "Run pip install 'label-free-rl[embeddings]', or name a server in embedder_url."
         ) from error
     try:
-        with _whole_weights():
+        with whole_weights():
             loaded = SentenceTransformer(_location(model), device=device)
     except (OSError, ValueError, RuntimeError, AssertionError) as error:
         # A torch without CUDA asserts that nobody asks for it.
@@ -346,23 +345,3 @@ def _location(model: str) -> str:
 def free_models() -> None:
     """Forget the models in this process, and with them the memory they take."""
     _load_model.cache_clear()
-
-
-@contextmanager
-def _whole_weights() -> Iterator[None]:
-    """Load a model on this rank alone, also in a run with DeepSpeed ZeRO-3.
-
-    There transformers would split any model it loads over all ranks, which then have to load and
-    run it in step; ranks embed different numbers of texts.
-    """
-    deepspeed = sys.modules.get("transformers.integrations.deepspeed")
-    reference = getattr(deepspeed, "_hf_deepspeed_config_weak_ref", None)
-    config = reference() if reference is not None else None
-    if deepspeed is None or config is None:
-        yield
-        return
-    deepspeed.unset_hf_deepspeed_config()
-    try:
-        yield
-    finally:
-        deepspeed.set_hf_deepspeed_config(config)

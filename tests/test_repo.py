@@ -22,6 +22,7 @@ OPEN_TO_REWARDS = {
     "rl.types",
     "rl.errors",
     "rl.plugins",
+    "rl.whole_weights",
     "rl.settings",
     "rl.answers",
     "rl.answers.repetition",

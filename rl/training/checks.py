@@ -134,7 +134,7 @@ def _check_views(config: "LabelFreeConfig") -> None:
     get_view_maker(config.views)
     if "option_shuffle" in config.views and config.answer_choices is None:
         raise InputError(
-            "views: got option_shuffle without answer_choices, expected the letters, such as "
+            "views.option_shuffle: got no answer_choices, expected the letters, such as "
             "ABCD: only an answer that is a letter alone can be read back. Set answer_choices."
         )
     _check_beside(config, "views", {"selfplay": None, "max_staleness": 0})

@@ -43,6 +43,7 @@ from rl.training.teacher_labels import LABELS_FILE, LabelsTeacher
 from rl.training.teacher_settings import read_teacher
 from rl.training.update import all_finite
 from rl.trl_internals import create_model_from_path
+from rl.whole_weights import whole_weights
 
 _logger = logging.getLogger(__name__)
 
@@ -230,7 +231,8 @@ def build_frozen_engine(run: Run, moves: bool = False) -> TransformersEngine:
         moves: Whether its weights will follow the policy's: in float32, and with adapters as those.
     """
     arguments = {**(run.config.model_init_kwargs or {}), **({"dtype": "float32"} if moves else {})}
-    model: Any = create_model_from_path(run.config.model, **arguments)
+    with whole_weights():
+        model: Any = create_model_from_path(run.config.model, **arguments)
     if moves and run.config.lora is not None:
         model = get_peft_model(model, LoraConfig(**run.config.lora))
     model.to(PartialState().device).eval().requires_grad_(False)  # type: ignore[arg-type]
