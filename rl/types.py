@@ -6,6 +6,8 @@ Neither has a field for a label, so a reward cannot read one.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rl.questions import Answered, Asked
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenStatistics:
@@ -66,15 +68,25 @@ class Group:
         prompt: The rendered prompt the policy continued.
         rollouts: All votes of this visit, those that are trained and those that are not.
         visit: Identifies this visit; two rows with the same prompt in one batch are two visits.
+        problem: Last user's message of the prompt, or all of a prompt of text; filled in for
+            rewards that ask the policy.
+        asked: What the reward that sees the group asked the policy about it.
     """
 
     prompt_id: str
     prompt: str
     rollouts: tuple[Rollout, ...]
     visit: str = ""
+    problem: str = ""
+    asked: tuple[Asked, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rollouts", tuple(self.rollouts))
+        object.__setattr__(self, "asked", tuple(self.asked))
+
+    def replies(self, key: str) -> tuple[Answered, ...] | None:
+        """Return the policy's replies to a question, none if it did not fit; None: not asked."""
+        return next((asked.replies for asked in self.asked if asked.key == key), None)
 
 
 # A reward returns one number per rollout, in order; None means "cannot be scored", never 0.0.
@@ -91,6 +103,11 @@ class Group:
 #   vote(group)
 #       a reward that takes one answer for right: its `rl.answers.votes.GroupVote`, which the vote/
 #       and audit/ metrics and the rollout files then show; of several such rewards, the first one's
+#   questions(group)
+#       asks the policy: a list of `rl.questions.Question`, those of all groups of a batch answered
+#       together before any is scored, by the weights of that moment; called again with the replies
+#       in `group.asked` until nothing new is asked. What scores, votes and weighs sees them too,
+#       `observe` does not
 #   group_weight(group)
 #       a factor of the group's finished advantages, at least 0; those of several rewards multiply
 #   sees_labels = True, set_labels(labels)

@@ -31,6 +31,7 @@ from rl.groups.visits import VisitKey, choose_trained, find_visits, neighbours
 from rl.rollouts.adaptive_votes import count_saved, sample_votes
 from rl.rollouts.ahead_engine import Request
 from rl.rollouts.engine import Sample, derive_seed
+from rl.training.asking import AskedOfVisits, as_seen, ask_policy, asking_alarms, asking_metrics
 from rl.training.files import rollout_lines
 from rl.training.handover import hand_over
 from rl.training.source import Batch, Policy, Row
@@ -108,12 +109,9 @@ class PromptSource:
             for key, samples in zip(mine, votes, strict=True)
         ]
 
-        # Answer and score: each group once, on the rank that sampled it; then all ranks know all.
-        with policy.costs.time("score_seconds"):
-            groups = answer(groups, policy)
-            scored: list[ScoredGroup] = gather_object(
-                self._score(groups, [prompts[key] for key in mine], votes, policy)
-            )
+        # Answer, ask and score: each group on the rank that sampled it; then all ranks know all.
+        of_groups = [prompts[key] for key in mine]
+        scored, asked = self._answer_ask_score(groups, of_groups, votes, policy, index)
         count_costs(scored, policy)
         by_key = {group.key: group for group in scored}
         in_order = [by_key[key].group for key in visits]
@@ -142,17 +140,34 @@ class PromptSource:
             rewards=rewards,
             advantages=advantages,
             groups=group_numbers(visits),
-            metrics={**self._metrics(scored, policy), **flips},
-            rollout_lines=rollout_lines(scored, by_visit),
+            metrics={**self._metrics(scored, policy), **asking_metrics(asked), **flips},
+            rollout_lines=rollout_lines(scored, by_visit, asked),
             policy_version=policy.version,
-            alarms=not_finite_alarms(scored),
+            alarms=[*not_finite_alarms(scored), *asking_alarms(asked)],
         )
+
+    def _answer_ask_score(
+        self,
+        groups: Sequence[Group],
+        prompts: Sequence[Prompt],
+        votes: Sequence[list[Sample]],
+        policy: Policy,
+        index: int,
+    ) -> tuple[list[ScoredGroup], AskedOfVisits]:
+        with policy.costs.time("score_seconds"):
+            groups = answer(groups, policy)
+        texts = [prompt.example["prompt"] for prompt in prompts]
+        asked = ask_policy(self.rewards, groups, texts, policy, index)
+        with policy.costs.time("score_seconds"):
+            scored = gather_object(self._score(groups, prompts, votes, asked, policy))
+        return scored, asked
 
     def _score(
         self,
         groups: Sequence[Group],
         prompts: Sequence[Prompt],
         votes: Sequence[list[Sample]],
+        asked: AskedOfVisits,
         policy: Policy,
     ) -> list[ScoredGroup]:
         seen_by_rewards = groups
@@ -175,6 +190,7 @@ class PromptSource:
                     self.rewards,
                     self.weights,
                     policy.config.max_reward_seconds,
+                    as_seen(seen, p.example["prompt"], asked, self.rewards),
                 ),
                 group=group,
             )
