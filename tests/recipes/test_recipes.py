@@ -30,7 +30,10 @@ SELFPLAY = [name for name, settings in RECIPES.items() if "selfplay" in settings
 WITHOUT_REWARD = [name for name, settings in RECIPES.items() if settings.get("rewards") == {}]
 CONTROLS = [name for name in RECIPES if name.startswith(("controls/", "spine/baselines/"))]
 BASELINES = [name for name in RECIPES if name.startswith("evol_rl/baselines/")]
-OURS = ["spell/spell_single_gpu.yaml"]  # in sizes of our own
+OURS = [  # in sizes of our own
+    "self_verification/self_verification_qwen3_8b_aime24.yaml",
+    "spell/spell_single_gpu.yaml",
+]
 PAPERS = [name for name in LARGE if name not in CONTROLS + BASELINES + OURS]
 
 
@@ -44,6 +47,7 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "certainty/token_entropy": (480, 5, 5, 2),
     "scope/": (8, 64, 64, 8),
     "dare/": (8, 64, 32, 8),  # TTRL's
+    "reflected_vote/|self_verification/": (8, 64, 32, 8),  # TTRL's
     "em_ft/": (512, 4, 4, 1),
     "rlsc/": (8, 16, 16, 1),  # the number of prompts is ours
     "spine/": (8, 8, 8, 1),  # the number of prompts is ours
@@ -63,6 +67,7 @@ PUBLISHED = {
     "certainty/token": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 3072),
     "scope/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
     "dare/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
+    "reflected_vote/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 8192),
     "em_ft/": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 2048),
     "rlsc/": (1e-5, "constant", 0, 0.01, 0.0, 0.5, "dapo", None, 0.0, 3072),
     "spine/": (1e-6, "constant", 0, 0.0, 0.01, 0.7, "dapo", None, 0.0, 2048),
@@ -355,8 +360,10 @@ def test_the_prompt_is_limited_as_published(name):
     # SPINE's limit is ours; the others' are in the scripts and files that the headers name.
     short = "ttrl/.*aime24|evol_rl/|certainty/self|certainty/semantic|scope/|dare/|em_ft/|rlsc/"
     assert RECIPES[name]["max_prompt_length"] == (512 if re.match(short, name) else 1024)
-    # vLLM's context follows from it; what is longer is dropped.
-    assert not RECIPES[name].keys() & {"vllm_max_model_length", "overlong_prompts"}
+    # vLLM's context follows from it, but for questions; what is longer is dropped.
+    asks = re.match("reflected_vote/|self_verification/", name)
+    assert ("vllm_max_model_length" in RECIPES[name]) == bool(asks)
+    assert "overlong_prompts" not in RECIPES[name]
 
 
 @pytest.mark.parametrize("name", [name for name in SELFPLAY if name.startswith("spell/")])
