@@ -11,6 +11,8 @@ import pytest
 
 from rewards import get_reward
 from rl.groups.scoring import score_group
+from rl.groups.visits import VisitKey
+from rl.questions import Answered, Asked
 from rl.training.files import RunFiles, rollout_lines
 
 pytestmark = pytest.mark.medium  # every test starts the script
@@ -119,6 +121,32 @@ def test_a_good_reward_passes():
     paid = [row[1] for row in cells(process.stdout)[-16:]]
     assert paid == ["1"] * 9 + ["0"] * 7
     assert "ms a group" in process.stdout
+
+
+def test_a_reward_that_asks_is_told_a_few_words_or_what_its_run_was_told(tmp_path, make_group):
+    process = check("self_verification")
+    assert process.returncode == 0, process.stderr
+    assert set(results(process.stdout).values()) == {"pass"}
+    assert "it asks the policy, and there is none here" in process.stdout
+    # A saved group: the policy said yes once of two times.
+    group = make_group(["7", "7", None])
+    [question] = get_reward("self_verification").questions(group)  # type: ignore[attr-defined]
+    replies = [Answered(completion=c, num_tokens=2, truncated=False) for c in ("Yes", "No", "?")]
+    asked = Asked(key=question.key, prompt=question.prompt, replies=tuple(replies))
+    lines = rollout_lines(
+        [score_group(group, 0, {}, {})],
+        {VisitKey("p", "0-0"): [0.0] * 3},
+        {VisitKey("p", "0-0"): {"self_verification": (asked,)}},
+    )
+    RunFiles(tmp_path).write_rollouts(1, lines)
+    path = tmp_path / "rollouts" / "step_000001.jsonl.gz"
+    process = check("self_verification", "--groups", path)
+    assert process.returncode == 0, process.stderr
+    assert [row[1:4] for row in cells(process.stdout)[-3:]] == [
+        ["1", "1", "0.5"],
+        ["1", "1", "0.5"],
+        ["0", "0", "0"],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,15 @@ from tiny_trainer import rows_of
 
 from rl.errors import InputError
 from rl.questions import Question
+from rl.rollouts.ahead_engine import AheadEngine
 from rl.rollouts.engine import derive_seed
 from rl.training.asking import as_seen, ask_policy, problem_of, without_special_tokens
 from rl.training.source import Policy
 from rl.types import Group, Rollout
 
 COMPLETIONS = [r"\boxed{1}", r"\boxed{2}", "="]
+ROLLOUTS = (Rollout(completion="2", answer="2", cluster=0),)
+GROUPS = [Group(prompt_id=f"p{i}", prompt="", rollouts=ROLLOUTS) for i in range(2)]
 CHATS = [[{"role": "user", "content": "1+1="}], [{"role": "user", "content": "2+2="}]]
 
 
@@ -164,28 +167,47 @@ def test_the_problem_is_the_text_that_asks():
     assert problem_of(chat[:1]) == ""
 
 
-def test_text_becomes_a_turn_where_the_prompts_are_chats(make_trainer, tiny_tokenizer):
-    reward = Asking()
-    trainer = make_trainer(COMPLETIONS, {"one": reward})
-    tokenizer = copy.deepcopy(tiny_tokenizer)
+@pytest.fixture
+def policy_of(make_trainer):
+    """Returns a policy as a source is given it, with an engine and a tokenizer of choice."""
+
+    def make(engine, tokenizer):
+        trainer = make_trainer(COMPLETIONS, {"plain": asks_nothing})
+        return Policy(
+            engine=engine,
+            model=trainer.model,
+            tokenizer=tokenizer,
+            accelerator=trainer.accelerator,
+            costs=trainer.costs,
+            config=trainer.args,
+            version=0,
+        )
+
+    return make
+
+
+def test_text_becomes_a_turn_where_the_prompts_are_chats(policy_of, tiny_tokenizer):
+    reward, tokenizer = Asking(), copy.deepcopy(tiny_tokenizer)
     tokenizer.chat_template = "{% for m in messages %}{{ m.content }}={{ add }}{% endfor %}"
-    trainer.args.chat_template_kwargs = {"add": "+"}
-    policy = Policy(
-        engine=Engine(tokenizer),
-        model=trainer.model,
-        tokenizer=tokenizer,
-        accelerator=trainer.accelerator,
-        costs=trainer.costs,
-        config=trainer.args,
-        version=0,
-    )
-    rollouts = (Rollout(completion="2", answer="2", cluster=0),)
-    groups = [Group(prompt_id=f"p{i}", prompt="", rollouts=rollouts) for i in range(2)]
-    asked = ask_policy({"one": reward, "plain": asks_nothing}, groups, CHATS, policy, 0)
-    assert policy.engine.calls[0][0] == ["1+1=;=+", "2+2=;=+"]  # type: ignore[attr-defined]
-    seen = as_seen(groups[0], CHATS[0], asked, {"one": reward, "plain": asks_nothing})
+    engine = Engine(tokenizer)
+    policy = policy_of(engine, tokenizer)
+    policy.config.chat_template_kwargs = {"add": "+"}
+    asked = ask_policy({"one": reward, "plain": asks_nothing}, GROUPS, CHATS, policy, 0)
+    assert engine.calls[0][0] == ["1+1=;=+", "2+2=;=+"]
+    seen = as_seen(GROUPS[0], CHATS[0], asked, {"one": reward, "plain": asks_nothing})
     assert list(seen) == ["one"]
     [first, _] = seen["one"].asked
     assert first.prompt == [{"role": "user", "content": "1+1=;"}]
     assert [reply.completion for reply in first.replies] == ["0", "1"]
     assert seen["one"].problem == "1+1="
+
+
+def test_an_engine_that_is_asked_ahead_is_asked_at_once(policy_of, tiny_tokenizer):
+    engine = Engine(tiny_tokenizer)
+    policy = policy_of(AheadEngine(engine), tiny_tokenizer)
+    asked = ask_policy({"one": Asking()}, GROUPS, ["1+1=", "2+2="], policy, 0)
+    assert [call[:3] for call in engine.calls] == [
+        (["1+1=;", "2+2=;"], 2, 16),
+        (["1;=", "1;="], 1, 5),
+    ]
+    assert [len(of_visit["one"]) for of_visit in asked.values()] == [2, 2]
