@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from rewards.boxed_format import boxed_format
 from rewards.correctness import Correctness
+from rewards.cross_view_vote import CrossViewVote
 from rewards.dare import Dare
 from rewards.evol_rl import EvolRL
 from rewards.format_length import FormatLength
 from rewards.guarded_vote import GuardedVote
+from rewards.harmonic_vote import HarmonicVote
 from rewards.leave_one_out_vote import leave_one_out_vote
 from rewards.majority_vote import MajorityVote
 from rewards.random_reward import RandomReward
@@ -25,6 +27,7 @@ from rewards.self_certainty import SelfCertainty
 from rewards.self_verification import SelfVerification
 from rewards.semantic_entropy import SemanticEntropy
 from rewards.sequence_probability import SequenceProbability
+from rewards.teacher_vote import TeacherVote
 from rewards.token_entropy import TokenEntropy
 from rewards.weighted_vote import WeightedVote
 from rl.plugins import Contract, find
@@ -45,6 +48,9 @@ REWARDS: dict[str, Callable[..., Any]] = {
     "majority_vote": MajorityVote,
     "leave_one_out_vote": leave_one_out_vote,
     "guarded_vote": GuardedVote,
+    "cross_view_vote": CrossViewVote,
+    "harmonic_vote": HarmonicVote,
+    "teacher_vote": TeacherVote,
     "weighted_vote": WeightedVote,
     "scope": Scope,
     "dare": Dare,

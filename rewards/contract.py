@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from rewards.scripted_replies import Scripted
 from rl.answers import cluster_answers
+from rl.answers.views import cluster_views, link_views, renumbered
 from rl.answers.votes import count_votes
 from rl.errors import InputError
 from rl.types import Group, Reward, Rollout, TokenStatistics
@@ -45,6 +46,17 @@ EXAMPLE_ANSWERS: dict[str, list[str | None]] = {
         None,
         "2",
     ],
+}
+# Problems in several wordings, the first of which is the group.
+EXAMPLE_VIEWS: dict[str, list[list[str | None]]] = {
+    "views": [["2", "2", "2", "3", "3", None], ["3", "3.0", "3", "2", "5", "5"]],
+    "views_without_a_common_answer": [["2", "2"], ["3", "3"], ["2", "3"]],
+    "silent_views": [["2", "2", "3"], [None, None]],
+}
+# The answers to a prompt, and those of a teacher.
+EXAMPLE_TEACHERS: dict[str, list[list[str | None]]] = {
+    "taught": [["2", "2", "2", "3", None], ["3", "3.0", "2"]],
+    "silent_teacher": [["2", "2", "3"], [None, None]],
 }
 LONG = 1_000_000  # characters of a runaway completion
 CLOSE = 1e-9  # sums in another order differ by rounding
@@ -77,7 +89,9 @@ def example_groups() -> dict[str, Group]:
     texts = ("(" * LONG, "2 " * (LONG // 2), "so so " * (LONG // 6))
     rollouts = zip(long.rollouts, texts, strict=True)
     filled = tuple(replace(r, completion=f"{text} {r.completion}") for r, text in rollouts)
-    return groups | {"long": with_token_statistics(replace(long, rollouts=filled))}
+    views = {name: _example_views(name, answers) for name, answers in EXAMPLE_VIEWS.items()}
+    taught = {name: _example_taught(name, answers) for name, answers in EXAMPLE_TEACHERS.items()}
+    return groups | {"long": with_token_statistics(replace(long, rollouts=filled))} | views | taught
 
 
 def check_reward(reward: Reward, groups: Mapping[str, Group]) -> list[Finding]:
@@ -179,7 +193,7 @@ def _order_plays_no_part(reward: Reward, group: Group) -> str | None:
     random.Random(0).shuffle(shuffled)
     expected = _scores_by_completion(reward, group)
     for rollouts in (shuffled, group.rollouts[::-1]):
-        found = _scores_by_completion(reward, replace(group, rollouts=renumbered(rollouts)))
+        found = _scores_by_completion(reward, reordered(group, rollouts))
         for completion, scores in expected.items():
             if not all(map(_is_close, scores, found[completion])):
                 return (
@@ -260,13 +274,9 @@ CHECKS: dict[str, Callable[[Reward, Group], str | None]] = {
 WARNINGS = ("trained or not plays no part",)
 
 
-def renumbered(rollouts: Sequence[Rollout]) -> tuple[Rollout, ...]:
-    """Number the classes of a reordered group from 0 in order of first appearance again."""
-    numbers: dict[int, int] = {}
-    return tuple(
-        r if r.cluster is None else replace(r, cluster=numbers.setdefault(r.cluster, len(numbers)))
-        for r in rollouts
-    )
+def reordered(group: Group, rollouts: Sequence[Rollout]) -> Group:
+    """Put a group's rollouts in another order; classes are numbered as they then appear."""
+    return renumbered(replace(group, rollouts=tuple(rollouts)))
 
 
 def with_token_statistics(group: Group) -> Group:
@@ -296,9 +306,26 @@ def _token_statistics(rollout: Rollout) -> TokenStatistics:
     )
 
 
-def _example_group(name: str, answers: Sequence[str | None]) -> Group:
+def _example_views(name: str, answers: Sequence[Sequence[str | None]]) -> Group:
+    clustered = zip(answers, cluster_views(answers), strict=True)
+    groups = [_example_group(name, *view) for view in clustered]
+    numbered = [replace(group, view=number) for number, group in enumerate(groups)]
+    return link_views(numbered, len(numbered))[0]
+
+
+def _example_taught(name: str, answers: Sequence[Sequence[str | None]]) -> Group:
+    own, teacher = (
+        _example_group(name, *pair) for pair in zip(answers, cluster_views(answers), strict=True)
+    )
+    return replace(own, teacher=teacher)
+
+
+def _example_group(
+    name: str, answers: Sequence[str | None], clusters: Sequence[int | None] | None = None
+) -> Group:
     rollouts = []
-    for g, (answer, cluster) in enumerate(zip(answers, cluster_answers(answers), strict=True)):
+    clusters = cluster_answers(answers) if clusters is None else clusters
+    for g, (answer, cluster) in enumerate(zip(answers, clusters, strict=True)):
         words = [_WORDS[(g * 7 + t) % len(_WORDS)] for t in range(4 + g * 5 % 9)]
         ending = "I do not know." if answer is None else rf"\boxed{{{answer}}}"
         rollouts.append(

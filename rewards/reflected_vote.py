@@ -136,7 +136,7 @@ class ReflectedVote:
 
     def _summary_question(self, group: Group, candidate: Candidate) -> Question:
         values = {
-            "problem": group.problem or group.prompt,
+            "problem": group.problem_text or group.prompt,
             "solution": candidate.completion,
             "answer": candidate.answer,
         }
@@ -152,7 +152,7 @@ class ReflectedVote:
             f"Candidate {number}\nAnswer: {candidate.answer}\n{self._how(group, candidate)}".strip()
             for number, candidate in enumerate(pool, start=1)
         )
-        values = {"problem": group.problem or group.prompt, "candidates": shown}
+        values = {"problem": group.problem_text or group.prompt, "candidates": shown}
         what = "rewards.reflected_vote.reflection_prompt"
         return Question(
             key=REFLECTION,

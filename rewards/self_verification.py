@@ -70,7 +70,7 @@ class SelfVerification:
 
     def questions(self, group: Group) -> list[Question]:
         """Ask about each candidate, in one round."""
-        problem = group.problem or group.prompt
+        problem = group.problem_text or group.prompt
         return [
             Question(
                 key=key,

@@ -38,7 +38,8 @@ class Rollout:
 
     Attributes:
         completion: Sampled text, special tokens removed.
-        answer: Answer extracted from the completion, None if there is none ("no answer").
+        answer: Answer extracted from the completion, None if there is none ("no answer"). Where
+            options are shuffled (`rl.data.views`), by the letter of the data set's own order.
         cluster: Number of the answer's equivalence class in its group, counted from 0 in order of
             first appearance; None if there is no answer.
         num_tokens: Sampled tokens, the end token included.
@@ -68,7 +69,12 @@ class Group:
         prompt: The rendered prompt the policy continued.
         rollouts: All votes of this visit, those that are trained and those that are not.
         visit: Identifies this visit; two rows with the same prompt in one batch are two visits.
-        problem: Last user's message of the prompt, or all of a prompt of text; filled in for
+        view: Number of this wording among those of its problem; 0 is the data set's own.
+        views: In a run with `views`: the groups of the problem's other wordings, in order, which
+            have no views of their own. An equal answer has the same `cluster` in all of them.
+        teacher: In a run with a `teacher`: its completions of the same prompt, as a group whose
+            classes are numbered with these; with `kind: offline` their answers alone. No label.
+        problem_text: Last user's message of the prompt, or all of a prompt of text; filled in for
             rewards that ask the policy.
         asked: What the reward that sees the group asked the policy about it.
     """
@@ -77,12 +83,21 @@ class Group:
     prompt: str
     rollouts: tuple[Rollout, ...]
     visit: str = ""
-    problem: str = ""
+    view: int = 0
+    views: "tuple[Group, ...]" = ()
+    teacher: "Group | None" = None
+    problem_text: str = ""
     asked: tuple[Asked, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rollouts", tuple(self.rollouts))
+        object.__setattr__(self, "views", tuple(self.views))
         object.__setattr__(self, "asked", tuple(self.asked))
+
+    @property
+    def problem(self) -> "tuple[Group, ...]":
+        """The groups of all wordings, this one among them: in the same order for each of them."""
+        return tuple(sorted((self, *self.views), key=lambda group: group.view))
 
     def replies(self, key: str) -> tuple[Answered, ...] | None:
         """Return the policy's replies to a question, none if it did not fit; None: not asked."""
@@ -96,6 +111,8 @@ class Group:
 #
 # A reward that is an object may also have, all optional:
 #   needs_token_statistics = True     its groups come with `Rollout.token_statistics`
+#   needs_views = True                its groups come with `Group.views`: refused in a run without
+#   needs_teacher = True              likewise `Group.teacher`
 #   max_completion_length             a setting of this name is filled in from the run
 #   observe(groups), state_dict(), load_state_dict(state)
 #       a memory: `observe` gets all groups of a batch on every rank, in the same order, after they

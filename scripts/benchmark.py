@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PARTS = (
     *("update", "votes", "steps", "adaptive", "growth", "shared", "overlap", "prompts"),
-    *("pretrained", "engines", "whole", "memory"),
+    *("server", "pretrained", "engines", "whole", "memory"),
 )
 EPILOG = """
 examples:
@@ -43,6 +43,7 @@ parts:
   shared    the update where prompts are of 64 to 2,048 tokens and completions of 32 to 512
   overlap   a step with an engine that takes 0.25 to 4 times as long as an update, with the next
             batch sampled meanwhile (max_staleness 1) and without, against the longer of both
+  server    the same with a real vLLM server that the run starts, on the testbed of strategies
   prompts   sampling with transformers and SmolLM2, each prompt run once against once per sample
   pretrained  whole steps of TTRL with SmolLM2, each prompt run once against once a completion
   engines   tokens per second of every engine, against vllm.LLM.generate called without us
@@ -76,7 +77,12 @@ def parse_arguments() -> argparse.Namespace:
     add("--parts", default=",".join(PARTS), help="which, separated by commas (%(default)s)")
     add("--completions", type=Path, help='JSON lines with "completions", for votes')
     add("--testbed", type=Path, default=Path("runs/testbed"), help="for steps and adaptive")
-    add("--strategies", type=Path, default=Path("runs/strategies"), help="for engines and whole")
+    add(
+        "--strategies",
+        type=Path,
+        default=Path("runs/strategies"),
+        help="for server, engines, whole",
+    )
     add("--smollm2", type=Path, default=Path("runs/smollm2"), help="for prompts and pretrained")
     add("--repetitions", type=int, default=5, help="of all but steps, adaptive (%(default)s)")
     add("--ranks", default="1,2", help="numbers of processes, for steps (%(default)s)")
@@ -118,7 +124,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     arguments.groups = read_groups(arguments.completions) if "votes" in arguments.parts else []
     if {"steps", "adaptive"} & set(arguments.parts):
         require_testbed(arguments.testbed)
-    if {"engines", "whole"} & set(arguments.parts):
+    if {"server", "engines", "whole"} & set(arguments.parts):
         require_testbed(arguments.strategies, "--strategies")
     if {"prompts", "pretrained"} & set(arguments.parts):
         require_smollm2(arguments.smollm2)
@@ -166,6 +172,10 @@ def measure(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
         from measurements.prompts import measure_pretrained_steps
 
         return measure_pretrained_steps(arguments.smollm2, runs, arguments.repetitions)
+    if part == "server":
+        from measurements.overlap import measure_server_overlap
+
+        return measure_server_overlap(arguments.strategies, runs, 3 * arguments.repetitions)
     if part == "engines":
         from measurements.engines import measure_engines
 

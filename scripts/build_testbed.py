@@ -33,7 +33,7 @@ files:
     DIR/<tier>/heldout.jsonl   {"prompt", "label"}
     DIR/testbed.json           settings and library versions; written last
     with --strategies          model/, train.jsonl, labelled.jsonl, heldout.jsonl and, by kind,
-                               heldout/<set>.jsonl
+                               heldout/<set>.jsonl; wordings.jsonl, each problem in other words
     with --selfplay            base/, documents.jsonl, heldout.jsonl, by kind heldout/<set>.jsonl,
                                and questions/ with labels, for controls
 
@@ -74,6 +74,7 @@ def main() -> None:
             print(f"{folder} already holds this testbed: nothing to do")
         print(f"model      {folder / 'model'}")
         print(f"train      {folder / 'train.jsonl'}")
+        print(f"wordings   {folder / 'wordings.jsonl'}")
         print(f"held out   {folder / 'heldout.jsonl'}")
         print(f"by kind    {folder / 'heldout'}/: {', '.join(HELDOUT)}")
         return

@@ -162,17 +162,30 @@ def read_groups(
             if key not in rows and num_groups + len(rows) >= max_groups:
                 break
             rows[key].append({"where": where, **row})
+    groups = []
     for (prompt_id, visit), members in rows.items():
         rollouts = tuple(rollout_of_row(member) for member in members)
         prompt = str(members[0].get("prompt", ""))
-        group = Group(
-            prompt_id=prompt_id,
-            prompt=prompt,
-            visit=visit,
-            rollouts=rollouts,
-            asked=asked_of_row(members[0], reward),
+        asked = asked_of_row(members[0], reward)
+        groups.append(
+            Group(prompt_id=prompt_id, prompt=prompt, visit=visit, rollouts=rollouts, asked=asked)
         )
-        yield f"{prompt_id[:8]} visit {visit}", group
+    for group in with_views(groups):
+        yield f"{group.prompt_id[:8]} visit {group.visit}", group
+
+
+def with_views(groups: Iterable["Group"]) -> Iterator["Group"]:
+    """Join the wordings of a problem, whose visits a run with `views` calls 3-17, 3-17.1, ..."""
+    from rl.answers.views import link_views
+
+    problems: dict[str, list[Group]] = defaultdict(list)
+    for group in groups:
+        own, _, view = group.visit.partition(".")
+        number = int(view) if view.isdecimal() else 0
+        problems[own if view else group.visit].append(replace(group, view=number))
+    for views in problems.values():
+        is_whole = [group.view for group in views] == list(range(len(views)))
+        yield from link_views(views, len(views)) if is_whole else views
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,11 +1,13 @@
 """Fixtures shared by all tests: groups with counted votes, tiny random models, an evaluation."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rl.answers import cluster_answers
+from rl.answers.views import cluster_views, link_views
 from rl.types import Group, Rollout
 
 CHARACTERS = "0123456789+-=;\\boxed{}"
@@ -51,6 +53,22 @@ def make_group():
                 )
             ),
         )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_views(make_group):
+    """Build the groups of a problem from the answers in each of its wordings."""
+
+    def make(*views):
+        groups = []
+        for number, clusters in enumerate(cluster_views(views)):
+            group = make_group(views[number], prompt_id=f"p{number}")
+            rollouts = zip(group.rollouts, clusters, strict=True)
+            numbered = tuple(replace(rollout, cluster=cluster) for rollout, cluster in rollouts)
+            groups.append(replace(group, view=number, rollouts=numbered))
+        return link_views(groups, len(views))
 
     return make
 

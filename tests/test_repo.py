@@ -27,6 +27,7 @@ OPEN_TO_REWARDS = {
     "rl.data.slots",
     "rl.answers",
     "rl.answers.repetition",
+    "rl.answers.views",
     "rl.answers.votes",
     "rl.training.token_selection",
 }

@@ -4,7 +4,6 @@ from rl.answers.boxes import last_box
 from rl.answers.clusters import (
     close_verifier,
     cluster_answers,
-    cluster_groups,
     comparer_in_use,
     forget_answers,
     group_clusters,
@@ -36,7 +35,6 @@ __all__ = [
     "clean_answer",
     "close_verifier",
     "cluster_answers",
-    "cluster_groups",
     "comparer_in_use",
     "completion_state",
     "extract_answer",

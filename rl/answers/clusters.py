@@ -83,18 +83,6 @@ def cluster_answers(answers: Sequence[str | None]) -> list[int | None]:
     ]
 
 
-def cluster_groups(groups: Iterable[Sequence[str | None]]) -> list[list[int | None]]:
-    """Cluster the answers of many prompts, each group by itself.
-
-    Args:
-        groups: Answers of each prompt.
-
-    Returns:
-        What `cluster_answers` returns for each group. All groups share one worker and one cache.
-    """
-    return [cluster_answers(answers) for answers in groups]
-
-
 def group_clusters(group: Group) -> list[int | None]:
     """Return the class of each rollout's answer: those the group holds, or else computed.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from datasets import Dataset
 
 from rl.data.tables import Table, load_table, short_repr
+from rl.data.views import ViewMaker, other_views
 from rl.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ class PromptSet:
 
     Attributes:
         dataset: Exactly the columns `prompt` (text, or messages where the source is chat or a
-            system prompt is given) and `row` (position in the source, from 0).
+            system prompt is given) and `row` (position in the source, from 0). With views, all
+            wordings of a row in turn, and two more columns: `view` (number of the wording, 0 is
+            the source's) and `letters` (`rl.data.views.View`).
         labels: Row -> label of the rows that have one; None where no label column was named. They
             never travel with the prompts, so that no reward can see them.
     """
@@ -43,6 +46,7 @@ def load_prompts(
     label_column: str | None = None,
     system_prompt: str | None = None,
     prompt_suffix: str | None = None,
+    views: ViewMaker | None = None,
 ) -> PromptSet:
     """Load prompts and keep the labels, if a column of them is named, apart.
 
@@ -56,18 +60,18 @@ def load_prompts(
             An empty string gives the user message alone.
         prompt_suffix: Put after the prompt's text exactly as written; in a chat, after the last
             user message.
+        views: Makes other wordings of each prompt.
 
     Returns:
-        One prompt per row, in the source's order.
+        One prompt per row, in the source's order, each followed by its other wordings.
 
     Raises:
         InputError: If the source cannot be read, is empty, lacks a column, or a prompt is neither
             text nor messages, or is empty.
     """
     table = load_table(dataset, split=split, config_name=config_name)
-    prompts = prompts_of(
-        table, prompt_column, system_prompt=system_prompt, prompt_suffix=prompt_suffix
-    )
+    words: Any = {"system_prompt": system_prompt, "prompt_suffix": prompt_suffix}
+    prompts = prompts_of(table, prompt_column, **words)
     labels = None
     if label_column is not None:
         if label_column == prompt_column:
@@ -77,9 +81,30 @@ def load_prompts(
             )
         texts = enumerate(labels_of(table, label_column))
         labels = {row: text for row, text in texts if text is not None}
-    return PromptSet(
-        dataset=Dataset.from_dict({"prompt": prompts, "row": range(len(prompts))}), labels=labels
-    )
+    if views is None:
+        columns = {"prompt": prompts, "row": range(len(prompts))}
+    else:
+        others = other_views(table, prompt_column, label_column, views)
+        columns = _with_views(prompts, others, words)
+    return PromptSet(dataset=Dataset.from_dict(columns), labels=labels)
+
+
+def _with_views(
+    prompts: Sequence[Prompt], others: Sequence[Sequence[tuple[Any, str]]], words: Mapping[str, Any]
+) -> dict[str, list[Any]]:
+    """Put the other wordings behind each prompt."""
+    wordings = [list(prompts)]
+    for number in range(len(others[0])):
+        name = f"view {number + 1}"
+        wordings.append(prompts_of({name: [views[number][0] for views in others]}, name, **words))
+    letters = [["", *(own for _, own in views)] for views in others]
+    rows = range(len(prompts))
+    return {
+        "prompt": [wording[row] for row in rows for wording in wordings],
+        "row": [row for row in rows for _ in wordings],
+        "view": [view for _ in rows for view in range(len(wordings))],
+        "letters": [own for of_row in letters for own in of_row],
+    }
 
 
 def prompts_of(

@@ -26,13 +26,14 @@ def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
         scored_groups: All groups of a generation batch, at least one.
 
     Returns:
-        vote/majority_ratio: votes of the leading answer / all votes.
+        vote/majority_ratio: votes of the leading answer / all votes, or its weight / all weight.
         vote/num_clusters: different answers in a group.
         vote/kappa: how far answers depend on the prompt (`rl.groups.kappa`); left out of a batch of
             one group.
         vote/repetition: share of a completion's 20-grams that repeat earlier ones, mean over the
             first four rollouts of each group.
         vote/abstained_frac, vote/truncated_frac: shares of rollouts.
+        vote/teacher_agrees_frac, vote/teacher_majority_ratio: with a teacher (`_teacher_metrics`).
         vote/tie_frac, vote/unanimous_frac, vote/no_label_frac: shares of groups whose first place
             is tied, whose votes all agree, or that have no pseudo-label.
         reward/mean, reward/unscorable_frac: over all rollouts; the mean skips unscorable ones.
@@ -59,6 +60,7 @@ def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
         ),
         "reward/unscorable_frac": 1 - len(known) / len(rewards),
     }
+    metrics |= _teacher_metrics(scored_groups)
     kappa = fleiss_kappa([answer_keys(scored.group) for scored in scored_groups])
     if kappa is not None:
         metrics["vote/kappa"] = kappa
@@ -131,6 +133,22 @@ def answer_keys(group: Group) -> list[Hashable | None]:
     }
     keys = {cluster: answer_key(answer) for cluster, answer in first.items()}
     return [None if r.cluster is None else keys.get(r.cluster) for r in group.rollouts]
+
+
+def _teacher_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
+    """Share of groups whose plain vote has the teacher's leading answer, and the share of it."""
+    taught = [(s, s.group.teacher) for s in scored_groups if s.group.teacher is not None]
+    if not taught:
+        return {}
+    votes = [count_votes([r.cluster for r in teacher.rollouts]) for _, teacher in taught]
+    agreeing = [
+        vote.winner == _plain_vote(scored).winner
+        for vote, (scored, _) in zip(votes, taught, strict=True)
+    ]
+    return {
+        "vote/teacher_agrees_frac": fmean(agreeing),
+        "vote/teacher_majority_ratio": fmean(vote.majority_ratio for vote in votes),
+    }
 
 
 def _plain_vote(scored: ScoredGroup) -> Vote:

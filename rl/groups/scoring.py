@@ -4,6 +4,8 @@ import math
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 from numbers import Real
 from typing import Any
 
@@ -11,8 +13,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from rl.answers import cluster_answers, cluster_groups, extract_answer
+from rl.answers import cluster_answers, extract_answer
+from rl.answers.views import cluster_views
 from rl.answers.votes import GroupVote, count_votes
+from rl.data.views import read_back
 from rl.errors import InputError
 from rl.groups.advantages import TrainedVotes
 from rl.groups.visits import VisitKey
@@ -67,6 +71,7 @@ def make_group(
     tokenizer: PreTrainedTokenizerBase,
     policy_version: int | None = None,
     stop_strings: Sequence[str] = (),
+    view: int = 0,
 ) -> Group:
     """Turn what was sampled at one visit into a group, its answers not yet looked for.
 
@@ -78,6 +83,7 @@ def make_group(
         tokenizer: Turns the samples into text, without special tokens.
         policy_version: Of the policy that sampled.
         stop_strings: Where a text ends, see `rl.rollouts.stop_strings`.
+        view: Number of the wording.
     """
     texts = completion_texts(samples, tokenizer, stop_strings)
     rollouts = tuple(
@@ -90,7 +96,9 @@ def make_group(
         )
         for i, (text, sample) in enumerate(zip(texts, samples, strict=True))
     )
-    return Group(prompt_id=key.prompt_id, prompt=prompt, visit=key.visit, rollouts=rollouts)
+    return Group(
+        prompt_id=key.prompt_id, prompt=prompt, visit=key.visit, view=view, rollouts=rollouts
+    )
 
 
 def classify_samples(
@@ -108,32 +116,60 @@ def classify_samples(
 
 
 def answer_groups(
-    groups: Sequence[Group], answer_methods: Sequence[str], choices: str | None = None
+    groups: Sequence[Group],
+    answer_methods: Sequence[str],
+    choices: str | None = None,
+    num_views: int = 1,
+    letters: Sequence[str] = (),
+    teachers: Sequence[Group] = (),
 ) -> list[Group]:
     """Fill in each rollout's answer and the equivalence class of the answer in its group.
 
     Args:
-        groups: Groups whose rollouts hold completions only.
+        groups: Groups whose rollouts hold completions only; those of a problem's wordings in turn.
         answer_methods: Where an answer is looked for, in order.
         choices: Letters of a multiple-choice task; None for maths.
+        num_views: Wordings of each problem, whose groups have their classes in common.
+        letters: For each group how its letters are read back (`rl.data.views`); none: as they are.
+        teachers: For each group its teacher's, with which it has its classes in common; some of
+            their rollouts may have an answer already.
 
     Returns:
-        The groups with `answer` and `cluster` set, in order.
+        The groups with `answer`, `cluster` and `teacher` set, in order.
     """
-    answers = [
-        [extract_answer(r.completion, methods=answer_methods, choices=choices) for r in g.rollouts]
-        for g in groups
-    ]
+    read = partial(_answers, answer_methods=answer_methods, choices=choices)
+    letters = letters or [""] * len(groups)
+    answers = [read(group, own) for group, own in zip(groups, letters, strict=True)]
+    if not teachers:
+        starts = range(0, len(groups), num_views)
+        classes = chain(*(cluster_views(answers[start : start + num_views]) for start in starts))
+        return list(map(_with_answers, groups, answers, classes))
+    taught = [read(group, own) for group, own in zip(teachers, letters, strict=True)]
+    found = []
+    for start in range(0, len(groups), num_views):
+        part = slice(start, start + num_views)
+        texts, problem = answers[part] + taught[part], [*groups[part], *teachers[part]]
+        both = list(map(_with_answers, problem, texts, cluster_views(texts)))
+        pairs = zip(both[:num_views], both[num_views:], strict=True)
+        found += [replace(group, teacher=teacher) for group, teacher in pairs]
+    return found
+
+
+def _answers(
+    group: Group, letters: str, answer_methods: Sequence[str], choices: str | None
+) -> list[str | None]:
     return [
-        replace(
-            group,
-            rollouts=tuple(
-                replace(rollout, answer=answer, cluster=cluster)
-                for rollout, answer, cluster in zip(group.rollouts, texts, clusters, strict=True)
-            ),
-        )
-        for group, texts, clusters in zip(groups, answers, cluster_groups(answers), strict=True)
+        r.answer
+        or read_back(extract_answer(r.completion, methods=answer_methods, choices=choices), letters)
+        for r in group.rollouts
     ]
+
+
+def _with_answers(
+    group: Group, answers: Sequence[str | None], clusters: Sequence[int | None]
+) -> Group:
+    known = zip(group.rollouts, answers, clusters, strict=True)
+    return replace(group, rollouts=tuple(replace(r, answer=a, cluster=c) for r, a, c in known))
 
 
 def score_group(
@@ -282,9 +318,12 @@ def _ask(name: str, question: Callable[[Group], Any], group: Group) -> Any:
 
 
 def _contents(group: Group) -> list[dict[str, Any]]:
-    """Every field of a group and its rollouts, not copied."""
-    statistics = (r.token_statistics for r in group.rollouts)
-    parts = (group, *group.rollouts, *(s for s in statistics if s is not None))
+    """Every field of a group, its views, their teachers and all rollouts, not copied."""
+    views = (group, *group.views)
+    groups = [*views, *(view.teacher for view in views if view.teacher is not None)]
+    rollouts = [rollout for part in groups for rollout in part.rollouts]
+    statistics = (r.token_statistics for r in rollouts)
+    parts = (*groups, *rollouts, *(s for s in statistics if s is not None))
     return [dict(vars(part)) for part in parts]
 
 

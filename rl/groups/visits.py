@@ -54,17 +54,26 @@ def shard(items: Sequence[Item], index: int, num_shards: int) -> list[Item]:
     return list(items[index::num_shards])
 
 
-def neighbours(items: Sequence[Item], index: int, num_shards: int) -> list[Item]:
+def neighbours(items: Sequence[Item], index: int, num_shards: int, size: int = 1) -> list[Item]:
     """Return the `index`-th of `num_shards` runs of neighbouring items, equally long or nearly.
 
     Where rows of a visit stand together, as they do in a batch, a rank so samples the visits whose
     rows are its own.
 
+    Args:
+        items: What is shared out.
+        index: Of the run.
+        num_shards: How many there are.
+        size: Items in a row that stay together, such as the wordings of a problem.
+
     Example:
         >>> [neighbours("abcde", index, 2) for index in (0, 1)]
         [['a', 'b'], ['c', 'd', 'e']]
+        >>> [neighbours("aabbcc", index, 2, size=2) for index in (0, 1)]
+        [['a', 'a'], ['b', 'b', 'c', 'c']]
     """
-    start, end = (len(items) * i // num_shards for i in (index, index + 1))
+    num_units = len(items) // size
+    start, end = (num_units * i // num_shards * size for i in (index, index + 1))
     return list(items[start:end])
 
 

@@ -235,5 +235,5 @@ def _rewards(run: ReportedRun) -> str:
     game = run.settings.get("selfplay")
     if isinstance(game, Mapping):
         return f"the game {game.get('game')}"
-    rewards = run.settings.get("rewards")
-    return " + ".join(map(str, rewards)) if isinstance(rewards, Mapping) else ""
+    found = [run.settings.get(name) for name in ("rewards", "loss_terms")]
+    return " + ".join(str(name) for names in found if isinstance(names, Mapping) for name in names)

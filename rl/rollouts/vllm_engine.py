@@ -165,6 +165,7 @@ class VLLMEngine:
                 n=num_samples,
                 seed=seed + first_sample,  # vLLM adds its own number to each of the n samples
                 logprobs=0,
+                flat_logprobs=True,  # cheaper: lists of numbers instead of an object a token
                 detokenize=bool(self.settings.stop_strings),  # it is looked for in the text
                 **request_settings(self.settings),
             )
@@ -211,10 +212,7 @@ def to_sample(completion: "CompletionOutput") -> Sample:
     return Sample(
         completion_ids=list(completion.token_ids),
         truncated=completion.finish_reason == "length",
-        sampling_per_token_logps=[
-            position[token].logprob
-            for position, token in zip(logprobs, completion.token_ids, strict=True)
-        ],
+        sampling_per_token_logps=[logprobs.logprobs[start] for start in logprobs.start_indices],
     )
 
 

@@ -7,6 +7,9 @@
                          three sets below, {"prompt", "label"}
     DIR/heldout/<set>.jsonl   {"prompt", "label"}
     DIR/testbed.json     settings and library versions; its presence says that it is finished
+    DIR/wordings.jsonl   labelled.jsonl with other wordings of each problem in a column, for views;
+                         made of the files above, also where the testbed is there already; none of
+                         those wordings is held out, but the corpus may hold one
 
 The sets (`HELDOUT`): three wordings as in training; `spoken`, a wording never trained on; `long`,
 five terms where training has three and four; `dips` and `peaks`, which one way alone solves well.
@@ -30,6 +33,7 @@ from rl.testbed.folder import check_numbers, write_folder
 from rl.testbed.model import pretrain
 from rl.testbed.parts import Part
 from rl.testbed.strategies import WORK_PROB, Kind, Wording, draw_terms, write_prompt, write_solution
+from rl.testbed.strategies_wordings import WORDINGS_FILE, write_wordings
 
 NUM_TRAIN = 320
 NUM_HELDOUT = 96
@@ -105,7 +109,11 @@ def build_strategies(
         tokenizer.save_pretrained(folder / "model")
         return model
 
-    return write_folder(Path(output_dir), _settings(seed, num_pretraining_steps), write)
+    output_dir = Path(output_dir)
+    was_there = write_folder(output_dir, _settings(seed, num_pretraining_steps), write)
+    if not (output_dir / WORDINGS_FILE).exists():
+        write_wordings(output_dir, TRAIN_WORDINGS)
+    return was_there
 
 
 def _write_problems(folder: Path, seed: int) -> set[str]:

@@ -114,7 +114,7 @@ def as_seen(
     """Return a group as each reward that asks sees it: with what that reward asked about it."""
     problem, of_visit = problem_of(prompt), asked.get(_visit(group), {})
     return {
-        reward: replace(group, problem=problem, asked=of_visit.get(reward, ()))
+        reward: replace(group, problem_text=problem, asked=of_visit.get(reward, ()))
         for reward, function in rewards.items()
         if hasattr(function, "questions")
     }

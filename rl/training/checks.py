@@ -12,6 +12,7 @@ from transformers.trainer_pt_utils import AcceleratorConfig
 
 from rl.answers.extraction import check_methods
 from rl.answers.plugins import load_comparer
+from rl.data.views import get_view_maker
 from rl.errors import InputError, unknown_name
 from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, criteria
 from rl.groups.advantages import get_advantage
@@ -21,6 +22,7 @@ from rl.training.guards.registry import build_guards
 from rl.training.losses.terms import build_loss_terms
 from rl.training.model_init import check_model_init, check_remote_code
 from rl.training.ranges import LORA_RANGES
+from rl.training.teacher_settings import read_teacher
 
 if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
@@ -36,6 +38,8 @@ def check_combinations(config: "LabelFreeConfig") -> None:
     _check_lora(config)
     _check_libraries(config)
     _check_groups(config)
+    _check_views(config)
+    _check_teacher(config)
     _check_sampling(config)
     _check_micro_batches(config)
     _check_token_selection(config)
@@ -118,6 +122,20 @@ def _check_groups(config: "LabelFreeConfig") -> None:
             "scale_rewards, reward_weights: got a value, expected neither. Set `advantage` "
             "(normalized, centered, ...) and each reward's `weight` instead."
         )
+
+
+def _check_views(config: "LabelFreeConfig") -> None:
+    if config.views is None:
+        return
+    get_view_maker(config.views)
+    _check_beside(config, "views", {"selfplay": None, "max_staleness": 0})
+
+
+def _check_teacher(config: "LabelFreeConfig") -> None:
+    if config.teacher is None:
+        return
+    read_teacher(config.teacher)
+    _check_beside(config, "teacher", {"selfplay": None, "max_staleness": 0})
 
 
 def _check_sampling(config: "LabelFreeConfig") -> None:

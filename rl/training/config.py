@@ -71,6 +71,13 @@ class LabelFreeConfig(GRPOConfig):
     prompt_suffix: str | None = field(
         default=None, metadata={"help": "Text put after each prompt, exactly as written."}
     )
+    views: dict[str, dict[str, Any] | None] | None = field(
+        default=None,
+        metadata={
+            "help": "Other wordings of each prompt, sampled in the same batch, such as {column: "
+            "{name: paraphrases}} (rl/data/views.py); each counts as one of num_prompts."
+        },
+    )
     max_prompt_length: StepsOrNone = field(
         default=0,
         metadata={
@@ -114,6 +121,13 @@ class LabelFreeConfig(GRPOConfig):
             "help": "What watches the run, name -> settings or the word for an action (warn, "
             "lower_learning_rate, roll_back, stop): {collapse: roll_back, budget: {max_tokens: "
             "1e6}}; collapse (warn) and non_finite are on unless set to false."
+        },
+    )
+    teacher: dict[str, Any] | None = field(
+        default=None,
+        metadata={
+            "help": "A copy of the policy that answers too, for rewards to see: {kind: ema, decay: "
+            "0.99}, {kind: frozen} or {kind: offline} (rl/training/teacher_settings.py)."
         },
     )
     advantage: str | dict[str, dict[str, Any] | None] = field(

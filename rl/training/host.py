@@ -343,7 +343,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         spent = ("costs", "guards")
         load_signals(checkpoint, {k: v for k, v in self.signals.items() if k not in spent})
         self._buffered_inputs = None  # rows of the policy that is given up
-        self.sampling.start_over()
+        self.sampling.start_over(checkpoint)
 
     # What is logged and written.
 

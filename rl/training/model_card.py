@@ -144,10 +144,11 @@ def _is_hub_id(place: str) -> bool:
 
 
 def _methods(settings: Mapping[str, Any]) -> list[str]:
-    """Return what makes the run's signal: its rewards, or its game."""
+    """Return what makes the run's signal: its rewards and loss terms, or its game."""
     if settings["selfplay"]:
         return [settings["selfplay"]["game"]]
-    return [*settings["rewards"], *(settings["token_selector"] or {})]
+    further = (settings["token_selector"] or {}, settings["loss_terms"])
+    return [*settings["rewards"], *(name for names in further for name in names)]
 
 
 def _verdict(summary: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 # Settings that name code, and keys under which they name files of data.
 OF_CODE = (
     *("rewards", "advantage", "token_selector", "loss_terms", "guards", "selfplay", "engine"),
-    *("answer_methods", "answer_comparer"),
+    *("answer_methods", "answer_comparer", "views"),
 )
 OF_DATA = ("documents", "prompts")
 

@@ -28,6 +28,7 @@ from rl.data.prompts import (
     tokenize_prompt,
     tokenize_rendered,
 )
+from rl.data.views import get_view_maker, num_views
 from rl.errors import InputError
 from rl.evaluation.problems.labelled import Benchmark, Problem, load_benchmark
 from rl.rollouts.engines import engine_class
@@ -37,6 +38,7 @@ from rl.training.config import LabelFreeConfig
 from rl.training.files import CONFIG_FILE, RunFiles
 from rl.training.going_on import choose_checkpoint
 from rl.training.model_init import check_model
+from rl.training.teacher_settings import check_teacher_layout
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward
 
@@ -104,6 +106,7 @@ def prepare_run(
     use_comparer(config.answer_comparer)
     check_supervision(config, {name: reward for name, (reward, _) in rewards.items()})
     check_run_engine(config, [reward for reward, _ in rewards.values()])
+    check_what_rewards_need(config, {name: reward for name, (reward, _) in rewards.items()})
     run_files = RunFiles(config.output_dir)
     checkpoint = choose_checkpoint(config.resume_from_checkpoint, run_files, dry_run)
     if checkpoint is not None:
@@ -160,6 +163,25 @@ def check_run_engine(config: LabelFreeConfig, rewards: Sequence[Reward]) -> None
         )
 
 
+def check_what_rewards_need(config: LabelFreeConfig, rewards: Mapping[str, Reward]) -> None:
+    """Check that views and a teacher are there where a reward asks for them.
+
+    Raises:
+        InputError: If one is not, or a teacher cannot be held under this launch.
+    """
+    for setting, example in (
+        ("views", "{column: {name: paraphrases}}"),
+        ("teacher", "{kind: ema}"),
+    ):
+        for name, reward in rewards.items():
+            if getattr(reward, f"needs_{setting}", False) and getattr(config, setting) is None:
+                raise InputError(
+                    f"{setting}: got none beside the reward {name!r}, which asks for it, expected "
+                    f"some. Set it, as in {setting}: {example}."
+                )
+    check_teacher_layout(config)
+
+
 def load_run_model_config(config: LabelFreeConfig) -> Any:
     """Load the configuration of the model that a run trains."""
     return load_model_config(config.model, "model", **_model_source(config))
@@ -187,6 +209,7 @@ def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
         label_column=config.label_column,
         system_prompt=config.system_prompt,
         prompt_suffix=config.prompt_suffix,
+        views=None if config.views is None else get_view_maker(config.views),
     )
 
 
@@ -298,6 +321,10 @@ def choose_prompts(
     limit = prompt_limit(config.max_prompt_length, context, config.max_completion_length)
     is_text = isinstance(prompts["prompt"][0], str)
     lengths = list(map(len, tokenize_rendered(prompts["rendered_prompt"], is_text, tokenizer)))
+    views = num_views(prompts)
+    # A problem is left out whole: by its longest wording.
+    problems = [lengths[start : start + views] for start in range(0, len(lengths), views)]
+    lengths = [max(problem) for problem in problems for _ in problem]
     refuse = config.overlong_prompts == "refuse"
     prompts, facts = keep_short_prompts(prompts, lengths, limit, refuse)
     if facts.dropped_rows and PartialState().is_main_process:
@@ -307,6 +334,11 @@ def choose_prompts(
         raise InputError(
             f"num_prompts: got {config.num_prompts}, expected at most the {len(prompts)} prompts "
             f"in {config.dataset}{dropped}. Lower num_prompts."
+        )
+    if config.num_prompts % views:
+        raise InputError(
+            f"num_prompts: got {config.num_prompts}, expected a multiple of the {views} wordings "
+            "of a problem, each of which is a prompt. Change it."
         )
     return prompts, facts
 

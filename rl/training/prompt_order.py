@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.data import Sampler
 
+from rl.data.views import num_views
+
 if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
 
@@ -15,7 +17,8 @@ class PromptSampler(Sampler[int]):
 
     Each generation batch is `num_prompts` rows, each repeated `num_generations` times in a row;
     the batch is repeated `num_repeats` times, once per forward pass that uses it. Rows that do not
-    fill a last batch are left out of that epoch.
+    fill a last batch are left out of that epoch. The wordings of a problem, which stand in turn in
+    the data (`rl.data.views`), are in one batch, in turn.
 
     Differs from TRL's `RepeatSampler`: the order of epoch e follows from (seed, e), not from how
     often the sampler was iterated, so a resumed run sees the prompts an uninterrupted one would.
@@ -33,6 +36,7 @@ class PromptSampler(Sampler[int]):
         num_repeats: int,
         shuffle: bool,
         seed: int,
+        num_views: int = 1,
     ) -> None:
         self.num_rows = len(data_source)
         self.num_prompts = num_prompts
@@ -40,6 +44,7 @@ class PromptSampler(Sampler[int]):
         self.num_repeats = num_repeats
         self.shuffle = shuffle
         self.seed = seed
+        self.num_views = num_views
         self.epoch = 0
 
     @classmethod
@@ -52,6 +57,7 @@ class PromptSampler(Sampler[int]):
             num_repeats=config.num_iterations * config.steps_per_generation,
             shuffle=config.shuffle_dataset,
             seed=config.seed,
+            num_views=num_views(rows),
         )
 
     def set_epoch(self, epoch: int) -> None:
@@ -72,7 +78,9 @@ class PromptSampler(Sampler[int]):
             return list(range(self.num_rows))
         # A large odd stride keeps (seed, epoch) pairs of neighbouring runs apart.
         generator = torch.Generator().manual_seed(self.seed + 1_000_003 * epoch)
-        return torch.randperm(self.num_rows, generator=generator).tolist()
+        problems = torch.randperm(self.num_rows // self.num_views, generator=generator).tolist()
+        views = range(self.num_views)
+        return [problem * self.num_views + view for problem in problems for view in views]
 
     def __iter__(self) -> Iterator[int]:
         order = self._order(self.epoch)

@@ -5,13 +5,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
 from rl.answers import verification_counters
+from rl.answers.views import link_views
 from rl.data.prompts import tokenize_prompt
 from rl.groups.advantages import get_advantage
 from rl.groups.leaders import LeaderMemory
@@ -38,6 +39,9 @@ from rl.training.source import Batch, Policy, Row
 from rl.types import Group, Reward
 from rl.watchdog import deadline
 
+if TYPE_CHECKING:
+    from rl.training.teacher import Teacher
+
 Value = TypeVar("Value")
 
 
@@ -53,12 +57,14 @@ class PromptSource:
 
     The rows of one prompt may lie on several ranks. So its group is made by one rank, which samples
     all votes and scores them once; the trained rollouts then go to the ranks of their rows, and
-    what was scored to all ranks.
+    what was scored to all ranks. The groups of a problem's wordings are made by one rank.
 
     Args:
         rewards: Reward name -> callable that scores a whole group.
         reward_weights: Reward name -> weight in the summed reward, 1 where not named.
         labels: Row of the training set -> label; read by audit/ metrics only.
+        num_views: Wordings of each problem, which come in turn.
+        teacher: Answers the prompts too, for rewards to see.
     """
 
     def __init__(
@@ -66,8 +72,12 @@ class PromptSource:
         rewards: Mapping[str, Reward],
         reward_weights: Mapping[str, float] | None = None,
         labels: Mapping[int, str] | None = None,
+        num_views: int = 1,
+        teacher: "Teacher | None" = None,
     ) -> None:
         self.rewards = dict(rewards)
+        self.num_views = num_views
+        self.teacher = teacher
         self.weights = {name: (reward_weights or {}).get(name, 1.0) for name in rewards}
         self.labels = labels
         self.reward_names = list(rewards)
@@ -100,21 +110,21 @@ class PromptSource:
         row_keys = gather_object(keys)
         visits = find_visits(row_keys, policy.config.num_generations)
         prompts = gather_mappings(tokenize_prompts(dict(zip(keys, inputs, strict=True)), policy))
-        mine = neighbours(list(visits), rank, num_ranks)
+        mine = neighbours(list(visits), rank, num_ranks, self.num_views)
 
         # Sample: all votes, of which some are trained.
-        votes = sample_visits(mine, prompts, policy)
+        votes, of_mine = sample_visits(mine, prompts, policy), [prompts[key] for key in mine]
         groups = [
-            sampled_group(key, prompts[key].example, samples, policy)
-            for key, samples in zip(mine, votes, strict=True)
+            sampled_group(key, prompt.example, samples, policy)
+            for key, prompt, samples in zip(mine, of_mine, votes, strict=True)
         ]
+        taught = self.teacher.answer(mine, prompts, policy, index) if self.teacher else []
 
         # Answer, ask and score: each group on the rank that sampled it; then all ranks know all.
-        of_groups = [prompts[key] for key in mine]
-        scored, asked = self._answer_ask_score(groups, of_groups, votes, policy, index)
+        scored, asked = self._answer_ask_score(groups, of_mine, votes, taught, policy, index)
         count_costs(scored, policy)
         by_key = {group.key: group for group in scored}
-        in_order = [by_key[key].group for key in visits]
+        in_order = link_views([by_key[key].group for key in visits], self.num_views)
         show_groups(self.rewards, in_order)
         flips = self.leaders.visit(in_order, policy.version)
 
@@ -151,13 +161,15 @@ class PromptSource:
         groups: Sequence[Group],
         prompts: Sequence[Prompt],
         votes: Sequence[list[Sample]],
+        taught: Sequence[Group],
         policy: Policy,
         index: int,
     ) -> tuple[list[ScoredGroup], AskedOfVisits]:
         with policy.costs.time("score_seconds"):
-            groups = answer(groups, policy)
+            groups = answer(groups, prompts, policy, self.num_views, taught)
         texts = [prompt.example["prompt"] for prompt in prompts]
-        asked = ask_policy(self.rewards, groups, texts, policy, index)
+        linked = link_views(groups, self.num_views)
+        asked = ask_policy(self.rewards, linked, texts, policy, index)
         with policy.costs.time("score_seconds"):
             scored = gather_object(self._score(groups, prompts, votes, asked, policy))
         return scored, asked
@@ -181,8 +193,9 @@ class PromptSource:
                     tokenizer=policy.tokenizer,
                     batch_size=policy.config.per_device_train_batch_size,
                 )
+        seen_by_rewards = link_views(seen_by_rewards, self.num_views)
         return [
-            # Statistics of every token are too much to send to all ranks.
+            # Statistics of every token, views and texts of a teacher are too much for all ranks.
             replace(
                 score_group(
                     seen,
@@ -192,7 +205,7 @@ class PromptSource:
                     policy.config.max_reward_seconds,
                     as_seen(seen, p.example["prompt"], asked, self.rewards),
                 ),
-                group=group,
+                group=without_teacher_texts(group),
             )
             for group, seen, p in zip(groups, seen_by_rewards, prompts, strict=True)
         ]
@@ -206,8 +219,9 @@ class PromptSource:
 
 
 def visit_key(example: Mapping[str, Any], index: int) -> VisitKey:
-    """Name the visit of a batch to a prompt."""
-    return VisitKey(example["prompt_id"], f"{example.get('batch', index)}-{example['row']}")
+    """Name the visit of a batch to a prompt: `3-17`, and `3-17.1` for another wording of it."""
+    view = f".{example['view']}" if example.get("view") else ""
+    return VisitKey(example["prompt_id"], f"{example.get('batch', index)}-{example['row']}{view}")
 
 
 def gather_mappings(mapping: Mapping[VisitKey, Value]) -> dict[VisitKey, Value]:
@@ -279,16 +293,34 @@ def sampled_group(
         policy.tokenizer,
         example.get("version", policy.version),
         policy.config.stop_strings,
+        example.get("view", 0),
     )
 
 
-def answer(groups: Sequence[Group], policy: Policy) -> list[Group]:
+def answer(
+    groups: Sequence[Group],
+    prompts: Sequence[Prompt],
+    policy: Policy,
+    num_views: int,
+    teachers: Sequence[Group],
+) -> list[Group]:
     """Look for answers and compare them, and count the comparisons that failed."""
-    num_failed = verification_counters().num_failed
-    found = answer_groups(groups, policy.config.answer_methods, policy.config.answer_choices)
+    letters = [prompt.example.get("letters", "") for prompt in prompts]
+    config, num_failed = policy.config, verification_counters().num_failed
+    found = answer_groups(
+        groups, config.answer_methods, config.answer_choices, num_views, letters, teachers
+    )
     verification_counters().check()
     policy.costs.add("num_failed_comparisons", verification_counters().num_failed - num_failed)
     return found
+
+
+def without_teacher_texts(group: Group) -> Group:
+    """Leave of a teacher's completions what they answer and how long they are."""
+    if group.teacher is None:
+        return group
+    rollouts = tuple(replace(rollout, completion="") for rollout in group.teacher.rollouts)
+    return replace(group, teacher=replace(group.teacher, rollouts=rollouts))
 
 
 def trained_samples(
@@ -352,10 +384,14 @@ def group_numbers(visits: Mapping[VisitKey, Sequence[int]]) -> Tensor:
 
 
 def count_costs(scored: Sequence[ScoredGroup], policy: Policy) -> None:
-    """Count what all ranks sampled, and what they did not have to."""
+    """Count what all ranks sampled, a teacher's completions included, and what they had not to."""
     lengths = [[rollout.num_tokens for rollout in group.group.rollouts] for group in scored]
-    policy.costs.add("num_sampled_tokens", sum(map(sum, lengths)))
-    policy.costs.add("num_sampled_completions", sum(map(len, lengths)))
+    teachers = [group.group.teacher for group in scored if group.group.teacher is not None]
+    taught = [r.num_tokens for teacher in teachers for r in teacher.rollouts if r.num_tokens]
+    policy.costs.add("num_sampled_tokens", sum(map(sum, lengths)) + sum(taught))
+    policy.costs.add("num_sampled_completions", sum(map(len, lengths)) + len(taught))
+    if taught:
+        policy.costs.add("num_teacher_tokens", sum(taught))
     saved = count_saved(lengths, policy.config.vote_budget.max)
     policy.costs.add("num_saved_completions", saved.num_completions)
     policy.costs.add("num_saved_tokens", saved.num_tokens)

@@ -1,18 +1,20 @@
 """A run from loading the model to its summary."""
 
 import logging
+import math
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model
 from transformers import PrinterCallback, ProgressCallback
 from transformers.utils.logging import disable_progress_bar
 
+from rl.data.views import num_views
 from rl.data.whole_files import writing_into
 from rl.errors import InputError, RunFailed
-from rl.rollouts.engine import RolloutEngine
 from rl.rollouts.transformers_engine import TransformersEngine
 from rl.selfplay.run_settings import read_selfplay
 from rl.selfplay.source import SelfPlaySource
@@ -34,6 +36,9 @@ from rl.training.prepare import Run, model_context
 from rl.training.prompt_source import PromptSource
 from rl.training.source import Source
 from rl.training.stopping import StopAtSignal, StopSignals
+from rl.training.teacher import Teacher, WeightsTeacher
+from rl.training.teacher_labels import LABELS_FILE, LabelsTeacher
+from rl.training.teacher_settings import read_teacher
 from rl.training.update import all_finite
 from rl.trl_internals import create_model_from_path
 
@@ -183,7 +188,8 @@ def guards_of(run: Run) -> dict[str, Guard]:
 def build_source(run: Run) -> Source:
     """Build what makes the batches: a game, or prompts and rewards."""
     if run.game is None:
-        return PromptSource(run.rewards, run.reward_weights, run.labels)
+        views, teacher = num_views(run.prompts), build_teacher(run)
+        return PromptSource(run.rewards, run.reward_weights, run.labels, views, teacher)
     assert run.config.selfplay is not None
     settings = read_selfplay(run.config.selfplay)
     return SelfPlaySource(
@@ -194,9 +200,35 @@ def build_source(run: Run) -> Source:
     )
 
 
-def build_frozen_engine(run: Run) -> RolloutEngine:
-    """Load the model once more, to sample from it as it was before training."""
-    model = create_model_from_path(run.config.model, **(run.config.model_init_kwargs or {}))
+def build_teacher(run: Run) -> Teacher | None:
+    """Build what answers prompts beside the policy, if the settings name it."""
+    config = run.config
+    if config.teacher is None:
+        return None
+    settings = read_teacher(config.teacher)
+    num_votes = settings.num_votes or config.num_generations
+    if settings.kind == "offline":
+        path = Path(settings.labels or run.run_files.output_dir / LABELS_FILE)
+        return LabelsTeacher(path, run.prompts, num_votes)
+    steps_per_batch = config.num_updates * config.num_iterations
+    num_batches = math.ceil(config.num_train_epochs * (len(run.prompts) // config.num_prompts))
+    if config.max_steps > 0:
+        num_batches = math.ceil(config.max_steps / steps_per_batch)
+    engine = build_frozen_engine(run, moves=settings.kind == "ema")
+    return WeightsTeacher(settings, engine, num_votes, num_batches)
+
+
+def build_frozen_engine(run: Run, moves: bool = False) -> TransformersEngine:
+    """Load the model once more, to sample from it as it was before training.
+
+    Args:
+        run: What was prepared.
+        moves: Whether its weights will follow the policy's: in float32, and with adapters as those.
+    """
+    arguments = {**(run.config.model_init_kwargs or {}), **({"dtype": "float32"} if moves else {})}
+    model: Any = create_model_from_path(run.config.model, **arguments)
+    if moves and run.config.lora is not None:
+        model = get_peft_model(model, LoraConfig(**run.config.lora))
     model.to(PartialState().device).eval().requires_grad_(False)  # type: ignore[arg-type]
     # Sampling keeps no activations, so more rows fit a device than in training: at least a whole
     # group, whose prompt is then run once, as long as the context; of shorter rows as many more.

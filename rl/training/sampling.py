@@ -31,6 +31,7 @@ class Sampling:
     def __init__(self, trainer: "LabelFreeTrainer", source: Source) -> None:
         self.trainer = trainer
         self.source = source
+        self.teacher = getattr(source, "teacher", None)  # self-play has none
         self.synced_step = -1
 
     def sync(self) -> None:
@@ -97,18 +98,28 @@ class Sampling:
         return accelerator.process_index, accelerator.num_processes
 
     def save(self, folder: Path) -> None:
-        """Write this rank's completions of the next batch into a checkpoint."""
+        """Write this rank's completions of the next batch, and a teacher, into a checkpoint."""
+        if self.teacher is not None:
+            self.teacher.save(folder, self.trainer.accelerator)
         if isinstance(self.trainer.engine, AheadEngine):
             with self._limit():
                 self.trainer.engine.save(folder, *self._rank)
 
     def load(self, folder: Path) -> None:
         """Read them back."""
+        if self.teacher is not None:
+            self.teacher.load(folder)
         if isinstance(self.trainer.engine, AheadEngine):
             self.trainer.engine.load(folder, *self._rank)
 
-    def start_over(self) -> None:
-        """Hand the weights over again and forget what was asked ahead: the policy is another."""
+    def start_over(self, checkpoint: Path) -> None:
+        """Hand the weights over again and forget what was asked ahead: the policy is another.
+
+        Args:
+            checkpoint: Where it comes from; a teacher goes back to it, too.
+        """
+        if self.teacher is not None:
+            self.teacher.load(checkpoint)
         self.synced_step = -1
         if isinstance(self.trainer.engine, AheadEngine):
             self.trainer.engine.forget()

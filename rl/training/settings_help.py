@@ -25,7 +25,7 @@ GROUPS = {
     ),
     "prompts": (
         *("dataset_split", "dataset_config_name", "label_column", "system_prompt"),
-        *("prompt_suffix", "max_prompt_length", "overlong_prompts", "shuffle_dataset"),
+        *("prompt_suffix", "views", "max_prompt_length", "overlong_prompts", "shuffle_dataset"),
     ),
     "answers": ("answer_methods", "answer_comparer", "answer_choices", "stop_strings"),
     "sampling": (
@@ -34,7 +34,7 @@ GROUPS = {
         *("max_staleness", "engine", "max_sampling_logp_gap"),
     ),
     "update": (
-        *("num_updates", "advantage", "loss_type", "beta", "token_selector", "lora"),
+        *("num_updates", "teacher", "advantage", "loss_type", "beta", "token_selector", "lora"),
         *("per_device_train_batch_size", "max_tokens_per_micro_batch", "skip_silent_rows"),
         *("trim_micro_batches", "shared_prompts", "gradient_ratio_every"),
     ),

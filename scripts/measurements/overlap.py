@@ -1,12 +1,15 @@
 """A step's time where the next batch is sampled meanwhile, against the longer of both parts."""
 
+import math
 import statistics
 import tempfile
 import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from measurements.ratios import Measurement
+from measurements.runs import run_recipe
 from measurements.updates import UpdateSizes, make_trainer
 from transformers import PrinterCallback, TrainerCallback
 
@@ -36,6 +39,49 @@ def measure_overlap(sizes: UpdateSizes, repetitions: int) -> list[Measurement]:
                     details={"seconds of sampling": sample, "seconds of an update": update},
                 )
             )
+    return found
+
+
+def measure_server_overlap(testbed: Path, output_dir: Path, num_steps: int) -> list[Measurement]:
+    """Measure steps of the demo's recipe that samples from a vLLM server of its own.
+
+    What a step's parts take is measured with `max_staleness: 0`, where they follow each other. The
+    server needs a core, or a device, of its own.
+
+    Args:
+        testbed: Folder of a testbed with strategies.
+        output_dir: Where the runs go.
+        num_steps: Steps of a run that count; the first two and the last, which asks no more, don't.
+    """
+    found = []
+    longer = math.nan
+    for staleness in (0, 1, 2):
+        lines = run_recipe(
+            "recipes/demo.yaml",
+            output_dir / f"staleness_{staleness}",
+            model=str(testbed / "model"),
+            dataset=str(testbed / "train.jsonl"),
+            eval_benchmarks=[],
+            use_vllm=True,
+            vllm_mode="server",
+            vllm_launch_server=True,
+            max_steps=num_steps + 3,
+            max_staleness=staleness,
+        )
+        steps = [line for line in lines if "loss" in line][2:-1]
+        if staleness == 0:
+            samples = [line["cost/sample_seconds"] for line in steps]
+            rests = [line["step_time"] - line["cost/sample_seconds"] for line in steps]
+            longer = max(statistics.median(samples), statistics.median(rests))
+        found.append(
+            Measurement(
+                name="a step with a vLLM server / the longer of sampling and the rest, "
+                f"max_staleness {staleness}",
+                target=f"<= {TARGET}" if staleness else "",
+                values=[line["step_time"] / longer for line in steps],
+                details={"seconds of the longer part": longer},
+            )
+        )
     return found
 
 

@@ -133,11 +133,12 @@ def our_steps(testbed: Path, seed: int) -> dict[str, float]:
             output_dir=folder, model=model, num_prompts=NUM_PROMPTS, seed=seed, **SETTINGS
         )
         dataset = load_prompts(str(testbed / "train.jsonl")).dataset
+        rows = add_prompt_ids(dataset, tokenizer)
         trainer = LabelFreeTrainer(
             model=create_model_from_path(model),
             config=config,
             source=PromptSource({"random": reward}),
-            train_dataset=add_prompt_ids(dataset, tokenizer),
+            train_dataset=rows,
             tokenizer=tokenizer,
         )
         found = _train(trainer, [])
@@ -145,7 +146,7 @@ def our_steps(testbed: Path, seed: int) -> dict[str, float]:
         found["tokens"] = sum(measured) / NUM_STEPS
         engine: Any = trainer.engine
         prompts = [tokenize_prompt(text, tokenizer) for text in dataset["prompt"][:NUM_PROMPTS]]
-        trainer.train_dataset = trainer.train_dataset.select(range(NUM_PROMPTS))
+        trainer.train_dataset = rows.select(range(NUM_PROMPTS))
         batches = micro_batches(trainer)
         bare, update = [], []
         for _ in range(NUM_STEPS):

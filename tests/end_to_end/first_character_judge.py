@@ -8,7 +8,7 @@ class FirstCharacterJudge:
 
     def questions(self, group):
         starts = sorted({rollout.completion[:1] for rollout in group.rollouts} - {""})
-        first = [Question(key=s, prompt=f"{group.problem}{s}", num_samples=3) for s in starts]
+        first = [Question(key=s, prompt=f"{group.problem_text}{s}", num_samples=3) for s in starts]
         replies = [group.replies(question.key) for question in first]
         if None in replies:
             return first

@@ -50,6 +50,10 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "reflected_vote/|self_verification/": (8, 64, 32, 8),  # TTRL's
     "em_ft/": (512, 4, 4, 1),
     "rlsc/": (8, 16, 16, 1),  # the number of prompts is ours
+    "co_rewarding/co_rewarding_1": (256, 8, 8, 1),  # 128 problems in two wordings
+    "co_rewarding/co_rewarding_2": (128, 8, 8, 1),
+    "srt/": (16, 32, 32, 1),
+    "self_harmony/": (256, 16, 16, 1),
     "spine/": (8, 8, 8, 1),  # the number of prompts is ours
     "spell/spell_single_gpu": (44, 8, 8, 1),  # 256 + 64 + 32 episodes, ours
     "spell/": (176, 8, 8, 1),  # 1024 + 256 + 128 episodes of the three roles
@@ -70,6 +74,10 @@ PUBLISHED = {
     "reflected_vote/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 8192),
     "em_ft/": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 2048),
     "rlsc/": (1e-5, "constant", 0, 0.01, 0.0, 0.5, "dapo", None, 0.0, 3072),
+    "co_rewarding/co_rewarding_1": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
+    "co_rewarding/co_rewarding_2": (3e-6, "cosine", 0.1, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
+    "srt/": (1e-6, "constant", 0, 0.01, 0.0, 1.0, "bnpo", None, 0.0, 3072),
+    "self_harmony/": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
     "spine/": (1e-6, "constant", 0, 0.0, 0.01, 0.7, "dapo", None, 0.0, 2048),
     "spell/.*thinking": (2e-6, "constant", 0, 0.01, 0.0, 0.7, "dapo", None, 0.0, 20480),
     "spell/": (2e-6, "constant", 0, 0.01, 0.0, 0.7, "dapo", None, 0.0, 4096),
@@ -99,6 +107,9 @@ MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; ben
 SIGNALS = {  # in a recipe's name -> its reward, where they are not the same word
     "demo|ttrl|spine": "majority_vote",
     "format_only": "boxed_format",
+    "co_rewarding_1": "cross_view_vote",
+    "co_rewarding_2|srt_offline": "teacher_vote",
+    "self_harmony": "harmonic_vote",
 }
 MAY_DIFFER = {"rewards", "answer_methods", "supervised", "token_selector"}
 MAY_DIFFER |= {"dataset", "label_column"}  # the same prompts, with labels
@@ -339,6 +350,7 @@ def test_batches_are_as_published_on_any_number_of_devices(configured, name, num
 def test_numbers_are_the_published_ones(configured, name):
     config, expected = configured(name, 8), dict(zip(NUMBERS, find(PUBLISHED, name), strict=True))
     expected |= IN_ALL | {"top_p": 0.95 if expected["temperature"] == 0.7 else 1.0}
+    expected |= {"advantage": "leave_one_out"} if name.startswith("srt/") else {}
     assert {key: config[key] for key in expected} == expected
 
 
@@ -359,6 +371,7 @@ def test_settings_stand_for_those_of_verl_as_the_readme_says(configured, name):
 def test_the_prompt_is_limited_as_published(name):
     # SPINE's limit is ours; the others' are in the scripts and files that the headers name.
     short = "ttrl/.*aime24|evol_rl/|certainty/self|certainty/semantic|scope/|dare/|em_ft/|rlsc/"
+    short += "|co_rewarding/"
     assert RECIPES[name]["max_prompt_length"] == (512 if re.match(short, name) else 1024)
     # vLLM's context follows from it, but for questions; what is longer is dropped.
     asks = re.match("reflected_vote/|self_verification/", name)

@@ -10,10 +10,12 @@ from rewards import REWARDS, get_reward_for_run
 from rewards.contract import (
     CHECKS,
     EXAMPLE_ANSWERS,
+    EXAMPLE_TEACHERS,
+    EXAMPLE_VIEWS,
     WARNINGS,
     check_reward,
     example_groups,
-    renumbered,
+    reordered,
     with_token_statistics,
 )
 from rl.answers.votes import vote_over_classes
@@ -54,7 +56,7 @@ def test_every_reward_keeps_the_contract(name, group_name):
 @pytest.mark.parametrize("group_name", GROUPS)
 def test_one_float_or_none_per_rollout(name, group_name):
     rewards = build(name)(GROUPS[group_name])
-    assert len(rewards) == len(EXAMPLE_ANSWERS[group_name])
+    assert len(rewards) == len(GROUPS[group_name].rollouts)
     assert all(reward is None or type(reward) is float for reward in rewards)
 
 
@@ -67,7 +69,7 @@ def test_another_object_gives_the_same_rewards(name):
 
 def test_example_groups_are_what_their_names_say():
     assert example_groups() == GROUPS
-    assert GROUPS.keys() == EXAMPLE_ANSWERS.keys()
+    assert GROUPS.keys() == {*EXAMPLE_ANSWERS, *EXAMPLE_VIEWS, *EXAMPLE_TEACHERS}
     clusters = {name: [r.cluster for r in group.rollouts] for name, group in GROUPS.items()}
     assert Counter(clusters["majority"]) == {0: 9, 1: 4, 2: 2, None: 1}
     assert clusters["forms"] == [0, 0, 0, 1, None, 1]
@@ -89,9 +91,13 @@ def test_made_up_statistics_are_possible_ones():
         assert with_token_statistics(group) == group
 
 
-def test_renumbering_keeps_the_classes():
-    rollouts = GROUPS["forms"].rollouts[::-1]
-    assert [r.cluster for r in renumbered(rollouts)] == [0, None, 0, 1, 1, 1]
+def test_another_order_keeps_the_classes():
+    group = reordered(GROUPS["forms"], GROUPS["forms"].rollouts[::-1])
+    assert [r.cluster for r in group.rollouts] == [0, None, 0, 1, 1, 1]
+    # Of 2 2 2 3 3 - and 3 3 3 2 5 5.
+    group = reordered(GROUPS["views"], GROUPS["views"].rollouts[::-1])
+    assert [r.cluster for r in group.rollouts] == [None, 0, 0, 1, 1, 1]
+    assert [[r.cluster for r in view.rollouts] for view in group.views] == [[0, 0, 0, 1, 2, 2]]
 
 
 class Remembering:

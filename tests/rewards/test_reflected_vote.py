@@ -99,7 +99,7 @@ def test_several_reflections_vote(make_group):
 
 def test_summaries_come_first_and_are_shown_to_the_reflection(make_group):
     reward = ReflectedVote(num_reflections=3, max_summary_tokens=5, max_reflection_tokens=6)
-    group = replace(make_group(["2", "3"], completions=["a 2", "b 3"]), problem="1+1?")
+    group = replace(make_group(["2", "3"], completions=["a 2", "b 3"]), problem_text="1+1?")
     first = reward.questions(group)
     assert [(q.num_samples, q.max_tokens) for q in first] == [(1, 5)] * 2
     assert all(q.prompt.startswith("Problem:\n1+1?\n") for q in first)

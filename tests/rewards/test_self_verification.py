@@ -86,7 +86,7 @@ def test_each_completion_may_be_judged(make_group):
 def test_the_question_shows_problem_solution_and_answer(make_group):
     group = make_group(["2"], completions=[r"{{answer}} so \boxed{2}"])
     reward = SelfVerification(max_judgment_tokens=7)
-    [question] = reward.questions(replace(group, problem="What is 1+1?"))
+    [question] = reward.questions(replace(group, problem_text="What is 1+1?"))
     assert question.prompt.startswith("Problem:\nWhat is 1+1?\n")
     assert r"{{answer}} so \boxed{2}" in question.prompt  # what is shown is no template
     assert "answer is 2." in question.prompt

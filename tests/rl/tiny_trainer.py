@@ -5,6 +5,7 @@ from datasets import Dataset
 from scripted_engine import ScriptedEngine
 from transformers import AutoModelForCausalLM
 
+from rl.data.views import num_views
 from rl.training.config import LabelFreeConfig
 from rl.training.host import LabelFreeTrainer
 from rl.training.prepare import add_prompt_ids
@@ -20,6 +21,7 @@ def make_trainer(
     prompts=("1+1=", "2+2="),
     logp=None,
     selector=None,
+    views=1,
     **settings,
 ):
     """Build it; all rows of a batch are one micro-batch unless `settings` say otherwise.
@@ -33,6 +35,7 @@ def make_trainer(
         prompts: Of a batch; not read where `rewards` names them.
         logp: What the engine says of every token.
         selector: A token selector.
+        views: Wordings of each problem; the prompts of one stand in turn.
         settings: Of the configuration.
     """
     if not callable(next(iter(rewards.values()))):
@@ -50,11 +53,14 @@ def make_trainer(
         token_selector=None if selector is None else {"here": None},
         **{**geometry, **settings},
     )
-    dataset = Dataset.from_dict({"prompt": list(prompts), "row": list(range(len(prompts)))})
+    columns = {"prompt": list(prompts), "row": [i // views for i in range(len(prompts))]}
+    if views > 1:
+        columns["view"] = [i % views for i in range(len(prompts))]
+    dataset = Dataset.from_dict(columns)
     trainer = LabelFreeTrainer(
         model=AutoModelForCausalLM.from_pretrained(folder),
         config=config,
-        source=PromptSource(rewards),
+        source=PromptSource(rewards, num_views=num_views(dataset)),
         train_dataset=add_prompt_ids(dataset, tokenizer),
         tokenizer=tokenizer,
         token_selector=selector,

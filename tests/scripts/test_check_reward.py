@@ -185,7 +185,7 @@ def test_saved_rollouts_come_first(rollouts_file):
     # Text of a model is neither markup nor control characters.
     process = check("majority_vote", "--groups", rollouts_file, "--max_groups", 1)
     assert [row[-1] for row in cells(process.stdout)[-3:]] == ["[/red]", r"\x00", "(none)"]
-    assert "Group 0 of 12" in process.stdout
+    assert "Group 0 of 17" in process.stdout
 
 
 def test_saved_completions_are_grouped(tmp_path):
@@ -273,3 +273,13 @@ def test_help_teaches():
     output = check("--help").stdout
     assert "python scripts/check_reward.py majority_vote" in output
     assert "exit status" in output
+
+
+def test_saved_wordings_of_a_problem_see_each_other(make_group):
+    from check_reward import with_views
+
+    visits = ("0-1", "0-2", "0-1.1", "0-3.1")
+    saved = [make_group(["7"], prompt_id=visit, visit=visit) for visit in visits]
+    found = {group.visit: [view.visit for view in group.views] for group in with_views(saved)}
+    # The first wording of problem 0-3 is not in the file.
+    assert found == {"0-1": ["0-1.1"], "0-1.1": ["0-1"], "0-2": [], "0-3.1": []}

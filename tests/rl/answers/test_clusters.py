@@ -7,7 +7,6 @@ import pytest
 
 from rl.answers import (
     cluster_answers,
-    cluster_groups,
     extract_answer,
     same_answer,
     verification_counters,
@@ -313,11 +312,6 @@ def test_merging_through_a_third_answer_is_transitive():
     # 1.414214 and 1.41421356 are different numbers; both are sqrt(2) to six places.
     assert not same_answer("1.414214", "1.41421356")
     assert cluster_answers(["1.414214", "1.41421356", r"\sqrt{2}"]) == [0, 0, 0]
-
-
-def test_groups_are_clustered_independently():
-    groups = [["1", "2"], [], ["2", None, "2.0"]]
-    assert cluster_groups(groups) == [[0, 1], [], [0, None, 0]]
 
 
 DEEP_FRACTION = r"\frac{1}{" * 200 + "2" + "}" * 200

@@ -47,6 +47,14 @@ def test_each_item_is_in_exactly_one_shard(num_items, num_shards, share):
     assert max(sizes) - min(sizes) <= 1
 
 
+@pytest.mark.parametrize("num_shards", [1, 2, 3, 5])
+def test_what_belongs_together_is_in_one_run(num_shards):
+    items = [(problem, view) for problem in range(4) for view in range(3)]
+    runs = [neighbours(items, index, num_shards, size=3) for index in range(num_shards)]
+    assert [item for run in runs for item in run] == items
+    assert all([view for _, view in run] == [0, 1, 2] * (len(run) // 3) for run in runs)
+
+
 @pytest.mark.parametrize("rule", ["first", "random"])
 def test_all_are_trained_where_votes_and_rows_are_as_many(rule):
     assert choose_trained(1, 1, rule, seed=0) == [0]

@@ -45,6 +45,16 @@ def test_the_mixture_is_as_stated(testbed):
     )
 
 
+def test_wordings_are_added_where_they_are_missing(testbed):
+    path = testbed / "wordings.jsonl"
+    rows = read(path)
+    assert len(rows) > 300
+    assert all(1 <= len(row["paraphrases"]) <= 2 for row in rows)
+    path.unlink()
+    assert build(testbed)
+    assert read(path) == rows
+
+
 def test_the_same_seed_gives_the_same_bytes(testbed, tmp_path):
     build(tmp_path / "again")
     build(tmp_path / "other", seed=1)

@@ -44,7 +44,7 @@ class Asking:
         self.seen = {}
 
     def questions(self, group):
-        first = Question(key="first", **{"prompt": f"{group.problem};", **self.first})
+        first = Question(key="first", **{"prompt": f"{group.problem_text};", **self.first})
         if not (replies := group.replies("first")):
             return [first]
         return [first, Question(key="then", prompt=f"{replies[1].completion};=", max_tokens=5)]
@@ -199,7 +199,7 @@ def test_text_becomes_a_turn_where_the_prompts_are_chats(policy_of, tiny_tokeniz
     [first, _] = seen["one"].asked
     assert first.prompt == [{"role": "user", "content": "1+1=;"}]
     assert [reply.completion for reply in first.replies] == ["0", "1"]
-    assert seen["one"].problem == "1+1="
+    assert seen["one"].problem_text == "1+1="
 
 
 def test_an_engine_that_is_asked_ahead_is_asked_at_once(policy_of, tiny_tokenizer):

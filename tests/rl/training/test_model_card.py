@@ -74,6 +74,12 @@ def test_a_card_says_what_was_trained_how_and_what_came_of_it(run_folder):
     assert make_config(recipe)  # it is one
 
 
+def test_a_run_without_reward_is_named_by_its_loss_terms(run_folder):
+    folder = run_folder(rewards={}, loss_terms={"self_confidence": {}})
+    write_model_card(folder)
+    assert "on owner/questions with self_confidence" in (folder / "README.md").read_text()
+
+
 def test_a_card_of_a_run_that_has_not_ended_says_so(run_folder):
     card = model_card(run_folder(lora={"r": 4}, supervised=True), "owner/name")
     assert "Not measured" in card

@@ -245,3 +245,48 @@ def test_a_folder_without_a_model(settings, tmp_path):
 def test_chat_prompts_need_a_chat_template(settings):
     with pytest.raises(InputError, match="chat template: got none in the model's tokenizer"):
         prepare(settings, system_prompt="Be brief.")
+
+
+# Views.
+
+
+class NeedsViews:
+    needs_views = True
+
+    def __call__(self, group):
+        return [0.0] * len(group.rollouts)
+
+
+def worded(tmp_path, others):
+    rows = [{**row, "other": other} for row, other in zip(ROWS, others, strict=True)]
+    return write_rows(tmp_path / "worded.jsonl", rows)
+
+
+def test_wordings_are_prompts_of_their_own(settings, tmp_path):
+    data = worded(tmp_path, [f"1+{i}=" for i in range(5)])
+    run = prepare(settings, dataset=data, views={"column": {"name": "other"}})
+    assert run.prompts["prompt"][:4] == ["0+1=", "1+0=", "1+1=", "1+1="]
+    assert run.prompts["row"][:4] == [0, 0, 1, 1]
+    assert run.prompt_facts.num_in_source == 10
+
+
+def test_a_batch_holds_whole_problems(settings, tmp_path):
+    data = worded(tmp_path, [["2", "3"]] * 5)
+    views = {"column": {"name": "other", "num": 2}}
+    with pytest.raises(InputError, match=r"num_prompts: got 2, expected a multiple of the 3 word"):
+        prepare(settings, dataset=data, views=views)
+    settings |= {"num_prompts": 3, "per_device_train_batch_size": 12}
+    assert len(prepare(settings, dataset=data, views=views).prompts) == 15
+
+
+def test_a_problem_is_dropped_whole(settings, tmp_path):
+    data = worded(tmp_path, ["1=", "1+1+1+1+1=", *["1="] * 3])
+    views = {"column": {"name": "other"}}
+    run = prepare(settings, dataset=data, views=views, max_prompt_length=6)
+    assert run.prompts["row"] == [0, 0, 2, 2, 3, 3, 4, 4]
+    assert run.prompt_facts.dropped_rows == [1, 1]
+
+
+def test_a_reward_that_compares_wordings_needs_them(settings):
+    with pytest.raises(InputError, match="views: got none beside the reward 'mine'"):
+        prepare(settings, {"mine": (NeedsViews(), 1.0)})

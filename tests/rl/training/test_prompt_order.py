@@ -93,3 +93,19 @@ def test_batches_by_number_are_those_of_the_epochs():
         whole = order(sampler, epoch)
         rows += [list(dict.fromkeys(whole[i : i + batch])) for i in range(0, 3 * batch, batch)]
     assert [sampler.batch(number) for number in range(6)] == rows
+
+
+def test_wordings_of_a_problem_stay_together():
+    # Three problems in two wordings, two problems a batch: the third fills none.
+    sampler = PromptSampler(range(6), 4, 1, num_repeats=1, shuffle=False, seed=0, num_views=2)
+    assert list(sampler) == [0, 1, 2, 3]
+    sampler = PromptSampler(range(40), 4, 1, num_repeats=1, shuffle=True, seed=0, num_views=2)
+    rows = order(sampler, 3)
+    assert sorted(rows) == [*range(40)]
+    assert rows[::2] != sorted(rows[::2])
+    assert rows[1::2] == [row + 1 for row in rows[::2]]
+    assert [row % 2 for row in rows[::2]] == [0] * 20
+    # In the order of as many problems in one wording each.
+    plain = PromptSampler(range(20), 2, 1, num_repeats=1, shuffle=True, seed=0)
+    assert [row // 2 for row in rows[::2]] == order(plain, 3)
+    assert sampler.batch(60 // 2 + 1) == rows[4:8]

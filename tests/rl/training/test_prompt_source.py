@@ -134,3 +134,55 @@ def test_metrics_say_what_was_voted_and_spent(make_trainer):
     assert batch.metrics["reward/scripted/seconds"] >= 0
     assert not any(name.startswith("audit/") for name in batch.metrics)
     assert trainer.costs.finish_step()["cost/num_sampled_completions"] == 12
+
+
+class SeesViews:
+    """Pays the share of the problem's completions that give the answer, and keeps what it saw."""
+
+    def __init__(self):
+        self.seen = {}
+        self.observed = []
+
+    def __call__(self, group):
+        self.seen[group.visit] = group
+        votes = [r.cluster for view in group.problem for r in view.rollouts]
+        shares = [None if r.cluster is None else votes.count(r.cluster) for r in group.rollouts]
+        return [None if share is None else share / len(votes) for share in shares]
+
+    def observe(self, groups):
+        self.observed = list(groups)
+
+
+def test_a_reward_sees_the_groups_of_all_wordings(make_trainer):
+    reward = SeesViews()
+    prompts = ("1+1=", "2-0=", "3+3=", "6+0=")
+    trainer = make_trainer(COMPLETIONS, {"views": reward}, prompts=prompts, views=2)
+    batch = trainer.next_batch(rows_of(trainer))
+    assert list(reward.seen) == ["0-0", "0-0.1", "0-1", "0-1.1"]
+    for visit, group in reward.seen.items():
+        assert {view.visit[:3] for view in group.problem} == {visit[:3]}
+        assert [view.prompt for view in group.problem] == [*prompts[:2], *prompts[2:]][
+            2 * int(visit[2]) :
+        ][:2]
+        # Answers 1, 2, 1, none, 1, none: the same completions for every prompt.
+        for view in group.problem:
+            assert [r.cluster for r in view.rollouts] == [0, 1, 0, None, 0, None]
+    # Of 12 completions of a problem 6 say 1, and 2 say 2.
+    assert batch.rewards[:3].tolist() == pytest.approx([1 / 2, 1 / 6, 1 / 2])
+    assert [group.views for group in reward.observed] == [
+        group.views for group in reward.seen.values()
+    ]
+    assert {line["visit"] for line in batch.rollout_lines} == set(reward.seen)
+
+
+def test_the_order_of_problems_plays_no_part_in_their_views(make_trainer):
+    prompts = ("1+1=", "2-0=", "3+3=", "6+0=")
+    trainer = make_trainer(COMPLETIONS, {"views": SeesViews()}, prompts=prompts, views=2)
+    rows = rows_of(trainer)
+    first = trainer.next_batch(rows)
+    other = trainer.next_batch([*rows[12:], *rows[:12]])
+    assert [row.prompt for row in other.rows[:6]] == ["3+3="] * 6
+    for batch in (first, other):
+        assert batch.rewards[~batch.rewards.isnan()].tolist() == pytest.approx(
+            [1 / 2, 1 / 6, 1 / 2, 1 / 2] * 4
+        )
