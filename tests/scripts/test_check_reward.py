@@ -204,7 +204,7 @@ def test_saved_completions_are_grouped(tmp_path):
         ["1", "1", "0", "2", "1/2"],
         ["2", "0", "-", "3", "(none)"],
     ]
-    assert "Group 0 of 13" in process.stdout
+    assert "Group 0 of 18" in process.stdout
     # A task of one's own finds other answers, and calls all of them the same.
     (tmp_path / "task.py").write_text(
         "def last(completion):\n    return completion.split()[-1]\n"
