@@ -18,7 +18,7 @@ Fails when: the majority is confidently wrong; and a small subgroup size pays an
 
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Any, ClassVar
@@ -90,6 +90,20 @@ class Scope:
             for cluster, label in zip(clusters, labels, strict=True)
         ]
         return replace(found, selected=tuple(selected))
+
+    def observe(self, groups: Iterable[Group]) -> None:
+        """Show a batch to the weight, if it remembers."""
+        if hasattr(self._weigh, "observe"):
+            self._weigh.observe(groups)  # type: ignore[attr-defined]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the weight's memory as plain JSON, empty if it has none."""
+        return self._weigh.state_dict() if hasattr(self._weigh, "state_dict") else {}  # type: ignore[attr-defined]
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Replace the weight's memory by one that `state_dict` returned."""
+        if hasattr(self._weigh, "load_state_dict"):
+            self._weigh.load_state_dict(state)  # type: ignore[attr-defined]
 
     def explain(self, group: Group) -> list[dict[str, float | None]]:
         """Return the weight of each vote, and the class that is its subgroup's label."""

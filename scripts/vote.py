@@ -107,7 +107,7 @@ def vote_on(
     vote = count_votes(clusters, arguments.tie, weights)
     ranked = rank_classes(answers, clusters, vote)
     return {
-        "pseudo_label": None if vote.winner is None else ranked[0].answer,
+        "pseudo_label": next((c.answer for c in ranked if c.cluster == vote.winner), None),
         "majority_ratio": vote.majority_ratio,
         "num_votes": vote.num_votes,
         "num_abstained": vote.num_abstained,

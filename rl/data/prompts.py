@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 
 from rl.data.tables import Table, load_table, short_repr
 from rl.data.views import ViewMaker, other_views
@@ -87,6 +87,37 @@ def load_prompts(
         others = other_views(table, prompt_column, label_column, views)
         columns = _with_views(prompts, others, words)
     return PromptSet(dataset=Dataset.from_dict(columns), labels=labels)
+
+
+def join_prompts(parts: Sequence[PromptSet]) -> PromptSet:
+    """Put the prompts of several sources behind each other.
+
+    Args:
+        parts: At least one.
+
+    Returns:
+        A single one as it is. Of several, rows are counted on, and a further column `part` has the
+        number of the source, from 0.
+
+    Raises:
+        InputError: If some are text and some are messages.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    if len({isinstance(part.dataset[0]["prompt"], str) for part in parts}) > 1:
+        raise InputError(
+            "dataset: got prompts that are text in one file and messages in another, expected one "
+            "kind. Write all prompts as text or all as messages, or set system_prompt."
+        )
+    start, joined, labels = 0, [], {}
+    for number, part in enumerate(parts):
+        rows = [start + row for row in part.dataset["row"]]
+        columns = {name: part.dataset[name][:] for name in part.dataset.column_names}
+        joined.append(Dataset.from_dict({**columns, "row": rows, "part": [number] * len(rows)}))
+        labels |= {start + row: label for row, label in (part.labels or {}).items()}
+        start = rows[-1] + 1
+    has_labels = parts[0].labels is not None
+    return PromptSet(dataset=concatenate_datasets(joined), labels=labels if has_labels else None)
 
 
 def _with_views(

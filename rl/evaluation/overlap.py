@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl.data.prompts import Prompt, load_prompts
+from rl.data.prompts import Prompt, join_prompts, load_prompts
 from rl.data.yaml_text import read_yaml_file
 from rl.errors import InputError
 from rl.evaluation.problems.labelled import Problem
@@ -97,24 +97,29 @@ def read_train_prompts(run_dir: Path) -> list[str]:
     """
     settings = _read_part(run_dir / "config.yaml", "settings")
     dropped = set(_read_part(run_dir / "config.yaml", "prompts").get("dropped_rows", ()))
-    dataset = str(settings.get("dataset", ""))
+    names = settings.get("dataset") or []
+    names = [names] if isinstance(names, str) else names
     rollouts = sorted((run_dir / "rollouts").glob("*.jsonl.gz"))
-    if rollouts and not Path(dataset).expanduser().is_file():
+    if rollouts and not (names and all(Path(name).expanduser().is_file() for name in names)):
         prompts: dict[str, None] = {}
         for path in rollouts:
             prompts |= dict.fromkeys(str(line.value["prompt"]) for line in read_rollout_file(path))
         return list(prompts)
-    if not dataset:
+    if not names:
         raise InputError(
             f"--train_run: got {run_dir}, expected the output folder of a training run, with "
             "rollouts/ or a config.yaml that names its dataset. Check the path."
         )
-    found = load_prompts(
-        dataset,
-        split=settings.get("dataset_split") or "train",
-        config_name=settings.get("dataset_config_name"),
-        prompt_column=settings.get("prompt_column") or "prompt",
-    )
+    parts = [
+        load_prompts(
+            name,
+            split=settings.get("dataset_split") or "train",
+            config_name=settings.get("dataset_config_name"),
+            prompt_column=settings.get("prompt_column") or "prompt",
+        )
+        for name in names
+    ]
+    found = join_prompts(parts)
     return [
         _text_of(prompt) for row, prompt in enumerate(found.dataset["prompt"]) if row not in dropped
     ]

@@ -1,7 +1,7 @@
 """Sampling asked for ahead: completions of later prompts come while the trainer updates."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -66,6 +66,7 @@ class AheadEngine:
     Attributes:
         asked: What no batch has taken, by position.
         next_position: Of the first prompt that is not asked for yet; None where nothing was.
+        forgotten: Positions of prompts before it that are to be asked for again.
     """
 
     def __init__(self, engine: RolloutEngine, carries_over: bool = False) -> None:
@@ -74,6 +75,7 @@ class AheadEngine:
         self.settings = engine.settings  # of calls; what is asked for ahead has the engine's own
         self.asked: list[Asked] = []
         self.next_position: int | None = None
+        self.forgotten: list[int] = []
         self._taken: dict[tuple[int, int], list[Sample]] = {}  # copies of this engine share them
 
     def ask(self, asked: Sequence[Asked], prompt_ids: Sequence[list[int]]) -> None:
@@ -115,9 +117,12 @@ class AheadEngine:
             The prompts, by position; the next call of `generate` for their seeds is answered.
 
         Raises:
+            RuntimeError: If fewer are asked for.
             Exception: What the engine raised.
         """
         open_ = [one for one in self.asked if one.position < before_position]
+        if len(open_) < number:
+            raise RuntimeError(f"prompts asked for: got {len(open_)}, expected {number}.")
         due = [one for one in open_ if one.batch <= due_batch]
         others = [one for one in open_ if one.batch > due_batch]
         while len(due) + sum(one.samples.done() for one in others) < number:
@@ -131,6 +136,16 @@ class AheadEngine:
         self.asked[:] = [one for one in self.asked if one not in taken]
         return taken
 
+    def num_open(self, before_position: int) -> int:
+        """Count the prompts before a position that no batch has taken."""
+        return sum(one.position < before_position for one in self.asked)
+
+    def start_over(self) -> None:
+        """Forget everything: what comes next is asked for from the start of a batch on."""
+        self.asked.clear()
+        self.forgotten.clear()
+        self.next_position = None
+
     def settle(self) -> None:
         """Wait until the weights may change.
 
@@ -141,12 +156,12 @@ class AheadEngine:
             one.samples.result()
 
     def forget(self) -> None:
-        """Throw away what was asked for, as of a policy that is given up."""
+        """Throw away what was asked for, as of a policy that is given up; it is asked for again."""
         for one in self.asked:
             one.samples.result()
+        self.forgotten = [*self.forgotten, *(one.position for one in self.asked)]
         self.asked.clear()
         self._taken.clear()
-        self.next_position = None
 
     def generate(
         self,
@@ -171,39 +186,44 @@ class AheadEngine:
         """Free what the engine holds; what is being sampled is not waited for."""
         self.engine.close()
 
-    def save(self, folder: Path, rank: int, num_ranks: int) -> None:
-        """Write what was asked for into a checkpoint, once it is there; what fails is lost."""
+    def save(self, folder: Path, rank: int, layout: Mapping[str, int]) -> None:
+        """Write what was asked for into a checkpoint, once it is there; what fails is lost.
+
+        Args:
+            folder: The checkpoint.
+            rank: This rank.
+            layout: What positions depend on.
+        """
         asked = [
-            {
-                **{name: getattr(one, name) for name in _SAVED},
-                "samples": None
-                if one.samples.exception() is not None  # waits
-                else [astuple(sample) for sample in one.samples.result() or ()],
-            }
+            {**{name: getattr(one, name) for name in _SAVED}, "samples": _values(one.samples)}
             for one in self.asked
         ]
-        saved = {"num_ranks": num_ranks, "next_position": self.next_position, "asked": asked}
-        torch.save(saved, folder / FILE.format(rank=rank))
+        saved = {"layout": dict(layout), "next_position": self.next_position, "asked": asked}
+        torch.save({**saved, "forgotten": self.forgotten}, folder / FILE.format(rank=rank))
 
-    def load(self, folder: Path, rank: int, num_ranks: int) -> None:
-        """Read it back; of a checkpoint without it, or of other ranks, nothing was asked for."""
-        self.asked.clear()
-        self.next_position = None
+    def load(self, folder: Path, rank: int, layout: Mapping[str, int]) -> None:
+        """Read it back; of a checkpoint without it, or of another layout, nothing was asked for."""
         path = folder / FILE.format(rank=rank)
         saved: dict[str, Any] = torch.load(path, weights_only=True) if path.is_file() else {}
-        if saved and saved["num_ranks"] != num_ranks:
-            _logger.warning(
-                "prompts asked for ahead by %d ranks are asked for again by %d",
-                saved["num_ranks"],
-                num_ranks,
-            )
+        if saved and saved["layout"] != layout:
+            was = saved["layout"]
+            _logger.warning("asked for ahead with %s, and asked for again with %s", was, layout)
             saved = {}
+        self.asked.clear()
         self.next_position = saved.get("next_position")
+        self.forgotten = saved.get("forgotten", [])
         for entry in saved.get("asked", ()):
             one = Asked(**{name: entry[name] for name in _SAVED})
             rows = entry["samples"]
             one.samples.set_result(None if rows is None else [_sample(*values) for values in rows])
             self.asked.append(one)
+
+
+def _values(samples: "Future[list[Sample] | None]") -> list[tuple[Any, ...]] | None:
+    """What is saved of a prompt's samples, once they are there; None where they are lost."""
+    if samples.exception() is not None or (found := samples.result()) is None:
+        return None
+    return [astuple(sample) for sample in found]
 
 
 def _sample(ids: list[int], truncated: bool, logps: list[float] | None) -> Sample:

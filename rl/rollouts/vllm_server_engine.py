@@ -76,7 +76,9 @@ class VLLMServerEngine:
         self.nccl_client = nccl_client
         self.process = process
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        client = partial(httpx.Client, base_url=base_url, timeout=timeout, headers=headers)
+        # A request that waits for a connection is not late yet.
+        limit = httpx.Timeout(timeout, pool=None)
+        client = partial(httpx.Client, base_url=base_url, timeout=limit, headers=headers)
         # The server closes a connection that is idle for a few seconds, maybe just as it is used
         # again: each request has one of its own. Those for samples do not hold up the others.
         limits = partial(httpx.Limits, max_keepalive_connections=0)
@@ -136,10 +138,13 @@ class VLLMServerEngine:
         first_sample: int = 0,
     ) -> list[list[Sample]]:
         """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`)."""
+        # The server adds its own number to each of the n samples.
+        first_seeds = [seed % _SEEDS + first_sample for seed in seeds]
+        requests = prompt_ids, first_seeds, repeat(num_samples)
+        if len(prompt_ids) == 1:
+            return list(map(self._complete, *requests))
         with ThreadPoolExecutor(MAX_CONCURRENT_REQUESTS) as pool:
-            # The server adds its own number to each of the n samples.
-            first_seeds = [seed % _SEEDS + first_sample for seed in seeds]
-            return list(pool.map(self._complete, prompt_ids, first_seeds, repeat(num_samples)))
+            return list(pool.map(self._complete, *requests))
 
     def _complete(self, prompt: list[int], seed: int, num_samples: int) -> list[Sample]:
         body = {
@@ -174,8 +179,10 @@ class VLLMServerEngine:
             held = self._rpc("weight_fingerprint")[0]
             # Requests under way, of any rank, stand still and go on with the new weights.
             self._post("/pause?mode=keep")
-            self._hand_over(getattr(torch, held["dtype"]))
-            self._post("/resume")
+            try:
+                self._hand_over(getattr(torch, held["dtype"]))
+            finally:
+                self._post("/resume")
         else:
             for _ in self.parameters():
                 pass  # takes part in gathering sharded parameters

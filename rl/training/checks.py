@@ -18,6 +18,8 @@ from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, criteria
 from rl.groups.advantages import get_advantage
 from rl.selfplay.run_settings import read_selfplay
 from rl.settings import check_settings, check_value
+from rl.training.curriculum.registry import build_curricula
+from rl.training.gradient_masks.masking import build_gradient_mask
 from rl.training.guards.registry import build_guards
 from rl.training.losses.terms import build_loss_terms
 from rl.training.model_init import check_model_init, check_remote_code
@@ -46,6 +48,8 @@ def check_combinations(config: "LabelFreeConfig") -> None:
     _check_evaluation(config)
     _check_selfplay(config)
     _check_guards(config)
+    _check_curriculum(config)
+    build_gradient_mask(config.gradient_mask)
     _check_going_on(config)
 
 
@@ -128,6 +132,11 @@ def _check_views(config: "LabelFreeConfig") -> None:
     if config.views is None:
         return
     get_view_maker(config.views)
+    if "option_shuffle" in config.views and config.answer_choices is None:
+        raise InputError(
+            "views: got option_shuffle without answer_choices, expected the letters, such as "
+            "ABCD: only an answer that is a letter alone can be read back. Set answer_choices."
+        )
     _check_beside(config, "views", {"selfplay": None, "max_staleness": 0})
 
 
@@ -264,11 +273,19 @@ def _check_selfplay(config: "LabelFreeConfig") -> None:
         "loss_type": "dapo",
         "token_selector": None,
         "loss_terms": {},
+        "curriculum": {},
         "supervised": False,
         "dataset": "",
         "max_prompt_length": 0,
     }
     _check_beside(config, "selfplay", needed)
+
+
+def _check_curriculum(config: "LabelFreeConfig") -> None:
+    if build_curricula(config.curriculum):
+        # Which prompts come next may depend on the batch before, and so cannot be asked for ahead;
+        # and a rule orders prompts one by one, where the wordings of a problem belong together.
+        _check_beside(config, "curriculum", {"max_staleness": 0, "views": None})
 
 
 def _check_guards(config: "LabelFreeConfig") -> None:

@@ -50,9 +50,11 @@ class LabelFreeConfig(GRPOConfig):
             "help": "Settings of `peft.LoraConfig`, such as {r: 16}; none trains all weights."
         },
     )
-    dataset: str = field(
+    dataset: str | list[str] = field(
         default="",
-        metadata={"help": "Prompts: a .jsonl, .json, .csv or .parquet file, or a hub id."},
+        metadata={
+            "help": "Prompts: a .jsonl, .json, .csv or .parquet file, or a hub id; or several."
+        },
     )
     dataset_split: str = field(default="train", metadata={"help": "Split of a hub dataset."})
     dataset_config_name: str | None = field(
@@ -149,11 +151,24 @@ class LabelFreeConfig(GRPOConfig):
             "help": "Further terms of the loss, such as {entropy_minimisation: {coef: 1.0}}."
         },
     )
+    curriculum: dict[str, dict[str, Any] | None] = field(
+        default_factory=dict,
+        metadata={
+            "help": "Which prompts come next and which groups teach, such as {easy_first: {share: "
+            "0.3}} or {majority_band: {low: 0.3, num_tries: 3}}."
+        },
+    )
+    gradient_mask: dict[str, dict[str, Any] | None] | None = field(
+        default=None,
+        metadata={
+            "help": "Which rows an update changes, such as {migu: {threshold: 0.7}}; none: all."
+        },
+    )
     gradient_ratio_every: StepsOrNone = field(
         default=10,
         metadata={
             "help": "Optimizer steps between two in which a token selector's band and KL gradients "
-            "are compared with the policy's; 0: never."
+            "are compared with the policy's; 0: never, as under DeepSpeed."
         },
     )
     selfplay: dict[str, Any] | None = field(

@@ -28,6 +28,7 @@ from rl.training.config import LabelFreeConfig
 from rl.training.costs import CostMeter
 from rl.training.engines import build_engine
 from rl.training.files import RunFiles
+from rl.training.gradient_masks.masking import GradientMasking, build_gradient_mask
 from rl.training.layout import are_truncated, lay_out, leave_out_unscorable
 from rl.training.losses.terms import build_loss_terms
 from rl.training.model_card import WritesModelCard
@@ -37,12 +38,7 @@ from rl.training.sampler_correction import SamplerCorrection
 from rl.training.sampling import Sampling
 from rl.training.shared_prompts import share_prompts
 from rl.training.source import Batch, Source
-from rl.training.step_metrics import (
-    add_to_table,
-    gathered,
-    length_metrics,
-    reward_metrics,
-)
+from rl.training.step_metrics import add_to_table, gathered, length_metrics, reward_metrics
 from rl.training.token_selection import TokenSelector
 from rl.training.token_terms import SelectedTokenTerms
 from rl.training.update import kept_schedule, skip_if_not_finite
@@ -70,7 +66,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         `_get_train_sampler`: the order of prompts must not depend on where a run was stopped.
         `_save_checkpoint`, `_get_output_dir`: memories and unused rows; written aside. Also called.
         `_run_epoch`: a run resumed after its last step takes no further one.
-        `_get_grad_norm`: an update whose gradient is not finite is not made.
+        `_get_grad_norm`: no update with a gradient that is not finite; others may be masked.
     Called: `_load_from_checkpoint` and `_load_optimizer_and_scheduler`, to go back to one.
     Read: `_step` and `_buffered_inputs`, which a resumed run sets, `_metrics` (as `logged`) and
     `_logs`, where what is logged is put. And of TRL's public attributes `beta` is a property here.
@@ -146,6 +142,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         models = [m.get_base_model() if is_peft_model(m) else m for m in models]
         self.selected_tokens = self._prepare(models[0])
         self.loss_terms = build_loss_terms(config.loss_terms)
+        mask = build_gradient_mask(config.gradient_mask)
+        self.masking = GradientMasking(mask, unwrap(self.model), self.accelerator, config.seed)
         selects, has_router = token_selector is not None, self.aux_loss_enabled
         shares = config.shared_prompts and share_prompts(models, self.accelerator, has_router)
         self.compact = Compaction(self.accelerator, self.args, has_router, selects, shares)
@@ -306,6 +304,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         if self.selected_tokens is not None:
             every = self.args.gradient_ratio_every
             compares = every > 0 and self.state.global_step % every == 0
+            compares &= not self.is_deepspeed_enabled  # whose hooks take it for the backward pass
             loss, metrics = self.selected_tokens.add_to(loss, *known, compares_gradients=compares)
         loss, of_terms = self.loss_terms.add_to(loss, *known)
         self.add_metrics({name: value.item() for name, value in (metrics | of_terms).items()})
@@ -323,8 +322,9 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         norm: Any = super()._get_grad_norm(model, grad_norm)
         skipped = skip_if_not_finite(norm, model, self.accelerator)
+        masked = self.masking.apply(self.state.global_step)
         correction = {} if self.correction is None else self.correction.finish_update()
-        self.add_metrics({"grad_norm": float(norm), **skipped, **correction})
+        self.add_metrics({"grad_norm": float(norm), **skipped, **correction, **masked})
         return norm
 
     def roll_back(self, checkpoint: Path) -> None:
@@ -340,7 +340,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
                 sharded = self.model_wrapped if self.is_fsdp_enabled else None
                 self._load_from_checkpoint(folder, sharded)
             self._load_optimizer_and_scheduler(folder)
-        spent = ("costs", "guards")
+        spent = ("costs", "guards", "prompt stream")
         load_signals(checkpoint, {k: v for k, v in self.signals.items() if k not in spent})
         self._buffered_inputs = None  # rows of the policy that is given up
         self.sampling.start_over(checkpoint)

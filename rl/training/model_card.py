@@ -88,7 +88,7 @@ def model_card(folder: Path, place: str, best: Mapping[str, Any] | None = None) 
     settings = document["settings"]
     summary = _read(folder / "summary.json")
     methods = _methods(settings)
-    data = settings["dataset"] or f"questions of its own (self-play, {methods[0]})"
+    data = ", ".join(_datasets(settings)) or f"questions of its own (self-play, {methods[0]})"
     seen = "with labels (a supervised control)" if settings["supervised"] else "without labels"
     sections = [
         f"---\n{yaml.safe_dump(_metadata(settings, methods, name), sort_keys=False)}---",
@@ -128,12 +128,17 @@ _LIMITS = (
 )
 
 
+def _datasets(settings: Mapping[str, Any]) -> list[str]:
+    names = settings["dataset"] or []
+    return [names] if isinstance(names, str) else names
+
+
 def _metadata(settings: Mapping[str, Any], methods: list[str], name: str) -> dict[str, Any]:
     found: dict[str, Any] = {"library_name": "peft" if settings["lora"] else "transformers"}
     if _is_hub_id(settings["model"]):
         found["base_model"] = settings["model"]
-    if settings["dataset"] and _is_hub_id(settings["dataset"]):
-        found["datasets"] = [settings["dataset"]]
+    if on_hub := [name for name in _datasets(settings) if _is_hub_id(name)]:
+        found["datasets"] = on_hub
     tags = ["label-free-rl", "trl", "grpo", *methods]
     return {**found, "model_name": name, "pipeline_tag": "text-generation", "tags": tags}
 

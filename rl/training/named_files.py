@@ -12,10 +12,10 @@ from typing import Any
 
 # Settings that name code, and keys under which they name files of data.
 OF_CODE = (
-    *("rewards", "advantage", "token_selector", "loss_terms", "guards", "selfplay", "engine"),
-    *("answer_methods", "answer_comparer", "views"),
+    *("rewards", "advantage", "token_selector", "loss_terms", "curriculum", "guards", "selfplay"),
+    *("gradient_mask", "engine", "answer_methods", "answer_comparer", "views"),
 )
-OF_DATA = ("documents", "prompts")
+OF_DATA = ("documents", "prompts", "majority_ratios")
 
 
 def file_hashes(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:
@@ -33,9 +33,11 @@ def file_hashes(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         paths = dict(_named(settings.get(setting)))
         hashes = {name: _hash(path) for name, path in paths.items() if path.exists()}
         found |= {setting: hashes} if hashes else {}
-    if settings.get("supervised") and Path(str(settings.get("dataset"))).is_file():
-        # Its labels are seen by the reward.
-        found["dataset"] = {settings["dataset"]: _hash(Path(settings["dataset"]))}
+    names = settings.get("dataset") or []
+    names = [names] if isinstance(names, str) else names
+    if settings.get("supervised") and (files := [n for n in names if Path(n).is_file()]):
+        # Their labels are seen by the reward.
+        found["dataset"] = {name: _hash(Path(name)) for name in files}
     return found
 
 

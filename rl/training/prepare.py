@@ -22,6 +22,7 @@ from rl.data.prompt_lengths import (
 )
 from rl.data.prompts import (
     PromptSet,
+    join_prompts,
     load_prompts,
     prompt_id,
     render_prompt,
@@ -35,6 +36,7 @@ from rl.rollouts.engines import engine_class
 from rl.selfplay.game import Game
 from rl.training.changed_settings import check_changed_settings
 from rl.training.config import LabelFreeConfig
+from rl.training.curriculum.stream import check_first_epoch
 from rl.training.files import CONFIG_FILE, RunFiles
 from rl.training.going_on import choose_checkpoint
 from rl.training.model_init import check_model
@@ -122,6 +124,7 @@ def prepare_run(
         prompts, facts = choose_prompts(config, prompts, tokenizer, context)
         if checkpoint is not None and "dataset" not in config.accept_changes:
             check_same_prompts(checkpoint / CONFIG_FILE, facts)
+        check_first_epoch(prompts, config)
     check_benchmarks(config, benchmarks, tokenizer, context)
     if config.supervised:
         show_labels({name: reward for name, (reward, _) in rewards.items()}, prompts, prompt_set)
@@ -201,16 +204,21 @@ def _model_source(config: LabelFreeConfig) -> dict[str, Any]:
 
 def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
     """Load the prompts and their labels."""
-    return load_prompts(
-        config.dataset,
-        split=config.dataset_split,
-        config_name=config.dataset_config_name,
-        prompt_column=config.prompt_column,
-        label_column=config.label_column,
-        system_prompt=config.system_prompt,
-        prompt_suffix=config.prompt_suffix,
-        views=None if config.views is None else get_view_maker(config.views),
-    )
+    names = [config.dataset] if isinstance(config.dataset, str) else config.dataset
+    parts = [
+        load_prompts(
+            name,
+            split=config.dataset_split,
+            config_name=config.dataset_config_name,
+            prompt_column=config.prompt_column,
+            label_column=config.label_column,
+            system_prompt=config.system_prompt,
+            prompt_suffix=config.prompt_suffix,
+            views=None if config.views is None else get_view_maker(config.views),
+        )
+        for name in names
+    ]
+    return join_prompts(parts)
 
 
 def seats(config: LabelFreeConfig, game: Game) -> PromptSet:

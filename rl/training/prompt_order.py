@@ -71,9 +71,10 @@ class PromptSampler(Sampler[int]):
             number: Of the batch, from 0, counted over epochs.
         """
         epoch, number = divmod(number, self.num_rows // self.num_prompts)
-        return self._order(epoch)[number * self.num_prompts :][: self.num_prompts]
+        return self.order(epoch)[number * self.num_prompts :][: self.num_prompts]
 
-    def _order(self, epoch: int) -> list[int]:
+    def order(self, epoch: int) -> list[int]:
+        """Return all rows in the order in which an epoch visits them."""
         if not self.shuffle:
             return list(range(self.num_rows))
         # A large odd stride keeps (seed, epoch) pairs of neighbouring runs apart.
@@ -83,7 +84,7 @@ class PromptSampler(Sampler[int]):
         return [problem * self.num_views + view for problem in problems for view in views]
 
     def __iter__(self) -> Iterator[int]:
-        order = self._order(self.epoch)
+        order = self.order(self.epoch)
         for start in range(0, self.num_rows - self.num_prompts + 1, self.num_prompts):
             batch = order[start : start + self.num_prompts]
             for _ in range(self.num_repeats):

@@ -133,9 +133,8 @@ class PromptSource:
         advantages = advantages_of_rows(rewards, by_key, visits, policy.config.advantage)
 
         # Rows: of the trained rollouts of all ranks those whose rows are here.
-        wanted = [
-            range(start, start + len(inputs)) for start in range(0, len(row_keys), len(inputs))
-        ]
+        size = len(inputs)
+        wanted = [range(start, start + size) for start in range(0, len(row_keys), size)]
         trained = hand_over(trained_samples(groups, votes, visits), wanted, policy.accelerator)
         rows = []
         for key, (sample, completion) in zip(keys, trained.values(), strict=True):
@@ -154,6 +153,7 @@ class PromptSource:
             rollout_lines=rollout_lines(scored, by_visit, asked),
             policy_version=policy.version,
             alarms=[*not_finite_alarms(scored), *asking_alarms(asked)],
+            sampled=[by_key[key] for key in visits],
         )
 
     def _answer_ask_score(

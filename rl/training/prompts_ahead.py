@@ -1,7 +1,9 @@
 """Which prompts are asked for ahead, and which of them a batch trains."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from accelerate.utils import gather_object
@@ -11,6 +13,8 @@ from rl.rollouts.ahead_engine import AheadEngine, Asked
 from rl.training.prompt_order import PromptSampler
 from rl.training.source import Policy
 
+_logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PromptsAhead:
@@ -18,10 +22,10 @@ class PromptsAhead:
 
     The prompts that a rank samples in a run are one list, m of them for each batch. When batch n is
     due they are asked for up to the end of batch n + 1 and c further, c = (s - 1) m / 2 rounded up,
-    s = max_staleness. Batch n trains m of the m + c that were asked for before: those asked for s
-    batches ago first, which are at most m, then those whose completions are there. With s = 1 these
-    are the prompts of the batch, all of one policy. With more, long completions are carried over:
-    the c slowest prompts of a batch have the time of another update.
+    s = max_staleness, at most 3. Batch n trains m of the m + c that were asked for before: first
+    those asked for s batches ago, at most m, then those whose completions are there. With s = 1
+    these are the prompts of the batch, all of one policy. With more, long completions are carried
+    over: the c slowest prompts of a batch have the time of another update.
 
     Attributes:
         rows: The training set.
@@ -55,6 +59,11 @@ class PromptsAhead:
         num_carried = -(-(config.max_staleness - 1) * num_mine // 2)
         batch_end = (index + 1) * num_mine + num_carried
         self._ask(policy, index, num_mine, batch_end + num_mine)
+        if self.engine.num_open(batch_end) < num_mine:
+            # The batch is made once more, as where its rows are laid out anew after a stop.
+            _logger.warning("batch %d is sampled again", index)
+            self.engine.start_over()
+            self._ask(policy, index, num_mine, batch_end + num_mine)
         taken = self.engine.take(num_mine, batch_end, index - config.max_staleness)
         prompts = [(one.row, one.position // num_mine, one.version) for one in taken]
         by_rank = gather_object([prompts])
@@ -68,14 +77,13 @@ class PromptsAhead:
 
     def _ask(self, policy: Policy, index: int, num_mine: int, end: int) -> None:
         """Ask for this rank's prompts up to a position, a batch's in one go."""
-        start = self.engine.next_position
-        start = index * num_mine if start is None else start
+        engine = self.engine
+        start = index * num_mine if engine.next_position is None else engine.next_position
         end = min(end, self.num_batches * num_mine)
-        while start < end:
-            last = min(end, (start // num_mine + 1) * num_mine)
-            self._ask_for(policy, index, num_mine, range(start, last))
-            start = last
-        self.engine.next_position = start
+        positions = [*sorted(engine.forgotten), *range(start, end)]
+        for _, of_batch in groupby(positions, lambda position: position // num_mine):
+            self._ask_for(policy, index, num_mine, list(of_batch))
+        engine.next_position, engine.forgotten = max(start, end), []
 
     def _ask_for(self, policy: Policy, index: int, num_mine: int, positions: Sequence[int]) -> None:
         batch = positions[0] // num_mine

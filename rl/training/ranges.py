@@ -24,7 +24,7 @@ from rl.settings import (
 
 Steps = Annotated[int, Field(ge=1, le=10**9)]
 GroupSize = Annotated[int, Field(ge=2, le=100_000)]
-Staleness = Annotated[int, Field(ge=0, le=8)]
+Staleness = Annotated[int, Field(ge=0, le=3)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 # Every so many steps, or a share of all steps below 1.
 Interval = Annotated[float, Field(gt=0, le=10**9)]

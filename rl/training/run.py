@@ -26,6 +26,8 @@ from rl.training.callbacks.progress import TrainingProgress
 from rl.training.callbacks.step_deadline import StepDeadline
 from rl.training.changed_settings import check_sharding
 from rl.training.checkpoints import checkpoint_step, set_aside
+from rl.training.curriculum.registry import build_curricula
+from rl.training.curriculum.source import CurriculumSource
 from rl.training.engines import sampling_settings
 from rl.training.files import MetricsFile
 from rl.training.guards.budget import BudgetGuard
@@ -189,7 +191,9 @@ def build_source(run: Run) -> Source:
     """Build what makes the batches: a game, or prompts and rewards."""
     if run.game is None:
         views, teacher = num_views(run.prompts), build_teacher(run)
-        return PromptSource(run.rewards, run.reward_weights, run.labels, views, teacher)
+        source = PromptSource(run.rewards, run.reward_weights, run.labels, views, teacher)
+        curricula = build_curricula(run.config.curriculum)
+        return CurriculumSource(source, run.prompts, run.config, curricula) if curricula else source
     assert run.config.selfplay is not None
     settings = read_selfplay(run.config.selfplay)
     return SelfPlaySource(

@@ -93,9 +93,10 @@ class Sampling:
             yield
 
     @property
-    def _rank(self) -> tuple[int, int]:
-        accelerator = self.trainer.accelerator
-        return accelerator.process_index, accelerator.num_processes
+    def _layout(self) -> dict[str, int]:
+        """What the positions of prompts in a rank's list depend on."""
+        num_ranks = self.trainer.accelerator.num_processes
+        return {"num_ranks": num_ranks, "num_prompts": self.trainer.args.num_prompts}
 
     def save(self, folder: Path) -> None:
         """Write this rank's completions of the next batch, and a teacher, into a checkpoint."""
@@ -103,14 +104,16 @@ class Sampling:
             self.teacher.save(folder, self.trainer.accelerator)
         if isinstance(self.trainer.engine, AheadEngine):
             with self._limit():
-                self.trainer.engine.save(folder, *self._rank)
+                rank = self.trainer.accelerator.process_index
+                self.trainer.engine.save(folder, rank, self._layout)
 
     def load(self, folder: Path) -> None:
         """Read them back."""
         if self.teacher is not None:
             self.teacher.load(folder)
         if isinstance(self.trainer.engine, AheadEngine):
-            self.trainer.engine.load(folder, *self._rank)
+            rank = self.trainer.accelerator.process_index
+            self.trainer.engine.load(folder, rank, self._layout)
 
     def start_over(self, checkpoint: Path) -> None:
         """Hand the weights over again and forget what was asked ahead: the policy is another.
@@ -122,7 +125,8 @@ class Sampling:
             self.teacher.load(checkpoint)
         self.synced_step = -1
         if isinstance(self.trainer.engine, AheadEngine):
-            self.trainer.engine.forget()
+            with self._limit():
+                self.trainer.engine.forget()
 
 
 def check_logps(batch: Batch) -> None:

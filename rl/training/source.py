@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from rl.groups.scoring import ScoredGroup
 from rl.rollouts.engine import RolloutEngine, Sample
 from rl.training.config import LabelFreeConfig
 from rl.training.costs import CostMeter
@@ -75,6 +76,8 @@ class Batch:
             for the step; read on the main process only.
         policy_version: `Policy.version` of the policy that sampled.
         alarms: One clear line for each thing that looks wrong.
+        sampled: The groups, in the order of their numbers, alike on all ranks; a source whose rows
+            are not those of prompts has none.
     """
 
     rows: Sequence[Row]
@@ -86,6 +89,7 @@ class Batch:
     rollout_lines: Iterable[Mapping[str, Any]]
     policy_version: int
     alarms: Sequence[str] = field(default_factory=tuple)
+    sampled: Sequence[ScoredGroup] = field(default_factory=tuple)
 
 
 class Source(Protocol):

@@ -71,12 +71,13 @@ def sampler_gaps(
         ratios: From `importance_ratios`, (B, T), or (B, 1) by sequence.
 
     Returns:
-        Distances of log-probabilities, of the N tokens that have both, (N,), and all ratios, (M,).
+        Distances of log-probabilities, of the N tokens that have both, (N,), and the ratios of
+        tokens, or of rows that have any, (M,).
     """
     is_token = mask.bool()
     gaps = (logps - sampled).abs()
-    of_tokens = ratios[is_token] if ratios.shape == mask.shape else ratios.flatten()
-    return gaps[is_token & ~gaps.isnan()], of_tokens
+    counts = is_token if ratios.shape == mask.shape else is_token.any(dim=1, keepdim=True)
+    return gaps[is_token & ~gaps.isnan()], ratios[counts]
 
 
 def sampling_metrics(gaps: Tensor, ratios: Tensor, accelerator: Accelerator) -> dict[str, float]:

@@ -182,7 +182,7 @@ def move(teacher: torch.nn.Module, policy: torch.nn.Module, decay: float) -> Non
         policy: Is not changed.
         decay: 0.0 copies the policy exactly.
     """
-    own = _trained(teacher)
+    own = dict(teacher.named_parameters())
     with torch.no_grad():
         for name, parameter in policy.named_parameters():
             if not parameter.requires_grad:
@@ -196,8 +196,13 @@ def move(teacher: torch.nn.Module, policy: torch.nn.Module, decay: float) -> Non
 
 
 def _trained(model: torch.nn.Module) -> Mapping[str, Tensor]:
-    """Parameters by name; with LoRA those of the adapters alone, the others never move."""
+    """Parameters by name; with LoRA those it may train, the others never move."""
     parameters = dict(model.named_parameters())
-    adapters = {name: p for name, p in parameters.items() if "lora_" in name}
-    adapters |= {name: p for name, p in parameters.items() if "modules_to_save." in name}
-    return adapters or parameters
+    if not any("lora_" in name for name in parameters):
+        return parameters
+    words = ("lora_", "modules_to_save.", "trainable_tokens_")
+    return {
+        name: parameter
+        for name, parameter in parameters.items()
+        if any(word in name for word in words) or name.endswith(".bias")
+    }

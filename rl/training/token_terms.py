@@ -137,7 +137,9 @@ class SelectedTokenTerms:
         Returns:
             The whole loss, and metrics of this micro-batch.
         """
-        weights, low, high = inputs["token_weights"], inputs["band_low"], inputs["band_high"]
+        # What only fills up a micro-batch has no mask.
+        weights = inputs["token_weights"] * inputs["completion_mask"]
+        low, high = inputs["band_low"], inputs["band_high"]
         num_tokens = inputs["num_items_in_batch"].clamp(min=1.0) * share_of_step
         num_selected = inputs["num_selected_in_batch"].clamp(min=1.0) * share_of_step
         below, above = band_violations(entropies, low, high)

@@ -12,8 +12,8 @@ from rl.answers.votes import count_votes
 from rl.answers.workers import PairVerifier
 from rl.types import Group, Reward, Rollout
 
-# Weights made of text alone, which saved completions have; chosen from some 32 by a look at the first
-# half that split seed 0 draws.
+# Weights made of text alone, which saved completions have; chosen from some 32 by a look at the
+# half to choose by of split seed 0.
 CANDIDATES: tuple[Mapping[str, dict[str, Any]], ...] = (
     {"length": {"power": -1.0}},
     {"length": {"power": -0.5}},

@@ -23,7 +23,16 @@ def launch(launcher, recipe, output_dir, **settings):
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500, check=False
     )
     assert result.returncode == 0, (result.stdout + result.stderr)[-4000:]
+    assert_launched(launcher, output_dir)
     return output_dir
+
+
+def assert_launched(launcher, output_dir):
+    """A launch under DeepSpeed that saved a checkpoint left two ranks' shards in it."""
+    if any("zero" in word for word in launcher):
+        for checkpoint in Path(output_dir).glob("checkpoint-*"):
+            shards = sorted(path.name for path in checkpoint.glob("global_step*/*_optim_states.pt"))
+            assert len(shards) == 2, f"{checkpoint} has {shards}: DeepSpeed did not run"
 
 
 def one_process():
@@ -37,9 +46,10 @@ def ranks(number):
 def zero(stage):
     """Two CPU ranks under DeepSpeed, with the launch config users get."""
     config = f"recipes/accelerate/zero{stage}.yaml"
+    # With --cpu Accelerate leaves DeepSpeed out, and starts one process.
     return [
         *(str(BIN / "accelerate"), "launch", "--config_file", config),
-        *("--cpu", "--num_processes", "2"),
+        *("--num_processes", "2", "--mixed_precision", "no"),
     ]
 
 

@@ -41,12 +41,13 @@ def assert_trained(output_dir, start_folder):
     return metrics
 
 
-def assert_signals(metrics):
+def assert_signals(metrics, compares_gradients=True):
     """Tokens were measured and selected, and the loss terms at selected tokens are there."""
     generated = [line for line in metrics if "reward" in line]
     assert all(line["rewards/token_entropy/mean"] < 0 for line in generated)
     assert all(0 < line["signal/selected_frac"] < 1 for line in generated)
-    assert any(line["signal/band_gradient_ratio"] > 0 for line in metrics if "loss" in line)
+    ratios = [line.get("signal/band_gradient_ratio", 0) for line in metrics if "loss" in line]
+    assert any(ratio > 0 for ratio in ratios) == compares_gradients
     assert any(line["kl"] > 0 for line in metrics if "loss" in line)
 
 
@@ -101,14 +102,14 @@ def test_vllm_server_with_folder_sync(recipe, tmp_path, tiny_model_folder, free_
 
 def test_zero2_on_two_ranks(recipe, tmp_path, tiny_model_folder):
     launch(zero(2), recipe, tmp_path / "run", **SIGNALS)
-    assert_signals(assert_trained(tmp_path / "run", tiny_model_folder))
+    assert_signals(assert_trained(tmp_path / "run", tiny_model_folder), compares_gradients=False)
 
 
 @pytest.mark.parametrize("use_vllm", [False, True])
 def test_zero3_on_two_ranks(recipe, tmp_path, tiny_model_folder, use_vllm):
     launch(zero(3), recipe, tmp_path / "run", use_vllm=use_vllm, **SIGNALS)
     metrics = assert_trained(tmp_path / "run", tiny_model_folder)
-    assert_signals(metrics)
+    assert_signals(metrics, compares_gradients=False)
     if use_vllm:
         assert_samplers_agree(metrics)
 

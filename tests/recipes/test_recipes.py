@@ -12,8 +12,6 @@ from accelerate.commands.config.config_args import ClusterConfig
 
 from rewards import get_reward_for_run, get_token_selector
 from rl.answers.extraction import METHODS
-from rl.selfplay.run_settings import read_selfplay
-from rl.selfplay.spell.settings import SpellSettings
 from rl.training.losses.terms import build_loss_terms
 from rl.training.recipe import load_recipe
 
@@ -49,6 +47,7 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "dare/": (8, 64, 32, 8),  # TTRL's
     "reflected_vote/|self_verification/": (8, 64, 32, 8),  # TTRL's
     "em_ft/": (512, 4, 4, 1),
+    "empo/": (256, 16, 16, 8),
     "rlsc/": (8, 16, 16, 1),  # the number of prompts is ours
     "co_rewarding/co_rewarding_1": (256, 8, 8, 1),  # 128 problems in two wordings
     "co_rewarding/co_rewarding_2": (128, 8, 8, 1),
@@ -73,9 +72,11 @@ PUBLISHED = {
     "dare/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
     "reflected_vote/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 8192),
     "em_ft/": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 2048),
+    "empo/": (5e-7, "constant", 0, 0.0, 0.0, 1.0, "grpo", 4e-4, 0.0, 3072),
     "rlsc/": (1e-5, "constant", 0, 0.01, 0.0, 0.5, "dapo", None, 0.0, 3072),
     "co_rewarding/co_rewarding_1": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
     "co_rewarding/co_rewarding_2": (3e-6, "cosine", 0.1, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
+    "srt/srt_qwen": (1e-6, "constant", 0, 0.01, 0.0, 1.0, "bnpo", None, 0.001, 3072),
     "srt/": (1e-6, "constant", 0, 0.01, 0.0, 1.0, "bnpo", None, 0.0, 3072),
     "self_harmony/": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
     "spine/": (1e-6, "constant", 0, 0.0, 0.01, 0.7, "dapo", None, 0.0, 2048),
@@ -94,6 +95,11 @@ IN_ALL = {  # of every method; most of it stands in no recipe
     "mask_truncated_completions": False,
     "vllm_importance_sampling_correction": False,
 }
+OF_SOME = {  # what two methods have in place of it
+    "srt/": {"advantage": "leave_one_out"},
+    "empo/": {"epsilon": 3e-4, "importance_sampling_level": "sequence"},
+    "": {"importance_sampling_level": "token"},
+}
 MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; benchmark -> epochs
     "ttrl": (
         ["qwen2.5_math_1.5b", "qwen2.5_math_7b"],
@@ -105,7 +111,8 @@ MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; ben
     "spine": (["qwen2.5_math_1.5b", "qwen3_1.7b"], {"aime25": 30, "amc": 10, "math500": 3}),
 }
 SIGNALS = {  # in a recipe's name -> its reward, where they are not the same word
-    "demo|ttrl|spine": "majority_vote",
+    "demo|ttrl|spine|srt_(?!offline)|mixed_rewards|migu": "majority_vote",
+    "empo": "semantic_entropy",
     "format_only": "boxed_format",
     "co_rewarding_1": "cross_view_vote",
     "co_rewarding_2|srt_offline": "teacher_vote",
@@ -350,7 +357,7 @@ def test_batches_are_as_published_on_any_number_of_devices(configured, name, num
 def test_numbers_are_the_published_ones(configured, name):
     config, expected = configured(name, 8), dict(zip(NUMBERS, find(PUBLISHED, name), strict=True))
     expected |= IN_ALL | {"top_p": 0.95 if expected["temperature"] == 0.7 else 1.0}
-    expected |= {"advantage": "leave_one_out"} if name.startswith("srt/") else {}
+    expected |= find(OF_SOME, name)
     assert {key: config[key] for key in expected} == expected
 
 
@@ -377,22 +384,3 @@ def test_the_prompt_is_limited_as_published(name):
     asks = re.match("reflected_vote/|self_verification/", name)
     assert ("vllm_max_model_length" in RECIPES[name]) == bool(asks)
     assert "overlong_prompts" not in RECIPES[name]
-
-
-@pytest.mark.parametrize("name", [name for name in SELFPLAY if name.startswith("spell/")])
-def test_a_round_of_the_game_fits_into_the_rows_and_is_the_published_one(name):
-    settings = RECIPES[name]
-    game = read_selfplay(settings["selfplay"])
-    known = SpellSettings.__dataclass_fields__.keys() & game.game_settings
-    given = {key: game.game_settings[key] for key in known}
-    assert SpellSettings(**given).max_trained <= (
-        settings["num_prompts"] * settings["num_generations"]
-    )
-    if name in PAPERS:
-        # What the authors' scripts train with; the paper's equation 10 weighs roles alike.
-        assert game.role_mean == "pooled"
-        given.pop("thinking", None)  # a matter of the model
-        defaults = SpellSettings()
-        assert {key: getattr(defaults, key) for key in given} == given
-        # 128 questions: 128 x 8 answers, 2 x 128 questions, 16 groups of 8 judgments.
-        assert defaults.max_trained == 1024 + 256 + 128

@@ -152,6 +152,12 @@ def _aliases(table: Table, layout: Layout, number: int) -> list[str]:
     """What else is right: the rest of a list of labels, and the column of aliases."""
     label = table[layout.label_column][number]
     more = table[layout.aliases_column][number] if layout.aliases_column else None
+    more = [more] if isinstance(more, str) else more
+    if not (more is None or isinstance(more, list | tuple)):
+        raise InputError(
+            f"{layout.aliases_column} of row {number}: got {more!r}, expected a text or a list of "
+            "texts. Correct it."
+        )
     cells = [*(label[1:] if isinstance(label, list) else ()), *(more or ())]
     return [str(cell) for cell in cells if cell is not None]
 

@@ -4,7 +4,7 @@ import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from rl.data.prompts import load_prompts, prompt_id, render_prompt, tokenize_prompt
+from rl.data.prompts import join_prompts, load_prompts, prompt_id, render_prompt, tokenize_prompt
 from rl.errors import InputError
 
 USER = {"role": "user", "content": "2+2="}
@@ -12,8 +12,9 @@ SYSTEM = {"role": "system", "content": "Add."}
 ASSISTANT = {"role": "assistant", "content": "4"}
 
 
-def write(tmp_path, *rows):
-    path = tmp_path / "prompts.jsonl"
+def write(folder, *rows):
+    folder.mkdir(exist_ok=True)
+    path = folder / "prompts.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
 
@@ -147,3 +148,23 @@ def test_token_ids_hold_one_start_token_for_text_and_for_a_chat(tokenizer):
 def test_the_prompt_id_depends_on_the_text_alone():
     assert prompt_id("2+2=") == prompt_id("2+2=") != prompt_id("2+2= ")
     assert len(prompt_id("\u00e9")) == 16
+
+
+def test_rows_of_several_files_are_counted_on(tmp_path):
+    first = write(tmp_path / "a", {"prompt": "a0", "label": "1"}, {"prompt": "a1"})
+    second = write(tmp_path / "b", {"prompt": "b0", "label": "2"})
+    parts = [load_prompts(name, label_column="label") for name in (first, second)]
+    assert join_prompts(parts[:1]) is parts[0]
+    joined = join_prompts(parts)
+    assert joined.dataset["prompt"][:] == ["a0", "a1", "b0"]
+    assert joined.dataset["row"][:] == [0, 1, 2]
+    assert joined.dataset["part"][:] == [0, 0, 1]
+    assert joined.labels == {0: "1", 2: "2"}
+    assert join_prompts([load_prompts(first), load_prompts(second)]).labels is None
+
+
+def test_text_and_messages_do_not_mix(tmp_path):
+    text = load_prompts(write(tmp_path / "a", {"prompt": "a"}))
+    chat = load_prompts(write(tmp_path / "b", {"prompt": "b"}), system_prompt="")
+    with pytest.raises(InputError, match="text in one file and messages in another"):
+        join_prompts([text, chat])

@@ -119,6 +119,8 @@ def test_finished_prompts_come_first_but_those_that_are_due(engine):
     threading.Timer(0.1, engine.let, (0,)).start()
     assert positions(ahead.take(2, before_position=6, due_batch=0)) == [0, 3]
     assert positions(ahead.take(2, before_position=6, due_batch=0)) == [4, 5]
+    with pytest.raises(RuntimeError, match="asked for: got 0, expected 1"):
+        ahead.take(1, before_position=6, due_batch=0)
 
 
 @pytest.mark.parametrize(
@@ -149,15 +151,19 @@ def test_what_is_given_up_is_sampled_anew(engine, ahead):
     ahead.next_position = 2
     ahead.forget()
     engine.sync_weights()
-    assert (ahead.asked, ahead.next_position) == ([], None)
+    # What is after it is not asked for twice, and it is asked for again.
+    assert (ahead.asked, ahead.next_position, ahead.forgotten) == ([], 2, [1])
     assert ids(ahead.generate([[1]], 1, [101])) == [[[1, 101, 4]]]
 
 
 def test_what_the_engine_raises_reaches_the_caller_and_no_checkpoint(engine, ahead, tmp_path):
     ask(ahead, 11)  # there is no such event
-    ahead.save(tmp_path, rank=0, num_ranks=1)
+    layout = {"num_ranks": 1}
+    ahead.save(tmp_path, 0, layout)
     other = AheadEngine(engine)
-    other.load(tmp_path, rank=0, num_ranks=1)
+    other.load(tmp_path, 0, layout)
+    other.save(tmp_path, 0, layout)  # it stays lost
+    other.load(tmp_path, 0, layout)
     # It is known that the prompt was asked for, and it is sampled when its batch is due.
     assert positions(other.take(1, 99, -1)) == [11]
     engine.let(5)
@@ -169,16 +175,18 @@ def test_what_the_engine_raises_reaches_the_caller_and_no_checkpoint(engine, ahe
 def test_a_checkpoint_holds_it(engine, ahead, tmp_path, caplog):
     engine.let(4, 5)
     ask(ahead, 4, 5, batch=3, num_samples=2)
-    ahead.next_position = 6
-    ahead.save(tmp_path, rank=0, num_ranks=2)
+    ahead.next_position, ahead.forgotten = 6, [2]
+    ahead.save(tmp_path, 0, {"num_ranks": 2})
     other = AheadEngine(Engine())
-    other.load(tmp_path, rank=1, num_ranks=2)  # of which there is no file
+    other.load(tmp_path, 1, {"num_ranks": 2})  # of which there is no file
     assert (other.asked, other.next_position) == ([], None)
-    other.load(tmp_path, rank=0, num_ranks=3)
-    assert (other.asked, other.next_position) == ([], None)
-    assert "by 2 ranks are asked for again by 3" in caplog.text
-    other.load(tmp_path, rank=0, num_ranks=2)
+    other.load(tmp_path, 0, {"num_ranks": 3})
+    assert (other.asked, other.next_position, other.forgotten) == ([], None, [])
+    assert "asked for again with {'num_ranks': 3}" in caplog.text
+    other.load(tmp_path, 0, {"num_ranks": 2})
     assert (positions(other.asked), other.next_position) == ([4, 5], 6)
+    assert other.forgotten == [2]
+    assert other.num_open(5) == 1
     assert [(one.batch, one.version) for one in other.take(2, 9, -1)] == [(3, 3)] * 2
     assert ids(other.generate([[4], [5]], 2, [104, 105])) == [
         [[0, 104, 4]] * 2,

@@ -39,7 +39,7 @@ class Source:
         return Request(prompt_ids=[[seed] for seed in seeds], num_samples=2, seeds=seeds)
 
 
-def run(max_staleness, num_ranks, monkeypatch):
+def run(max_staleness, num_ranks, monkeypatch, before=lambda index, ranks: None):
     """Play a run on ranks that take turns; return the inputs and versions of its batches."""
     rows = [{"row": number} for number in range(NUM_PROMPTS * 3)]
     config = SimpleNamespace(
@@ -62,6 +62,7 @@ def run(max_staleness, num_ranks, monkeypatch):
     ]
     given = []
     for index in range(NUM_BATCHES):
+        before(index, ranks)
         policies = [
             SimpleNamespace(
                 accelerator=SimpleNamespace(process_index=rank, num_processes=num_ranks),
@@ -124,3 +125,27 @@ def test_rows_lie_where_they_are_sampled(monkeypatch):
 def test_a_batch_is_one_call_where_nothing_is_carried_over(monkeypatch):
     [ahead], _ = run(1, 1, monkeypatch)
     assert [len(seeds) for seeds in ahead.engine.engine.calls] == [NUM_PROMPTS] * NUM_BATCHES
+
+
+@pytest.mark.parametrize("max_staleness", [1, 2, 3])
+def test_what_is_given_up_is_asked_for_again(max_staleness, monkeypatch):
+    def roll_back(index, ranks):
+        for ahead in ranks if index == 4 else ():
+            ahead.engine.forget()
+
+    _, given = run(max_staleness, 2, monkeypatch, roll_back)
+    trained = [list(chain.from_iterable(gathered)) for gathered, _ in given]
+    visits = [(batch // 3, row) for part in trained for row, batch, _ in part]
+    assert len(set(visits)) == len(visits) == NUM_PROMPTS * NUM_BATCHES
+    assert all(version >= 4 for part in trained[4:] for _, _, version in part)
+
+
+def test_a_batch_that_was_taken_is_sampled_again(monkeypatch, caplog):
+    def lay_out_anew(index, ranks):
+        for ahead in ranks if index == 3 else ():  # as where its rows cannot be used
+            ahead.engine.take(NUM_PROMPTS, (index + 1) * NUM_PROMPTS, index)
+
+    _, given = run(1, 1, monkeypatch, lay_out_anew)
+    batches = [{batch for part in gathered for _, batch, _ in part} for gathered, _ in given]
+    assert batches == [{n} for n in range(NUM_BATCHES)]
+    assert "batch 3 is sampled again" in caplog.text

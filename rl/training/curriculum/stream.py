@@ -1,0 +1,78 @@
+"""The prompts of a run one after another, in the order of its curriculum; its place is kept."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from datasets import Dataset
+
+from rl.errors import InputError
+from rl.training.config import LabelFreeConfig
+from rl.training.curriculum.contract import PromptFact
+from rl.training.curriculum.registry import Curricula, build_curricula
+from rl.training.prompt_order import PromptSampler
+
+
+def check_first_epoch(prompts: Dataset, config: LabelFreeConfig) -> None:
+    """Check that the curriculum leaves enough prompts in the first epoch.
+
+    Raises:
+        InputError: If it does not, or what it reads is not there or is of another kind.
+    """
+    if curricula := build_curricula(config.curriculum):
+        PromptStream(prompts, config, curricula).next_batch()
+
+
+class PromptStream:
+    """Hands out the rows of the training set, epoch by epoch.
+
+    An epoch is the order that follows from seed and epoch, put in order by the curriculum at the
+    time when it begins. Its last rows, where they do not fill a batch, are left out. All ranks hand
+    out the same rows, and a checkpoint has the rest of the epoch: so a resumed run goes on in it.
+
+    Args:
+        prompts: The training set.
+        config: Seed, sizes and whether prompts are shuffled.
+        curricula: Order the rows.
+    """
+
+    def __init__(self, prompts: Dataset, config: LabelFreeConfig, curricula: Curricula) -> None:
+        parts = prompts["part"] if "part" in prompts.column_names else [0] * len(prompts)
+        columns = (prompts["prompt_id"], prompts["rendered_prompt"], prompts["row"], parts)
+        self.facts = [
+            PromptFact(prompt_id=name, rendered=rendered, row=row, part=part)
+            for name, rendered, row, part in zip(*columns, strict=True)
+        ]
+        self.sampler = PromptSampler.of_run(prompts, config)
+        self.curricula = curricula
+        self.epoch = -1
+        self.rows: list[int] = []
+
+    def next_batch(self) -> list[int]:
+        """Return the rows that are due, `num_prompts` of them.
+
+        Raises:
+            InputError: If the curriculum leaves fewer in an epoch.
+        """
+        num_prompts = self.sampler.num_prompts
+        if len(self.rows) < num_prompts:
+            self.epoch += 1
+            self.rows = self.curricula.order(self.sampler.order(self.epoch), self.facts)
+            if len(self.rows) < num_prompts:
+                raise InputError(
+                    f"curriculum: got {len(self.rows)} prompts in an epoch, expected at least "
+                    f"num_prompts ({num_prompts}). Leave out fewer, or lower num_prompts."
+                )
+        return self.more(num_prompts)
+
+    def more(self, num_rows: int) -> list[int]:
+        """Return the next rows of this epoch, at most so many."""
+        taken, self.rows = self.rows[:num_rows], self.rows[num_rows:]
+        return taken
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in the stream, as plain JSON."""
+        return {"epoch": self.epoch, "rows": self.rows}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a place."""
+        self.epoch, self.rows = state["epoch"], list(state["rows"])

@@ -1,0 +1,26 @@
+"""Recipes of self-play: a round fits into the rows of a batch, and is the published one."""
+
+import pytest
+from test_recipes import PAPERS, RECIPES, SELFPLAY
+
+from rl.selfplay.run_settings import read_selfplay
+from rl.selfplay.spell.settings import SpellSettings
+
+
+@pytest.mark.parametrize("name", [name for name in SELFPLAY if name.startswith("spell/")])
+def test_a_round_of_the_game_fits_into_the_rows_and_is_the_published_one(name):
+    settings = RECIPES[name]
+    game = read_selfplay(settings["selfplay"])
+    known = SpellSettings.__dataclass_fields__.keys() & game.game_settings
+    given = {key: game.game_settings[key] for key in known}
+    assert SpellSettings(**given).max_trained <= (
+        settings["num_prompts"] * settings["num_generations"]
+    )
+    if name in PAPERS:
+        # What the authors' scripts train with; the paper's equation 10 weighs roles alike.
+        assert game.role_mean == "pooled"
+        given.pop("thinking", None)  # a matter of the model
+        defaults = SpellSettings()
+        assert {key: getattr(defaults, key) for key in given} == given
+        # 128 questions: 128 x 8 answers, 2 x 128 questions, 16 groups of 8 judgments.
+        assert defaults.max_trained == 1024 + 256 + 128
