@@ -1,13 +1,19 @@
 """Recipes of self-play: a round fits into the rows of a batch, and is the published one."""
 
+from pathlib import Path
+
 import pytest
-from test_recipes import PAPERS, RECIPES, SELFPLAY
 
 from rl.selfplay.run_settings import read_selfplay
 from rl.selfplay.spell.settings import SpellSettings
+from rl.training.recipe import load_recipe
+
+FOLDER = Path(__file__).parents[2] / "recipes" / "spell"
+RECIPES = {path.stem: load_recipe(path) for path in sorted(FOLDER.glob("*.yaml"))}
+PAPERS = {"spell_qwen2.5_7b_instruct", "spell_qwen3_4b_thinking"}
 
 
-@pytest.mark.parametrize("name", [name for name in SELFPLAY if name.startswith("spell/")])
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_round_of_the_game_fits_into_the_rows_and_is_the_published_one(name):
     settings = RECIPES[name]
     game = read_selfplay(settings["selfplay"])
