@@ -21,7 +21,7 @@ class MajorityBand:
     code at QingyangZhang/EMPO@582a079, verl-empo/recipe/empo/src/dapo_ray_trainer.py, keeps a
     group by its largest reward, which is this share with the reward `semantic_entropy`; bounds 0.3
     and 1.0 and 10 tries in recipe/empo/scripts/run_empo_qwen2.5_math_7b.sh (at 3b7a8c6), where the
-    filter is switched off. Differs: the paper's entropy is no majority, but its code has the latter;
+    filter is switched off. Ours: the paper's entropy is no majority, but its code has the latter;
     a completion without an answer is a class of its own there, and votes for nothing here; where
     the tries end too early, the code ends the run, and this trains what there is.
 
