@@ -77,7 +77,7 @@ def checked_questions(what: str, given: Any) -> list[Question]:
     questions = list(given) if isinstance(given, list | tuple) else [given]
     for question in questions:
         is_question = isinstance(question, Question) and isinstance(question.key, str)
-        if not (is_question and question.prompt and question.num_samples >= 1):
+        if not (is_question and _is_prompt(question.prompt) and question.num_samples >= 1):
             raise InputError(
                 f"{what}: got {str(question)[:200]}, expected a list of rl.questions.Question with "
                 "a key, a prompt and num_samples from 1 on. Mend its method `questions`."
@@ -93,3 +93,13 @@ def checked_questions(what: str, given: Any) -> list[Question]:
             "`questions`."
         )
     return questions
+
+
+def _is_prompt(prompt: Any) -> bool:
+    if isinstance(prompt, str):
+        return bool(prompt)
+    return bool(prompt) and all(
+        isinstance(message, dict)
+        and all(isinstance(message.get(name), str) for name in ("role", "content"))
+        for message in prompt
+    )

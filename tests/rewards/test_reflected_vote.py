@@ -102,7 +102,7 @@ def test_summaries_come_first_and_are_shown_to_the_reflection(make_group):
     group = replace(make_group(["2", "3"], completions=["a 2", "b 3"]), problem_text="1+1?")
     first = reward.questions(group)
     assert [(q.num_samples, q.max_tokens) for q in first] == [(1, 5)] * 2
-    assert all(q.prompt.startswith("Problem:\n1+1?\n") for q in first)
+    assert all(str(q.prompt).startswith("Problem:\n1+1?\n") for q in first)
     asked = [
         Asked(key=q.key, prompt=q.prompt, replies=(reply(f"<think>x</think>{n}{{{{problem}}}}"),))
         for n, q in enumerate(first)

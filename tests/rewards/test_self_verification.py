@@ -74,7 +74,7 @@ def test_each_completion_may_be_judged(make_group):
     assert sorted(question.prompt for question in questions) == ["1+1= so 2", "1+1= two: 2"]
     replies = {"1+1= so 2": ("yes", "no"), "1+1= two: 2": ("no", "no")}
     asked = [
-        Asked(key=q.key, prompt=q.prompt, replies=tuple(map(reply, replies[q.prompt])))
+        Asked(key=q.key, prompt=q.prompt, replies=tuple(map(reply, replies[str(q.prompt)])))
         for q in questions
     ]
     assert reward(replace(group, asked=asked)) == [0.5, 0.0, 0.5, 0.0]
@@ -87,7 +87,7 @@ def test_the_question_shows_problem_solution_and_answer(make_group):
     group = make_group(["2"], completions=[r"{{answer}} so \boxed{2}"])
     reward = SelfVerification(max_judgment_tokens=7)
     [question] = reward.questions(replace(group, problem_text="What is 1+1?"))
-    assert question.prompt.startswith("Problem:\nWhat is 1+1?\n")
+    assert str(question.prompt).startswith("Problem:\nWhat is 1+1?\n")
     assert r"{{answer}} so \boxed{2}" in question.prompt  # what is shown is no template
     assert "answer is 2." in question.prompt
     assert (question.key, question.max_tokens) == (candidates(group)[0].key, 7)

@@ -7,6 +7,7 @@ import pytest
 from rl.errors import InputError
 from rl.questions import Answered, Asked, Question, checked_questions
 
+CHAT = {"role": "user", "content": "2?"}
 REPLY = Answered(completion="yes", num_tokens=2, truncated=False)
 
 
@@ -25,7 +26,7 @@ def test_a_group_knows_what_was_asked(make_group):
 
 
 def test_questions_are_let_through():
-    questions = [Question(key="a", prompt="2?"), Question(key="b", prompt=[{"role": "user"}])]
+    questions = [Question(key="a", prompt="2?"), Question(key="b", prompt=[CHAT])]
     assert checked_questions("mine", questions) == questions
     assert checked_questions("mine", tuple(questions)) == questions
     assert checked_questions("mine", []) == []
@@ -39,6 +40,8 @@ def test_questions_are_let_through():
         ["2?"],
         [Question(key="a", prompt="")],
         [Question(key="a", prompt=[])],
+        [Question(key="a", prompt=[{"role": "user"}])],
+        [Question(key="a", prompt=["2?"])],  # type: ignore[list-item]
         [Question(key=1, prompt="2?")],  # type: ignore[arg-type]
         [Question(key="a", prompt="2?", num_samples=0)],
         [Question(key="a", prompt="2?", max_tokens=0)],
