@@ -21,8 +21,10 @@ from rewards.harmonic_vote import HarmonicVote
 from rewards.leave_one_out_vote import leave_one_out_vote
 from rewards.majority_vote import MajorityVote
 from rewards.random_reward import RandomReward
+from rewards.reflected_vote import ReflectedVote
 from rewards.scope import Scope
 from rewards.self_certainty import SelfCertainty
+from rewards.self_verification import SelfVerification
 from rewards.semantic_entropy import SemanticEntropy
 from rewards.sequence_probability import SequenceProbability
 from rewards.teacher_vote import TeacherVote
@@ -53,6 +55,8 @@ REWARDS: dict[str, Callable[..., Any]] = {
     "scope": Scope,
     "dare": Dare,
     "evol_rl": EvolRL,
+    "self_verification": SelfVerification,
+    "reflected_vote": ReflectedVote,
     "semantic_entropy": SemanticEntropy,
     "self_certainty": SelfCertainty,
     "token_entropy": TokenEntropy,

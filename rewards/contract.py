@@ -16,6 +16,7 @@ from functools import partial
 from numbers import Real
 from typing import Any, TypeVar
 
+from rewards.scripted_replies import Scripted
 from rl.answers import cluster_answers
 from rl.answers.views import cluster_views, link_views, renumbered
 from rl.answers.votes import count_votes
@@ -96,6 +97,8 @@ def example_groups() -> dict[str, Group]:
 def check_reward(reward: Reward, groups: Mapping[str, Group]) -> list[Finding]:
     """Run every check on every group; a reward that raises fails the check it raises in.
 
+    One that asks the policy is told a few words instead (`rewards.scripted_replies`).
+
     Args:
         reward: The reward. Its memory and settings stay as they are; a supervised one needs its
             labels first.
@@ -104,6 +107,8 @@ def check_reward(reward: Reward, groups: Mapping[str, Group]) -> list[Finding]:
     Raises:
         InputError: If the reward raises it.
     """
+    if hasattr(reward, "questions"):
+        reward = Scripted(reward)
     return [
         Finding(
             check=name,

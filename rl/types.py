@@ -6,6 +6,8 @@ Neither has a field for a label, so a reward cannot read one.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rl.questions import Answered, Asked
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenStatistics:
@@ -72,6 +74,9 @@ class Group:
             have no views of their own. An equal answer has the same `cluster` in all of them.
         teacher: In a run with a `teacher`: its completions of the same prompt, as a group whose
             classes are numbered with these; with `kind: offline` their answers alone. No label.
+        problem_text: Last user's message of the prompt, or all of a prompt of text; filled in for
+            rewards that ask the policy.
+        asked: What the reward that sees the group asked the policy about it.
     """
 
     prompt_id: str
@@ -81,15 +86,22 @@ class Group:
     view: int = 0
     views: "tuple[Group, ...]" = ()
     teacher: "Group | None" = None
+    problem_text: str = ""
+    asked: tuple[Asked, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rollouts", tuple(self.rollouts))
         object.__setattr__(self, "views", tuple(self.views))
+        object.__setattr__(self, "asked", tuple(self.asked))
 
     @property
     def problem(self) -> "tuple[Group, ...]":
         """The groups of all wordings, this one among them: in the same order for each of them."""
         return tuple(sorted((self, *self.views), key=lambda group: group.view))
+
+    def replies(self, key: str) -> tuple[Answered, ...] | None:
+        """Return the policy's replies to a question, none if it did not fit; None: not asked."""
+        return next((asked.replies for asked in self.asked if asked.key == key), None)
 
 
 # A reward returns one number per rollout, in order; None means "cannot be scored", never 0.0.
@@ -108,6 +120,11 @@ class Group:
 #   vote(group)
 #       a reward that takes one answer for right: its `rl.answers.votes.GroupVote`, which the vote/
 #       and audit/ metrics and the rollout files then show; of several such rewards, the first one's
+#   questions(group)
+#       asks the policy: a list of `rl.questions.Question`, those of all groups of a batch answered
+#       together before any is scored, by the weights of that moment; called again with the replies
+#       in `group.asked` until nothing new is asked. What scores, votes and weighs sees them too,
+#       `observe` does not
 #   group_weight(group)
 #       a factor of the group's finished advantages, at least 0; those of several rewards multiply
 #   sees_labels = True, set_labels(labels)

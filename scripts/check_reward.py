@@ -58,7 +58,9 @@ def main() -> None:
     from rewards.contract import check_reward, example_groups
 
     reward, notes = build_reward(arguments.reward, read_settings(arguments.settings))
-    found = read_groups(arguments.groups, arguments.max_groups, arguments.answer_methods)
+    found = read_groups(
+        arguments.groups, arguments.max_groups, arguments.answer_methods, arguments.reward
+    )
     saved = {f"saved {number}, {name}": group for number, (name, group) in enumerate(found)}
     if saved and getattr(reward, "needs_token_statistics", False):
         saved = {name: complete(group) for name, group in saved.items()}
@@ -68,6 +70,14 @@ def main() -> None:
         raise InputError(
             f"--show: got {arguments.show}, expected 0 to {len(groups) - 1}. Saved groups come "
             "first, then the built-in ones."
+        )
+    if hasattr(reward, "questions"):
+        from rewards.scripted_replies import Scripted
+
+        reward = Scripted(reward)
+        notes.append(
+            "it asks the policy, and there is none here: a few words stand in for replies, yes and "
+            "no and numbers among them, but where saved groups hold those of their run"
         )
     if getattr(reward, "sees_labels", False):
         give_labels(reward, groups.values())
@@ -130,9 +140,12 @@ def build_reward(name: str, settings: dict[str, Any]) -> tuple["Reward", list[st
 
 
 def read_groups(
-    paths: Iterable[Path], max_groups: int, methods: Sequence[str]
+    paths: Iterable[Path], max_groups: int, methods: Sequence[str], reward: str
 ) -> Iterator[tuple[str, "Group"]]:
-    """Yield the first saved groups with a name each, from files of rollouts or of completions."""
+    """Yield the first saved groups with a name each, from files of rollouts or of completions.
+
+    A group of a run with this reward holds what it asked the policy.
+    """
     from rl.types import Group
 
     rows: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -153,7 +166,10 @@ def read_groups(
     for (prompt_id, visit), members in rows.items():
         rollouts = tuple(rollout_of_row(member) for member in members)
         prompt = str(members[0].get("prompt", ""))
-        groups.append(Group(prompt_id=prompt_id, prompt=prompt, visit=visit, rollouts=rollouts))
+        asked = asked_of_row(members[0], reward)
+        groups.append(
+            Group(prompt_id=prompt_id, prompt=prompt, visit=visit, rollouts=rollouts, asked=asked)
+        )
     for group in with_views(groups):
         yield f"{group.prompt_id[:8]} visit {group.visit}", group
 
@@ -221,6 +237,22 @@ def rollout_of_row(row: Mapping[str, Any]) -> Any:
     except (TypeError, AttributeError):
         pass  # statistics that are none
     raise bad_line(row["where"], {name: row[name] for name in row if name != "where"})
+
+
+def asked_of_row(row: Mapping[str, Any], reward: str) -> Any:
+    """Rebuild what a reward asked from the first line of a group, none if it holds nothing."""
+    from rl.questions import Answered, Asked
+
+    try:
+        found = tuple(
+            Asked(**{**one, "replies": tuple(Answered(**reply) for reply in one["replies"])})
+            for one in (row.get("asked") or {}).get(reward, ())
+        )
+        if all(isinstance(reply.completion, str) for one in found for reply in one.replies):
+            return found
+    except (TypeError, KeyError, AttributeError):
+        pass  # what no run wrote
+    raise bad_line(row["where"], row["asked"])
 
 
 def complete(group: "Group") -> "Group":

@@ -6,11 +6,13 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import rl
+from rl.questions import Answered, Asked
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
@@ -75,6 +77,24 @@ def test_the_example_of_a_task_votes_on_cities(tmp_path):
     [vote] = [json.loads(line) for line in (tmp_path / "votes.jsonl").read_text().splitlines()]
     assert (vote["majority_ratio"], vote["num_votes"], vote["num_abstained"]) == (0.5, 4, 1)
     assert vote["pseudo_label"].strip() == "Paris"
+
+
+def test_the_example_that_asks_keeps_the_contract_and_pays_by_the_replies(make_group):
+    from rewards.contract import check_reward, example_groups
+
+    [example] = [block for block in TASK_BLOCKS if "class Judge" in block]
+    names: dict = {}
+    exec(example, names)
+    groups = example_groups()
+    problems = [f.problem for f in check_reward(names["Judge"](), groups) if f.check != "picklable"]
+    assert problems == [None] * len(problems)
+    group = make_group(["2", None])
+    [question] = names["Judge"]().questions(group)
+    replies = [
+        Answered(completion=c, num_tokens=2, truncated=False) for c in ("Yes", " yes!", "no")
+    ]
+    asked = Asked(key=question.key, prompt=question.prompt, replies=tuple(replies))
+    assert names["Judge"]()(replace(group, asked=[asked])) == [2 / 3, None]
 
 
 def environment():

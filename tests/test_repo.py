@@ -20,10 +20,12 @@ MAX_FUNCTION_LINES = 60
 # What a reward may know of the engine: pure helpers.
 OPEN_TO_REWARDS = {
     "rl.types",
+    "rl.questions",
     "rl.errors",
     "rl.plugins",
     "rl.whole_weights",
     "rl.settings",
+    "rl.data.slots",
     "rl.answers",
     "rl.answers.repetition",
     "rl.answers.views",

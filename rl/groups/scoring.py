@@ -178,11 +178,12 @@ def score_group(
     rewards: Mapping[str, Reward],
     weights: Mapping[str, float],
     max_seconds: float = 0.0,
+    as_seen: Mapping[str, Group] | None = None,
 ) -> ScoredGroup:
     """Score a whole group with every reward and add the scores up; without one all get 0.0.
 
-    A reward that takes longer than `max_seconds`, unless they are 0, ends the process
-    (`rl.watchdog.deadline`).
+    `as_seen` is the group as single rewards see it, with what they asked the policy. A reward that
+    takes longer than `max_seconds`, unless they are 0, ends the process (`rl.watchdog.deadline`).
 
     Raises:
         InputError: If a reward breaks its contract: it raises or ends the process, changes the
@@ -190,17 +191,18 @@ def score_group(
             nor None, or a negative group weight. The message names the reward.
     """
     everything: dict[str, Any] = dict(rewards)  # with the methods a reward may have
+    seen = dict.fromkeys(rewards, group) | dict(as_seen or {})
     scores, seconds, num_not_finite = {}, {}, {}
     for name, reward in rewards.items():
         start = time.perf_counter()
         with deadline(f"reward {name!r}", max_seconds, "max_reward_seconds"):
-            given = _ask(name, reward, group)
+            given = _ask(name, reward, seen[name])
         scores[name], num_not_finite[name] = _checked(name, given, len(group.rollouts))
         seconds[name] = time.perf_counter() - start
     group_weights = {}
     for name, reward in everything.items():
         if hasattr(reward, "group_weight"):
-            weight = _checked_weight(name, _ask(name, reward.group_weight, group))
+            weight = _checked_weight(name, _ask(name, reward.group_weight, seen[name]))
             num_not_finite[name] += not math.isfinite(weight)
             group_weights[name] = weight if math.isfinite(weight) else 0.0
     return ScoredGroup(
@@ -211,7 +213,7 @@ def score_group(
         reward_seconds=seconds,
         vote=next(
             (
-                _ask(name, reward.vote, group)
+                _ask(name, reward.vote, seen[name])
                 for name, reward in everything.items()
                 if hasattr(reward, "vote")
             ),

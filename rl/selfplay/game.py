@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Protocol, TypeAlias
 
-# Text, or chat messages such as {"role": "user", "content": "..."}.
-Prompt: TypeAlias = str | list[dict[str, str]]
+from rl.questions import Answered, Prompt
+
 # Number of tokens of a text, without any added by a chat template.
 CountTokens: TypeAlias = Callable[[str], int]
 
@@ -34,25 +34,6 @@ class Request:
     role: str
     prompt: Prompt
     num_samples: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answered:
-    """One sampled completion of a request.
-
-    Attributes:
-        completion: Its text, special tokens removed.
-        num_tokens: Sampled tokens, the end token included.
-        truncated: Whether sampling stopped at the length limit instead of at an end token.
-    """
-
-    completion: str
-    num_tokens: int
-    truncated: bool
-
-    def text(self, *, thinking: bool) -> str:
-        """The completion as it is to be read: with the start of a thought the prompt opened."""
-        return f"<think>{self.completion}" if thinking else self.completion
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,12 +19,12 @@ may also stand in a task's folder, for that task alone. Everything else in a fil
 and what fills a slot is never searched for slots. A file's last line break is dropped.
 """
 
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
+from rl.data.slots import fill_slots, slots_of
 from rl.errors import InputError
 
 SHARED = ("document", "example", "no_documents")
@@ -38,7 +38,6 @@ SLOTS = {
     "verifier": {"question", "prediction", "reference"},
 }
 R_ZERO_SLOTS: dict[str, set[str]] = {"challenger": set(), "solver": {"question"}}
-_SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 
 class Templates:
@@ -75,7 +74,7 @@ class Templates:
         """Name of the file, without its suffix -> its text."""
         texts = {name: self._read(name) for name in self.slots}
         for name, needed in self.slots.items():
-            missing = sorted(needed - set(_SLOT.findall(texts[name])) - {"number"})
+            missing = sorted(needed - slots_of(texts[name]) - {"number"})
             if missing:
                 raise InputError(
                     f"selfplay prompt {self.task}/{name}.txt: got no slot {{{{{missing[0]}}}}}, "
@@ -112,16 +111,7 @@ class Templates:
         Raises:
             InputError: If the file has a slot that is not filled.
         """
-
-        def value(match: re.Match[str]) -> str:
-            if match[1] not in slots:
-                raise InputError(
-                    f"selfplay prompt {self.task}/{name}.txt: got the slot {match[0]}, expected "
-                    f"{', '.join(sorted(slots)) or 'none'}. Correct its name."
-                )
-            return slots[match[1]]
-
-        return _SLOT.sub(value, self.texts[name])
+        return fill_slots(self.texts[name], slots, f"selfplay prompt {self.task}/{name}.txt")
 
     def documents(self, texts: list[str]) -> str:
         """Show documents one after the other, numbered from 1."""

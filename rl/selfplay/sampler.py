@@ -1,7 +1,8 @@
 """Samples a game's requests with the run's engine: each rank a share, all ranks get the texts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -27,6 +28,7 @@ class PolicySampler:
         step: Number of the round.
         frozen_engine: Samples under the frozen policy; None keeps none.
         max_seconds: Most of one call of an engine, then the process ends; 0 for any.
+        template_arguments: What the chat template is given beside the messages.
 
     A completion's tokens and their log-probabilities stay on the rank that sampled it.
 
@@ -45,6 +47,7 @@ class PolicySampler:
         step: int,
         frozen_engine: RolloutEngine | None = None,
         max_seconds: float = 0.0,
+        template_arguments: Mapping[str, Any] | None = None,
     ) -> None:
         self.engine = engine
         self.tokenizer = tokenizer
@@ -54,6 +57,7 @@ class PolicySampler:
         self.step = step
         self.frozen_engine = frozen_engine
         self.max_seconds = max_seconds
+        self.template_arguments = template_arguments
         self.samples: dict[tuple[str, int], Sample] = {}
         self.homes: dict[tuple[str, int], int] = {}
         self._asked: set[tuple[int, str]] = set()
@@ -99,7 +103,10 @@ class PolicySampler:
             mine = [requests[number] for number in share.requests]
             with deadline("sampling", self.max_seconds, "max_sampling_seconds"):
                 groups = engine.generate(
-                    [tokenize_prompt(request.prompt, self.tokenizer) for request in mine],
+                    [
+                        tokenize_prompt(request.prompt, self.tokenizer, self.template_arguments)
+                        for request in mine
+                    ],
                     share.num_samples,
                     [derive_seed(self.seed, self.step, request.key) for request in mine],
                     share.first_sample,

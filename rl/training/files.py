@@ -17,6 +17,7 @@ from rl.data.whole_files import replacing, write_whole, writing_into
 from rl.errors import InputError
 from rl.groups.scoring import ScoredGroup
 from rl.groups.visits import VisitKey
+from rl.questions import Asked
 from rl.training.named_files import file_hashes
 from rl.training.rollout_files import write_rollout_file
 from rl.versions import git_commit, library_versions
@@ -200,17 +201,22 @@ def read_config(folder: Path) -> dict[str, Any] | None:
 
 
 def rollout_lines(
-    scored_groups: Sequence[ScoredGroup], advantages: Mapping[VisitKey, Sequence[float]]
+    scored_groups: Sequence[ScoredGroup],
+    advantages: Mapping[VisitKey, Sequence[float]],
+    asked: Mapping[VisitKey, Mapping[str, Sequence[Asked]]] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Describe every rollout of scored groups, trained or not, but for the step.
 
     Args:
         scored_groups: All groups of a batch.
         advantages: For each visit, the advantages of its trained rollouts, in order.
+        asked: For each visit what each reward asked the policy about it (`rl.training.asking`),
+            which the line of its first rollout holds; visits without any are left out.
     """
     for scored in scored_groups:
         group = scored.group
         remaining = iter(advantages[scored.key])
+        of_group = (asked or {}).get(scored.key)
         for g, rollout in enumerate(group.rollouts):
             facts = dataclasses.asdict(dataclasses.replace(rollout, token_statistics=None))
             yield {
@@ -224,7 +230,12 @@ def rollout_lines(
                 "advantage": _finite(next(remaining)) if rollout.trained else None,
                 "selected": scored.vote.selected[g] if scored.vote else None,
                 "pseudo_label": scored.vote.pseudo_label if scored.vote else None,
+                **({"asked": _questions(of_group)} if of_group and not g else {}),
             }
+
+
+def _questions(asked: Mapping[str, Sequence[Asked]]) -> dict[str, list[dict[str, Any]]]:
+    return {name: [dataclasses.asdict(one) for one in of_one] for name, of_one in asked.items()}
 
 
 def _whole_lines(path: Path) -> tuple[list[dict[str, Any]], int]:

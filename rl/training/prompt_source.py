@@ -32,6 +32,7 @@ from rl.groups.visits import VisitKey, choose_trained, find_visits, neighbours
 from rl.rollouts.adaptive_votes import count_saved, sample_votes
 from rl.rollouts.ahead_engine import Request
 from rl.rollouts.engine import Sample, derive_seed
+from rl.training.asking import AskedOfVisits, as_seen, ask_policy, asking_alarms, asking_metrics
 from rl.training.files import rollout_lines
 from rl.training.handover import hand_over
 from rl.training.source import Batch, Policy, Row
@@ -112,17 +113,15 @@ class PromptSource:
         mine = neighbours(list(visits), rank, num_ranks, self.num_views)
 
         # Sample: all votes, of which some are trained.
-        votes, asked = sample_visits(mine, prompts, policy), [prompts[key] for key in mine]
+        votes, of_mine = sample_visits(mine, prompts, policy), [prompts[key] for key in mine]
         groups = [
             sampled_group(key, prompt.example, samples, policy)
-            for key, prompt, samples in zip(mine, asked, votes, strict=True)
+            for key, prompt, samples in zip(mine, of_mine, votes, strict=True)
         ]
         taught = self.teacher.answer(mine, prompts, policy, index) if self.teacher else []
 
-        # Answer and score: each group once, on the rank that sampled it; then all ranks know all.
-        with policy.costs.time("score_seconds"):
-            groups = answer(groups, asked, policy, self.num_views, taught)
-            scored: list[ScoredGroup] = gather_object(self._score(groups, asked, votes, policy))
+        # Answer, ask and score: each group on the rank that sampled it; then all ranks know all.
+        scored, asked = self._answer_ask_score(groups, of_mine, votes, taught, policy, index)
         count_costs(scored, policy)
         by_key = {group.key: group for group in scored}
         in_order = link_views([by_key[key].group for key in visits], self.num_views)
@@ -150,18 +149,37 @@ class PromptSource:
             rewards=rewards,
             advantages=advantages,
             groups=group_numbers(visits),
-            metrics={**self._metrics(scored, policy), **flips},
-            rollout_lines=rollout_lines(scored, by_visit),
+            metrics={**self._metrics(scored, policy), **asking_metrics(asked), **flips},
+            rollout_lines=rollout_lines(scored, by_visit, asked),
             policy_version=policy.version,
-            alarms=not_finite_alarms(scored),
+            alarms=[*not_finite_alarms(scored), *asking_alarms(asked)],
             sampled=[by_key[key] for key in visits],
         )
+
+    def _answer_ask_score(
+        self,
+        groups: Sequence[Group],
+        prompts: Sequence[Prompt],
+        votes: Sequence[list[Sample]],
+        taught: Sequence[Group],
+        policy: Policy,
+        index: int,
+    ) -> tuple[list[ScoredGroup], AskedOfVisits]:
+        with policy.costs.time("score_seconds"):
+            groups = answer(groups, prompts, policy, self.num_views, taught)
+        texts = [prompt.example["prompt"] for prompt in prompts]
+        linked = link_views(groups, self.num_views)
+        asked = ask_policy(self.rewards, linked, texts, policy, index)
+        with policy.costs.time("score_seconds"):
+            scored = gather_object(self._score(groups, prompts, votes, asked, policy))
+        return scored, asked
 
     def _score(
         self,
         groups: Sequence[Group],
         prompts: Sequence[Prompt],
         votes: Sequence[list[Sample]],
+        asked: AskedOfVisits,
         policy: Policy,
     ) -> list[ScoredGroup]:
         seen_by_rewards = groups
@@ -185,6 +203,7 @@ class PromptSource:
                     self.rewards,
                     self.weights,
                     policy.config.max_reward_seconds,
+                    as_seen(seen, p.example["prompt"], asked, self.rewards),
                 ),
                 group=without_teacher_texts(group),
             )

@@ -12,8 +12,6 @@ from accelerate.commands.config.config_args import ClusterConfig
 
 from rewards import get_reward_for_run, get_token_selector
 from rl.answers.extraction import METHODS
-from rl.selfplay.run_settings import read_selfplay
-from rl.selfplay.spell.settings import SpellSettings
 from rl.training.losses.terms import build_loss_terms
 from rl.training.recipe import load_recipe
 
@@ -30,7 +28,10 @@ SELFPLAY = [name for name, settings in RECIPES.items() if "selfplay" in settings
 WITHOUT_REWARD = [name for name, settings in RECIPES.items() if settings.get("rewards") == {}]
 CONTROLS = [name for name in RECIPES if name.startswith(("controls/", "spine/baselines/"))]
 BASELINES = [name for name in RECIPES if name.startswith("evol_rl/baselines/")]
-OURS = ["spell/spell_single_gpu.yaml"]  # in sizes of our own
+OURS = [  # in sizes of our own
+    "self_verification/self_verification_qwen3_8b_aime24.yaml",
+    "spell/spell_single_gpu.yaml",
+]
 PAPERS = [name for name in LARGE if name not in CONTROLS + BASELINES + OURS]
 
 
@@ -44,6 +45,7 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "certainty/token_entropy": (480, 5, 5, 2),
     "scope/": (8, 64, 64, 8),
     "dare/": (8, 64, 32, 8),  # TTRL's
+    "reflected_vote/|self_verification/": (8, 64, 32, 8),  # TTRL's
     "em_ft/": (512, 4, 4, 1),
     "empo/": (256, 16, 16, 8),
     "rlsc/": (8, 16, 16, 1),  # the number of prompts is ours
@@ -68,6 +70,7 @@ PUBLISHED = {
     "certainty/token": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 3072),
     "scope/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
     "dare/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
+    "reflected_vote/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 8192),
     "em_ft/": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 2048),
     "empo/": (5e-7, "constant", 0, 0.0, 0.0, 1.0, "grpo", 4e-4, 0.0, 3072),
     "rlsc/": (1e-5, "constant", 0, 0.01, 0.0, 0.5, "dapo", None, 0.0, 3072),
@@ -377,24 +380,7 @@ def test_the_prompt_is_limited_as_published(name):
     short = "ttrl/.*aime24|evol_rl/|certainty/self|certainty/semantic|scope/|dare/|em_ft/|rlsc/"
     short += "|co_rewarding/"
     assert RECIPES[name]["max_prompt_length"] == (512 if re.match(short, name) else 1024)
-    # vLLM's context follows from it; what is longer is dropped.
-    assert not RECIPES[name].keys() & {"vllm_max_model_length", "overlong_prompts"}
-
-
-@pytest.mark.parametrize("name", [name for name in SELFPLAY if name.startswith("spell/")])
-def test_a_round_of_the_game_fits_into_the_rows_and_is_the_published_one(name):
-    settings = RECIPES[name]
-    game = read_selfplay(settings["selfplay"])
-    known = SpellSettings.__dataclass_fields__.keys() & game.game_settings
-    given = {key: game.game_settings[key] for key in known}
-    assert SpellSettings(**given).max_trained <= (
-        settings["num_prompts"] * settings["num_generations"]
-    )
-    if name in PAPERS:
-        # What the authors' scripts train with; the paper's equation 10 weighs roles alike.
-        assert game.role_mean == "pooled"
-        given.pop("thinking", None)  # a matter of the model
-        defaults = SpellSettings()
-        assert {key: getattr(defaults, key) for key in given} == given
-        # 128 questions: 128 x 8 answers, 2 x 128 questions, 16 groups of 8 judgments.
-        assert defaults.max_trained == 1024 + 256 + 128
+    # vLLM's context follows from it, but for questions; what is longer is dropped.
+    asks = re.match("reflected_vote/|self_verification/", name)
+    assert ("vllm_max_model_length" in RECIPES[name]) == bool(asks)
+    assert "overlong_prompts" not in RECIPES[name]

@@ -11,6 +11,8 @@ import pytest
 
 from rewards import get_reward
 from rl.groups.scoring import score_group
+from rl.groups.visits import VisitKey
+from rl.questions import Answered, Asked
 from rl.training.files import RunFiles, rollout_lines
 
 pytestmark = pytest.mark.medium  # every test starts the script
@@ -121,6 +123,32 @@ def test_a_good_reward_passes():
     assert "ms a group" in process.stdout
 
 
+def test_a_reward_that_asks_is_told_a_few_words_or_what_its_run_was_told(tmp_path, make_group):
+    process = check("self_verification")
+    assert process.returncode == 0, process.stderr
+    assert set(results(process.stdout).values()) == {"pass"}
+    assert "it asks the policy, and there is none here" in process.stdout
+    # A saved group: the policy said yes once of two times.
+    group = make_group(["7", "7", None])
+    [question] = get_reward("self_verification").questions(group)  # type: ignore[attr-defined]
+    replies = [Answered(completion=c, num_tokens=2, truncated=False) for c in ("Yes", "No", "?")]
+    asked = Asked(key=question.key, prompt=question.prompt, replies=tuple(replies))
+    lines = rollout_lines(
+        [score_group(group, 0, {}, {})],
+        {VisitKey("p", "0-0"): [0.0] * 3},
+        {VisitKey("p", "0-0"): {"self_verification": (asked,)}},
+    )
+    RunFiles(tmp_path).write_rollouts(1, lines)
+    path = tmp_path / "rollouts" / "step_000001.jsonl.gz"
+    process = check("self_verification", "--groups", path)
+    assert process.returncode == 0, process.stderr
+    assert [row[1:4] for row in cells(process.stdout)[-3:]] == [
+        ["1", "1", "0.5"],
+        ["1", "1", "0.5"],
+        ["0", "0", "0"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("reward", "check_name", "result", "reason"),
     [
@@ -176,7 +204,7 @@ def test_saved_completions_are_grouped(tmp_path):
         ["1", "1", "0", "2", "1/2"],
         ["2", "0", "-", "3", "(none)"],
     ]
-    assert "Group 0 of 13" in process.stdout
+    assert "Group 0 of 18" in process.stdout
     # A task of one's own finds other answers, and calls all of them the same.
     (tmp_path / "task.py").write_text(
         "def last(completion):\n    return completion.split()[-1]\n"

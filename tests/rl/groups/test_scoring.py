@@ -1,6 +1,7 @@
 """From completions to rewards; sums by hand, and rewards that break their contract."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from rl.errors import InputError
 from rl.groups import scoring
 from rl.groups.scoring import answer_groups, classify_samples, score_group, weighted_sums
 from rl.groups.visits import VisitKey
+from rl.questions import Asked
 from rl.rollouts.engine import Sample
 from rl.types import Group, Rollout, TokenStatistics
 
@@ -266,3 +268,27 @@ def test_a_tensor_is_no_list_of_numbers():
     ):
         with pytest.raises(InputError, match=f"reward 'mine': got {got}, expected a "):
             score_group(group, 0, {"mine": lambda group, r=returned: r}, {"mine": 1.0})
+
+
+# What single rewards see of a group.
+
+
+class Knowing:
+    """Scores, votes and weighs by what it asked."""
+
+    def __call__(self, group):
+        return [float(len(group.asked))] * len(group.rollouts)
+
+    def group_weight(self, group):
+        return float(len(group.asked))
+
+
+def test_each_reward_sees_what_it_asked_itself(make_group):
+    group = make_group(["1", "2"])
+    asked = Asked(key="a", prompt="1?", replies=())
+    rewards = {"one": Knowing(), "two": Knowing()}
+    seen = {"one": replace(group, asked=[asked, asked])}
+    scored = score_group(group, 0, rewards, {"one": 1.0, "two": 1.0}, as_seen=seen)
+    assert scored.rewards == {"one": [2.0, 2.0], "two": [0.0, 0.0]}
+    assert scored.group_weights == {"one": 2.0, "two": 0.0}
+    assert scored.group is group
