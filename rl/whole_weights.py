@@ -10,7 +10,7 @@ def whole_weights() -> Iterator[None]:
     """Load a model on this rank alone.
 
     In a run with ZeRO-3 transformers would split any model it loads over all ranks, which then have
-    to load and run it in step. One that is not trained is never gathered: its layers would be empty.
+    to load and run it in step. One that is not trained is never gathered: its layers were empty.
     """
     deepspeed = sys.modules.get("transformers.integrations.deepspeed")
     reference = getattr(deepspeed, "_hf_deepspeed_config_weak_ref", None)
