@@ -1,7 +1,7 @@
 """Sampling with `transformers`: no further dependency, any device, sharded models included."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -81,6 +81,28 @@ class SeededSampling(LogitsProcessor):
         step = input_ids.shape[1] - self.prompt_length
         uniform = uniform_noise(self.seeds, step, scores.shape[1])
         return scores - torch.log(-torch.log(uniform)).to(scores.dtype)
+
+
+@contextmanager
+def by_itself(model: Any) -> Iterator[None]:
+    """Let a rank run a model whose weights are whole as often as it needs to.
+
+    Of DeepSpeed ZeRO-3's hooks TRL leaves one on the model, which meets the other ranks at every
+    forward pass until a first update has shown the order of the layers. Ranks sample different
+    numbers of prompts and tokens, so they would wait for each other for ever.
+    """
+    hooks = model._forward_pre_hooks
+    theirs = {
+        number: hook
+        for number, hook in hooks.items()
+        if getattr(hook, "__module__", "").startswith("deepspeed.")
+    }
+    for number in theirs:
+        del hooks[number]
+    try:
+        yield
+    finally:
+        hooks.update(theirs)
 
 
 class TransformersEngine:
@@ -166,7 +188,7 @@ class TransformersEngine:
             for sample in range(first_sample, first_sample + num_samples)
         ]
         samples: dict[int, Sample] = {}
-        with self.generation_context() as model, torch.no_grad():
+        with self.generation_context() as model, by_itself(model), torch.no_grad():
             was_training = model.training
             model.eval()
             try:
@@ -218,6 +240,7 @@ class TransformersEngine:
             ),
             logits_processor=self._logits_processors(seeds, prompt_length),
             stopping_criteria=StoppingCriteriaList(criteria),
+            synced_gpus=False,  # weights are whole, so ranks may take as many steps as they need
         )
         ends = criteria[0].ends if criteria else {}
         completions = output[:, prompt_length:].tolist()

@@ -107,7 +107,9 @@ def test_zero2_on_two_ranks(recipe, tmp_path, tiny_model_folder):
 
 @pytest.mark.parametrize("use_vllm", [False, True])
 def test_zero3_on_two_ranks(recipe, tmp_path, tiny_model_folder, use_vllm):
-    launch(zero(3), recipe, tmp_path / "run", use_vllm=use_vllm, **SIGNALS)
+    # One rank has two prompts to sample, the other one.
+    uneven = {} if use_vllm else {"num_prompts": 3, "num_updates": 1}
+    launch(zero(3), recipe, tmp_path / "run", use_vllm=use_vllm, **uneven, **SIGNALS)
     metrics = assert_trained(tmp_path / "run", tiny_model_folder)
     assert_signals(metrics, compares_gradients=False)
     if use_vllm:
