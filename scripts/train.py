@@ -37,7 +37,7 @@ def main() -> None:
     log_warnings()
 
     import rewards
-    from rl.processes import end_with_launcher
+    from rl.processes import end_rank, end_with_launcher
     from rl.training.recipe import read_settings
     from rl.training.start import start_run
 
@@ -48,6 +48,7 @@ def main() -> None:
     summary = start_run(settings, rewards, dry_run=arguments.dry_run, show=show)
     if not arguments.dry_run:
         print_outcome(summary, settings["output_dir"])
+    end_rank()
 
 
 def parse_arguments() -> tuple[argparse.Namespace, list[str]]:

@@ -122,3 +122,22 @@ def test_two_ranks_prepare_documents_once(tmp_path):
         f"rank 1: searched 0, embedded 0, topics of {sizes}",
     ]
     assert sizes in ("[75, 65]", "[65, 75]")
+
+
+@pytest.mark.parametrize(
+    ("world_size", "printed"), [("2", "done\nregistered\n"), ("1", "done\nafter\nregistered\n")]
+)
+def test_a_rank_ends_after_what_is_registered_for_the_end(world_size, printed):
+    code = """
+import atexit
+from rl.processes import end_rank
+atexit.register(print, "registered")
+print("done")
+end_rank()
+print("after")
+"""
+    environment = {**os.environ, "WORLD_SIZE": world_size}
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert found.stdout == printed
