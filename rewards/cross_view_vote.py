@@ -11,7 +11,7 @@ Fails when: every wording has the same wrong majority, which two wordings of one
 
 from dataclasses import dataclass
 
-from rl.answers.votes import GroupVote, TieRule, count_votes
+from rl.answers.votes import GroupVote, TieRule, vote_over_classes
 from rl.settings import checked
 from rl.types import Group
 
@@ -51,19 +51,14 @@ class CrossViewVote:
             One reward per rollout, in {0.0, 1.0}; 0.0 without an answer. All None if the others
             give no pseudo-label: there are none, none of them answered, or a tie was dropped.
         """
-        found = self.vote(group)
-        return [None if found.pseudo_label is None else float(paid) for paid in found.selected]
+        return self.vote(group).rewards
 
     def vote(self, group: Group) -> GroupVote:
         """Return the vote of the other wordings, and which rollouts of this one agree with it."""
         others = [rollout for view in group.views for rollout in view.rollouts]
-        vote = count_votes([rollout.cluster for rollout in others], self.tie)
-        answers = {r.cluster: r.answer for r in reversed(others)}
-        return GroupVote(
-            vote=vote,
-            pseudo_label=None if vote.winner is None else answers[vote.winner],
-            selected=tuple(
-                vote.winner is not None and rollout.cluster == vote.winner
-                for rollout in group.rollouts
-            ),
+        return vote_over_classes(
+            [rollout.answer for rollout in others],
+            [rollout.cluster for rollout in others],
+            self.tie,
+            selects=[rollout.cluster for rollout in group.rollouts],
         )

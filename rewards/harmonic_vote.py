@@ -62,8 +62,7 @@ class HarmonicVote:
             One reward per rollout, in {0.0, 1.0}; 0.0 without an answer. All None if there is no
             pseudo-label: no answer is in every wording, or a tie was dropped.
         """
-        found = self.vote(group)
-        return [None if found.pseudo_label is None else float(paid) for paid in found.selected]
+        return self.vote(group).rewards
 
     def vote(self, group: Group) -> GroupVote:
         """Return this wording's own votes with the problem's label, and who agrees with it."""

@@ -60,8 +60,7 @@ class MajorityVote:
             One reward per rollout, in {0.0, 1.0}. All None if there is no pseudo-label: nobody
             answered, or a tie was dropped.
         """
-        found = self.vote(group)
-        return [None if found.pseudo_label is None else float(paid) for paid in found.selected]
+        return self.vote(group).rewards
 
     def vote(self, group: Group) -> GroupVote:
         """Return the vote that is paid, in the preset's classes and with its tie rule."""

@@ -109,8 +109,7 @@ class ReflectedVote:
             One reward per rollout, in {0.0, 1.0}. All None where nobody answered, no pick could be
             read, or the pool was too long to be shown.
         """
-        found = self.vote(group)
-        return [None if found.pseudo_label is None else float(paid) for paid in found.selected]
+        return self.vote(group).rewards
 
     def vote(self, group: Group) -> GroupVote:
         """Return the group's votes, with the picked answer in place of the majority's."""

@@ -18,12 +18,12 @@ Fails when: the majority is confidently wrong; and a small subgroup size pays an
 
 import hashlib
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Any, ClassVar
 
-from rewards.vote_weights import get_vote_weight
+from rewards.vote_weights import RemembersVotes, get_vote_weight
 from rl.answers import group_clusters
 from rl.answers.votes import GroupVote, count_votes, vote_over_classes
 from rl.settings import PositiveShare, Share, checked
@@ -32,7 +32,7 @@ from rl.types import Group, Reward
 
 @checked
 @dataclass(frozen=True, kw_only=True)
-class Scope:
+class Scope(RemembersVotes):
     """Pay 1.0 for the label of a rollout's subgroup, which other rollouts voted for too.
 
     For a size m the G rollouts form G/m subgroups. The label of each is the weighted vote of
@@ -90,20 +90,6 @@ class Scope:
             for cluster, label in zip(clusters, labels, strict=True)
         ]
         return replace(found, selected=tuple(selected))
-
-    def observe(self, groups: Iterable[Group]) -> None:
-        """Show a batch to the weight, if it remembers."""
-        if hasattr(self._weigh, "observe"):
-            self._weigh.observe(groups)  # type: ignore[attr-defined]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the weight's memory as plain JSON, empty if it has none."""
-        return self._weigh.state_dict() if hasattr(self._weigh, "state_dict") else {}  # type: ignore[attr-defined]
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Replace the weight's memory by one that `state_dict` returned."""
-        if hasattr(self._weigh, "load_state_dict"):
-            self._weigh.load_state_dict(state)  # type: ignore[attr-defined]
 
     def explain(self, group: Group) -> list[dict[str, float | None]]:
         """Return the weight of each vote, and the class that is its subgroup's label."""

@@ -12,7 +12,7 @@ Fails when: the teacher's majority is confidently wrong; an average that follows
 
 from dataclasses import dataclass
 
-from rl.answers.votes import GroupVote, TieRule, count_votes
+from rl.answers.votes import GroupVote, TieRule, vote_over_classes
 from rl.settings import checked
 from rl.types import Group
 
@@ -51,19 +51,14 @@ class TeacherVote:
             One reward per rollout, in {0.0, 1.0}; 0.0 without an answer. All None if the teacher
             gives no pseudo-label: there is none, it did not answer, or a tie was dropped.
         """
-        found = self.vote(group)
-        return [None if found.pseudo_label is None else float(paid) for paid in found.selected]
+        return self.vote(group).rewards
 
     def vote(self, group: Group) -> GroupVote:
         """Return the teacher's vote, and which of the group's rollouts agree with it."""
         theirs = group.teacher.rollouts if group.teacher is not None else ()
-        vote = count_votes([rollout.cluster for rollout in theirs], self.tie)
-        answers = {r.cluster: r.answer for r in reversed(theirs)}
-        return GroupVote(
-            vote=vote,
-            pseudo_label=None if vote.winner is None else answers[vote.winner],
-            selected=tuple(
-                vote.winner is not None and rollout.cluster == vote.winner
-                for rollout in group.rollouts
-            ),
+        return vote_over_classes(
+            [rollout.answer for rollout in theirs],
+            [rollout.cluster for rollout in theirs],
+            self.tie,
+            selects=[rollout.cluster for rollout in group.rollouts],
         )

@@ -26,6 +26,26 @@ from rl.types import Group, Reward, TokenStatistics
 WEIGHT = Contract(takes=("group",))
 
 
+class RemembersVotes:
+    """The memory of a reward whose weight of votes, in `_weigh`, may have one."""
+
+    _weigh: Any
+
+    def observe(self, groups: Iterable[Group]) -> None:
+        """Show a batch to the weight, if it remembers."""
+        if hasattr(self._weigh, "observe"):
+            self._weigh.observe(groups)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the weight's memory as plain JSON, empty if it has none."""
+        return self._weigh.state_dict() if hasattr(self._weigh, "state_dict") else {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Replace the weight's memory by one that `state_dict` returned."""
+        if hasattr(self._weigh, "load_state_dict"):
+            self._weigh.load_state_dict(state)
+
+
 def equal(group: Group) -> list[float | None]:
     """Weigh all votes alike, which is the plain majority vote."""
     return [1.0 for _ in group.rollouts]

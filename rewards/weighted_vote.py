@@ -10,11 +10,10 @@ Fails when: what weighs the votes has nothing to do with being right, or prefers
     votes").
 """
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rewards.vote_weights import get_vote_weight
+from rewards.vote_weights import RemembersVotes, get_vote_weight
 from rl.answers import group_clusters
 from rl.answers.votes import GroupVote, TieRule, vote_over_classes
 from rl.settings import checked
@@ -23,7 +22,7 @@ from rl.types import Group, Reward
 
 @checked
 @dataclass(kw_only=True)
-class WeightedVote:
+class WeightedVote(RemembersVotes):
     """Pay 1.0 for the answer whose votes weigh most and 0.0 for any other.
 
     r_i = 1 if cluster_i = argmax_c sum_{j : cluster_j = c} w_j else 0
@@ -71,8 +70,7 @@ class WeightedVote:
         Raises:
             InputError: If a weight is negative or not finite.
         """
-        found = self.vote(group)
-        return [None if found.pseudo_label is None else float(paid) for paid in found.selected]
+        return self.vote(group).rewards
 
     def vote(self, group: Group) -> GroupVote:
         """Return the vote that is paid."""
@@ -82,17 +80,3 @@ class WeightedVote:
     def explain(self, group: Group) -> list[dict[str, float | None]]:
         """Return the weight of each rollout's vote."""
         return [{"vote_weight": weight} for weight in self._weigh(group)]
-
-    def observe(self, groups: Iterable[Group]) -> None:
-        """Show a batch to the weight, if it remembers."""
-        if hasattr(self._weigh, "observe"):
-            self._weigh.observe(groups)  # type: ignore[attr-defined]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the weight's memory as plain JSON, empty if it has none."""
-        return self._weigh.state_dict() if hasattr(self._weigh, "state_dict") else {}  # type: ignore[attr-defined]
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Replace the weight's memory by one that `state_dict` returned."""
-        if hasattr(self._weigh, "load_state_dict"):
-            self._weigh.load_state_dict(state)  # type: ignore[attr-defined]

@@ -148,20 +148,27 @@ class GroupVote:
     pseudo_label: str | None
     selected: tuple[bool, ...]
 
+    @property
+    def rewards(self) -> list[float | None]:
+        """1.0 for each selected rollout and 0.0 for any other; all None without a pseudo-label."""
+        return [None if self.pseudo_label is None else float(paid) for paid in self.selected]
+
 
 def vote_over_classes(
     answers: Sequence[str | None],
     clusters: Sequence[int | None],
     tie: str = "first",
     weights: Sequence[float | None] | None = None,
+    selects: Sequence[int | None] | None = None,
 ) -> GroupVote:
     """Vote over classes of answers and take the winning class for right.
 
     Args:
-        answers: Answer of each completion.
+        answers: Answer of each completion that votes.
         clusters: Class of each answer, None for no answer.
         tie: See `count_votes`.
         weights: See `count_votes`.
+        selects: Classes of the rollouts that are selected from; None: those that vote.
 
     Returns:
         The vote; its pseudo-label is the first answer of the winning class.
@@ -175,12 +182,13 @@ def vote_over_classes(
         ('0.5', (False, True, True, False))
     """
     vote = count_votes(clusters, tie, weights)
+    selects = clusters if selects is None else selects
     if vote.winner is None:
-        return GroupVote(vote=vote, pseudo_label=None, selected=(False,) * len(clusters))
+        return GroupVote(vote=vote, pseudo_label=None, selected=(False,) * len(selects))
     return GroupVote(
         vote=vote,
         pseudo_label=answers[clusters.index(vote.winner)],
-        selected=tuple(cluster == vote.winner for cluster in clusters),
+        selected=tuple(cluster == vote.winner for cluster in selects),
     )
 
 

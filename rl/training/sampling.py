@@ -21,7 +21,8 @@ class Sampling:
 
     With an engine that is asked ahead, a batch's completions are sampled while the one before is
     scored and trained: they come from the policy before that update. The weights are handed over
-    between two batches, when no rank has a request under way.
+    between two batches, when no rank has a request under way, or beneath those that are carried
+    over (`rl.training.prompts_ahead`).
 
     Args:
         trainer: Has the policy, its run and its steps.

@@ -2,8 +2,8 @@
 
 import socket
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def _tokens_per_second(testbed: Path, output_dir: Path, repetitions: int) -> dic
         opened.callback(in_process.close)
         engines: dict[str, Any] = {
             "vllm": in_process,
-            "vllm_server": opened.enter_context(_Server(stored, output_dir)),
+            "vllm_server": opened.enter_context(_server(stored, output_dir)),
             "transformers": TransformersEngine.for_model(stored),
         }
         calls: dict[str, Callable[[int], int]] = {
@@ -101,27 +101,16 @@ def bare_tokens(llm: Any, prompts: list[list[int]]) -> int:
     return sum(len(completion.token_ids) for output in outputs for completion in output.outputs)
 
 
-class _Server:
-    """A vLLM server of its own while it is open."""
-
-    def __init__(self, stored: StoredModel, output_dir: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.url, self.settings, self.key = f"http://127.0.0.1:{port}", stored.settings, new_key()
-        length = stored.longest_prompt + stored.settings.max_completion_length
-        command = server_command(stored.model, port, dtype="auto", max_model_length=length)
-        self.process = ServerProcess(command, output_dir / "vllm_server.log", self.key)
-
-    def __enter__(self) -> VLLMServerEngine:
-        try:
-            wait_until_up(self.url, 600, self.process)
-            self.engine = VLLMServerEngine(self.url, self.settings, key=self.key)
-        except BaseException:
-            self.process.stop()
-            raise
-        return self.engine
-
-    def __exit__(self, *_: object) -> None:
-        self.engine.close()
-        self.process.stop()
+@contextmanager
+def _server(stored: StoredModel, output_dir: Path) -> Iterator[VLLMServerEngine]:
+    """Lend the engine of a vLLM server that ends with it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url, key = f"http://127.0.0.1:{port}", new_key()
+    length = stored.longest_prompt + stored.settings.max_completion_length
+    command = server_command(stored.model, port, dtype="auto", max_model_length=length)
+    with ServerProcess(command, output_dir / "vllm_server.log", key) as process:
+        wait_until_up(url, 600, process)
+        with closing(VLLMServerEngine(url, stored.settings, key=key)) as engine:
+            yield engine

@@ -1,13 +1,12 @@
 """Memory that an update takes beyond model and batch, stock TRL's against ours."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from measurements.alone import alone
 from measurements.ratios import Measurement
 from measurements.updates import (
-    EVEN_QUANTILES,
     UpdateSizes,
+    long_prompts,
     make_stock_trainer,
     make_trainer,
     micro_batches,
@@ -22,15 +21,7 @@ def measure_memory(sizes: UpdateSizes) -> list[Measurement]:
     """Measure peak bytes of one update, ours / stock, each in a process of its own."""
     found = []
     for prompt, completion, group_size in SHAPES:
-        these = replace(
-            sizes,
-            num_prompts=2,
-            num_generations=group_size,
-            micro_batch=2 * group_size,
-            prompt_length=prompt,
-            mean_length=completion,
-            quantiles=EVEN_QUANTILES,
-        )
+        these = long_prompts(sizes, prompt, completion, group_size)
         peaks = {name: alone(peak_bytes, these, name) for name in ("ours", "stock")}
         found.append(
             Measurement(

@@ -102,15 +102,7 @@ def measure_shared_prompts(sizes: UpdateSizes, repetitions: int) -> list[Measure
     """Measure ours / stock where prompts are long and every group teaches, at growing lengths."""
     found = []
     for (prompt, completion, group_size), target in SHARED.items():
-        these = replace(
-            sizes,
-            num_prompts=2,
-            num_generations=group_size,
-            micro_batch=2 * group_size,
-            prompt_length=prompt,
-            mean_length=completion,
-            quantiles=EVEN_QUANTILES,
-        )
+        these = long_prompts(sizes, prompt, completion, group_size)
         name = (
             f"update phase, prompts of {prompt}, {group_size} completions of {completion // 2} to"
         )
@@ -122,6 +114,19 @@ def measure_shared_prompts(sizes: UpdateSizes, repetitions: int) -> list[Measure
             )
         )
     return found
+
+
+def long_prompts(sizes: UpdateSizes, prompt: int, completion: int, group_size: int) -> UpdateSizes:
+    """Return sizes of two groups in one micro-batch, completions from half to all of a length."""
+    return replace(
+        sizes,
+        num_prompts=2,
+        num_generations=group_size,
+        micro_batch=2 * group_size,
+        prompt_length=prompt,
+        mean_length=completion,
+        quantiles=EVEN_QUANTILES,
+    )
 
 
 def _compare(sizes: UpdateSizes, unanimous_share: float, repetitions: int) -> dict[str, Any]:

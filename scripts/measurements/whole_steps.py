@@ -118,7 +118,6 @@ def our_steps(testbed: Path, seed: int) -> dict[str, float]:
     from rl.training.prompt_source import PromptSource
     from rl.trl_internals import create_model_from_path
 
-    _environment()
     generator = random.Random(seed)
     num_tokens: list[int] = []
 

@@ -7,9 +7,9 @@ from itertools import chain
 from typing import Any
 
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from torch import Tensor
 
+from rl.training.handover import hand_over
 from rl.training.source import Batch, Row
 
 # A group by the number of its batch, and its number in it.
@@ -92,18 +92,17 @@ def _hand_over(
 ) -> list[Row]:
     """Return this rank's rows; those that come from another place may come from another rank."""
     rank, rows = accelerator.process_index, list(batches[0].rows)
-    if not moved:
-        return rows
-    mine = [
-        (moved[b, number], row)
+    held = {
+        moved[b, number]: row
         for b, batch in enumerate(batches)
         for number, row in enumerate(batch.rows, start=rank * len(batch.rows))
         if (b, number) in moved
-    ]
-    start = rank * len(rows)
-    for position, row in gather_object(mine):
-        if start <= position < start + len(rows):
-            rows[position - start] = row
+    }
+    wanted: list[list[int]] = [[] for _ in range(accelerator.num_processes)]
+    for position in moved.values():
+        wanted[position // len(rows)].append(position)
+    for position, row in hand_over(held, wanted, accelerator).items():
+        rows[position - rank * len(rows)] = row
     return rows
 
 
