@@ -39,6 +39,7 @@ def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
         reward/mean, reward/unscorable_frac: over all rollouts; the mean skips unscorable ones.
         reward/<name>/seconds, reward/<name>/unscorable_frac: time over all groups; share.
         reward/<name>/group_weight: mean over the groups, of a reward that weighs whole groups.
+        reward/<name>/<what it measures>: mean over the groups of which it measured that.
         reward/<name>/num_not_finite: values that are no numbers, left out where there are none.
     """
     rollouts = [rollout for scored in scored_groups for rollout in scored.group.rollouts]
@@ -72,6 +73,11 @@ def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
         metrics[f"reward/{name}/unscorable_frac"] = fmean(score is None for score in scores)
         if count := sum(scored.num_not_finite.get(name, 0) for scored in scored_groups):
             metrics[f"reward/{name}/num_not_finite"] = count
+    for name in scored_groups[0].measured:
+        told = [scored.measured[name] for scored in scored_groups]
+        for key in sorted({key for of_group in told for key in of_group}):
+            values = [of_group[key] for of_group in told if key in of_group]
+            metrics[f"reward/{name}/{key}"] = fmean(values)
     for name in scored_groups[0].group_weights:
         weights = [scored.group_weights[name] for scored in scored_groups]
         metrics[f"reward/{name}/group_weight"] = fmean(weights)
