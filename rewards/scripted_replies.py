@@ -14,6 +14,7 @@ REPLIES = (
     *("Verdict: yes", "yes", "Best: 1", "1"),
     *("Verdict: no", "no", "Best: 2", "2"),
     *("", "I cannot tell.", "<think>so", "\ud83d{{problem}}\x00"),
+    *("```python\nprint(1 + 1)\n```", "```python\nraise SystemExit(2)\n```"),
 )
 _OF_A_GROUP = ("vote", "group_weight", "group_metrics", "explain")
 

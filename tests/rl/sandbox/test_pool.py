@@ -348,6 +348,19 @@ def test_without_namespaces_nothing_is_run(kind, layer):
     assert "max_user_namespaces" in last
 
 
+def test_a_script_that_needs_a_sandbox_ends_with_one_line():
+    root = Path(__file__).parents[3]
+    script = [str(root / "scripts/vote.py"), "votes.jsonl", "--output", "out.jsonl"]
+    command = ["unshare", "--user", "--map-root-user", "sh", "-c"]
+    command += ['echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"', "sh", sys.executable]
+    process = subprocess.run(
+        [*command, *script, "--weight", "own_code"], capture_output=True, text=True, check=False
+    )
+    assert (process.returncode, process.stdout) == (2, "")
+    [line] = process.stderr.splitlines()
+    assert line.startswith("error: sandbox: got 'No space left on device' for a new user namespace")
+
+
 def test_another_machine_is_refused(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(InputError, match="sandbox: got darwin, expected linux"):
