@@ -6,6 +6,7 @@ the program's own, and the program, which it kills at the deadline. For each com
 {"load": [package, ...], "num_bytes": N}, and a text of so many bytes; a line of JSON goes back.
 """
 
+import contextlib
 import gc
 import importlib
 import json
@@ -53,12 +54,13 @@ def serve(setup: Setup) -> None:
     """Shut this process off, say whether it worked, and run programs until the input ends."""
     limits = Limits(**setup.limits)
     library = [path for path in sys.path if os.path.isdir(path)]
+    shown = [os.path.dirname(os.path.dirname(os.__file__)), *library]  # with what packages link to
     for name in _PRELOADED:
         importlib.import_module(name)
     null = os.open(os.devnull, os.O_RDWR)
     try:
         site = [os.path.join(p, d) for p in library for d in ("site-packages", "dist-packages")]
-        leave_the_machine(library, site, setup.packages)
+        leave_the_machine(shown, site, setup.packages)
     except Refused as refused:
         _say(refused=refused.layer, reason=refused.reason)
         return
@@ -67,8 +69,9 @@ def serve(setup: Setup) -> None:
     _say(ready=True)
     while header := _read_line():
         order = json.loads(header)
-        for name in order["load"]:
-            importlib.import_module(name)  # for this program and those that come after it
+        for name in order["load"]:  # for this program and those that come after it
+            with contextlib.suppress(ImportError):  # the program will find out
+                importlib.import_module(name)
         gc.freeze()  # so that a collection in a child does not copy all that is shared with it
         supervisor = os.fork()
         if supervisor == 0:

@@ -246,8 +246,6 @@ class Pool:
         """
         if self._is_proved:
             return
-        if sys.platform != "linux":
-            raise InputError(f"sandbox: got {sys.platform}, expected linux. {_ADVICE}")
         result = self.run(_PROBE, None)
         *broken_out, end = result.stdout.splitlines() or [""]
         if broken_out or end != "end" or result.ended != "finished":
@@ -318,6 +316,8 @@ def _write_all(process: "subprocess.Popen[bytes]", line: bytes) -> None:
 
 
 def _pool_for(limits: Limits) -> Pool:
+    if sys.platform != "linux":
+        raise InputError(f"sandbox: got {sys.platform}, expected linux. {_ADVICE}")
     pool = _pools.get(limits)
     # A forked child, such as a data loader's worker, inherits this object but not its launchers.
     if pool is None or pool.owner != os.getpid():

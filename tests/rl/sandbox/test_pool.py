@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rl.errors import InputError
-from rl.sandbox import LIMITS, close_sandbox, run_programs
+from rl.sandbox import LIMITS, close_sandbox, require_sandbox, run_programs
 from rl.sandbox.pool import Launcher, LauncherLost, Pool, package_folders
 
 QUICK = replace(LIMITS, seconds=1.5, memory_bytes=2**29)
@@ -52,6 +52,8 @@ def printed(program):
         ("#" * 100_001, "failed", ""),
         ("import json; json.loads('[' * 10**6)", "failed", ""),
         ("import ctypes; ctypes.string_at(0)", "failed", ""),
+        ("import os; os._exit = os.read = lambda *a: b''\nprint('mine')", "failed", "mine\n"),
+        ("from rl.sandbox.isolation import Refused; raise Refused('a', 'b')", "failed", ""),
         ("bytearray(2**40)", "failed", ""),
         ("kept = []\nwhile True: kept.append(bytearray(2**20))", "failed", ""),
         ("with open('f', 'w') as f:\n while True: f.write('x' * 2**20)", "failed", ""),
@@ -364,4 +366,4 @@ def test_a_script_that_needs_a_sandbox_ends_with_one_line():
 def test_another_machine_is_refused(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(InputError, match="sandbox: got darwin, expected linux"):
-        Pool(QUICK, 1).start()
+        require_sandbox()
