@@ -95,17 +95,15 @@ def leave_the_machine(shown: Iterable[str], hidden: Iterable[str], packages: Ite
     _seal()
 
 
-def start_processes_anew() -> None:
-    """Give this process's children process numbers of their own, and it an empty `WORK`.
+def start_anew(num_bytes: int) -> None:
+    """Give this process's children process numbers of their own, and all of them an empty `WORK`.
+
+    It lies in memory, holds as many bytes, and is gone with them; this process goes there.
 
     Raises:
         Refused: If the system does not allow it.
     """
     _do("a new process namespace", _libc().unshare, _NEW_PROCESSES | _NEW_MOUNTS)
-
-
-def mount_work(num_bytes: int) -> None:
-    """Put an empty file system in memory at `WORK`, for as many bytes, and go there."""
     flags = _NO_SUID | _NO_DEVICES | _NO_EXEC
     _mount("none", WORK, "tmpfs", flags, f"size={num_bytes},nr_inodes=1024,mode=1777")
     os.chdir(WORK)

@@ -26,8 +26,7 @@ from rl.sandbox.isolation import (
     Refused,
     give_up_rights,
     leave_the_machine,
-    mount_work,
-    start_processes_anew,
+    start_anew,
 )
 
 # Loaded once, so that programs need not: what most of them import, and what `compile` imports.
@@ -85,8 +84,7 @@ def serve(setup: Setup) -> None:
 def _supervise(program: str, limits: Limits, null: int) -> None:
     """Run a program in a child, say what became of it, and end this process."""
     try:
-        start_processes_anew()
-        mount_work(limits.file_bytes)
+        start_anew(limits.file_bytes)
         reading, writing = os.pipe()
         refusal, refusing = os.pipe()
         child = os.fork()
