@@ -61,5 +61,7 @@ class ChoosesGroups(Protocol):
 # What a rule may have beside, as a reward does (`rl.groups.memory`):
 #     observe(groups): sees every group of a batch, trained or not, in one order on all ranks
 #     state_dict(), load_state_dict(state): what it remembers, as plain JSON, for checkpoints
+#     part, is_last_epoch: number of the data set that it visits, and whether another one follows
+#         the epoch at hand: every benchmark is evaluated before
 METHODS = ("order", "teaches")
 State = Mapping[str, Any]

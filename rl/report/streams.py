@@ -1,0 +1,51 @@
+"""What a run over a stream of data sets kept of each of them, as values of a study's table."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rl.evaluation.metrics.continual import forward_transfer
+
+MEASURES = ("average_accuracy", "forgetting", "backward_transfer", "forward_transfer")
+
+
+def benchmark_name(benchmark: str) -> str:
+    """Name a file by itself, or by its folder if it is called heldout.
+
+    Example:
+        >>> benchmark_name("runs/testbed/easy/heldout.jsonl"), benchmark_name("heldout/dips.jsonl")
+        ('easy', 'dips')
+    """
+    path = Path(benchmark)
+    return path.parent.name if path.stem == "heldout" else path.stem
+
+
+def stream_values(
+    summary: Mapping[str, Any], before: Mapping[str, Any] | None = None
+) -> dict[str, float]:
+    """Return the measures of a stream and its matrix of accuracies.
+
+    Args:
+        summary: Of a finished run.
+        before: Metrics of the base model, by benchmark, where another run evaluated it.
+
+    Returns:
+        "average_accuracy", "forgetting", "backward_transfer", "forward_transfer" (what there is of
+        them; `rl.evaluation.metrics.continual`), and for each data set k, from 1, and benchmark its
+        pass@1, "after k: <benchmark>". Empty for a run without a stream.
+    """
+    told = summary.get("continual")
+    if told is None:
+        return {}
+    values = {
+        f"after {k}: {benchmark_name(benchmark)}": accuracy
+        for k, row in enumerate(told["accuracies"], start=1)
+        for benchmark, accuracy in zip(told["benchmarks"], row, strict=True)
+    }
+    values |= {name: told[name] for name in MEASURES if told.get(name) is not None}
+    names = told["benchmarks"]
+    if "backward_transfer" in values and before is not None and all(n in before for n in names):
+        base = [before[name]["pass@1"] for name in names]
+        transfer = forward_transfer(told["accuracies"], base)
+        values |= {} if transfer is None else {"forward_transfer": transfer}
+    return values
