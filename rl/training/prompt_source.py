@@ -135,8 +135,15 @@ class PromptSource:
         rows = []
         for key, (sample, completion) in zip(keys, trained.values(), strict=True):
             ids, example = prompts[key]
+            vote = by_key[key].vote
             rows.append(
-                Row(prompt_ids=ids, sample=sample, prompt=example["prompt"], completion=completion)
+                Row(
+                    prompt_ids=ids,
+                    sample=sample,
+                    prompt=example["prompt"],
+                    completion=completion,
+                    pseudo_label=None if vote is None else vote.pseudo_label,
+                )
             )
         by_visit = {key: advantages[torch.tensor(at)].tolist() for key, at in visits.items()}
         return Batch(

@@ -60,6 +60,7 @@ class CurriculumSource:
         signal/curriculum_tries, signal/curriculum_left_out_frac: share of the sampled groups, and
         signal/curriculum_taught_frac: share of the batch's places that have a group that teaches.
         """
+        self.curricula.prepare(self.prompts, policy)
         batches = [self._ask(self.stream.next_batch(), policy, index)]
         teaches = [[self.curricula.teaches(scored) for scored in batches[0].sampled]]
         num_empty = teaches[0].count(False)
