@@ -53,6 +53,8 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "co_rewarding/co_rewarding_2": (128, 8, 8, 1),
     "srt/": (16, 32, 32, 1),
     "self_harmony/": (256, 16, 16, 1),
+    "ttpo/": (4, 64, 8, 1),
+    "select_ttrl/": (16, 32, 16, 16),
     "spine/": (8, 8, 8, 1),  # the number of prompts is ours
     "spell/spell_single_gpu": (44, 8, 8, 1),  # 256 + 64 + 32 episodes, ours
     "spell/": (176, 8, 8, 1),  # 1024 + 256 + 128 episodes of the three roles
@@ -79,6 +81,8 @@ PUBLISHED = {
     "srt/srt_qwen": (1e-6, "constant", 0, 0.01, 0.0, 1.0, "bnpo", None, 0.001, 3072),
     "srt/": (1e-6, "constant", 0, 0.01, 0.0, 1.0, "bnpo", None, 0.0, 3072),
     "self_harmony/": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
+    "ttpo/": (5e-6, "constant", 0, 0.0, 0.0, 1.1, "dapo", None, 0.0, 16000),
+    "select_ttrl/": (5e-7, "cosine", 0, 0.01, 0.0, 0.6, "bnpo", None, 0.0, 4096),
     "spine/": (1e-6, "constant", 0, 0.0, 0.01, 0.7, "dapo", None, 0.0, 2048),
     "spell/.*thinking": (2e-6, "constant", 0, 0.01, 0.0, 0.7, "dapo", None, 0.0, 20480),
     "spell/": (2e-6, "constant", 0, 0.01, 0.0, 0.7, "dapo", None, 0.0, 4096),
@@ -95,8 +99,9 @@ IN_ALL = {  # of every method; most of it stands in no recipe
     "mask_truncated_completions": False,
     "vllm_importance_sampling_correction": False,
 }
-OF_SOME = {  # what two methods have in place of it
+OF_SOME = {  # what three methods have in place of it
     "srt/": {"advantage": "leave_one_out"},
+    "ttpo/": {"advantage": "disagreement", "max_grad_norm": 0.1, "top_p": 0.95, "top_k": 20},
     "empo/": {"epsilon": 3e-4, "importance_sampling_level": "sequence"},
     "": {"importance_sampling_level": "token"},
 }
@@ -111,7 +116,7 @@ MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; ben
     "spine": (["qwen2.5_math_1.5b", "qwen3_1.7b"], {"aime25": 30, "amc": 10, "math500": 3}),
 }
 SIGNALS = {  # in a recipe's name -> its reward, where they are not the same word
-    "demo|ttrl|spine|srt_(?!offline)|mixed_rewards|migu": "majority_vote",
+    "demo|ttrl|ttpo|select_ttrl|spine|srt_(?!offline)|mixed_rewards|migu": "majority_vote",
     "empo": "semantic_entropy",
     "format_only": "boxed_format",
     "co_rewarding_1": "cross_view_vote",
