@@ -61,9 +61,9 @@ def confident_errors(entropies: Tensor, logps: Tensor, mask: Tensor, quantile: f
     Returns:
         (B, T), bool; of equal scores at the quantile all, of a completion without tokens none.
     """
-    scores = -logps * (1 - scaled_in_completions(entropies, mask))
+    scores = (-logps * (1 - scaled_in_completions(entropies, mask))).float()
     selected = torch.zeros_like(mask, dtype=torch.bool)
     for row, is_token, target in zip(scores, mask.bool(), selected, strict=True):
         if is_token.any():
-            target[is_token] = row[is_token] >= torch.quantile(row[is_token].float(), quantile)
+            target[is_token] = row[is_token] >= torch.quantile(row[is_token], quantile)
     return selected

@@ -1,4 +1,4 @@
-"""What a run over a stream of data sets kept of each of them, as values of a study's table."""
+"""What a run over a stream of data sets kept of each of them, as a sentence and as values."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +18,31 @@ def benchmark_name(benchmark: str) -> str:
     """
     path = Path(benchmark)
     return path.parent.name if path.stem == "heldout" else path.stem
+
+
+def stream_sentence(told: Mapping[str, Any]) -> str | None:
+    """Say in a sentence what is kept of a stream.
+
+    Args:
+        told: What the summary's `continual` holds.
+
+    Returns:
+        None where there is no measure, or a single data set was visited.
+
+    Example:
+        >>> told = {"steps": [4, 8], "average_accuracy": 0.5, "forgetting": 0.25}
+        >>> stream_sentence({**told, "backward_transfer": -0.25})
+        'Over 2 data sets: mean pass@1 0.500, forgotten +0.250, backward transfer -0.250.'
+    """
+    if told.get("forgetting") is None:
+        return None
+    forward = told.get("forward_transfer")
+    return (
+        f"Over {len(told['steps'])} data sets: mean pass@1 {told['average_accuracy']:.3f}, "
+        f"forgotten {told['forgetting']:+.3f}, "
+        f"backward transfer {told['backward_transfer']:+.3f}"
+        f"{'' if forward is None else f', forward transfer {forward:+.3f}'}."
+    )
 
 
 def stream_values(
