@@ -29,6 +29,7 @@ WITHOUT_REWARD = [name for name, settings in RECIPES.items() if settings.get("re
 CONTROLS = [name for name in RECIPES if name.startswith(("controls/", "spine/baselines/"))]
 BASELINES = [name for name in RECIPES if name.startswith("evol_rl/baselines/")]
 OURS = [  # in sizes of our own
+    "migu/migu_stream_qwen2.5_math_1.5b_aime24_amc.yaml",
     "self_verification/self_verification_qwen3_8b_aime24.yaml",
     "spell/spell_single_gpu.yaml",
 ]
@@ -55,6 +56,7 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "self_harmony/": (256, 16, 16, 1),
     "ttpo/": (4, 64, 8, 1),
     "select_ttrl/": (16, 32, 16, 16),
+    "migu/": (8, 64, 32, 8),  # TTRL's
     "spine/": (8, 8, 8, 1),  # the number of prompts is ours
     "spell/spell_single_gpu": (44, 8, 8, 1),  # 256 + 64 + 32 episodes, ours
     "spell/": (176, 8, 8, 1),  # 1024 + 256 + 128 episodes of the three roles

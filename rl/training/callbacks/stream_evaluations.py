@@ -1,5 +1,6 @@
 """What every benchmark was after each data set of a stream, and what is forgotten by then."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rl.training.host import LabelFreeTrainer
 
 METRIC = "pass@1"
+
+_logger = logging.getLogger(__name__)
 
 
 class StreamEvaluations:
@@ -54,6 +57,12 @@ class StreamEvaluations:
         accuracies = [found[name][METRIC] for name in self.benchmarks]
         self.rows = [row for row in self.rows if row["part"] < part]
         self.rows.append({"part": part, "step": step, "accuracies": accuracies})
+        if len(self.rows) == len(self.benchmarks) + 1 and self.trainer.accelerator.is_main_process:
+            _logger.warning(
+                "eval_benchmarks: %d for more data sets of the stream, so what is forgotten is not "
+                "measured. Name one for each, in the order of `dataset`.",
+                len(self.benchmarks),
+            )
 
     def logs(self, step: int) -> dict[str, float]:
         """Name what is known after a data set, if the newest row is of this step."""

@@ -15,7 +15,11 @@ from rl.training.run import train
 
 def make(benchmarks, **source):
     args = SimpleNamespace(num_updates=2, num_iterations=1)
-    trainer = SimpleNamespace(args=args, source=SimpleNamespace(**source))
+    trainer = SimpleNamespace(
+        args=args,
+        source=SimpleNamespace(**source),
+        accelerator=SimpleNamespace(is_main_process=True),
+    )
     return StreamEvaluations(trainer, benchmarks)  # type: ignore[arg-type]
 
 
@@ -79,7 +83,7 @@ def test_rows_and_what_is_forgotten():
     assert again.summary(None) == stream.summary(None)
 
 
-def test_fewer_benchmarks_than_data_sets_have_no_measure():
+def test_fewer_benchmarks_than_data_sets_have_no_measure(caplog):
     stream = make(["a"], part=0)
     stream.add(found(0.5), 4)
     stream.trainer.source.part = 1
@@ -88,6 +92,7 @@ def test_fewer_benchmarks_than_data_sets_have_no_measure():
     assert told["accuracies"] == [[0.5], [0.75]]
     assert told["after_each"] == [stream.summary(None)["after_each"][0], {}]
     assert "forgetting" not in told
+    assert "eval_benchmarks: 1 for more data sets of the stream" in caplog.text
 
 
 def test_without_a_stream_or_a_labelled_benchmark_there_is_no_row():
