@@ -58,7 +58,8 @@ def check_self_teacher(config: "LabelFreeConfig", terms: LossTerms) -> None:
     """Check that what the teacher reads and is made of can be had.
 
     Raises:
-        InputError: If the base policy is not kept, the prompt has other slots, or nobody votes.
+        InputError: If the base policy is not kept, the prompt has other slots, nobody votes, or
+            the vote's letters are not those of the prompt.
     """
     if (found := taught_term(terms)) is None:
         return
@@ -72,6 +73,11 @@ def check_self_teacher(config: "LabelFreeConfig", terms: LossTerms) -> None:
     if config.selfplay is not None:
         raise InputError(
             f"{where}: got it beside selfplay, expected prompts with a vote. Remove one of the two."
+        )
+    if "option_shuffle" in (config.views or {}):
+        raise InputError(
+            f"{where}: got it beside views.option_shuffle, expected options in one order, or the "
+            "voted letter would name another option in the prompt. Remove one of the two."
         )
     if not config.rewards:
         raise InputError(

@@ -152,6 +152,10 @@ def test_rows_without_a_pseudo_label_have_no_part(make_trainer):
         ({}, "weights_of: got 'base' without lora, expected adapters"),
         ({"rewards": {}, "lora": {"r": 2}}, "self_distillation: got no reward"),
         (
+            {"lora": {"r": 2}, "views": {"option_shuffle": {}}, "answer_choices": "ABCD"},
+            "self_distillation: got it beside views.option_shuffle",
+        ),
+        (
             {"loss_terms": {"self_distillation": {"weights_of": "policy", "prompt": "{{label}}"}}},
             "prompt: got the slot {{label}}, expected answer, prompt",
         ),
