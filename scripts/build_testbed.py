@@ -33,7 +33,8 @@ files:
     DIR/<tier>/heldout.jsonl   {"prompt", "label"}
     DIR/testbed.json           settings and library versions; written last
     with --strategies          model/, train.jsonl, labelled.jsonl, heldout.jsonl and, by kind,
-                               heldout/<set>.jsonl; wordings.jsonl, each problem in other words
+                               heldout/<set>.jsonl; wordings.jsonl, each problem in other words;
+                               train/<wording or kind>.jsonl, for streams of data sets
     with --selfplay            base/, documents.jsonl, heldout.jsonl, by kind heldout/<set>.jsonl,
                                and questions/ with labels, for controls
 
@@ -75,6 +76,7 @@ def main() -> None:
         print(f"model      {folder / 'model'}")
         print(f"train      {folder / 'train.jsonl'}")
         print(f"wordings   {folder / 'wordings.jsonl'}")
+        print(f"in parts   {folder / 'train'}/: by wording, and by kind")
         print(f"held out   {folder / 'heldout.jsonl'}")
         print(f"by kind    {folder / 'heldout'}/: {', '.join(HELDOUT)}")
         return

@@ -13,7 +13,7 @@ from math import comb, sqrt
 from typing import Any
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from rl.errors import InputError
@@ -241,6 +241,43 @@ def diversity_density_advantages(
     return (1 - agreement) * advantages + agreement * pass_at_k_advantages(rewards, k)
 
 
+def disagreement_advantages(
+    rewards: Tensor,
+    votes: TrainedVotes,
+    weight: PositiveFloat = 0.1,
+    epsilon: NonNegativeFloat = 1e-6,
+) -> Tensor:
+    """Punish rollouts that disagree with the majority, and leave those that agree alone.
+
+    With m the share of all votes of the prompt that went to the leading answer, trained or not:
+
+        A[g] = weight * min(0, (r[g] - m) / (sqrt(m (1 - m)) + epsilon)),  r[g] = 1 if it agrees
+
+    That is -weight * sqrt(m / (1 - m)) for a rollout that disagrees: the larger the majority, the
+    harder. What agrees is meant to be taught in another way (`loss_terms: {self_distillation}`).
+
+    Source: the negative branch of TTPO, arXiv 2608.27448; ZJU-REAL/TTPO at 36326ed,
+    TTPO/ttpo_trainer.py: the mean and the population deviation of all rollouts' votes, rl_weight
+    0.1. Differs: a leading answer with a single vote counts as a pseudo-label; there it needs two,
+    and otherwise nobody is punished; theirs is a mean over the tokens of each completion, here
+    `loss_type` decides.
+
+    Args:
+        rewards: Of a majority vote, 0 or 1, shape (P, G), NaN = unscorable.
+        votes: Votes of the same rollouts.
+        weight: Factor, lambda.
+        epsilon: Added to the deviation.
+
+    Returns:
+        At most 0.0, in standard deviations times the weight, shape (P, G); where all votes agree,
+        or there is no pseudo-label, 0.0 throughout. A group of one rollout has an advantage too:
+        its votes are those of the prompt.
+    """
+    m = votes.majority_ratio[:, None].to(rewards.dtype)
+    advantages = (rewards.nan_to_num(1.0) - m) / ((m * (1 - m)).sqrt() + epsilon)
+    return weight * torch.where(rewards.isnan() | (m >= 1), 0.0, advantages.clamp(max=0.0))
+
+
 def _spread(rewards: Tensor) -> Tensor:
     infinity = float("inf")
     highest = rewards.nan_to_num(-infinity).amax(dim=1, keepdim=True)
@@ -254,6 +291,7 @@ ADVANTAGES: dict[str, Callable[..., Tensor]] = {
     "pass_at_k": pass_at_k_advantages,
     "restrain": restrain_advantages,
     "diversity_density": diversity_density_advantages,
+    "disagreement": disagreement_advantages,
 }
 
 _CONTRACT = Contract(takes=("rewards",))

@@ -56,6 +56,25 @@ def logit_statistics(logits: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor,
     return logps, entropies.clamp(min=0), (-log_size - all_logps.mean(dim=-1)).clamp(min=0)
 
 
+def refuse_scaled_logits(model: PreTrainedModel, what: str) -> None:
+    """Check that what the output head gives are the model's logits.
+
+    Args:
+        model: A causal language model.
+        what: Needs it.
+
+    Raises:
+        InputError: If the architecture changes its logits after the output head.
+    """
+    text_config = model.config.get_text_config()
+    scaled = [name for name in _SCALED_LOGITS if getattr(text_config, name, None) is not None]
+    if scaled:
+        raise InputError(
+            f"model: got an architecture with {scaled[0]}, expected plain logits for {what}. "
+            "Choose another reward, or term, or another model."
+        )
+
+
 def add_token_statistics(model: PreTrainedModel, temperature: float) -> None:
     """Let `model(input_ids, labels=..., token_statistics=True)` return statistics of its labels.
 
@@ -72,12 +91,7 @@ def add_token_statistics(model: PreTrainedModel, temperature: float) -> None:
         InputError: If the architecture changes its logits after the output head.
     """
     text_config = model.config.get_text_config()
-    scaled = [name for name in _SCALED_LOGITS if getattr(text_config, name, None) is not None]
-    if scaled:
-        raise InputError(
-            f"model: got an architecture with {scaled[0]}, expected plain logits for rewards with "
-            "token statistics. Choose another reward or another model."
-        )
+    refuse_scaled_logits(model, "rewards with token statistics")
     original: Any = model.forward
 
     @wraps(original)

@@ -24,6 +24,7 @@ from rl.training.guards.registry import build_guards
 from rl.training.losses.terms import build_loss_terms
 from rl.training.model_init import check_model_init, check_remote_code
 from rl.training.ranges import LORA_RANGES
+from rl.training.self_teacher import check_self_teacher
 from rl.training.teacher_settings import read_teacher
 
 if TYPE_CHECKING:
@@ -105,7 +106,9 @@ def _check_groups(config: "LabelFreeConfig") -> None:
             f"num_votes: got {config.vote_budget.min}, expected at least num_generations "
             f"({config.num_generations}). Raise num_votes or lower num_generations."
         )
-    if not build_loss_terms(config.loss_terms) and not config.rewards:
+    terms = build_loss_terms(config.loss_terms)
+    check_self_teacher(config, terms)
+    if not terms and not config.rewards:
         raise InputError(
             "rewards: got none beside no loss_terms, expected at least one. Add "
             "`rewards: {majority_vote: {}}`."

@@ -95,7 +95,8 @@ class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
         default="normalized",
         metadata={
             "help": "How a group's rewards become advantages: normalized, centered, leave_one_out, "
-            "pass_at_k, restrain or diversity_density; with settings as {pass_at_k: {k: 4}}."
+            "pass_at_k, restrain, diversity_density or disagreement; with settings as "
+            "{pass_at_k: {k: 4}}."
         },
     )
     token_selector: dict[str, dict[str, Any] | None] | None = field(

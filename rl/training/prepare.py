@@ -36,6 +36,7 @@ from rl.rollouts.engines import engine_class
 from rl.selfplay.game import Game
 from rl.training.changed_settings import check_changed_settings
 from rl.training.config import LabelFreeConfig
+from rl.training.curriculum.registry import build_curricula
 from rl.training.curriculum.stream import check_first_epoch
 from rl.training.files import CONFIG_FILE, RunFiles
 from rl.training.going_on import choose_checkpoint
@@ -273,13 +274,16 @@ def check_supervision(config: LabelFreeConfig, rewards: Mapping[str, Reward]) ->
     Raises:
         InputError: If one does, if none does in a run declared so, or if there are no labels.
     """
+    rules = build_curricula(config.curriculum).rules
+    told = [name for name, rule in rules.items() if getattr(rule, "sees_labels", False)]
     seeing = [name for name, reward in rewards.items() if getattr(reward, "sees_labels", False)]
-    if seeing and not config.supervised:
+    if (seeing or told) and not config.supervised:
         raise InputError(
-            f"rewards: got {seeing[0]!r}, which sees labels, expected label-free rewards. Set "
-            "supervised: true if the run is meant as a supervised control."
+            f"{'rewards' if seeing else 'curriculum'}: got {[*seeing, *told][0]!r}, which sees "
+            "labels, expected label-free ones. Set supervised: true if the run is meant as a "
+            "supervised control."
         )
-    if config.supervised and not (seeing and config.label_column):
+    if config.supervised and not told and not (seeing and config.label_column):
         missing = "label_column" if seeing else "rewards"
         raise InputError(
             f"{missing}: got none for labels in a supervised run, expected a reward that sees "

@@ -132,12 +132,10 @@ class PromptSource:
         size = len(inputs)
         wanted = [range(start, start + size) for start in range(0, len(row_keys), size)]
         trained = hand_over(trained_samples(groups, votes, visits), wanted, policy.accelerator)
-        rows = []
-        for key, (sample, completion) in zip(keys, trained.values(), strict=True):
-            ids, example = prompts[key]
-            rows.append(
-                Row(prompt_ids=ids, sample=sample, prompt=example["prompt"], completion=completion)
-            )
+        rows = [
+            make_row(prompts[key], sample, completion, by_key[key])
+            for key, (sample, completion) in zip(keys, trained.values(), strict=True)
+        ]
         by_visit = {key: advantages[torch.tensor(at)].tolist() for key, at in visits.items()}
         return Batch(
             rows=rows,
@@ -243,6 +241,17 @@ def without_teacher_texts(group: Group) -> Group:
         return group
     rollouts = tuple(replace(rollout, completion="") for rollout in group.teacher.rollouts)
     return replace(group, teacher=replace(group.teacher, rollouts=rollouts))
+
+
+def make_row(prompt: Prompt, sample: Sample, completion: str, scored: ScoredGroup) -> Row:
+    """Make the row of a trained completion, with what its group takes for right."""
+    return Row(
+        prompt_ids=prompt.ids,
+        sample=sample,
+        prompt=prompt.example["prompt"],
+        completion=completion,
+        pseudo_label=None if scored.vote is None else scored.vote.pseudo_label,
+    )
 
 
 def trained_samples(

@@ -52,12 +52,14 @@ class Row:
         sample: Tokens of the completion, and what the engine says of them.
         prompt: Text or chat messages, for logs.
         completion: Text without special tokens, for logs.
+        pseudo_label: The answer that its group's vote takes for right; None: no vote, or none won.
     """
 
     prompt_ids: list[int]
     sample: Sample
     prompt: str | list[dict[str, str]]
     completion: str
+    pseudo_label: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ WITHOUT_REWARD = [name for name, settings in RECIPES.items() if settings.get("re
 CONTROLS = [name for name in RECIPES if name.startswith(("controls/", "spine/baselines/"))]
 BASELINES = [name for name in RECIPES if name.startswith("evol_rl/baselines/")]
 OURS = [  # in sizes of our own
+    "migu/migu_stream_qwen2.5_math_1.5b_aime24_amc.yaml",
     "self_verification/self_verification_qwen3_8b_aime24.yaml",
     "spell/spell_single_gpu.yaml",
     "weighted_vote/weighted_vote_own_code_qwen2.5_math_1.5b_instruct_aime24.yaml",
@@ -55,6 +56,9 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "co_rewarding/co_rewarding_2": (128, 8, 8, 1),
     "srt/": (16, 32, 32, 1),
     "self_harmony/": (256, 16, 16, 1),
+    "ttpo/": (4, 64, 8, 1),
+    "select_ttrl/": (16, 32, 16, 16),
+    "migu/": (8, 64, 32, 8),  # TTRL's
     "spine/": (8, 8, 8, 1),  # the number of prompts is ours
     "spell/spell_single_gpu": (44, 8, 8, 1),  # 256 + 64 + 32 episodes, ours
     "spell/": (176, 8, 8, 1),  # 1024 + 256 + 128 episodes of the three roles
@@ -82,6 +86,8 @@ PUBLISHED = {
     "srt/srt_qwen": (1e-6, "constant", 0, 0.01, 0.0, 1.0, "bnpo", None, 0.001, 3072),
     "srt/": (1e-6, "constant", 0, 0.01, 0.0, 1.0, "bnpo", None, 0.0, 3072),
     "self_harmony/": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
+    "ttpo/": (5e-6, "constant", 0, 0.0, 0.0, 1.1, "dapo", None, 0.0, 16000),
+    "select_ttrl/": (5e-7, "cosine", 0, 0.01, 0.0, 0.6, "bnpo", None, 0.0, 4096),
     "spine/": (1e-6, "constant", 0, 0.0, 0.01, 0.7, "dapo", None, 0.0, 2048),
     "spell/.*thinking": (2e-6, "constant", 0, 0.01, 0.0, 0.7, "dapo", None, 0.0, 20480),
     "spell/": (2e-6, "constant", 0, 0.01, 0.0, 0.7, "dapo", None, 0.0, 4096),
@@ -98,8 +104,9 @@ IN_ALL = {  # of every method; most of it stands in no recipe
     "mask_truncated_completions": False,
     "vllm_importance_sampling_correction": False,
 }
-OF_SOME = {  # what two methods have in place of it
+OF_SOME = {  # what three methods have in place of it
     "srt/": {"advantage": "leave_one_out"},
+    "ttpo/": {"advantage": "disagreement", "max_grad_norm": 0.1, "top_p": 0.95, "top_k": 20},
     "empo/": {"epsilon": 3e-4, "importance_sampling_level": "sequence"},
     "": {"importance_sampling_level": "token"},
 }
@@ -114,7 +121,7 @@ MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; ben
     "spine": (["qwen2.5_math_1.5b", "qwen3_1.7b"], {"aime25": 30, "amc": 10, "math500": 3}),
 }
 SIGNALS = {  # in a recipe's name -> its reward, where they are not the same word
-    "demo|ttrl|spine|srt_(?!offline)|mixed_rewards|migu": "majority_vote",
+    "demo|ttrl|ttpo|select_ttrl|spine|srt_(?!offline)|mixed_rewards|migu": "majority_vote",
     "empo": "semantic_entropy",
     "format_only": "boxed_format",
     "co_rewarding_1": "cross_view_vote",

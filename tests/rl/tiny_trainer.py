@@ -2,6 +2,7 @@
 
 import torch
 from datasets import Dataset
+from peft import LoraConfig
 from scripted_engine import ScriptedEngine
 from transformers import AutoModelForCausalLM
 
@@ -65,6 +66,7 @@ def make_trainer(
         tokenizer=tokenizer,
         token_selector=selector,
         engine=ScriptedEngine(tokenizer, completions, logp),
+        peft_config=LoraConfig(**config.lora) if config.lora is not None else None,
     )
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps

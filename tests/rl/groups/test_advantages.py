@@ -10,6 +10,7 @@ from rl.groups.advantages import (
     ADVANTAGES,
     TrainedVotes,
     centered_advantages,
+    disagreement_advantages,
     diversity_density_advantages,
     get_advantage,
     leave_one_out_advantages,
@@ -19,7 +20,7 @@ from rl.groups.advantages import (
 )
 
 NAN = math.nan
-OF_VOTES = ("restrain", "diversity_density")
+OF_VOTES = ("restrain", "diversity_density", "disagreement")
 REWARD_RULES = {name: rule for name, rule in ADVANTAGES.items() if name not in OF_VOTES}
 every_rule = pytest.mark.parametrize("rule", REWARD_RULES.values(), ids=REWARD_RULES)
 
@@ -289,3 +290,18 @@ def test_the_more_a_group_agrees_the_more_its_vote_counts():
     mixed = diversity_density_advantages(rewards, found, k=2)
     diverse = diversity_density_advantages(rewards, found, k=2, hybrid=False)
     torch.testing.assert_close(mixed, 0.25 * diverse + 0.75 * pass_at_k_advantages(rewards, 2))
+
+
+def test_who_agrees_is_not_punished():
+    def punished(clusters, rewards, **settings):
+        found = disagreement_advantages(torch.tensor([rewards]), votes(clusters), **settings)
+        return found[0].tolist()
+
+    assert punished([0, 0], [1.0, 1.0]) == [0.0, 0.0]
+    assert punished([-1, -1], [NAN, NAN]) == [0.0, 0.0]
+    # m = 3/4: (0 - 3/4) / sqrt(3/16) = -sqrt(3); who has no answer disagrees, too.
+    exact = {"weight": 1.0, "epsilon": 0.0}
+    found = punished([0, 0, 0, -1], [1.0, 1.0, 1.0, 0.0], **exact)
+    assert found == pytest.approx([0.0, 0.0, 0.0, -(3**0.5)])
+    # m = 1/2 of four: -1, a tenth of it by default; what cannot be scored has none.
+    assert punished([0, 0, 1, 2], [1.0, 1.0, 0.0, NAN]) == pytest.approx([0, 0, -0.1, 0], abs=1e-5)
