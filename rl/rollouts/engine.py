@@ -1,6 +1,7 @@
 """The interface every rollout engine has; the trainer and the evaluator know nothing else of it."""
 
 import hashlib
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Annotated, Protocol
@@ -8,6 +9,7 @@ from typing import Annotated, Protocol
 from pydantic import Field
 
 from rl.settings import Length, NonNegative, Positive, PositiveShare, Share, checked
+from rl.types import Branch
 
 TopK = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -51,11 +53,15 @@ class Sample:
             stop string.
         sampling_per_token_logps: Log-probability of each token under the distribution it was drawn
             from, in nats; None where the engine does not report it.
+        branch: Where it left another completion; None for one that was sampled from the prompt on.
+        num_pruned: Tokens sampled behind the last one that was kept.
     """
 
     completion_ids: list[int]
     truncated: bool
     sampling_per_token_logps: list[float] | None = None
+    branch: Branch | None = None
+    num_pruned: int = 0
 
 
 class RolloutEngine(Protocol):
@@ -73,6 +79,7 @@ class RolloutEngine(Protocol):
         num_samples: int,
         seeds: list[int],
         first_sample: int = 0,
+        max_lengths: Sequence[int] | None = None,
     ) -> list[list[Sample]]:
         """Sample `num_samples` completions of each prompt.
 
@@ -85,6 +92,9 @@ class RolloutEngine(Protocol):
             num_samples: Samples per prompt, at least 1.
             seeds: One seed per prompt, in [0, 2**63).
             first_sample: Number i of the first sample: a later call goes on where one stopped.
+            max_lengths: Most tokens of each prompt's completions, at least 1 and at most
+                `max_completion_length`, which None stands for. Only branches ask for it
+                (`rl.rollouts.branching`); an engine without it cannot grow any.
 
         Returns:
             For each prompt, in order, its samples, in order.
