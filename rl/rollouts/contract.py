@@ -7,12 +7,15 @@ only if an engine keeps to all of it.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from inspect import signature
 from itertools import chain
+from typing import Any
 
 from rl.rollouts.engine import RolloutEngine, Sample, with_settings
 
 NUM_SAMPLES = 8
 _NUMBER = "as many samples of each prompt as asked for"
+_LIMITS = "max_lengths cut a completion off where it would go on"
 _STOP = "a stop string ends a completion, and its last token belongs to it"
 
 Decode = Callable[[list[int]], str]
@@ -76,9 +79,27 @@ def check_engine(
     for name, check in _OF_A_SAMPLE.items():
         problems = (check(sample, limit, end_token_ids) for sample in flat)
         findings[name] = next(filter(None, problems), None)
+    if "max_lengths" in signature(engine.generate).parameters:
+        findings[_LIMITS] = _check_limits(engine, prompts, seeds, samples)
     if decode is not None:
         findings[_STOP] = _check_stop_strings(engine, prompts, seeds, drawn, decode)
     return findings
+
+
+def _check_limits(
+    engine: Any, prompts: list[list[int]], seeds: list[int], samples: Sequence[Sequence[Sample]]
+) -> str | None:
+    """Sample again, each prompt with a limit of its own: an engine need not have any."""
+    limits = [1 + 2 * number for number in range(len(prompts))]
+    limited = engine.generate(prompts, NUM_SAMPLES, seeds, max_lengths=limits)
+    for whole, cut, limit in zip(samples, limited, limits, strict=True):
+        for one, other in zip(whole, cut, strict=True):
+            ids = one.completion_ids
+            expected = ids[:limit], one.truncated or len(ids) > limit
+            if (other.completion_ids, other.truncated) != expected:
+                found = other.completion_ids, other.truncated
+                return f"got {found} with at most {limit} tokens, expected {expected}"
+    return None
 
 
 def _check_stop_strings(

@@ -1,7 +1,6 @@
 """The interface every rollout engine has; the trainer and the evaluator know nothing else of it."""
 
 import hashlib
-from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Annotated, Protocol
@@ -79,7 +78,6 @@ class RolloutEngine(Protocol):
         num_samples: int,
         seeds: list[int],
         first_sample: int = 0,
-        max_lengths: Sequence[int] | None = None,
     ) -> list[list[Sample]]:
         """Sample `num_samples` completions of each prompt.
 
@@ -92,9 +90,6 @@ class RolloutEngine(Protocol):
             num_samples: Samples per prompt, at least 1.
             seeds: One seed per prompt, in [0, 2**63).
             first_sample: Number i of the first sample: a later call goes on where one stopped.
-            max_lengths: Most tokens of each prompt's completions, at least 1 and at most
-                `max_completion_length`, which None stands for. Only branches ask for it
-                (`rl.rollouts.branching`); an engine without it cannot grow any.
 
         Returns:
             For each prompt, in order, its samples, in order.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 from accelerate.utils import gather_object
 
@@ -24,8 +25,9 @@ def sample_branches(request: Request, rule: BranchingRule, policy: Policy) -> li
         rule: Chooses the forks.
         policy: Samples, and measures with the weights that sampled.
     """
+    engine: Any = policy.engine  # its `max_lengths` was looked for before the run began
     return sample_trees(
-        policy.engine,
+        engine,
         request.prompt_ids,
         request.seeds,
         request.num_samples,

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -157,6 +158,12 @@ def check_run_engine(config: LabelFreeConfig, rewards: Sequence[Reward]) -> None
             f"max_staleness: got {config.max_staleness} with the engine {config.engine_name}, "
             "expected one that samples beside the trainer. Set use_vllm: true and vllm_mode: "
             "server, or max_staleness: 0."
+        )
+    if config.branching is not None and "max_lengths" not in signature(engine.generate).parameters:
+        raise InputError(
+            f"branching: got the engine {config.engine_name}, expected one whose generate takes "
+            "max_lengths, by which a branch ends where its whole completion must. Add it, or leave "
+            "branching out."
         )
     if config.max_staleness and any(getattr(r, "needs_token_statistics", False) for r in rewards):
         raise InputError(

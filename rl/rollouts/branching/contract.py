@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from rl.rollouts.engine import RolloutEngine, Sample
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenRow:
@@ -38,6 +40,30 @@ class Fork:
 
     position: int
     num_branches: int
+
+
+class BranchingEngine(RolloutEngine, Protocol):
+    """An engine whose completions may have limits of their own, as branches need them."""
+
+    def generate(
+        self,
+        prompt_ids: list[list[int]],
+        num_samples: int,
+        seeds: list[int],
+        first_sample: int = 0,
+        max_lengths: Sequence[int] | None = None,
+    ) -> list[list[Sample]]:
+        """Sample `num_samples` completions of each prompt.
+
+        Args:
+            prompt_ids: See `RolloutEngine.generate`, as for the others.
+            num_samples: Likewise.
+            seeds: Likewise.
+            first_sample: Likewise.
+            max_lengths: Most tokens of each prompt's completions, at least 1 and at most
+                `max_completion_length`, which None stands for.
+        """
+        ...
 
 
 class BranchingRule(Protocol):

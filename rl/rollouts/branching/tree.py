@@ -5,8 +5,8 @@ from dataclasses import replace
 from itertools import chain
 
 from rl.errors import InputError
-from rl.rollouts.branching.contract import BranchingRule, Fork, TokenRow
-from rl.rollouts.engine import RolloutEngine, Sample, derive_seed
+from rl.rollouts.branching.contract import BranchingEngine, BranchingRule, Fork, TokenRow
+from rl.rollouts.engine import Sample, derive_seed
 from rl.types import Branch
 
 # Completions, each with its prompt's tokens -> what rules are told of them.
@@ -14,7 +14,7 @@ Measure = Callable[[Sequence[tuple[list[int], Sample]]], list[TokenRow]]
 
 
 def sample_trees(
-    engine: RolloutEngine,
+    engine: BranchingEngine,
     prompt_ids: Sequence[list[int]],
     seeds: Sequence[int],
     num_samples: int,
@@ -31,7 +31,7 @@ def sample_trees(
     other forks. Every rank must call it.
 
     Args:
-        engine: Samples; must know `max_lengths`.
+        engine: Samples.
         prompt_ids: P tokenized prompts.
         seeds: One per prompt.
         num_samples: Completions of each prompt, at least `rule.num_roots`.
@@ -132,7 +132,7 @@ def cut(sample: Sample, num_kept: int) -> Sample:
 
 
 def _grow(
-    engine: RolloutEngine,
+    engine: BranchingEngine,
     prompts: list[list[int]],
     seeds: list[int],
     roots: list[list[Sample]],

@@ -100,7 +100,7 @@ def test_scorable_rollouts_do_not_see_unscorable_ones(rule):
     assert with_gaps[[0, 2]].tolist() == [0.0, 0.0]
 
 
-@every_rule
+@pytest.mark.parametrize("rule", [rule for name, rule in REWARD_RULES.items() if name != "clipped"])
 def test_advantages_sum_to_zero_and_leave_the_rewards_alone(rule):
     rewards = torch.randn(50, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     rewards[::3, 2] = NAN

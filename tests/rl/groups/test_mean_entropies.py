@@ -16,7 +16,7 @@ def test_trained_rollouts_get_theirs(make_tiny_model, make_group):
     add_token_statistics(model, temperature=0.7)
     rows = [[5, 6, 1], [7, 1], [8, 9, 2, 1]]
     samples = [Sample(completion_ids=ids, truncated=False) for ids in rows]
-    group = make_group(["1", "2", "3"], trained=[True, False, True])
+    group = make_group(["1", "2", "3"], trained=[0, 2])
     [found] = add_mean_entropies(
         [group],
         [([2, 3], samples)],
