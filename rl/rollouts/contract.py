@@ -43,8 +43,7 @@ def check_engine(
     """
     prompts, seeds = list(prompt_ids), list(seeds)
     flat = list(chain.from_iterable(samples := engine.generate(prompts, NUM_SAMPLES, seeds)))
-    drawn = _tokens(samples)
-    other_seeds = [seed ^ 1 for seed in seeds]
+    drawn, other_seeds = _tokens(samples), [seed ^ 1 for seed in seeds]
     layouts: dict[str, tuple[Drawn, Drawn]] = {
         "no prompts give no samples": (_tokens(engine.generate([], NUM_SAMPLES, [])), []),
         "the same call gives the same samples": (_draw(engine, prompts, seeds), drawn),
@@ -79,8 +78,7 @@ def check_engine(
     for name, check in _OF_A_SAMPLE.items():
         problems = (check(sample, limit, end_token_ids) for sample in flat)
         findings[name] = next(filter(None, problems), None)
-    if "max_lengths" in signature(engine.generate).parameters:
-        findings[_LIMITS] = _check_limits(engine, prompts, seeds, samples)
+    findings |= _check_limits(engine, prompts, seeds, samples)
     if decode is not None:
         findings[_STOP] = _check_stop_strings(engine, prompts, seeds, drawn, decode)
     return findings
@@ -88,18 +86,21 @@ def check_engine(
 
 def _check_limits(
     engine: Any, prompts: list[list[int]], seeds: list[int], samples: Sequence[Sequence[Sample]]
-) -> str | None:
-    """Sample again, each prompt with a limit of its own: an engine need not have any."""
+) -> dict[str, str | None]:
+    """Sample again, each prompt with a limit of its own, where the engine takes any."""
+    if "max_lengths" not in signature(engine.generate).parameters:
+        return {}
     limits = [1 + 2 * number for number in range(len(prompts))]
     limited = engine.generate(prompts, NUM_SAMPLES, seeds, max_lengths=limits)
-    for whole, cut, limit in zip(samples, limited, limits, strict=True):
-        for one, other in zip(whole, cut, strict=True):
-            ids = one.completion_ids
-            expected = ids[:limit], one.truncated or len(ids) > limit
-            if (other.completion_ids, other.truncated) != expected:
-                found = other.completion_ids, other.truncated
-                return f"got {found} with at most {limit} tokens, expected {expected}"
-    return None
+    for group, cut, limit in zip(samples, limited, limits, strict=True):
+        expected = [
+            (one.completion_ids[:limit], one.truncated or len(one.completion_ids) > limit)
+            for one in group
+        ]
+        found = [(one.completion_ids, one.truncated) for one in cut]
+        if found != expected:
+            return {_LIMITS: f"got {found} with at most {limit} tokens, expected {expected}"}
+    return {_LIMITS: None}
 
 
 def _check_stop_strings(

@@ -45,6 +45,8 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "certainty/token_entropy": (480, 5, 5, 2),
     "scope/": (8, 64, 64, 8),
     "dare/": (8, 64, 32, 8),  # TTRL's
+    "ettrl/": (8, 60, 32, 8),
+    "echo/": (8, 32, 32, 8),
     "reflected_vote/|self_verification/": (8, 64, 32, 8),  # TTRL's
     "em_ft/": (512, 4, 4, 1),
     "empo/": (256, 16, 16, 8),
@@ -69,6 +71,8 @@ PUBLISHED = {
     "certainty/semantic": (1e-6, "constant", 0, 0.0, 0.0, 1.0, "dapo", None, 0.0, 2048),
     "certainty/token": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 3072),
     "scope/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
+    "ettrl/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
+    "echo/": (5e-7, "cosine", 0.03, 0.01, 0.001, 0.8, "bnpo", 0.196, 0.0, 3072),
     "dare/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
     "reflected_vote/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 8192),
     "em_ft/": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 2048),
@@ -95,9 +99,11 @@ IN_ALL = {  # of every method; most of it stands in no recipe
     "mask_truncated_completions": False,
     "vllm_importance_sampling_correction": False,
 }
-OF_SOME = {  # what two methods have in place of it
+OF_SOME = {  # what some methods have in place of it
     "srt/": {"advantage": "leave_one_out"},
     "empo/": {"epsilon": 3e-4, "importance_sampling_level": "sequence"},
+    "ettrl/": {"advantage": "entropy_reshaped", "trained_subset": "random"},
+    "echo/": {"epsilon": 0.196},
     "": {"importance_sampling_level": "token"},
 }
 MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; benchmark -> epochs
@@ -111,7 +117,7 @@ MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; ben
     "spine": (["qwen2.5_math_1.5b", "qwen3_1.7b"], {"aime25": 30, "amc": 10, "math500": 3}),
 }
 SIGNALS = {  # in a recipe's name -> its reward, where they are not the same word
-    "demo|ttrl|spine|srt_(?!offline)|mixed_rewards|migu": "majority_vote",
+    "demo|ttrl|ettrl|echo|spine|srt_(?!offline)|mixed_rewards|migu": "majority_vote",
     "empo": "semantic_entropy",
     "format_only": "boxed_format",
     "co_rewarding_1": "cross_view_vote",
@@ -378,6 +384,7 @@ def test_settings_stand_for_those_of_verl_as_the_readme_says(configured, name):
 def test_the_prompt_is_limited_as_published(name):
     # SPINE's limit is ours; the others' are in the scripts and files that the headers name.
     short = "ttrl/.*aime24|evol_rl/|certainty/self|certainty/semantic|scope/|dare/|em_ft/|rlsc/"
+    short += "|ettrl/|echo/"
     short += "|co_rewarding/"
     assert RECIPES[name]["max_prompt_length"] == (512 if re.match(short, name) else 1024)
     # vLLM's context follows from it, but for questions; what is longer is dropped.
