@@ -7,10 +7,10 @@ only if an engine keeps to all of it.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from inspect import signature
 from itertools import chain
 from typing import Any
 
+from rl.rollouts.branching.contract import takes_limits
 from rl.rollouts.engine import RolloutEngine, Sample, with_settings
 
 NUM_SAMPLES = 8
@@ -88,7 +88,7 @@ def _check_limits(
     engine: Any, prompts: list[list[int]], seeds: list[int], samples: Sequence[Sequence[Sample]]
 ) -> dict[str, str | None]:
     """Sample again, each prompt with a limit of its own, where the engine takes any."""
-    if "max_lengths" not in signature(engine.generate).parameters:
+    if not takes_limits(engine):
         return {}
     limits = [1 + 2 * number for number in range(len(prompts))]
     limited = engine.generate(prompts, NUM_SAMPLES, seeds, max_lengths=limits)

@@ -4,7 +4,6 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +32,7 @@ from rl.data.prompts import (
 from rl.data.views import get_view_maker, num_views
 from rl.errors import InputError
 from rl.evaluation.problems.labelled import Benchmark, Problem, load_benchmark
+from rl.rollouts.branching.contract import takes_limits
 from rl.rollouts.engines import engine_class
 from rl.selfplay.game import Game
 from rl.training.changed_settings import check_changed_settings
@@ -159,7 +159,7 @@ def check_run_engine(config: LabelFreeConfig, rewards: Sequence[Reward]) -> None
             "expected one that samples beside the trainer. Set use_vllm: true and vllm_mode: "
             "server, or max_staleness: 0."
         )
-    if config.branching is not None and "max_lengths" not in signature(engine.generate).parameters:
+    if config.branching is not None and not takes_limits(engine):
         raise InputError(
             f"branching: got the engine {config.engine_name}, expected one whose generate takes "
             "max_lengths, by which a branch ends where its whole completion must. Add it, or leave "

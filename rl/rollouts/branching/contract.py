@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from inspect import signature
+from typing import Any, Protocol
 
 from rl.rollouts.engine import RolloutEngine, Sample
 
@@ -64,6 +65,12 @@ class BranchingEngine(RolloutEngine, Protocol):
                 `max_completion_length`, which None stands for.
         """
         ...
+
+
+def takes_limits(engine: Any) -> bool:
+    """Say whether an engine, or a class of engines, can grow branches: knows `max_lengths`."""
+    parameters = signature(engine.generate).parameters.values()
+    return any(p.name == "max_lengths" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 class BranchingRule(Protocol):
