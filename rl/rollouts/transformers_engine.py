@@ -180,11 +180,13 @@ class TransformersEngine:
         num_samples: int,
         seeds: list[int],
         first_sample: int = 0,
+        max_lengths: Sequence[int] | None = None,
     ) -> list[list[Sample]]:
         """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`)."""
+        limits = max_lengths or [self.settings.max_completion_length] * len(prompt_ids)
         requests = [
-            (ids, derive_seed(seed, sample))
-            for ids, seed in zip(prompt_ids, seeds, strict=True)
+            (ids, derive_seed(seed, sample), limit)
+            for ids, seed, limit in zip(prompt_ids, seeds, limits, strict=True)
             for sample in range(first_sample, first_sample + num_samples)
         ]
         samples: dict[int, Sample] = {}
@@ -192,7 +194,7 @@ class TransformersEngine:
             was_training = model.training
             model.eval()
             try:
-                for rows in self._batches([len(ids) for ids, _ in requests]):
+                for rows in self._batches([len(ids) for ids, _, _ in requests]):
                     batch = self._sample_batch(model, [requests[i] for i in rows])
                     samples.update(zip(rows, batch, strict=True))
             finally:
@@ -216,13 +218,14 @@ class TransformersEngine:
         if batch:
             yield batch
 
-    def _sample_batch(self, model: Any, requests: list[tuple[list[int], int]]) -> list[Sample]:
+    def _sample_batch(self, model: Any, requests: list[tuple[list[int], int, int]]) -> list[Sample]:
         prompts: dict[tuple[int, ...], int] = {}
-        rows = [prompts.setdefault(tuple(ids), len(prompts)) for ids, _ in requests]
+        rows = [prompts.setdefault(tuple(ids), len(prompts)) for ids, _, _ in requests]
         rows = torch.tensor(rows, device=model.device)
-        seeds = torch.tensor([seed for _, seed in requests], device=model.device)
+        seeds = torch.tensor([seed for _, seed, _ in requests], device=model.device)
         prompt_ids, prompt_mask = self._pad_left(list(prompts), model.device)
         prompt_length = prompt_ids.shape[1]
+        limits = [limit for _, _, limit in requests]
         stops = self.settings.stop_strings
         criteria = [StopAtStrings(self.tokenizer, stops, prompt_length)] if stops else []
         output = model.generate(
@@ -231,7 +234,7 @@ class TransformersEngine:
             past_key_values=self.prompt_cache(model, prompt_ids, prompt_mask, rows),
             # What is not set here, `generate` takes from the model's own generation settings.
             generation_config=GenerationConfig(
-                max_new_tokens=self.settings.max_completion_length,
+                max_new_tokens=max(limits),
                 do_sample=False,
                 repetition_penalty=self.settings.repetition_penalty,
                 pad_token_id=self.tokenizer.pad_token_id,
@@ -244,7 +247,10 @@ class TransformersEngine:
         )
         ends = criteria[0].ends if criteria else {}
         completions = output[:, prompt_length:].tolist()
-        return [self._to_sample(tokens, ends.get(row)) for row, tokens in enumerate(completions)]
+        return [
+            self._to_sample(tokens, ends.get(row), limit)
+            for row, (tokens, limit) in enumerate(zip(completions, limits, strict=True))
+        ]
 
     def _pad_left(
         self, prompts: list[tuple[int, ...]], device: torch.device
@@ -272,9 +278,11 @@ class TransformersEngine:
         processors.append(SeededSampling(seeds, prompt_length))
         return processors
 
-    def _to_sample(self, tokens: list[int], stopped_at: int | None) -> Sample:
+    def _to_sample(self, tokens: list[int], stopped_at: int | None, limit: int) -> Sample:
         """Cut off what pads a row: its end token, or a stop string, is the last that counts."""
-        tokens = tokens[:stopped_at]
+        if stopped_at is not None and stopped_at > limit:
+            stopped_at = None
+        tokens = tokens[: stopped_at or limit]
         for position, token in enumerate(tokens):
             if token in self.eos_token_ids:
                 return Sample(completion_ids=tokens[: position + 1], truncated=False)

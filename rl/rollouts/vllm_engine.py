@@ -1,7 +1,7 @@
 """Sampling with vLLM inside this process: offline, or colocated with the trainer on each rank."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -154,12 +154,14 @@ class VLLMEngine:
         num_samples: int,
         seeds: list[int],
         first_sample: int = 0,
+        max_lengths: Sequence[int] | None = None,
     ) -> list[list[Sample]]:
         """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`)."""
         from vllm import SamplingParams
 
         if not prompt_ids:
             return []
+        limits = max_lengths or [None] * len(prompt_ids)
         requests = [
             SamplingParams(
                 n=num_samples,
@@ -167,9 +169,9 @@ class VLLMEngine:
                 logprobs=0,
                 flat_logprobs=True,  # cheaper: lists of numbers instead of an object a token
                 detokenize=bool(self.settings.stop_strings),  # it is looked for in the text
-                **request_settings(self.settings),
+                **request_settings(self.settings, limit),
             )
-            for seed in seeds
+            for seed, limit in zip(seeds, limits, strict=True)
         ]
         outputs = self.llm.generate(
             [{"prompt_token_ids": ids} for ids in prompt_ids], requests, use_tqdm=False
@@ -216,11 +218,16 @@ def to_sample(completion: "CompletionOutput") -> Sample:
     )
 
 
-def request_settings(settings: SamplingSettings) -> dict[str, Any]:
-    """Return the sampling settings under vLLM's names, for a call or an HTTP request."""
+def request_settings(settings: SamplingSettings, max_length: int | None = None) -> dict[str, Any]:
+    """Return the sampling settings under vLLM's names, for a call or an HTTP request.
+
+    Args:
+        settings: How completions are sampled.
+        max_length: Most tokens of this one; None: `max_completion_length`.
+    """
     stops = list(settings.stop_strings)
     return {
-        "max_tokens": settings.max_completion_length,
+        "max_tokens": max_length or settings.max_completion_length,
         "temperature": settings.temperature,
         "top_p": settings.top_p,
         "top_k": settings.top_k,

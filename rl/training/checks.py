@@ -16,6 +16,7 @@ from rl.data.views import get_view_maker
 from rl.errors import InputError, unknown_name
 from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, criteria
 from rl.groups.advantages import get_advantage
+from rl.rollouts.branching.registry import build_branching
 from rl.selfplay.run_settings import read_selfplay
 from rl.settings import check_settings, check_value
 from rl.training.curriculum.registry import build_curricula
@@ -44,6 +45,7 @@ def check_combinations(config: "LabelFreeConfig") -> None:
     _check_views(config)
     _check_teacher(config)
     _check_sampling(config)
+    _check_branching(config)
     _check_micro_batches(config)
     _check_token_selection(config)
     _check_evaluation(config)
@@ -190,6 +192,23 @@ def _check_sampling(config: "LabelFreeConfig") -> None:
             f"eval_strategy: got {config.eval_strategy!r}, expected 'no'. TRL's evaluation needs "
             "a reward per row; name files in eval_benchmarks instead."
         )
+
+
+def _check_branching(config: "LabelFreeConfig") -> None:
+    measured = "branching" if config.branching is not None else "advantage"
+    if config.measures_tokens:
+        # The policy says what it thinks of tokens, so it must be the one that sampled them.
+        _check_beside(config, measured, {"max_staleness": 0})
+    if config.branching is None:
+        return
+    if config.vote_budget.min != config.vote_budget.max:
+        raise InputError(
+            f"num_votes: got {config.num_votes!r} beside branching, expected a number: a tree has "
+            "a size. Set it, or leave branching out."
+        )
+    build_branching(config.branching, config.vote_budget.max)
+    # A stop string may stand across a fork, where no engine would see it.
+    _check_beside(config, "branching", {"selfplay": None, "stop_strings": []})
 
 
 def _check_micro_batches(config: "LabelFreeConfig") -> None:

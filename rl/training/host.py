@@ -160,7 +160,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             self.beta = 0.0  # the KL term is ours then
             if getattr(self.token_selector, "raw_entropies", False) and self.temperature != 1.0:
                 return_raw_entropies(policy, self.args.cast_lm_head_to_fp32)
-        if self.source.needs_token_statistics:
+        if self.source.needs_token_statistics or self.args.measures_tokens:
             add_token_statistics(policy, self.temperature)
         return selected_tokens
 

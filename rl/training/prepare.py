@@ -32,6 +32,7 @@ from rl.data.prompts import (
 from rl.data.views import get_view_maker, num_views
 from rl.errors import InputError
 from rl.evaluation.problems.labelled import Benchmark, Problem, load_benchmark
+from rl.rollouts.branching.contract import takes_limits
 from rl.rollouts.engines import engine_class
 from rl.selfplay.game import Game
 from rl.training.changed_settings import check_changed_settings
@@ -158,6 +159,12 @@ def check_run_engine(config: LabelFreeConfig, rewards: Sequence[Reward]) -> None
             f"max_staleness: got {config.max_staleness} with the engine {config.engine_name}, "
             "expected one that samples beside the trainer. Set use_vllm: true and vllm_mode: "
             "server, or max_staleness: 0."
+        )
+    if config.branching is not None and not takes_limits(engine):
+        raise InputError(
+            f"branching: got the engine {config.engine_name}, expected one whose generate takes "
+            "max_lengths, by which a branch ends where its whole completion must. Add it, or leave "
+            "branching out."
         )
     if config.max_staleness and any(getattr(r, "needs_token_statistics", False) for r in rewards):
         raise InputError(

@@ -47,6 +47,8 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "certainty/token_entropy": (480, 5, 5, 2),
     "scope/": (8, 64, 64, 8),
     "dare/": (8, 64, 32, 8),  # TTRL's
+    "ettrl/": (8, 60, 32, 8),
+    "echo/": (8, 32, 32, 8),
     "reflected_vote/|self_verification/": (8, 64, 32, 8),  # TTRL's
     "tool_verified_vote/|weighted_vote/weighted_vote_own": (8, 64, 32, 8),  # the prompts are TTRL's
     "em_ft/": (512, 4, 4, 1),
@@ -75,6 +77,8 @@ PUBLISHED = {
     "certainty/semantic": (1e-6, "constant", 0, 0.0, 0.0, 1.0, "dapo", None, 0.0, 2048),
     "certainty/token": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 3072),
     "scope/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
+    "ettrl/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
+    "echo/": (5e-7, "cosine", 0.03, 0.01, 0.001, 0.8, "bnpo", 0.196, 0.0, 3072),
     "dare/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
     "reflected_vote/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 8192),
     "tool_verified_vote/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 2560),
@@ -104,10 +108,12 @@ IN_ALL = {  # of every method; most of it stands in no recipe
     "mask_truncated_completions": False,
     "vllm_importance_sampling_correction": False,
 }
-OF_SOME = {  # what three methods have in place of it
+OF_SOME = {  # what some methods have in place of it
     "srt/": {"advantage": "leave_one_out"},
     "ttpo/": {"advantage": "disagreement", "max_grad_norm": 0.1, "top_p": 0.95, "top_k": 20},
     "empo/": {"epsilon": 3e-4, "importance_sampling_level": "sequence"},
+    "ettrl/": {"advantage": "entropy_reshaped", "trained_subset": "random"},
+    "echo/": {"epsilon": 0.196},
     "": {"importance_sampling_level": "token"},
 }
 MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; benchmark -> epochs
@@ -121,7 +127,7 @@ MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; ben
     "spine": (["qwen2.5_math_1.5b", "qwen3_1.7b"], {"aime25": 30, "amc": 10, "math500": 3}),
 }
 SIGNALS = {  # in a recipe's name -> its reward, where they are not the same word
-    "demo|ttrl|ttpo|select_ttrl|spine|srt_(?!offline)|mixed_rewards|migu": "majority_vote",
+    "demo|e?ttrl|echo|ttpo|select_ttrl|spine|srt_(?!offline)|mixed_rewards|migu": "majority_vote",
     "empo": "semantic_entropy",
     "format_only": "boxed_format",
     "co_rewarding_1": "cross_view_vote",
@@ -388,7 +394,7 @@ def test_settings_stand_for_those_of_verl_as_the_readme_says(configured, name):
 def test_the_prompt_is_limited_as_published(name):
     # SPINE's limit is ours; the others' are in the scripts and files that the headers name.
     short = "ttrl/.*aime24|evol_rl/|certainty/self|certainty/semantic|scope/|dare/|em_ft/|rlsc/"
-    short += "|co_rewarding/|tool_verified_vote/|weighted_vote/"
+    short += "|co_rewarding/|tool_verified_vote/|weighted_vote/|ettrl/|echo/"
     assert RECIPES[name]["max_prompt_length"] == (512 if re.match(short, name) else 1024)
     # vLLM's context follows from it, but for questions; what is longer is dropped.
     asks = re.match("reflected_vote/|self_verification/|tool_verified_vote/", name)

@@ -135,6 +135,19 @@ def test_another_run_is_not_written_over(settings, tmp_path):
         prepare(settings, resume_from_checkpoint="true")
 
 
+def test_an_engine_that_cannot_end_a_branch_in_time(settings, tmp_path):
+    path = tmp_path / "endless.py"
+    path.write_text(
+        "class Endless:\n    for_run = classmethod(print)\n"
+        "    def generate(self, prompt_ids, num_samples, seeds, first_sample=0): ...\n"
+    )
+    branching = {"branching": {"entropy_confidence": {}}, "engine": f"{path}:Endless"}
+    allow_code(branching)
+    with pytest.raises(InputError, match=r"branching: got the engine .* generate takes max_len"):
+        prepare(settings, **branching)
+    prepare(settings, branching={"entropy_confidence": {}})
+
+
 def test_an_engine_and_rewards_that_cannot_be_asked_ahead(settings):
     with pytest.raises(InputError, match="max_staleness: got 1 with the engine transformers"):
         prepare(settings, max_staleness=1)
