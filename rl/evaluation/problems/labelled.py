@@ -74,7 +74,8 @@ class Reading(TypedDict, total=False):
     Attributes:
         split: Split of a hub dataset; None takes the named benchmark's, or "test".
         config_name: Configuration of a hub dataset; None takes the named benchmark's.
-        revision: Branch, tag or commit of a hub dataset; None takes its newest.
+        revision: Branch, tag or commit of a hub dataset; None takes the named benchmark's, or else
+            the newest.
         prompt_column: Column with the prompt; None takes the named benchmark's if it is there, or
             else `prompt`, `problem` or `question`, in any letter case.
         label_column: Column with the label; None takes the named benchmark's if it is there, or
@@ -197,7 +198,7 @@ def _load_named(name_or_path: str, reading: Reading) -> Source:
         path or (spec.hub_id if spec else name_or_path),
         split=reading.get("split") or (spec.split if spec else "test"),
         config_name=reading.get("config_name") or (spec.config_name if spec else None),
-        revision=reading.get("revision"),
+        revision=reading.get("revision") or (spec.revision if spec and path is None else None),
         local_way=f"pass {name}=FILE with its .jsonl, .json, .csv or .parquet file"
         if name
         else None,

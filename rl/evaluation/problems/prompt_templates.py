@@ -99,6 +99,12 @@ TEMPLATES: dict[str, PromptTemplate] = {
         source="the same for models trained on boxes",
         for_choices=True,
     ),
+    "abstract-word": PromptTemplate(
+        text="Read the abstract of a study and answer the question with yes, no or maybe.\n\n"
+        "{documents}\n\nQuestion: {problem}\n\nPlease reason step by step, and put your final "
+        "answer, one of these three words, within \\boxed{}.",
+        source="ours, for PubMedQA",
+    ),
     "longbench-v2": PromptTemplate(
         text="Please read the following text and answer the question below.\n\n<text>\n"
         "{documents}\n</text>\n\nWhat is the correct answer to this question: {problem}\n\n"

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rl.data.prompts import labels_of
 from rl.data.tables import Table
 from rl.errors import InputError, unknown_name
+from rl.evaluation.problems.benchmark_spec import BenchmarkSpec
+from rl.evaluation.problems.choices import LabelIs
 from rl.evaluation.problems.kinds import CHOICE_KINDS, DOCUMENT_KINDS, KINDS, RawRow, Row
-from rl.evaluation.problems.registry import BenchmarkSpec
 from rl.plugins import Contract, find
 from rl.rollouts.engine import derive_seed
 
@@ -36,6 +38,8 @@ class Layout:
     documents_column: str | None = None
     aliases_column: str | None = None
     strata_columns: tuple[str, ...] = ()
+    label_is: LabelIs | None = None
+    question_ends_at: str | None = None
 
 
 def find_layout(
@@ -84,6 +88,9 @@ def find_layout(
         or next((name for name in DOCUMENT_COLUMNS if name in table), None),
         aliases_column=_named(table, spec.aliases_column if spec else "answer_aliases"),
         strata_columns=tuple(name for name in spec.strata_columns if name in table) if spec else (),
+        # Of a copy with labels of its own nothing is known.
+        label_is=spec.label_is if spec and label_column in (None, spec.label_column) else None,
+        question_ends_at=spec.question_ends_at if spec else None,
     )
 
 
@@ -125,8 +132,9 @@ def read_rows(table: Table, layout: Layout, option_seed: int = 0) -> list[Row]:
         seed = derive_seed(option_seed, "options", name) if layout.shuffles_options else None
         cells = RawRow(
             id=name,
-            question=question,
+            question=_without_options(question, layout.question_ends_at),
             label=label,
+            label_is=layout.label_is,
             options=[table[column][number] for column in layout.options_columns],
             option_seed=seed,
             where=where,
@@ -146,6 +154,13 @@ def problem_ids(table: Table, column: str | None = None) -> list[str]:
         if len(set(ids)) == num_problems:
             return ids
     return [str(row) for row in range(num_problems)]
+
+
+def _without_options(question: Any, ends_at: str | None) -> Any:
+    """Leave out the options that a question repeats."""
+    if ends_at is None or not isinstance(question, str) or ends_at not in question:
+        return question
+    return question.rpartition(ends_at)[0].rstrip()
 
 
 def _aliases(table: Table, layout: Layout, number: int) -> list[str]:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from rl.answers import extract_answer, same_answer
 from rl.errors import InputError
+from rl.evaluation.problems import labelled
 from rl.evaluation.problems.kinds import CHOICE_KINDS
 from rl.evaluation.problems.labelled import default_template, load_benchmark
 from rl.evaluation.problems.prompt_templates import TEMPLATES
@@ -32,7 +34,12 @@ LABELS = {
     "apex_shortlist": ["24", "81"],
     "gsm8k": ["1200", "2"],
     "gpqa_diamond": None,
+    "mmlu": ["D", "B"],
     "mmlu_pro": ["C", "C"],
+    "supergpqa": ["B", "B"],
+    "medqa": ["C", "A"],
+    "pubmedqa": ["yes", "no"],
+    "medxpertqa_text": ["D", "F"],
     "docmath": ["-3.0", "12.5"],
     "frames": ["Two towers", "1899"],
     "longbench_v2": ["C", "C"],
@@ -174,6 +181,50 @@ def test_options_that_have_an_order_keep_it():
     many, few = load("mmlu_pro").problems
     assert many.prompt.startswith("What is 6*7?\n\nA) 40\nB) 41\n")
     assert (many.choices, few.choices) == ("ABCDEFGHIJ", "ABC")
+
+
+def test_a_letter_is_no_text_of_an_option_and_a_place_is_no_number():
+    # Of "Which vitamin", whose options are C, A, D and none of them, A is the first; of the note
+    # after C the second option, D, is right though the fourth letter is D; 5 - 3 has place 1, B.
+    assert "\nA) C\nB) A\n" in load("medqa").problems[1].prompt
+    assert load("supergpqa").problems[1].prompt.endswith("A) E\nB) D\nC) F\nD) G")
+    assert load("mmlu").problems[1].prompt.endswith("A) 1\nB) 2\nC) 3\nD) 4")
+
+
+def test_an_abstract_is_in_the_prompt_by_its_sections_and_the_label_is_a_word():
+    problems = load("pubmedqa", template="abstract-word").problems
+    text = problems[0].prompt[0]["content"]
+    assert "\n\nBACKGROUND\nOld dogs sleep badly.\nMETHODS\nWe gave milk" in text
+    assert "Question: Does warm milk help old dogs sleep?" in text
+    assert [problem.label for problem in problems] == ["yes", "no", "maybe"]
+    assert "Milk helped" not in text
+    right = [r"Sure. \boxed{Yes}", r"\boxed{\text{no}}.", "The final answer is **maybe**."]
+    for problem, completion in zip(problems, right, strict=True):
+        assert same_answer(extract_answer(completion), problem.label)
+
+
+def test_options_that_a_question_repeats_stand_in_it_once():
+    first = load("medxpertqa_text").problems[0]
+    assert first.question.count("Fever") == 1
+    assert "Answer Choices" not in first.question
+    assert first.question.startswith("A girl fell on her arm. Which sign is expected?\n\nA) Fever")
+    assert first.choices == "ABCDEFGHIJ"
+
+
+def test_a_pinned_revision_is_asked_for_unless_another_or_a_file_is_named(monkeypatch):
+    asked = []
+    monkeypatch.setattr(labelled, "load_source", lambda place, **settings: asked.append(settings))
+    for name, settings in (
+        ("mmlu", {}),
+        ("mmlu", {"revision": "v2"}),
+        ("mmlu=mmlu.jsonl", {}),
+        ("aime24", {}),
+    ):
+        labelled._load_named(name, settings)
+    pinned = BENCHMARKS["mmlu"].revision
+    assert [settings["revision"] for settings in asked] == [pinned, "v2", None, None]
+    pins = [spec.revision for spec in BENCHMARKS.values() if spec.revision]
+    assert all(re.fullmatch("[0-9a-f]{40}", pin) for pin in pins)
 
 
 def test_a_template_for_letters_names_those_there_are():
