@@ -1,4 +1,4 @@
-"""What a model's folder or hub id tells without its weights: tokenizer, processor, configuration."""
+"""What a model's folder or hub id tells without its weights: tokenizer, processor, settings."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
