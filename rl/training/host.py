@@ -1,6 +1,5 @@
 """The host: TRL's trainer, fed by a source and an engine of ours."""
 
-import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from copy import copy
@@ -22,6 +21,7 @@ from rl.groups.token_statistics import add_token_statistics
 from rl.rollouts.agreement import StartCheck
 from rl.rollouts.ahead_engine import AheadEngine
 from rl.rollouts.engine import RolloutEngine
+from rl.training.batch_log import log_batch
 from rl.training.checkpoints import Checkpoints
 from rl.training.compaction import Compaction
 from rl.training.config import LabelFreeConfig
@@ -38,7 +38,7 @@ from rl.training.sampler_correction import SamplerCorrection
 from rl.training.sampling import Sampling
 from rl.training.shared_prompts import share_prompts
 from rl.training.source import Batch, Source
-from rl.training.step_metrics import add_to_table, gathered, length_metrics, reward_metrics
+from rl.training.step_metrics import gathered, length_metrics, reward_metrics
 from rl.training.token_selection import TokenSelector
 from rl.training.token_terms import SelectedTokenTerms
 from rl.training.update import kept_schedule, skip_if_not_finite
@@ -48,8 +48,6 @@ from rl.trl_internals import (
     unwrap_model_for_generation,
     use_adapter,
 )
-
-_logger = logging.getLogger(__name__)
 
 
 class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
@@ -69,7 +67,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         `_get_grad_norm`: no update with a gradient that is not finite; others may be masked.
     Called: `_load_from_checkpoint` and `_load_optimizer_and_scheduler`, to go back to one.
     Read: `_step` and `_buffered_inputs`, which a resumed run sets, `_metrics` (as `logged`) and
-    `_logs`, where what is logged is put. And of TRL's public attributes `beta` is a property here.
+    `_logs` (as `table`), where what is logged is put. And of TRL's public attributes `beta` is a
+    property here.
 
     Args:
         model: The policy.
@@ -126,6 +125,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.token_selector = token_selector
         self.run_files = run_files
         self.logged = self._metrics["train"]  # name -> values since the last log
+        self.table = self._logs  # of completions, printed every so often
         self.costs = CostMeter()
         self.memories: dict[str, Any] = {"token selector": token_selector, "costs": self.costs}
         output_dir = Path(config.output_dir)
@@ -198,7 +198,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         if is_due or self._buffered_inputs is None:
             batch = self.next_batch(generation_batch)
             rows = self.to_tensors(batch)
-            self._log_batch(batch)
+            log_batch(batch, self)
             self._buffered_inputs, saved = self.compact(rows, num_micro_batches)
             self.add_metrics(saved)
         return self._buffered_inputs[self._step % num_micro_batches]
@@ -346,19 +346,6 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.sampling.start_over(checkpoint)
 
     # What is logged and written.
-
-    def _log_batch(self, batch: Batch) -> None:
-        step, is_main = self.state.global_step + 1, self.accelerator.is_main_process
-        for alarm in batch.alarms if is_main else ():
-            _logger.warning("step %d: %s", step, alarm)
-        with self.costs.time("log_seconds"):
-            if self.run_files and self.args.save_rollouts and is_main:
-                self.run_files.write_rollouts(step, batch.rollout_lines)
-            if self.log_completions:
-                add_to_table(self._logs, batch, self.source.reward_names)
-        if self.args.max_staleness:
-            self.add_metrics({"sampling/stale_steps": step - 1 - batch.policy_version})
-        self.add_metrics({**batch.metrics, **self.costs.finish_step()})
 
     def add_metrics(self, metrics: Mapping[str, float]) -> None:
         """Log numbers with those of the running step, as means where they come several times."""
