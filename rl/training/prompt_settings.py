@@ -30,6 +30,16 @@ class PromptSettings:
         default=None,
         metadata={"help": "Column with a label; it reaches audit/ metrics only, never a reward."},
     )
+    image_column: str | None = field(
+        default=None,
+        metadata={
+            "help": "Column with a prompt's image or images, for a vision-language model; none: "
+            "`images` or `image`, if there is one; an empty text: leave images out."
+        },
+    )
+    allow_remote_images: bool = field(
+        default=False, metadata={"help": "Fetch images that a data set has as links."}
+    )
     system_prompt: str | None = field(
         default=None, metadata={"help": "System message put before each prompt."}
     )

@@ -31,6 +31,7 @@ from rl.rollouts.engine import Sample
 from rl.training.asking import AskedOfVisits, as_seen, ask_policy, asking_alarms, asking_metrics
 from rl.training.files import rollout_lines
 from rl.training.handover import hand_over
+from rl.training.run_images import image_row
 from rl.training.source import Batch, Policy, Row
 from rl.training.visit_sampling import (
     Prompt,
@@ -135,9 +136,14 @@ class PromptSource:
         rows = []
         for key, (sample, completion) in zip(keys, trained.values(), strict=True):
             ids, example = prompts[key]
-            rows.append(
-                Row(prompt_ids=ids, sample=sample, prompt=example["prompt"], completion=completion)
+            row = Row(
+                prompt_ids=ids,
+                sample=sample,
+                prompt=example["prompt"],
+                completion=completion,
+                image_row=image_row(example),
             )
+            rows.append(row)
         by_visit = {key: advantages[torch.tensor(at)].tolist() for key, at in visits.items()}
         return Batch(
             rows=rows,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from accelerate.utils import gather_object
 
-from rl.data.prompts import tokenize_prompt
+from rl.data.prompts import render_prompt, tokenize_prompt
 from rl.groups.scoring import classify_samples, make_group
 from rl.groups.visits import VisitKey, choose_trained
 from rl.rollouts.adaptive_votes import sample_votes
@@ -34,11 +34,19 @@ def tokenize_prompts(
     examples: Mapping[VisitKey, Mapping[str, Any]], policy: Policy
 ) -> dict[VisitKey, Prompt]:
     """Turn the prompt of each visit into the tokens the policy continues."""
+    return {key: Prompt(prompt_tokens(e, policy), e) for key, e in examples.items()}
+
+
+def prompt_tokens(example: Mapping[str, Any], policy: Policy) -> list[int]:
+    """Turn one prompt into tokens, each image into as many as it has."""
     arguments: Any = policy.config.chat_template_kwargs
-    return {
-        key: Prompt(tokenize_prompt(example["prompt"], policy.tokenizer, arguments), example)
-        for key, example in examples.items()
-    }
+    prompt, tokenizer = example["prompt"], policy.tokenizer
+    images = policy.images_of(example)
+    if not images:
+        return tokenize_prompt(prompt, tokenizer, arguments)
+    assert policy.images is not None
+    rendered = render_prompt(prompt, tokenizer, arguments)
+    return policy.images.inputs.prompt_ids(rendered, images)
 
 
 def request_of(
@@ -49,6 +57,7 @@ def request_of(
         prompt_ids=[prompts[key].ids for key in keys],
         num_samples=policy.config.vote_budget.max,
         seeds=[derive_seed(policy.config.seed, *key) for key in keys],
+        images=[policy.images_of(prompts[key].example) for key in keys],
     )
 
 
@@ -72,6 +81,7 @@ def sample_visits(
                 stop_strings=config.stop_strings,
             ),
             lambda is_over: all(gather_object([is_over])),
+            request.images,
         )
 
 
@@ -95,4 +105,5 @@ def sampled_group(
         example.get("version", policy.version),
         policy.config.stop_strings,
         example.get("view", 0),
+        example.get("image_digests", ()),
     )
