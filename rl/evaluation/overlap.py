@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl.data.prompts import Prompt, join_prompts, load_prompts
+from rl.data.prompts import Prompt, load_prompts
 from rl.data.yaml_text import read_yaml_file
 from rl.errors import InputError
-from rl.evaluation.problems.labelled import Problem
+from rl.evaluation.problems.labelled import Problem, load_benchmark
+from rl.evaluation.problems.registry import split_name
 from rl.training.rollout_files import read_rollout_file
 
 # A shorter text, such as 1+2=, may be the end of another problem.
@@ -110,19 +111,21 @@ def read_train_prompts(run_dir: Path) -> list[str]:
             f"--train_run: got {run_dir}, expected the output folder of a training run, with "
             "rollouts/ or a config.yaml that names its dataset. Check the path."
         )
-    parts = [
-        load_prompts(
-            name,
-            split=settings.get("dataset_split") or "train",
-            config_name=settings.get("dataset_config_name"),
-            prompt_column=settings.get("prompt_column") or "prompt",
-        )
-        for name in names
-    ]
-    found = join_prompts(parts)
-    return [
-        _text_of(prompt) for row, prompt in enumerate(found.dataset["prompt"]) if row not in dropped
-    ]
+    prompts_of_all = [prompt for name in names for prompt in _prompts_of(name, settings)]
+    return [_text_of(prompt) for row, prompt in enumerate(prompts_of_all) if row not in dropped]
+
+
+def _prompts_of(name: str, settings: dict[str, Any]) -> list[Prompt]:
+    """Read the prompts of a data set that a run names: a benchmark, or any other."""
+    if split_name(name)[0] is not None:
+        return [problem.prompt for problem in load_benchmark(name).problems]
+    found = load_prompts(
+        name,
+        split=settings.get("dataset_split") or "train",
+        config_name=settings.get("dataset_config_name"),
+        prompt_column=settings.get("prompt_column") or "prompt",
+    )
+    return found.dataset["prompt"][:]
 
 
 def normalize(text: str) -> str:

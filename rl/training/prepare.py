@@ -34,6 +34,7 @@ from rl.errors import InputError
 from rl.evaluation.problems.labelled import Benchmark, Problem, load_benchmark
 from rl.rollouts.engines import engine_class
 from rl.selfplay.game import Game
+from rl.training.benchmark_prompts import is_benchmark, load_benchmark_prompts
 from rl.training.changed_settings import check_changed_settings
 from rl.training.config import LabelFreeConfig
 from rl.training.curriculum.stream import check_first_epoch
@@ -215,9 +216,11 @@ def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
     """Load the prompts and their labels."""
     names = [config.dataset] if isinstance(config.dataset, str) else config.dataset
     parts = [
-        load_prompts(
+        load_benchmark_prompts(name, config)
+        if is_benchmark(name)
+        else load_prompts(
             name,
-            split=config.dataset_split,
+            split=config.dataset_split or "train",
             config_name=config.dataset_config_name,
             prompt_column=config.prompt_column,
             label_column=config.label_column,

@@ -25,6 +25,8 @@ class BenchmarkSpec:
         documents_column: Column with what a question is about, None where it stands by itself.
         aliases_column: Column with further accepted answers.
         strata_columns: Columns by whose values results are reported as well.
+        image_columns: Columns with the problem's images, an image or a list each, in their order.
+        kept_rows: Column and value of the rows that belong to it, of a table that has the column.
         revision: Commit of the dataset that is read unless another is named; None: its newest.
         size: Number of problems.
         kind: How a row is read: a key of `rl.evaluation.problems.kinds.KINDS`.
@@ -46,6 +48,8 @@ class BenchmarkSpec:
     documents_column: str | None = None
     aliases_column: str | None = None
     strata_columns: tuple[str, ...] = ()
+    image_columns: tuple[str, ...] = ()
+    kept_rows: tuple[tuple[str, str], ...] = ()
     revision: str | None = None
     size: int
     kind: str = "maths"

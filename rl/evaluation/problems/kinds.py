@@ -106,6 +106,20 @@ def read_choice(row: RawRow) -> Row:
     )
 
 
+def read_choice_or_maths(row: RawRow) -> Row:
+    """Read a multiple choice where a row has options, and an answer where it has none."""
+    if any(cell is not None and cell != [] for cell in row.options):
+        return read_choice(row)
+    return replace(read_maths(row), strata=row.strata)
+
+
+def read_short_answer_row(row: RawRow) -> Row:
+    """Read a question that is answered in some words, which equal an accepted answer."""
+    aliases = dict.fromkeys(alias.strip() for alias in row.aliases if alias.strip())
+    accepted = tuple(alias for alias in aliases if alias != row.label)
+    return replace(read_maths(row), rule="exact", aliases=accepted, strata=row.strata)
+
+
 def read_document_word(row: RawRow) -> Row:
     """Read a question over documents, answered with a word that is compared as maths answers are.
 
@@ -184,13 +198,15 @@ KINDS: Mapping[str, Callable[[RawRow], Row]] = {
     "maths": read_maths,
     "hashes": read_hashes,
     "choice": read_choice,
+    "choice_or_maths": read_choice_or_maths,
+    "short_answer": read_short_answer_row,
     "document_exact": read_document_exact,
     "document_cover": read_document_cover,
     "document_number": read_document_number,
     "document_choice": read_document_choice,
     "document_word": read_document_word,
 }
-CHOICE_KINDS = ("choice", "document_choice")
+CHOICE_KINDS = ("choice", "document_choice")  # every problem has options
 DOCUMENT_KINDS = tuple(name for name in KINDS if name.startswith("document_"))
 
 

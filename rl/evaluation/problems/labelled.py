@@ -1,15 +1,15 @@
 """Labelled problems, read from a file or the hub: what an evaluation samples and grades."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TypedDict, Unpack
+from dataclasses import dataclass, field, replace
+from typing import Any, TypedDict, Unpack
 
 from rl.data.prompts import Prompt, prompts_of
 from rl.errors import InputError
 from rl.evaluation.problems.kinds import CHOICE_KINDS, DOCUMENT_KINDS
 from rl.evaluation.problems.prompt_templates import apply_template, find_template, with_documents
 from rl.evaluation.problems.registry import BENCHMARKS, check_name, short_name, split_name
-from rl.evaluation.problems.rows import Row, find_layout, read_rows
+from rl.evaluation.problems.rows import Row, find_layout, kept_rows, read_rows
 from rl.evaluation.problems.sources import Source, load_source
 
 _COLUMNS = ("prompt_column", "label_column", "options_column", "documents_column", "kind")
@@ -128,7 +128,7 @@ def load_benchmark(
     """
     name, _ = split_name(name_or_path)
     spec = BENCHMARKS[name] if name else None
-    source = _load_named(name_or_path, reading)
+    source = load_named(name_or_path, reading)
     columns = {key: reading.get(key) for key in _COLUMNS}
     layout = find_layout(source.table, spec, **columns)
     if template is not None:
@@ -156,15 +156,8 @@ def _put(
     prompt_suffix: str | None,
 ) -> list[Problem]:
     """Turn what a source states into what a model is asked."""
-    stated = [
-        row.question
-        if template or row.documents is None
-        # Where there is no template to place them.
-        else with_documents(row.question, row.documents)
-        for row in rows
-    ]
     prompts = prompts_of(
-        {column: stated},
+        {column: stated_questions(rows, template)},
         column,
         system_prompt=system_prompt,
         prompt_suffix=prompt_suffix,
@@ -189,12 +182,23 @@ def _put(
     ]
 
 
-def _load_named(name_or_path: str, reading: Reading) -> Source:
+def stated_questions(rows: list[Row], template: str | None) -> list[Any]:
+    """Return what each row asks: its documents before it where no template places them."""
+    return [
+        row.question
+        if template or row.documents is None
+        else with_documents(row.question, row.documents)
+        for row in rows
+    ]
+
+
+def load_named(name_or_path: str, reading: Reading) -> Source:
+    """Load the rows of a benchmark that is named, or of a file or hub dataset."""
     name, path = split_name(name_or_path)
     spec = BENCHMARKS[name] if name else None
     if name is None:
         check_name(name_or_path)
-    return load_source(
+    source = load_source(
         path or (spec.hub_id if spec else name_or_path),
         split=reading.get("split") or (spec.split if spec else "test"),
         config_name=reading.get("config_name") or (spec.config_name if spec else None),
@@ -203,6 +207,7 @@ def _load_named(name_or_path: str, reading: Reading) -> Source:
         if name
         else None,
     )
+    return replace(source, table=kept_rows(source.table, spec))
 
 
 def default_template(name_or_path: str) -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from rl.errors import InputError, unknown_name
 from rl.evaluation.problems.benchmark_spec import BenchmarkSpec
 from rl.evaluation.problems.expert import EXPERT
+from rl.evaluation.problems.visual import VISUAL
 
 _SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".gz")
 
@@ -72,6 +73,7 @@ BENCHMARKS: dict[str, BenchmarkSpec] = {
         kind="hashes",
     ),
     **EXPERT,
+    **VISUAL,
     "docmath": BenchmarkSpec(
         hub_id="yale-nlp/DocMath-Eval",
         split="complong_testmini+compshort_testmini+simplong_testmini+simpshort_testmini",

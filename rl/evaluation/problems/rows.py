@@ -38,6 +38,7 @@ class Layout:
     documents_column: str | None = None
     aliases_column: str | None = None
     strata_columns: tuple[str, ...] = ()
+    image_columns: tuple[str, ...] = ()
     label_is: LabelIs | None = None
     question_ends_at: str | None = None
 
@@ -62,7 +63,7 @@ def find_layout(
     options_columns = (options_column,) if options_column else spec.options_columns if spec else ()
     if documents_column is not None and documents_column not in table:
         raise unknown_name("--documents_column", documents_column, list(table))
-    if kind in CHOICE_KINDS:
+    if kind in (*CHOICE_KINDS, "choice_or_maths"):
         if not options_columns:
             raise InputError(
                 "--options_column: got none for a multiple choice, expected the column with the "
@@ -88,6 +89,7 @@ def find_layout(
         or next((name for name in DOCUMENT_COLUMNS if name in table), None),
         aliases_column=_named(table, spec.aliases_column if spec else "answer_aliases"),
         strata_columns=tuple(name for name in spec.strata_columns if name in table) if spec else (),
+        image_columns=tuple(name for name in spec.image_columns if name in table) if spec else (),
         # Of a copy with labels of its own nothing is known.
         label_is=spec.label_is if spec and label_column in (None, spec.label_column) else None,
         question_ends_at=spec.question_ends_at if spec else None,
@@ -144,6 +146,25 @@ def read_rows(table: Table, layout: Layout, option_seed: int = 0) -> list[Row]:
         )
         rows.append(read(cells))
     return rows
+
+
+def kept_rows(table: Table, spec: BenchmarkSpec | None) -> Table:
+    """Return the rows that belong to a benchmark, of columns that the table has.
+
+    Raises:
+        InputError: If none does.
+    """
+    conditions = [pair for pair in (spec.kept_rows if spec else ()) if pair[0] in table]
+    if not conditions:
+        return table
+    size = len(next(iter(table.values())))
+    kept = [row for row in range(size) if all(table[name][row] == v for name, v in conditions)]
+    if not kept:
+        raise InputError(
+            f"benchmark: got no row with {conditions[0][0]} {conditions[0][1]!r}, expected at "
+            "least one. Check the file."
+        )
+    return {name: [column[row] for row in kept] for name, column in table.items()}
 
 
 def problem_ids(table: Table, column: str | None = None) -> list[str]:

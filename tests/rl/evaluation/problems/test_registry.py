@@ -220,7 +220,7 @@ def test_a_pinned_revision_is_asked_for_unless_another_or_a_file_is_named(monkey
         ("mmlu=mmlu.jsonl", {}),
         ("aime24", {}),
     ):
-        labelled._load_named(name, settings)
+        labelled.load_named(name, settings)
     pinned = BENCHMARKS["mmlu"].revision
     assert [settings["revision"] for settings in asked] == [pinned, "v2", None, None]
     pins = [spec.revision for spec in BENCHMARKS.values() if spec.revision]
