@@ -25,6 +25,7 @@ from rl.answers.embedding import (
     DEFAULT_MODEL,
     Embedder,
     EmbeddingError,
+    ModelName,
     SentenceTransformerEmbedder,
     ServerEmbedder,
 )
@@ -54,7 +55,7 @@ class Meaning:
             another model needs another one.
     """
 
-    model: str = DEFAULT_MODEL
+    model: ModelName = DEFAULT_MODEL
     url: str | None = None
     device: str | None = None
     threshold: Share = DEFAULT_THRESHOLD

@@ -144,16 +144,15 @@ def read_train_prompts(run_dir: Path) -> list[TrainPrompt]:
         )
         for name in names
     ]
-    prompts = join_prompts(parts).dataset
-    digests: Sequence[Sequence[str]] = [()] * len(prompts)
-    if "images" in prompts.column_names:
-        readable = RowImages(prompts, bool(settings.get("allow_remote_images"))).keep_readable(
-            prompts
-        )
-        prompts, digests = readable.prompts, readable.prompts["image_digests"]
+    data = join_prompts(parts).dataset
+    digests: Sequence[Sequence[str]] = [()] * len(data)
+    if "images" in data.column_names:
+        allow_remote = bool(settings.get("allow_remote_images"))
+        readable = RowImages(data, allow_remote).keep_readable(data)
+        data, digests = readable.prompts, readable.prompts["image_digests"]
     return [
         _seen(_text_of(prompt), images)
-        for row, prompt, images in zip(prompts["row"], prompts["prompt"], digests, strict=True)
+        for row, prompt, images in zip(data["row"], data["prompt"], digests, strict=True)
         if row not in dropped
     ]
 

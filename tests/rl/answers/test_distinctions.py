@@ -24,7 +24,7 @@ from rl.answers.distinctions import are_set_apart
         # units
         ("5 mg daily", "5 g daily"),
         ("3 days later", "3 weeks later"),
-        ("20 degrees", "20 percent"),
+        ("20 kg of it", "20 percent of it"),
         # negations
         ("visible", "not visible"),
         ("fever", "no fever"),

@@ -99,3 +99,13 @@ def test_columns_of_ones_own_copy(tmp_path):
             f"medqa={tmp_path}/own.jsonl",
             make_config({**settings, "prompt_column": "asked", "label_column": "right"}),
         )
+
+
+def test_pictures_come_with_their_prompts():
+    found = load("medxpertqa_mm", answer_choices="ABCDE").dataset
+    assert [len(images) for images in found["images"]] == [2, 1]
+    parts = found["prompt"][0][0]["content"]
+    assert [part["type"] for part in parts] == ["image", "image", "text"]
+    # A set in which some problems have options has no letters of its own.
+    assert len(load("mathvision").dataset) == 2
+    assert "images" not in load("medqa", answer_choices="ABCD").dataset.column_names

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from rl.answers import extract_answer, same_answer
+from rl.data.chat_parts import text_of
 from rl.errors import InputError
 from rl.evaluation.problems import labelled
 from rl.evaluation.problems.kinds import CHOICE_KINDS
 from rl.evaluation.problems.labelled import default_template, load_benchmark
 from rl.evaluation.problems.prompt_templates import TEMPLATES
 from rl.evaluation.problems.registry import BENCHMARKS, short_name, split_benchmarks, split_name
+from rl.evaluation.problems.sources import Source
 
 FIXTURES = Path(__file__).with_name("fixtures")
 # The labels of the first two rows of each fixture, as they are graded.
@@ -40,6 +42,10 @@ LABELS = {
     "medqa": ["C", "A"],
     "pubmedqa": ["yes", "no"],
     "medxpertqa_text": ["D", "F"],
+    "mathvision": ["B", "4"],
+    "slake": ["Left Lung", "Yes"],
+    "medxpertqa_mm": ["C", "D"],
+    "mathvista": ["B", "3.2"],
     "docmath": ["-3.0", "12.5"],
     "frames": ["Two towers", "1899"],
     "longbench_v2": ["C", "C"],
@@ -114,8 +120,10 @@ def test_a_local_copy_is_read_with_the_benchmark_s_own_columns(name):
         assert [problem.label for problem in found.problems[:2]] == LABELS[name]
     for problem in found.problems:
         assert problem.prompt[-1]["role"] == "user"
-        assert problem.question in problem.prompt[-1]["content"]
-        assert (problem.choices is not None) == (spec.kind in CHOICE_KINDS)
+        assert problem.question in text_of(problem.prompt[-1]["content"])
+        assert bool(problem.images) == bool(spec.image_columns)
+        if spec.kind != "choice_or_maths":
+            assert (problem.choices is not None) == (spec.kind in CHOICE_KINDS)
 
 
 @pytest.mark.parametrize("name", OVER_DOCUMENTS)
@@ -211,9 +219,49 @@ def test_options_that_a_question_repeats_stand_in_it_once():
     assert first.choices == "ABCDEFGHIJ"
 
 
+def test_pictures_stand_before_the_question_in_their_order():
+    first, second = load("medxpertqa_mm", template="choice-letter").problems
+    assert [len(problem.images) for problem in (first, second)] == [2, 1]
+    parts = first.prompt[0]["content"]
+    assert [part["type"] for part in parts] == ["image", "image", "text"]
+    assert [image.decode().getpixel((0, 0)) for image in first.images] == [
+        (255, 0, 0),
+        (0, 0, 255),
+    ]
+    # The label is the letter C, not the option whose text is C.
+    assert (first.label, first.choices) == ("C", "ABCDE")
+    assert parts[-1]["text"].endswith("A) C\nB) D\nC) A\nD) B\nE) None of the above")
+
+
+def test_a_set_may_mix_choices_and_answers():
+    for name, choices in (("mathvision", ["ABCDE", None]), ("mathvista", ["AB", None])):
+        problems = load(name).problems
+        assert [problem.choices for problem in problems] == choices
+    assert load("mathvision").problems[1].strata == {
+        "level": "2",
+        "subject": "metric geometry - length",
+    }
+
+
+def test_of_slake_the_english_questions_are_read_and_answered_in_words():
+    problems = load("slake").problems
+    assert [problem.id for problem in problems] == ["2", "3"]
+    assert [problem.strata["answer_type"] for problem in problems] == ["OPEN", "CLOSED"]
+    assert {problem.rule for problem in problems} == {"exact"}
+
+
+def test_a_table_without_a_row_that_belongs_is_refused(tmp_path):
+    (tmp_path / "de.jsonl").write_text('{"question": "q", "answer": "a", "q_lang": "de"}')
+    with pytest.raises(InputError, match="got no row with q_lang 'en'"):
+        load_benchmark(f"slake={tmp_path}/de.jsonl")
+
+
 def test_a_pinned_revision_is_asked_for_unless_another_or_a_file_is_named(monkeypatch):
     asked = []
-    monkeypatch.setattr(labelled, "load_source", lambda place, **settings: asked.append(settings))
+    empty = Source(table={}, place="")
+    monkeypatch.setattr(
+        labelled, "load_source", lambda place, **settings: asked.append(settings) or empty
+    )
     for name, settings in (
         ("mmlu", {}),
         ("mmlu", {"revision": "v2"}),
