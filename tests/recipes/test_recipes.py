@@ -11,9 +11,12 @@ import pytest
 from accelerate.commands.config.config_args import ClusterConfig
 
 from rewards import get_reward_for_run, get_token_selector
-from rl.answers.extraction import METHODS
+from rl.answers.extraction import METHODS, extract_answer
+from rl.data.chat_parts import text_of
+from rl.evaluation.problems.registry import BENCHMARKS
 from rl.training.losses.terms import build_loss_terms
-from rl.training.recipe import load_recipe
+from rl.training.prepare import load_training_prompts
+from rl.training.recipe import load_recipe, make_config
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "recipes/README.md").read_text()
@@ -54,6 +57,7 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "srt/": (16, 32, 32, 1),
     "self_harmony/": (256, 16, 16, 1),
     "spine/": (8, 8, 8, 1),  # the number of prompts is ours
+    "mm_upt/": (512, 10, 10, 4),
     "spell/spell_single_gpu": (44, 8, 8, 1),  # 256 + 64 + 32 episodes, ours
     "spell/": (176, 8, 8, 1),  # 1024 + 256 + 128 episodes of the three roles
 }
@@ -80,6 +84,7 @@ PUBLISHED = {
     "srt/": (1e-6, "constant", 0, 0.01, 0.0, 1.0, "bnpo", None, 0.0, 3072),
     "self_harmony/": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
     "spine/": (1e-6, "constant", 0, 0.0, 0.01, 0.7, "dapo", None, 0.0, 2048),
+    "mm_upt/": (1e-6, "constant", 0, 0.01, 0.01, 0.7, "bnpo", None, 0.0, 2048),
     "spell/.*thinking": (2e-6, "constant", 0, 0.01, 0.0, 0.7, "dapo", None, 0.0, 20480),
     "spell/": (2e-6, "constant", 0, 0.01, 0.0, 0.7, "dapo", None, 0.0, 4096),
 }
@@ -98,6 +103,7 @@ IN_ALL = {  # of every method; most of it stands in no recipe
 OF_SOME = {  # what two methods have in place of it
     "srt/": {"advantage": "leave_one_out"},
     "empo/": {"epsilon": 3e-4, "importance_sampling_level": "sequence"},
+    "mm_upt/": {"importance_sampling_level": "token", "top_p": 0.99},
     "": {"importance_sampling_level": "token"},
 }
 MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; benchmark -> epochs
@@ -111,7 +117,7 @@ MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; ben
     "spine": (["qwen2.5_math_1.5b", "qwen3_1.7b"], {"aime25": 30, "amc": 10, "math500": 3}),
 }
 SIGNALS = {  # in a recipe's name -> its reward, where they are not the same word
-    "demo|ttrl|spine|srt_(?!offline)|mixed_rewards|migu": "majority_vote",
+    "demo|ttrl|spine|mm_upt|srt_(?!offline)|mixed_rewards|migu": "majority_vote",
     "empo": "semantic_entropy",
     "format_only": "boxed_format",
     "co_rewarding_1": "cross_view_vote",
@@ -209,6 +215,61 @@ def test_each_published_model_and_benchmark_has_a_recipe(folder):
     assert [name for name in PAPERS if Path(name).parent.name == folder] == list(names)
     for name, benchmark in names.items():
         assert RECIPES[name]["num_train_epochs"] == benchmarks[benchmark]
+
+
+# What SPINE was shown on beside maths: models, and benchmark -> problems and epochs.
+EXPERT_SETS = {
+    "qwen2.5_math_1.5b": {"gpqa": (198, 3)},
+    "qwen2.5_vl_3b": {
+        "mathvision": (3040, 1),
+        "medqa": (1273, 3),
+        "medxpertqa_mm": (2000, 1),
+        "pubmedqa": (1000, 3),
+        "slake": (1061, 3),
+    },
+    "qwen3_1.7b": {"gpqa": (198, 3), "mmlu": (14042, 1)},
+}
+
+
+def test_each_expert_set_of_spine_has_a_recipe_that_says_how_many_steps_it_takes():
+    names = {
+        f"spine/expert/spine_{model}_{benchmark}.yaml": facts
+        for model, benchmarks in EXPERT_SETS.items()
+        for benchmark, facts in benchmarks.items()
+    }
+    assert [name for name in PAPERS if name.startswith("spine/expert/")] == list(names)
+    for name, (size, epochs) in names.items():
+        settings = RECIPES[name]
+        assert settings["num_train_epochs"] == epochs
+        assert BENCHMARKS[settings["dataset"]].size == size
+        steps = size // settings["num_prompts"] * epochs
+        assert f"these are {steps}, one on each batch" in read_header(name)["ours"]
+
+
+EXPERT = [name for name in RECIPES if RECIPES[name].get("dataset") in BENCHMARKS]
+
+
+@pytest.mark.parametrize("name", EXPERT)
+def test_a_recipe_on_a_known_benchmark_passes_its_dry_run_on_rows_of_its_schema(name, tmp_path):
+    """The prompts, with a tiny model's tokenizer, of rows of ours: the hub is not asked."""
+    settings = RECIPES[name]
+    benchmark = settings["dataset"]
+    rows = ROOT / f"tests/rl/evaluation/problems/fixtures/{benchmark}.jsonl"
+    changes = {"dataset": f"{benchmark}={rows}", "output_dir": str(tmp_path), "num_prompts": 1}
+    config = make_config({**settings, **changes})
+    found = load_training_prompts(config)
+    assert found.labels is not None
+    assert len(found.labels) == len(found.dataset)
+    assert ("images" in found.dataset.column_names) == (not config.freeze_vision_tower)
+    for prompt, label in zip(found.dataset["prompt"], found.labels.values(), strict=True):
+        text = text_of(prompt[-1]["content"])
+        answer = extract_answer(
+            rf"\boxed{{{label}}}", methods=config.answer_methods, choices=config.answer_choices
+        )
+        assert answer == label
+        if config.answer_choices:
+            assert f"\n{label}) " in text
+        assert "boxed" in text or "Answer: $LETTER" in text
 
 
 def test_output_folders_differ():
@@ -379,7 +440,10 @@ def test_the_prompt_is_limited_as_published(name):
     # SPINE's limit is ours; the others' are in the scripts and files that the headers name.
     short = "ttrl/.*aime24|evol_rl/|certainty/self|certainty/semantic|scope/|dare/|em_ft/|rlsc/"
     short += "|co_rewarding/"
-    assert RECIPES[name]["max_prompt_length"] == (512 if re.match(short, name) else 1024)
+    limit = 512 if re.match(short, name) else 1024
+    if RECIPES[name].get("freeze_vision_tower") is False:  # pictures are many tokens
+        limit = 2048 if name.startswith("mm_upt/") else 4096
+    assert RECIPES[name]["max_prompt_length"] == limit
     # vLLM's context follows from it, but for questions; what is longer is dropped.
     asks = re.match("reflected_vote/|self_verification/", name)
     assert ("vllm_max_model_length" in RECIPES[name]) == bool(asks)
