@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from accelerate.utils import gather_object
 
-from rl.data.prompts import render_prompt, tokenize_prompt
+from rl.data.prompts import tokenize_prompt
+from rl.data.row_images import NO_IMAGES
 from rl.groups.scoring import classify_samples, make_group
 from rl.groups.visits import VisitKey, choose_trained
 from rl.rollouts.adaptive_votes import sample_votes
@@ -41,13 +42,10 @@ def tokenize_prompts(
 def prompt_tokens(example: Mapping[str, Any], policy: Policy) -> list[int]:
     """Turn one prompt into tokens, each image into as many as it has."""
     arguments: Any = policy.config.chat_template_kwargs
-    prompt, tokenizer = example["prompt"], policy.tokenizer
-    images = policy.images_of(example)
-    if not images:
-        return tokenize_prompt(prompt, tokenizer, arguments)
-    assert policy.images is not None
-    rendered = render_prompt(prompt, tokenizer, arguments)
-    return policy.images.inputs.prompt_ids(rendered, images)
+    row = image_row(example)
+    if row == NO_IMAGES or policy.images is None:
+        return tokenize_prompt(example["prompt"], policy.tokenizer, arguments)
+    return policy.images.prompt_ids(example["prompt"], row, arguments)
 
 
 def row_of(prompt: Prompt, sample: Sample, completion: str) -> Row:

@@ -114,7 +114,8 @@ def gradient(trainer, *batches):
     trainer.model.zero_grad()
     for batch in batches:
         trainer._compute_loss(trainer.model, dict(batch)).backward()
-    return torch.cat([p.grad.flatten() for p in trainer.model.parameters()])
+    trained = [p for p in trainer.model.parameters() if p.requires_grad]
+    return torch.cat([p.grad.flatten() for p in trained])
 
 
 def logged(trainer):
