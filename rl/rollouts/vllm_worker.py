@@ -57,10 +57,9 @@ def held_weights(model: Any, dtype: torch.dtype) -> Iterator[torch.Tensor]:
         if kernel is None:
             continue
         weight = module.weight
-        num_inputs = weight.shape[1]
-        if not weight.numel():
-            # A layer that is never split over devices has no share of its own.
-            num_inputs = getattr(module, "input_size_per_partition", module.input_size)
+        # A layer that is never split over devices, as a vision encoder's, has no share of its own.
+        emptied = getattr(module, "input_size_per_partition", module.input_size)
+        num_inputs = weight.shape[1] if weight.numel() else emptied
         packed = kernel(torch.eye(num_inputs, dtype=dtype), weight, None).t()
         if weight.numel() == 0:
             yield packed
