@@ -10,11 +10,14 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
+from rl.data.chat_parts import text_of
 from rl.data.images import PromptImage
+from rl.data.prompt_rows import Prompt
+from rl.data.prompts import render_prompt, tokenize_prompt
 from rl.errors import InputError
 
 if TYPE_CHECKING:
-    from transformers import ProcessorMixin
+    from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
 Pixels = dict[str, Tensor]
 # What image processors call what the update can hand to a model (TRL 1.16).
@@ -127,6 +130,53 @@ class ImageInputs:
         ids = [number for number in self.processor.image_token_ids if number is not None]
         is_image = torch.isin(prompt_ids, torch.tensor(ids, device=prompt_ids.device)).long()
         return dict.fromkeys(self.token_type_names, is_image)
+
+
+def read_prompt(
+    prompt: Prompt,
+    images: Sequence[PromptImage],
+    tokenizer: "PreTrainedTokenizerBase",
+    inputs: ImageInputs | None = None,
+    template_arguments: Mapping[str, Any] | None = None,
+) -> list[int]:
+    """Return the tokens a model reads of a prompt, each image as many as it has.
+
+    Args:
+        prompt: Text or chat messages.
+        images: Of its places, in order.
+        tokenizer: The policy's.
+        inputs: Reads images; without it there must be none.
+        template_arguments: As for `render_prompt`.
+    """
+    if not images:
+        return tokenize_prompt(prompt, tokenizer, template_arguments)
+    assert inputs is not None, "a model of text alone is refused before its prompts are read"
+    return inputs.prompt_ids(render_prompt(prompt, tokenizer, template_arguments), images)
+
+
+def prompt_length(
+    prompt: Prompt,
+    images: Sequence[PromptImage],
+    tokenizer: "PreTrainedTokenizerBase",
+    image_inputs: "ImageInputs | None",
+) -> int:
+    """Count a prompt's tokens, those of its images among them, without looking at pixels."""
+    num_tokens = len(tokenize_prompt(prompt, tokenizer))
+    return image_inputs.num_tokens(num_tokens, images) if image_inputs and images else num_tokens
+
+
+def check_no_placeholder(prompt: Prompt, placeholder: str, where: str) -> None:
+    """Check that a prompt's text does not spell out the token that stands for an image.
+
+    Raises:
+        InputError: If it does: the model would look for pixels that are not there.
+    """
+    contents = [prompt] if isinstance(prompt, str) else [one["content"] for one in prompt]
+    if any(placeholder in text_of(content) for content in contents):
+        raise InputError(
+            f"prompt in {where}: got {placeholder} in its text, which stands for an image, "
+            "expected <image> once for each image of the row, or not at all. Correct the row."
+        )
 
 
 def join_pixels(prompts: Sequence[Mapping[str, Tensor]]) -> Pixels:

@@ -134,6 +134,7 @@ class RowImages:
         self._images = prompts["images"]
         self._places = {row: place for place, row in enumerate(prompts["row"])}
         self.of_row = lru_cache(maxsize=_NUM_KEPT)(self._of_row)
+        self._named: dict[str, tuple[int, int]] = {}
 
     def _of_row(self, row: int) -> tuple[PromptImage, ...]:
         """Read the images of a row.
@@ -151,6 +152,11 @@ class RowImages:
             for number, image in enumerate(self._images[self._places[row]])
         )
 
+    def find(self, digest: str) -> PromptImage:
+        """Read an image that `keep_readable` found, by its digest."""
+        row, number = self._named[digest]
+        return self.of_row(row)[number]
+
     def keep_readable(self, prompts: Dataset, show_progress: bool = False) -> ReadableImages:
         """Read all images once, and leave out the prompts of those that cannot be read."""
         digests: dict[int, list[str]] = {}
@@ -161,6 +167,11 @@ class RowImages:
                 digests[row] = [image.digest for image in self.of_row(row)]
             except InputError as error:
                 errors[row] = str(error)
+        self._named = {
+            digest: (row, number)
+            for row, of_row in digests.items()
+            for number, digest in enumerate(of_row)
+        }
         kept = [place for place, row in enumerate(rows) if row in digests]
         readable = prompts.select(kept) if errors else prompts
         readable = readable.remove_columns("images")
