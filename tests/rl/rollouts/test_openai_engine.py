@@ -16,7 +16,9 @@ import pytest
 import torch
 from accelerate import Accelerator
 from local_server import Handler, serving
+from PIL import Image
 
+from rl.data.images import read_image
 from rl.errors import InputError
 from rl.evaluation.evaluate import evaluate_problems
 from rl.evaluation.problems.labelled import Problem
@@ -380,3 +382,23 @@ def test_a_key_is_read_from_its_variable():
 def test_only_an_engine_that_takes_text_is_one(make_tiny_model):
     assert issubclass(OpenAIEngine, TextEngine)
     assert not isinstance(make_tiny_model, TextEngine)
+
+
+def test_images_are_sent_as_data_urls_in_their_places(scripted):
+    url, seen = scripted((200, chat_reply(content="4")))
+    images = [read_image(Image.new("RGB", (2, 2), name), "here") for name in ("red", "blue")]
+    here = {"type": "image"}
+    content = [here, {"type": "text", "text": "or"}, here]
+    problem = Problem(
+        id="a", prompt=[{"role": "user", "content": content}], label="4", images=tuple(images)
+    )
+    engine = OpenAIEngine("m", url, SETTINGS)
+    result = evaluate_problems(engine, None, [problem], num_samples=1)
+    urls = [{"type": "image_url", "image_url": {"url": image.data_url}} for image in images]
+    [(_, _, body)] = seen
+    assert body["messages"] == [{"role": "user", "content": [urls[0], content[1], urls[1]]}]
+    [sample] = result.samples
+    assert sample.images == (images[0].digest, images[1].digest)
+    other = replace(problem, images=(images[1], images[0]))
+    [swapped] = evaluate_problems(engine, None, [other], num_samples=1).samples
+    assert swapped.prompt_id != sample.prompt_id
