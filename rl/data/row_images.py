@@ -102,7 +102,8 @@ def stored(images: Sequence[Any], dataset: str, where: str) -> list[dict[str, An
                 f"{where}: got {short_repr(image)}, expected an image: a path, bytes or a data: "
                 "URL. Correct the row, or name another image_column."
             )
-        found.append({"bytes": data, "path": path, "folder": folder})
+        # Empty in place of None, so that all data sets have columns of the same types.
+        found.append({"bytes": data or b"", "path": path or "", "folder": folder})
     return found
 
 

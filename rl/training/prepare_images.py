@@ -70,11 +70,15 @@ def prepare_images(
     rows = RowImages(prompts, config.allow_remote_images)
     found = rows.keep_readable(prompts, show_progress=is_main and not config.disable_tqdm)
     if found.unreadable_rows:
-        left = f"{len(found.unreadable_rows)} prompts dropped, whose images cannot be read"
+        counts = f"{len(found.unreadable_rows)} of {len(prompts)} prompts"
         if not len(found.prompts):
-            raise InputError(f"dataset: got none but {left}. The first: {found.first_error}")
+            raise InputError(
+                f"dataset: got {counts} with images that cannot be read, expected some with "
+                f"readable ones. Mend them. The first: {found.first_error}"
+            )
         if is_main:
-            _logger.warning("%s: %s; the first: %s", config.dataset, left, found.first_error)
+            message = "%s: %s dropped, whose images cannot be read. The first: %s"
+            _logger.warning(message, config.dataset, counts, found.first_error)
     return PreparedImages(found.prompts, RunImages(inputs, rows), found.unreadable_rows)
 
 
