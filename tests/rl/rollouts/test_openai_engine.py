@@ -386,19 +386,15 @@ def test_only_an_engine_that_takes_text_is_one(make_tiny_model):
 
 def test_images_are_sent_as_data_urls_in_their_places(scripted):
     url, seen = scripted((200, chat_reply(content="4")))
-    images = [read_image(Image.new("RGB", (2, 2), name), "here") for name in ("red", "blue")]
-    here = {"type": "image"}
-    content = [here, {"type": "text", "text": "or"}, here]
-    problem = Problem(
-        id="a", prompt=[{"role": "user", "content": content}], label="4", images=tuple(images)
-    )
-    engine = OpenAIEngine("m", url, SETTINGS)
-    result = evaluate_problems(engine, None, [problem], num_samples=1)
-    urls = [{"type": "image_url", "image_url": {"url": image.data_url}} for image in images]
+    red, blue = (read_image(Image.new("RGB", (2, 2), name), "here") for name in ("red", "blue"))
+    content = [{"type": "image"}, {"type": "text", "text": "or"}, {"type": "image"}]
+    prompt = [{"role": "user", "content": content}]
+    problem = Problem(id="a", prompt=prompt, label="4", images=(red, blue))
+    other = replace(problem, id="b", images=(blue, red))
+    result = evaluate_problems(OpenAIEngine("m", url, SETTINGS), None, [problem], num_samples=1)
+    urls = [{"type": "image_url", "image_url": {"url": one.data_url}} for one in (red, blue)]
     [(_, _, body)] = seen
     assert body["messages"] == [{"role": "user", "content": [urls[0], content[1], urls[1]]}]
-    [sample] = result.samples
-    assert sample.images == (images[0].digest, images[1].digest)
-    other = replace(problem, images=(images[1], images[0]))
-    [swapped] = evaluate_problems(engine, None, [other], num_samples=1).samples
-    assert swapped.prompt_id != sample.prompt_id
+    assert result.samples[0].images == (red.digest, blue.digest)
+    more = evaluate_problems(OpenAIEngine("m", url, SETTINGS), None, [other], num_samples=1)
+    assert more.samples[0].prompt_id != result.samples[0].prompt_id
