@@ -32,10 +32,11 @@ from rl.training.asking import AskedOfVisits, as_seen, ask_policy, asking_alarms
 from rl.training.files import rollout_lines
 from rl.training.handover import hand_over
 from rl.training.run_images import image_row
-from rl.training.source import Batch, Policy, Row
+from rl.training.source import Batch, Policy
 from rl.training.visit_sampling import (
     Prompt,
     request_of,
+    row_of,
     sample_visits,
     sampled_group,
     tokenize_prompts,
@@ -133,17 +134,7 @@ class PromptSource:
         size = len(inputs)
         wanted = [range(start, start + size) for start in range(0, len(row_keys), size)]
         trained = hand_over(trained_samples(groups, votes, visits), wanted, policy.accelerator)
-        rows = []
-        for key, (sample, completion) in zip(keys, trained.values(), strict=True):
-            ids, example = prompts[key]
-            row = Row(
-                prompt_ids=ids,
-                sample=sample,
-                prompt=example["prompt"],
-                completion=completion,
-                image_row=image_row(example),
-            )
-            rows.append(row)
+        rows = [row_of(prompts[key], *of) for key, of in zip(keys, trained.values(), strict=True)]
         by_visit = {key: advantages[torch.tensor(at)].tolist() for key, at in visits.items()}
         return Batch(
             rows=rows,
@@ -171,7 +162,8 @@ class PromptSource:
             groups = answer(groups, prompts, policy, self.num_views, taught)
         texts = [prompt.example["prompt"] for prompt in prompts]
         linked = link_views(groups, self.num_views)
-        asked = ask_policy(self.rewards, linked, texts, policy, index)
+        image_rows = [image_row(prompt.example) for prompt in prompts]
+        asked = ask_policy(self.rewards, linked, texts, policy, index, image_rows)
         with policy.costs.time("score_seconds"):
             scored = gather_object(self._score(groups, prompts, votes, asked, policy))
         return scored, asked
@@ -194,6 +186,8 @@ class PromptSource:
                     accelerator=policy.accelerator,
                     tokenizer=policy.tokenizer,
                     batch_size=policy.config.per_device_train_batch_size,
+                    images=[policy.images_of(prompt.example) for prompt in prompts],
+                    image_inputs=policy.images and policy.images.inputs,
                 )
         seen_by_rewards = link_views(seen_by_rewards, self.num_views)
         return [

@@ -12,7 +12,8 @@ from rl.groups.visits import VisitKey, choose_trained
 from rl.rollouts.adaptive_votes import sample_votes
 from rl.rollouts.ahead_engine import Request
 from rl.rollouts.engine import Sample, derive_seed
-from rl.training.source import Policy
+from rl.training.run_images import image_row
+from rl.training.source import Policy, Row
 from rl.types import Group
 from rl.watchdog import deadline
 
@@ -39,12 +40,19 @@ def tokenize_prompts(
 
 def prompt_tokens(example: Mapping[str, Any], policy: Policy) -> list[int]:
     """Turn one prompt into tokens, each image into as many as it has."""
-    return read_prompt(
-        example["prompt"],
-        policy.images_of(example),
-        policy.tokenizer,
-        policy.images and policy.images.inputs,
-        policy.config.chat_template_kwargs,  # type: ignore[arg-type]
+    arguments: Any = policy.config.chat_template_kwargs
+    images, inputs = policy.images_of(example), policy.images and policy.images.inputs
+    return read_prompt(example["prompt"], images, policy.tokenizer, inputs, arguments)
+
+
+def row_of(prompt: Prompt, sample: Sample, completion: str) -> Row:
+    """Turn a trained sample of a visit into a row of the batch."""
+    return Row(
+        prompt_ids=prompt.ids,
+        sample=sample,
+        prompt=prompt.example["prompt"],
+        completion=completion,
+        image_row=image_row(prompt.example),
     )
 
 
