@@ -28,19 +28,21 @@ from rl.report.rendered_maths import RenderedMaths
 from rl.report.result_table import format_number, result_table
 from rl.report.results import ResultRow, curve_points, result_rows
 from rl.report.shown_rollouts import ShownRollouts
+from rl.report.thumbnails import Thumbnails
 from rl.report.verdicts import statements
 
 # Told apart by people with any colour vision, on white and on black (Okabe and Ito, 2008, and two).
 COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f")
 
 # The files of the page's script, in the order they are put together.
-SCRIPTS = ("basics", "maths", "charts", "rollouts", "grids", "search", "start")
+SCRIPTS = ("basics", "maths", "images", "charts", "rollouts", "grids", "search", "start")
 
 
 def render_page(
     runs: Sequence[ReportedRun],
     rollouts: Sequence[ShownRollouts],
     maths: RenderedMaths,
+    thumbnails: Thumbnails | None = None,
     *,
     smoothing: int,
     date: str,
@@ -51,6 +53,7 @@ def render_page(
         runs: Everything the report is about, at least one.
         rollouts: The rollouts to show of each.
         maths: The formulas to show rendered.
+        thumbnails: The images to show.
         smoothing: Steps a curve is averaged over when the page opens, at least 1.
         date: When the report was made, as it is shown.
     """
@@ -67,6 +70,8 @@ def render_page(
         blobs["series"] = compress(to_json([read_series(run.metrics) for run in runs]))
     if maths.trees:
         blobs["maths"] = compress(to_json(maths.trees))
+    if thumbnails and thumbnails.images:
+        blobs["thumbnails"] = compress(to_json(thumbnails.images))
     if grids:
         blobs["grids"] = compress(to_json(grids))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
@@ -90,6 +95,7 @@ def render_page(
         settings=[table for kind in ("run", "evaluation") if (table := _settings(runs, kind))],
         notes=[(run.name, shown.notes) for run, shown in zip(runs, rollouts, strict=True)],
         maths_note=maths.note,
+        images_note=thumbnails.note if thumbnails else "",
         has_maths=bool(maths.trees),
         thinned=MAX_POINTS if any(len(run.metrics) > MAX_POINTS for run in runs) else None,
         has_curves=draws_curves,
