@@ -64,16 +64,12 @@ def render_page(
     draws_curves = any(run.metrics for run in runs)
     draws_pass = any(_curve(row) for row in all_rows)
     blobs = rollout_blobs(rollouts)
-    grids = [asdict(grid) for grid in make_grids(runs, rollouts)]
     has_rollouts = bool(blobs)
-    if draws_curves or draws_pass:
-        blobs["series"] = compress(to_json([read_series(run.metrics) for run in runs]))
-    if maths.trees:
-        blobs["maths"] = compress(to_json(maths.trees))
-    if thumbnails and thumbnails.images:
-        blobs["thumbnails"] = compress(to_json(thumbnails.images))
-    if grids:
-        blobs["grids"] = compress(to_json(grids))
+    series = [read_series(run.metrics) for run in runs] if draws_curves or draws_pass else []
+    grids = [asdict(grid) for grid in make_grids(runs, rollouts)]
+    images = thumbnails.images if thumbnails else {}
+    more = {"series": series, "maths": maths.trees, "thumbnails": images, "grids": grids}
+    blobs |= {name: compress(to_json(value)) for name, value in more.items() if value}
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["number"] = format_number
     return environment.from_string(_resource("report.html.j2")).render(
