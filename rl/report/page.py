@@ -64,7 +64,6 @@ def render_page(
     draws_curves = any(run.metrics for run in runs)
     draws_pass = any(_curve(row) for row in all_rows)
     blobs = rollout_blobs(rollouts)
-    has_rollouts = bool(blobs)
     series = [read_series(run.metrics) for run in runs] if draws_curves or draws_pass else []
     grids = [asdict(grid) for grid in make_grids(runs, rollouts)]
     images = thumbnails.images if thumbnails else {}
@@ -96,7 +95,7 @@ def render_page(
         thinned=MAX_POINTS if any(len(run.metrics) > MAX_POINTS for run in runs) else None,
         has_curves=draws_curves,
         has_pass_curve=draws_pass,
-        has_rollouts=has_rollouts,
+        has_rollouts=any(shown.step_numbers for shown in rollouts),
         has_grids=bool(grids),
     )
 
