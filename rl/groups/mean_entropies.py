@@ -7,8 +7,9 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from rl.data.image_inputs import ImageInputs
 from rl.groups.token_statistics import measure_tokens
-from rl.rollouts.engine import Sample
+from rl.rollouts.engine import Images, Sample
 from rl.types import Group
 
 
@@ -20,6 +21,8 @@ def add_mean_entropies(
     accelerator: Accelerator,
     pad_token_id: int,
     batch_size: int,
+    images: Images = None,
+    image_inputs: ImageInputs | None = None,
 ) -> list[Group]:
     """Fill in `Rollout.entropy` of the trained rollouts, in one forward pass over them.
 
@@ -32,14 +35,28 @@ def add_mean_entropies(
         accelerator: Likewise.
         pad_token_id: Likewise.
         batch_size: Likewise.
+        images: Of each group's prompt.
+        image_inputs: Likewise.
     """
-    rows = [
-        (prompt_ids, sample.completion_ids)
-        for group, (prompt_ids, votes) in zip(groups, samples, strict=True)
+    owners = images or [()] * len(groups)
+    trained = [
+        (prompt_ids, sample.completion_ids, own)
+        for group, (prompt_ids, votes), own in zip(groups, samples, owners, strict=True)
         for rollout, sample in zip(group.rollouts, votes, strict=True)
         if rollout.trained
     ]
-    measured = iter(measure_tokens(model, accelerator, rows, pad_token_id, batch_size))
+    rows = [(prompt, completion) for prompt, completion, _ in trained]
+    of_rows = [own for _, _, own in trained] if images else None
+    found = measure_tokens(
+        model,
+        accelerator,
+        rows,
+        pad_token_id,
+        batch_size,
+        images=of_rows,
+        image_inputs=image_inputs,
+    )
+    measured = iter(found)
     return [
         replace(
             group,

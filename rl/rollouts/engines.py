@@ -9,7 +9,8 @@ what is asked. A class of one's own goes by `package.module:Class` or `path/to/f
     for_model(model)                samples a model that does not change
 
 One that samples without the trainer's model, and may be called from several threads at once, has a
-true attribute `samples_beside_updates`: runs with `max_staleness` above 0 ask it ahead.
+true attribute `samples_beside_updates`: runs with `max_staleness` above 0 ask it ahead. One whose
+`generate` has the argument `images` has a true attribute `takes_images`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from rl.data.image_inputs import ImageInputs
 
 ENGINES = {
     "transformers": "rl.rollouts.transformers_engine:TransformersEngine",
@@ -45,6 +48,7 @@ class TrainedPolicy:
         accelerator: Knows the ranks.
         generation_context: Makes the policy ready to generate, and undoes it; yields it.
         parameters: Yields its full parameters under their checkpoint names, on every rank.
+        image_inputs: Reads prompts with images; None for a model of text alone.
     """
 
     config: Any
@@ -53,6 +57,7 @@ class TrainedPolicy:
     accelerator: "Accelerator"
     generation_context: Callable[[], AbstractContextManager]
     parameters: "Callable[[], Iterator[tuple[str, Tensor]]]"
+    image_inputs: "ImageInputs | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +72,7 @@ class StoredModel:
         batch_size: Completions sampled at a time.
         revision: Branch, tag or commit of a hub model.
         endpoint: Further arguments of an engine that asks an endpoint.
+        image_inputs: Reads prompts with images; None for a model of text alone.
     """
 
     model: str
@@ -76,6 +82,20 @@ class StoredModel:
     batch_size: int = 64
     revision: str | None = None
     endpoint: Mapping[str, Any] = field(default_factory=dict)
+    image_inputs: "ImageInputs | None" = None
+
+
+def check_takes_images(engine: Any, name: str, what: str) -> None:
+    """Check that an engine's class takes prompts with images.
+
+    Raises:
+        InputError: If it does not.
+    """
+    if not getattr(engine, "takes_images", False):
+        raise InputError(
+            f"{what}: got {name!r} for prompts with images, expected an engine that takes them. "
+            "Sample with transformers, or with vLLM in the trainer's process (vllm_mode: colocate)."
+        )
 
 
 def engine_class(name: str, method: str, what: str) -> Any:

@@ -10,7 +10,7 @@ from rl.groups.token_statistics import measure_tokens
 from rl.rollouts.ahead_engine import Request
 from rl.rollouts.branching.contract import BranchingRule, TokenRow
 from rl.rollouts.branching.tree import sample_trees
-from rl.rollouts.engine import Sample
+from rl.rollouts.engine import Images, Sample
 from rl.training.source import Policy
 
 
@@ -32,13 +32,19 @@ def sample_branches(request: Request, rule: BranchingRule, policy: Policy) -> li
         request.seeds,
         request.num_samples,
         rule,
-        lambda rows: measure_rows(rows, policy, getattr(rule, "needs_confidences", False)),
+        lambda rows, images: measure_rows(
+            rows, policy, getattr(rule, "needs_confidences", False), images
+        ),
         lambda numbers: list(chain.from_iterable(gather_object([numbers]))),
+        request.images,
     )
 
 
 def measure_rows(
-    rows: Sequence[tuple[list[int], Sample]], policy: Policy, with_confidence: bool
+    rows: Sequence[tuple[list[int], Sample]],
+    policy: Policy,
+    with_confidence: bool,
+    images: Images = None,
 ) -> list[TokenRow]:
     """Tell what a rule is told of completions; every rank must call it.
 
@@ -46,6 +52,7 @@ def measure_rows(
         rows: Tokens of the prompt, and the completion.
         policy: Measures.
         with_confidence: Whether confidences are measured too.
+        images: Of each row's prompt.
     """
     pad_token_id = policy.tokenizer.pad_token_id
     assert isinstance(pad_token_id, int)
@@ -57,6 +64,8 @@ def measure_rows(
             pad_token_id,
             policy.config.per_device_train_batch_size,
             with_confidence,
+            images,
+            policy.images and policy.images.inputs,
         )
     return [
         TokenRow(

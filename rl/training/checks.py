@@ -10,8 +10,8 @@ from peft import LoraConfig
 from transformers.integrations.integration_utils import get_available_reporting_integrations
 from transformers.trainer_pt_utils import AcceleratorConfig
 
+from rl.answers.comparers import comparer_name
 from rl.answers.extraction import check_methods
-from rl.answers.plugins import load_comparer
 from rl.data.views import get_view_maker
 from rl.errors import InputError, unknown_name
 from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, criteria
@@ -125,7 +125,7 @@ def _check_groups(config: "LabelFreeConfig") -> None:
         )
     check_methods(config.answer_methods)
     if config.answer_comparer is not None:
-        load_comparer(config.answer_comparer)
+        comparer_name(config.answer_comparer)
     if config.scale_rewards != "group" or config.reward_weights is not None:
         raise InputError(
             "scale_rewards, reward_weights: got a value, expected neither. Set `advantage` "

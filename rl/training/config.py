@@ -51,6 +51,12 @@ class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
             "help": "Settings of `peft.LoraConfig`, such as {r: 16}; none trains all weights."
         },
     )
+    freeze_vision_tower: bool = field(
+        default=True,
+        metadata={
+            "help": "Train of a vision-language model the language part alone, also with lora."
+        },
+    )
     rewards: dict[str, dict[str, Any] | None] = field(
         default_factory=lambda: {"majority_vote": {}},
         metadata={"help": "Reward name -> its settings; `weight` (default 1) is one of them."},

@@ -21,7 +21,7 @@ from rl.groups.token_statistics import add_token_statistics
 from rl.rollouts.agreement import StartCheck
 from rl.rollouts.ahead_engine import AheadEngine
 from rl.rollouts.engine import RolloutEngine
-from rl.training.batch_log import log_batch
+from rl.training.batch_log import count_tokens, log_batch
 from rl.training.checkpoints import Checkpoints
 from rl.training.compaction import Compaction
 from rl.training.config import LabelFreeConfig
@@ -29,17 +29,24 @@ from rl.training.costs import CostMeter
 from rl.training.engines import build_engine
 from rl.training.files import RunFiles
 from rl.training.gradient_masks.masking import GradientMasking, build_gradient_mask
-from rl.training.layout import are_truncated, lay_out, leave_out_unscorable
+from rl.training.layout import (
+    are_truncated,
+    in_parts,
+    lay_out,
+    leave_out_unscorable,
+    prompt_and_completion,
+)
 from rl.training.losses.terms import build_loss_terms
 from rl.training.model_card import WritesModelCard
 from rl.training.prompt_order import PromptSampler
 from rl.training.resume import load_buffer, save_buffer, save_memories
+from rl.training.run_images import RunImages
 from rl.training.sampler_correction import SamplerCorrection
 from rl.training.sampling import Sampling
 from rl.training.self_teacher import SelfTeacher
 from rl.training.shared_prompts import share_prompts
 from rl.training.source import Batch, Source
-from rl.training.step_metrics import gathered, length_metrics, reward_metrics
+from rl.training.step_metrics import gathered, reward_metrics
 from rl.training.token_selection import TokenSelector
 from rl.training.token_terms import SelectedTokenTerms
 from rl.training.update import kept_schedule, skip_if_not_finite
@@ -77,6 +84,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         source: Makes the batches.
         train_dataset: What a source's inputs are rows of.
         tokenizer: The policy's tokenizer.
+        images: Those of the prompts, of a vision-language model; None for a model of text alone.
         token_selector: Chooses the tokens that are trained; None trains all.
         engine: What samples completions; None builds the one the configuration names.
         run_files: Where the run's files go; None writes none.
@@ -87,7 +95,6 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
     accelerator: Accelerator
     args: LabelFreeConfig
     model: PreTrainedModel
-    processing_class: PreTrainedTokenizerBase
     pad_to_multiple_of: int | None
     _buffered_inputs: Any
     _row_scale = 1.0
@@ -105,6 +112,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         run_files: RunFiles | None = None,
         peft_config: Any = None,
         callbacks: list[TrainerCallback] | None = None,
+        images: RunImages | None = None,
     ) -> None:
         # The engine is ours, so TRL must not start one; its vLLM settings still rule the loss.
         without_engine = copy(config)
@@ -114,7 +122,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             reward_funcs=never_called,  # type: ignore[arg-type]
             args=without_engine,
             train_dataset=train_dataset,
-            processing_class=tokenizer,
+            processing_class=tokenizer if images is None else images.inputs.processor,
             peft_config=peft_config,
             callbacks=callbacks,
         )
@@ -123,6 +131,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         corrects = self.use_vllm and config.vllm_importance_sampling_correction
         self.correction = SamplerCorrection(config, self.accelerator) if corrects else None
         self.source = source
+        self.tokenizer = tokenizer
+        self.images = images
         self.token_selector = token_selector
         self.run_files = run_files
         self.logged = self._metrics["train"]  # name -> values since the last log
@@ -131,9 +141,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.memories: dict[str, Any] = {"token selector": token_selector, "costs": self.costs}
         output_dir = Path(config.output_dir)
         self.checkpoints = Checkpoints(output_dir, self.accelerator, config.save_total_limit)
-        self.engine = engine or build_engine(
-            config, self.model, tokenizer, self.accelerator, self.generation_context
-        )
+        policy = self.model, tokenizer, self.accelerator, self.generation_context
+        self.engine = engine or build_engine(config, *policy, images and images.inputs)
         if config.max_staleness:
             self.engine = AheadEngine(self.engine, carries_over=config.max_staleness > 1)
         self.sampling = Sampling(self, source)
@@ -194,7 +203,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         num_micro_batches = self.args.steps_per_generation
         if (folder := self._resumed_from) is not None:
             self._step = self.state.global_step * self.args.gradient_accumulation_steps
-            self._buffered_inputs = load_buffer(folder, self.accelerator, num_micro_batches)
+            fits = self.images is None or "dataset" not in self.args.accept_changes
+            self._buffered_inputs = load_buffer(folder, self.accelerator, num_micro_batches, fits)
             self.sampling.load(folder)
             self._resumed_from = None
         is_due = self._step % (num_micro_batches * self.num_iterations) == 0
@@ -211,11 +221,11 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
     def to_tensors(self, batch: Batch) -> dict[str, Any]:
         """Lay out a batch's rows, with all that the loss reads; the shapes are in `layout`."""
         device = self.accelerator.device
-        pad_token_id: Any = self.processing_class.pad_token_id
+        pad_token_id: Any = self.tokenizer.pad_token_id
         tensors = lay_out(batch.rows, pad_token_id, self.pad_to_multiple_of)
         tensors = {name: value.to(device) for name, value in tensors.items()}
         is_truncated = are_truncated(batch.rows, [*self.eos_token_ids, pad_token_id]).to(device)
-        self._count_tokens(tensors, is_truncated)
+        count_tokens(tensors, is_truncated, self)
         self.add_metrics(reward_metrics(batch, self.source.reward_names, self.args.num_generations))
         if self.mask_truncated_completions:
             tensors["completion_mask"] = tensors["completion_mask"] * ~is_truncated[:, None]
@@ -241,14 +251,6 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             self.add_metrics(metrics)
         return tensors
 
-    def _count_tokens(self, tensors: Mapping[str, Tensor], is_truncated: Tensor) -> None:
-        prompts = tensors["prompt_mask"].sum(dim=1)
-        completions = tensors["completion_mask"].sum(dim=1)
-        num_tokens = int(gathered(self.accelerator, prompts + completions).sum())
-        self.state.num_input_tokens_seen += num_tokens
-        self.logged["num_tokens"] = [self.state.num_input_tokens_seen]
-        self.add_metrics(length_metrics(completions, is_truncated, self.accelerator))
-
     def _measure(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the log-probabilities of the policy that sampled and of the reference model."""
         found = {}
@@ -272,14 +274,17 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         """Run the rows through a model without gradient: log-probabilities, entropies."""
         settings: Any = self.args.gradient_checkpointing_kwargs
         with torch.no_grad(), disable_gradient_checkpointing(self.model, settings):
-            return self._get_per_token_logps_and_entropies(
-                model,
-                torch.cat([tensors["prompt_ids"], tensors["completion_ids"]], dim=1),
-                torch.cat([tensors["prompt_mask"], tensors["completion_mask"]], dim=1),
-                tensors["completion_ids"].size(1),
-                batch_size=self.args.per_device_train_batch_size,
-                **kwargs,
-            )
+            parts = [
+                self._get_per_token_logps_and_entropies(
+                    model, *prompt_and_completion(rows), **self._image_inputs(rows), **kwargs
+                )
+                for rows in in_parts(tensors, self.args.per_device_train_batch_size)
+            ]
+        logps, entropies, _ = zip(*parts, strict=True)
+        return torch.cat(logps), None if entropies[0] is None else torch.cat(entropies)
+
+    def _image_inputs(self, rows: Mapping[str, Tensor]) -> dict[str, Any]:
+        return {} if self.images is None else self.images.inputs_of(rows)
 
     # The loss and the update.
 
@@ -297,6 +302,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
 
     def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> Tensor:
         self._row_scale = inputs["row_scale"][0].item()
+        inputs = inputs | self._image_inputs(inputs)
         self._inputs_of_loss = inputs
         compare = self.self_teacher.begin(inputs, self.temperature)
         loss = super()._compute_loss(model, inputs) * inputs["loss_scale"]

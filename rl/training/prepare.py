@@ -1,7 +1,6 @@
 """Everything a run needs before a model is loaded: checked settings, tokenizer, prompts, files."""
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from rl.answers import use_comparer
+from rl.data.image_inputs import prompt_length
 from rl.data.model_files import context_length, load_model_config, load_tokenizer
 from rl.data.prompt_lengths import (
     PromptFacts,
@@ -26,15 +26,17 @@ from rl.data.prompts import (
     load_prompts,
     prompt_id,
     render_prompt,
-    tokenize_prompt,
     tokenize_rendered,
 )
 from rl.data.views import get_view_maker, num_views
 from rl.errors import InputError
-from rl.evaluation.problems.labelled import Benchmark, Problem, load_benchmark
+from rl.evaluation.problems.labelled import Benchmark, load_benchmark, unlabelled_problems
+from rl.evaluation.problems.problem_images import check_images_are_read
+from rl.evaluation.problems.registry import split_name
 from rl.rollouts.branching.contract import takes_limits
 from rl.rollouts.engines import engine_class
 from rl.selfplay.game import Game
+from rl.training.benchmark_prompts import is_benchmark, load_benchmark_prompts
 from rl.training.changed_settings import check_changed_settings
 from rl.training.config import LabelFreeConfig
 from rl.training.curriculum.registry import build_curricula
@@ -42,6 +44,9 @@ from rl.training.curriculum.stream import check_first_epoch
 from rl.training.files import CONFIG_FILE, RunFiles
 from rl.training.going_on import choose_checkpoint
 from rl.training.model_init import check_model
+from rl.training.prepare_game import preview_game, seats
+from rl.training.prepare_images import prepare_images, with_unreadable
+from rl.training.run_images import RunImages
 from rl.training.teacher_settings import check_teacher_layout
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward
@@ -60,6 +65,7 @@ class Run:
         reward_weights: Reward name -> weight.
         tokenizer: The policy's tokenizer.
         prompts: Columns `prompt`, `row`, `prompt_id` and `rendered_prompt`.
+        images: Those of the prompts; None for a model of text alone.
         prompt_facts: How many of the source's prompts these are; None in self-play.
         labels: Row -> label, for audit/ metrics; None without a label column.
         token_selector: Chooses the tokens that are trained; None trains all.
@@ -75,6 +81,7 @@ class Run:
     reward_weights: dict[str, float]
     tokenizer: PreTrainedTokenizerBase
     prompts: Dataset
+    images: RunImages | None
     prompt_facts: PromptFacts | None
     labels: dict[int, str] | None
     token_selector: TokenSelector | None
@@ -104,38 +111,38 @@ def prepare_run(
     Raises:
         InputError: For anything the user has to mend.
     """
-    if not config.model or not (config.dataset or game):
-        missing = "dataset" if config.model else "model"
-        raise InputError(f"{missing}: got none, expected a value. Set {missing} in the recipe.")
+    check_named(config, needs_dataset=game is None)
     use_comparer(config.answer_comparer)
-    check_supervision(config, {name: reward for name, (reward, _) in rewards.items()})
-    check_run_engine(config, [reward for reward, _ in rewards.values()])
-    check_what_rewards_need(config, {name: reward for name, (reward, _) in rewards.items()})
+    scoring = {name: reward for name, (reward, _) in rewards.items()}
+    check_supervision(config, scoring)
+    check_run_engine(config, list(scoring.values()))
+    check_what_rewards_need(config, scoring)
     run_files = RunFiles(config.output_dir)
     checkpoint = choose_checkpoint(config.resume_from_checkpoint, run_files, dry_run)
     if checkpoint is not None:
         check_changed_settings(checkpoint, config)
     prompt_set = load_training_prompts(config) if game is None else seats(config, game)
     benchmarks = load_benchmarks(config)
-    tokenizer = load_tokenizer(config.model, "model", **_model_source(config))
-    model_config = load_run_model_config(config)
-    check_model(config, model_config, tokenizer)
-    prompts, facts = add_prompt_ids(prompt_set.dataset, tokenizer), None
+    source = _model_source(config)
+    tokenizer = load_tokenizer(config.model, "model", **source)
+    check_model(config, model_config := load_run_model_config(config), tokenizer)
     context = model_context(config, model_config)
+    found = prepare_images(config, prompt_set.dataset, model_config, tokenizer, **source)
+    prompts, facts = add_prompt_ids(found.prompts, tokenizer), None
     if game is None:
-        prompts, facts = choose_prompts(config, prompts, tokenizer, context)
-        if checkpoint is not None and "dataset" not in config.accept_changes:
-            check_same_prompts(checkpoint / CONFIG_FILE, facts)
-        check_first_epoch(prompts, config)
-    check_benchmarks(config, benchmarks, tokenizer, context)
+        prompts, facts = choose_prompts(config, prompts, tokenizer, context, found.images)
+        facts = with_unreadable(facts, found.unreadable_rows)
+        check_against_start(config, checkpoint, prompts, facts)
+    check_benchmarks(config, benchmarks, tokenizer, context, found.images)
     if config.supervised:
-        show_labels({name: reward for name, (reward, _) in rewards.items()}, prompts, prompt_set)
+        show_labels(scoring, prompts, prompt_set)
     return Run(
         config=config,
-        rewards={name: reward for name, (reward, _) in rewards.items()},
+        rewards=scoring,
         reward_weights={name: weight for name, (_, weight) in rewards.items()},
         tokenizer=tokenizer,
         prompts=prompts,
+        images=found.images,
         prompt_facts=facts,
         labels=prompt_set.labels,
         token_selector=token_selector,
@@ -145,6 +152,30 @@ def prepare_run(
         run_files=run_files,
         checkpoint=checkpoint,
     )
+
+
+def check_named(config: LabelFreeConfig, needs_dataset: bool) -> None:
+    """Check that a model and, without a game, a data set is named.
+
+    Raises:
+        InputError: If one is not.
+    """
+    if not config.model or (needs_dataset and not config.dataset):
+        missing = "dataset" if config.model else "model"
+        raise InputError(f"{missing}: got none, expected a value. Set {missing} in the recipe.")
+
+
+def check_against_start(
+    config: LabelFreeConfig, checkpoint: Path | None, prompts: Dataset, facts: PromptFacts
+) -> None:
+    """Check that a resumed run has the prompts it began with, and that a curriculum can order them.
+
+    Raises:
+        InputError: If not.
+    """
+    if checkpoint is not None and "dataset" not in config.accept_changes:
+        check_same_prompts(checkpoint / CONFIG_FILE, facts)
+    check_first_epoch(prompts, config)
 
 
 def check_run_engine(config: LabelFreeConfig, rewards: Sequence[Reward]) -> None:
@@ -214,12 +245,15 @@ def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
     """Load the prompts and their labels."""
     names = [config.dataset] if isinstance(config.dataset, str) else config.dataset
     parts = [
-        load_prompts(
+        load_benchmark_prompts(name, config)
+        if is_benchmark(name)
+        else load_prompts(
             name,
-            split=config.dataset_split,
+            split=config.dataset_split or "train",
             config_name=config.dataset_config_name,
             prompt_column=config.prompt_column,
             label_column=config.label_column,
+            image_column=config.image_column,
             system_prompt=config.system_prompt,
             prompt_suffix=config.prompt_suffix,
             views=None if config.views is None else get_view_maker(config.views),
@@ -229,48 +263,26 @@ def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
     return join_prompts(parts)
 
 
-def seats(config: LabelFreeConfig, game: Game) -> PromptSet:
-    """Stand-ins for prompts, as many as make a batch: a game writes its own.
-
-    Raises:
-        InputError: If a batch has fewer rows than a round may train.
-    """
-    num_rows = config.num_prompts * config.num_generations
-    if num_rows < game.max_trained:
-        raise InputError(
-            f"num_prompts x num_generations: got {config.num_prompts} x {config.num_generations}, "
-            f"expected at least the {game.max_trained} rows that a round may train. Set "
-            f"num_prompts to {math.ceil(game.max_trained / config.num_generations)}."
-        )
-    rows = range(config.num_prompts)
-    prompts = Dataset.from_dict({"prompt": [f"seat {row}" for row in rows], "row": list(rows)})
-    return PromptSet(dataset=prompts, labels=None)
-
-
-def preview_game(
-    config: LabelFreeConfig, game: Game, tokenizer: PreTrainedTokenizerBase, context: int | None
-) -> dict[str, str]:
-    """Let the game check on the main process what it is played on, and tell of it."""
-    if not hasattr(game, "preview") or not PartialState().is_main_process:
-        return {}
-
-    def count_tokens(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-
-    return game.preview(  # type: ignore[attr-defined]
-        count_tokens, None if context is None else context - config.max_completion_length
-    )
-
-
 def load_benchmarks(config: LabelFreeConfig) -> dict[str, Benchmark]:
     """Load what the run is evaluated on, with its own prompt format; prompts have empty labels."""
     words: Any = {"system_prompt": config.system_prompt, "prompt_suffix": config.prompt_suffix}
-    benchmarks = {name: load_benchmark(name, **words) for name in config.eval_benchmarks}
+    benchmarks = {
+        name: load_benchmark(
+            name,
+            # A named benchmark has columns of its own.
+            image_column=None if split_name(name)[0] else config.image_column,
+            allow_remote_images=config.allow_remote_images,
+            **words,
+        )
+        for name in config.eval_benchmarks
+    }
+    words |= {"prompt_column": config.prompt_column, "image_column": config.image_column}
     for name in config.eval_prompts:
-        prompts = load_prompts(name, prompt_column=config.prompt_column, **words).dataset["prompt"]
-        problems = [Problem(id=str(i), prompt=p, label="") for i, p in enumerate(prompts)]
+        prompts = load_prompts(name, **words).dataset
         benchmarks[name] = Benchmark(
-            problems=problems, prompt_column=config.prompt_column, label_column=""
+            problems=unlabelled_problems(prompts, config.allow_remote_images),
+            prompt_column=config.prompt_column,
+            label_column="",
         )
     return benchmarks
 
@@ -322,8 +334,10 @@ def show_labels(rewards: Mapping[str, Reward], prompts: Dataset, prompt_set: Pro
 def add_prompt_ids(dataset: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
     """Add the columns `rendered_prompt`, the text the policy continues, and its `prompt_id`."""
     rendered = [render_prompt(prompt, tokenizer) for prompt in dataset["prompt"]]
+    has_images = "image_digests" in dataset.column_names
+    digests = dataset["image_digests"] if has_images else [()] * len(dataset)
     with_text = dataset.add_column("rendered_prompt", rendered)
-    return with_text.add_column("prompt_id", [prompt_id(text) for text in rendered])
+    return with_text.add_column("prompt_id", list(map(prompt_id, rendered, digests)))
 
 
 def choose_prompts(
@@ -331,6 +345,7 @@ def choose_prompts(
     prompts: Dataset,
     tokenizer: PreTrainedTokenizerBase,
     context: int | None,
+    images: RunImages | None = None,
 ) -> tuple[Dataset, PromptFacts]:
     """Drop the prompts that are too long and say how many, or refuse them as the settings say.
 
@@ -340,6 +355,9 @@ def choose_prompts(
     limit = prompt_limit(config.max_prompt_length, context, config.max_completion_length)
     is_text = isinstance(prompts["prompt"][0], str)
     lengths = list(map(len, tokenize_rendered(prompts["rendered_prompt"], is_text, tokenizer)))
+    if images is not None and images.rows is not None:
+        of_rows = map(images.rows.of_row, prompts["row"])
+        lengths = list(map(images.inputs.num_tokens, lengths, of_rows))
     views = num_views(prompts)
     # A problem is left out whole: by its longest wording.
     problems = [lengths[start : start + views] for start in range(0, len(lengths), views)]
@@ -367,9 +385,15 @@ def check_benchmarks(
     benchmarks: Mapping[str, Benchmark],
     tokenizer: PreTrainedTokenizerBase,
     context: int | None,
+    images: RunImages | None = None,
 ) -> None:
     """Check that the problems the run is evaluated on fit; none of them is ever dropped."""
+    inputs = images and images.inputs
+    problems = [problem for benchmark in benchmarks.values() for problem in benchmark.problems]
+    check_images_are_read(config.model, "model", problems, inputs)
     room = prompt_limit(0, context, config.max_completion_length)
     for name, benchmark in benchmarks.items():
-        lengths = {p.id: len(tokenize_prompt(p.prompt, tokenizer)) for p in benchmark.problems}
+        lengths = {
+            p.id: prompt_length(p.prompt, p.images, tokenizer, inputs) for p in benchmark.problems
+        }
         check_problem_lengths(name, lengths, room)

@@ -16,10 +16,14 @@ class PromptSettings:
     dataset: str | list[str] = field(
         default="",
         metadata={
-            "help": "Prompts: a .jsonl, .json, .csv or .parquet file, or a hub id; or several."
+            "help": "Prompts: a .jsonl, .json, .csv or .parquet file, a hub id, or a benchmark of "
+            "evaluate.py's list, as it asks it (NAME, or NAME=FILE); or several."
         },
     )
-    dataset_split: str = field(default="train", metadata={"help": "Split of a hub dataset."})
+    dataset_split: str | None = field(
+        default=None,
+        metadata={"help": "Split of a hub dataset; none: train, or a known benchmark's own."},
+    )
     dataset_config_name: str | None = field(
         default=None, metadata={"help": "Configuration of a hub dataset."}
     )
@@ -29,6 +33,16 @@ class PromptSettings:
     label_column: str | None = field(
         default=None,
         metadata={"help": "Column with a label; it reaches audit/ metrics only, never a reward."},
+    )
+    image_column: str | None = field(
+        default=None,
+        metadata={
+            "help": "Column with a prompt's image or images, for a vision-language model; none: "
+            "`images` or `image`, if there is one; an empty text: leave images out."
+        },
+    )
+    allow_remote_images: bool = field(
+        default=False, metadata={"help": "Fetch images that a data set has as links."}
     )
     system_prompt: str | None = field(
         default=None, metadata={"help": "System message put before each prompt."}
@@ -61,9 +75,12 @@ class PromptSettings:
             "extractor of your own as file.py:function."
         },
     )
-    answer_comparer: str | None = field(
+    answer_comparer: str | dict[str, dict[str, Any] | None] | None = field(
         default=None,
-        metadata={"help": "Your own test of equal answers, as file.py:function; none: ours."},
+        metadata={
+            "help": "What tells equal answers: meaning, for answers in words, with settings as "
+            "{meaning: {threshold: 0.8}}, or your own as file.py:function; none: ours."
+        },
     )
     answer_choices: Letters | None = field(
         default=None,

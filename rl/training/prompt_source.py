@@ -32,10 +32,12 @@ from rl.rollouts.engine import Sample
 from rl.training.asking import AskedOfVisits, as_seen, ask_policy, asking_alarms, asking_metrics
 from rl.training.files import rollout_lines
 from rl.training.handover import hand_over
-from rl.training.source import Batch, Policy, Row
+from rl.training.run_images import image_row
+from rl.training.source import Batch, Policy
 from rl.training.visit_sampling import (
     Prompt,
     request_of,
+    row_of,
     sample_visits,
     sampled_group,
     tokenize_prompts,
@@ -137,8 +139,8 @@ class PromptSource:
         wanted = [range(start, start + size) for start in range(0, len(row_keys), size)]
         trained = hand_over(trained_samples(groups, votes, visits), wanted, policy.accelerator)
         rows = [
-            make_row(prompts[key], sample, completion, by_key[key])
-            for key, (sample, completion) in zip(keys, trained.values(), strict=True)
+            row_of(prompts[key], *of, by_key[key])
+            for key, of in zip(keys, trained.values(), strict=True)
         ]
         by_visit = {key: advantages[torch.tensor(at)].tolist() for key, at in visits.items()}
         return Batch(
@@ -167,7 +169,8 @@ class PromptSource:
             groups = answer(groups, prompts, policy, self.num_views, taught)
         texts = [prompt.example["prompt"] for prompt in prompts]
         linked = link_views(groups, self.num_views)
-        asked = ask_policy(self.rewards, linked, texts, policy, index)
+        image_rows = [image_row(prompt.example) for prompt in prompts]
+        asked = ask_policy(self.rewards, linked, texts, policy, index, image_rows)
         with policy.costs.time("score_seconds"):
             scored = gather_object(self._score(groups, prompts, votes, asked, policy))
         return scored, asked
@@ -190,6 +193,8 @@ class PromptSource:
                     accelerator=policy.accelerator,
                     tokenizer=policy.tokenizer,
                     batch_size=policy.config.per_device_train_batch_size,
+                    images=[policy.images_of(prompt.example) for prompt in prompts],
+                    image_inputs=policy.images and policy.images.inputs,
                 )
         seen_by_rewards = link_views(seen_by_rewards, self.num_views)
         return [
@@ -247,17 +252,6 @@ def without_teacher_texts(group: Group) -> Group:
         return group
     rollouts = tuple(replace(rollout, completion="") for rollout in group.teacher.rollouts)
     return replace(group, teacher=replace(group.teacher, rollouts=rollouts))
-
-
-def make_row(prompt: Prompt, sample: Sample, completion: str, scored: ScoredGroup) -> Row:
-    """Make the row of a trained completion, with what its group takes for right."""
-    return Row(
-        prompt_ids=prompt.ids,
-        sample=sample,
-        prompt=prompt.example["prompt"],
-        completion=completion,
-        pseudo_label=None if scored.vote is None else scored.vote.pseudo_label,
-    )
 
 
 def trained_samples(

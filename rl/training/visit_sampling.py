@@ -6,16 +6,17 @@ from typing import Any, NamedTuple
 
 from accelerate.utils import gather_object
 
-from rl.data.prompts import tokenize_prompt
+from rl.data.image_inputs import read_prompt
 from rl.groups.mean_entropies import add_mean_entropies
-from rl.groups.scoring import classify_samples, make_group
+from rl.groups.scoring import ScoredGroup, classify_samples, make_group
 from rl.groups.visits import VisitKey, choose_trained
 from rl.rollouts.adaptive_votes import sample_votes
 from rl.rollouts.ahead_engine import Request
 from rl.rollouts.branching.registry import build_branching
 from rl.rollouts.engine import Sample, derive_seed
 from rl.training.branched_sampling import sample_branches
-from rl.training.source import Policy
+from rl.training.run_images import image_row
+from rl.training.source import Policy, Row
 from rl.types import Group
 from rl.watchdog import deadline
 
@@ -37,11 +38,26 @@ def tokenize_prompts(
     examples: Mapping[VisitKey, Mapping[str, Any]], policy: Policy
 ) -> dict[VisitKey, Prompt]:
     """Turn the prompt of each visit into the tokens the policy continues."""
+    return {key: Prompt(prompt_tokens(e, policy), e) for key, e in examples.items()}
+
+
+def prompt_tokens(example: Mapping[str, Any], policy: Policy) -> list[int]:
+    """Turn one prompt into tokens, each image into as many as it has."""
     arguments: Any = policy.config.chat_template_kwargs
-    return {
-        key: Prompt(tokenize_prompt(example["prompt"], policy.tokenizer, arguments), example)
-        for key, example in examples.items()
-    }
+    images, inputs = policy.images_of(example), policy.images and policy.images.inputs
+    return read_prompt(example["prompt"], images, policy.tokenizer, inputs, arguments)
+
+
+def row_of(prompt: Prompt, sample: Sample, completion: str, scored: ScoredGroup) -> Row:
+    """Turn a trained sample of a visit into a row, with what its group takes for right."""
+    return Row(
+        prompt_ids=prompt.ids,
+        sample=sample,
+        prompt=prompt.example["prompt"],
+        completion=completion,
+        pseudo_label=None if scored.vote is None else scored.vote.pseudo_label,
+        image_row=image_row(prompt.example),
+    )
 
 
 def request_of(
@@ -52,6 +68,7 @@ def request_of(
         prompt_ids=[prompts[key].ids for key in keys],
         num_samples=policy.config.vote_budget.max,
         seeds=[derive_seed(policy.config.seed, *key) for key in keys],
+        images=[policy.images_of(prompts[key].example) for key in keys],
     )
 
 
@@ -78,6 +95,7 @@ def sample_visits(
                 stop_strings=config.stop_strings,
             ),
             lambda is_over: all(gather_object([is_over])),
+            request.images,
         )
 
 
@@ -98,6 +116,8 @@ def with_entropies(
             accelerator=policy.accelerator,
             pad_token_id=pad_token_id,
             batch_size=policy.config.per_device_train_batch_size,
+            images=[policy.images_of(prompt.example) for prompt in prompts],
+            image_inputs=policy.images and policy.images.inputs,
         )
 
 
@@ -121,4 +141,5 @@ def sampled_group(
         example.get("version", policy.version),
         policy.config.stop_strings,
         example.get("view", 0),
+        example.get("image_digests", ()),
     )

@@ -286,6 +286,7 @@ class MadeUpRollouts:
         num_samples: int,
         seeds: list[int],
         first_sample: int = 0,
+        images: Any = None,
     ) -> list[list[Sample]]:
         """Return completions of random length and random tokens, the same for the same seed."""
         time.sleep(self.seconds)

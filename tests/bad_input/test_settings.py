@@ -155,6 +155,14 @@ NAMES = [
     ({"answer_methods": "boxed"}, "answer_methods"),
     ({"answer_methods": [5]}, "answer_methods"),
     ({"answer_comparer": "nope"}, "answer_comparer"),
+    *[({"answer_comparer": value}, "answer_comparer") for value in ({}, 5, {"nope": {}})],
+    ({"answer_comparer": {"meaning": {"nope": 1}}}, "answer_comparer.meaning"),
+    *[
+        ({"answer_comparer": {"meaning": {"threshold": value}}}, "answer_comparer.meaning")
+        for value in (-1, 2, NAN, "high")
+    ],
+    ({"dataset": "medqa=nowhere.jsonl"}, "nowhere.jsonl"),
+    ({"dataset": "medqq=nowhere.jsonl"}, "medqq"),
     ({"answer_choices": ""}, "answer_choices"),
     ({"keep_best": "nope"}, "keep_best"),
     ({"engine": "nope"}, "engine"),

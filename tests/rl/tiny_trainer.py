@@ -23,6 +23,9 @@ def make_trainer(
     logp=None,
     selector=None,
     views=1,
+    model=None,
+    dataset=None,
+    images=None,
     **settings,
 ):
     """Build it; all rows of a batch are one micro-batch unless `settings` say otherwise.
@@ -37,6 +40,7 @@ def make_trainer(
         logp: What the engine says of every token.
         selector: A token selector.
         views: Wordings of each problem; the prompts of one stand in turn.
+        model: In place of the one in the folder; `dataset` of the prompts, `images` are theirs.
         settings: Of the configuration.
     """
     if not callable(next(iter(rewards.values()))):
@@ -54,16 +58,14 @@ def make_trainer(
         token_selector=None if selector is None else {"here": None},
         **{**geometry, **settings},
     )
-    columns = {"prompt": list(prompts), "row": [i // views for i in range(len(prompts))]}
-    if views > 1:
-        columns["view"] = [i % views for i in range(len(prompts))]
-    dataset = Dataset.from_dict(columns)
+    dataset = dataset or rows_of_prompts(prompts, views)
     trainer = LabelFreeTrainer(
-        model=AutoModelForCausalLM.from_pretrained(folder),
+        model=model or AutoModelForCausalLM.from_pretrained(folder),
         config=config,
         source=PromptSource(rewards, num_views=num_views(dataset)),
         train_dataset=add_prompt_ids(dataset, tokenizer),
         tokenizer=tokenizer,
+        images=images,
         token_selector=selector,
         engine=ScriptedEngine(tokenizer, completions, logp),
         peft_config=LoraConfig(**config.lora) if config.lora is not None else None,
@@ -71,6 +73,14 @@ def make_trainer(
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
     return trainer
+
+
+def rows_of_prompts(prompts, views):
+    """A training set of them."""
+    columns = {"prompt": list(prompts), "row": [i // views for i in range(len(prompts))]}
+    if views > 1:
+        columns["view"] = [i % views for i in range(len(prompts))]
+    return Dataset.from_dict(columns)
 
 
 def paying(scores):
@@ -108,7 +118,8 @@ def gradient(trainer, *batches):
     trainer.model.zero_grad()
     for batch in batches:
         trainer._compute_loss(trainer.model, dict(batch)).backward()
-    return torch.cat([p.grad.flatten() for p in trainer.model.parameters()])
+    trained = [p for p in trainer.model.parameters() if p.requires_grad]
+    return torch.cat([p.grad.flatten() for p in trained])
 
 
 def logged(trainer):

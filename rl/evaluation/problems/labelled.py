@@ -1,18 +1,25 @@
 """Labelled problems, read from a file or the hub: what an evaluation samples and grades."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TypedDict, Unpack
+from dataclasses import dataclass, field, replace
+from typing import Any, TypedDict, Unpack
 
-from rl.data.prompts import Prompt, prompts_of
+from datasets import Dataset
+
+from rl.data.images import PromptImage
+from rl.data.prompt_rows import Prompt, with_images
+from rl.data.prompts import prompts_of
+from rl.data.row_images import RowImages
 from rl.errors import InputError
 from rl.evaluation.problems.kinds import CHOICE_KINDS, DOCUMENT_KINDS
+from rl.evaluation.problems.problem_images import read_problem_images
 from rl.evaluation.problems.prompt_templates import apply_template, find_template, with_documents
 from rl.evaluation.problems.registry import BENCHMARKS, check_name, short_name, split_name
-from rl.evaluation.problems.rows import Row, find_layout, read_rows
+from rl.evaluation.problems.rows import Row, find_layout, kept_rows, read_rows
 from rl.evaluation.problems.sources import Source, load_source
 
 _COLUMNS = ("prompt_column", "label_column", "options_column", "documents_column", "kind")
+_COLUMNS += ("image_column",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +28,7 @@ class Problem:
 
     Attributes:
         id: Names the problem within its benchmark.
-        prompt: Text, or chat messages.
+        prompt: Text, or chat messages; messages of parts in a benchmark with images.
         label: The right answer, plain or LaTeX; the letter of a multiple choice.
         choices: Letters of a multiple choice, such as "ABCD"; None for any other problem.
         question: The problem as the source states it, without documents and the words of a template
@@ -29,6 +36,8 @@ class Problem:
         aliases: Further right answers, where the problem's rule knows several.
         rule: Key of `rl.evaluation.rules.RULES`; None for maths and multiple choices.
         strata: Groups of problems it is reported with, such as {"length": "short"}.
+        images: In the order of their places in the prompt, which is messages of parts then
+            (`rl.data.chat_parts`).
     """
 
     id: str
@@ -39,6 +48,12 @@ class Problem:
     aliases: tuple[str, ...] = ()
     rule: str | None = None
     strata: Mapping[str, str] = field(default_factory=dict)
+    images: tuple[PromptImage, ...] = ()
+
+    @property
+    def image_digests(self) -> tuple[str, ...]:
+        """Names of the images, in order."""
+        return tuple(image.digest for image in self.images)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +89,8 @@ class Reading(TypedDict, total=False):
     Attributes:
         split: Split of a hub dataset; None takes the named benchmark's, or "test".
         config_name: Configuration of a hub dataset; None takes the named benchmark's.
-        revision: Branch, tag or commit of a hub dataset; None takes its newest.
+        revision: Branch, tag or commit of a hub dataset; None takes the named benchmark's, or else
+            the newest.
         prompt_column: Column with the prompt; None takes the named benchmark's if it is there, or
             else `prompt`, `problem` or `question`, in any letter case.
         label_column: Column with the label; None takes the named benchmark's if it is there, or
@@ -83,6 +99,9 @@ class Reading(TypedDict, total=False):
         documents_column: Column with what a question is about, for the kinds that have documents;
             None takes the named benchmark's, or else `context`, `documents`, `paragraphs` or
             `wiki_items`.
+        image_column: Column with the problem's image or images; None takes the named benchmark's,
+            or `images` or `image`, where there is one; an empty text takes none.
+        allow_remote_images: Whether links to images are fetched; False if left out.
         kind: A key of `rl.evaluation.problems.kinds.KINDS`; None takes the named benchmark's, or
             "choice" with an `options_column`, or "maths".
         option_seed: Seed of the order of options, for benchmarks that shuffle them; 0 if left out.
@@ -95,6 +114,8 @@ class Reading(TypedDict, total=False):
     label_column: str | None
     options_column: str | None
     documents_column: str | None
+    image_column: str | None
+    allow_remote_images: bool
     kind: str | None
     option_seed: int
 
@@ -123,17 +144,19 @@ def load_benchmark(
 
     Raises:
         InputError: If the source cannot be read, a column is missing, or a row lacks a prompt or a
-            label.
+            label, or has an image that cannot be read: an evaluation drops none.
     """
     name, _ = split_name(name_or_path)
     spec = BENCHMARKS[name] if name else None
-    source = _load_named(name_or_path, reading)
+    source = load_named(name_or_path, reading)
     columns = {key: reading.get(key) for key in _COLUMNS}
     layout = find_layout(source.table, spec, **columns)
     if template is not None:
         _check_template(template, layout.kind, system_prompt, prompt_suffix)
     rows = read_rows(source.table, layout, reading.get("option_seed", 0))
-    problems = _put(rows, layout.prompt_column, template, system_prompt, prompt_suffix)
+    allow_remote = reading.get("allow_remote_images", False)
+    images = read_problem_images(source.table, layout, source.place, allow_remote)
+    problems = _put(rows, images, layout.prompt_column, template, system_prompt, prompt_suffix)
     return Benchmark(
         problems=problems,
         prompt_column=layout.prompt_column,
@@ -147,32 +170,52 @@ def load_benchmark(
     )
 
 
+def unlabelled_problems(prompts: Dataset, allow_remote_images: bool = False) -> list[Problem]:
+    """Turn prompts that `rl.data.prompts.load_prompts` returned into problems with empty labels.
+
+    Raises:
+        InputError: If an image cannot be read.
+    """
+    images = RowImages(prompts, allow_remote_images) if "images" in prompts.column_names else None
+    return [
+        Problem(
+            id=str(row),
+            # Arrow fills records up: an image's part has a text of None.
+            prompt=prompt if images is None else with_images(prompt, 0),
+            label="",
+            images=images.of_row(row) if images else (),
+        )
+        for row, prompt in zip(prompts["row"], prompts["prompt"], strict=True)
+    ]
+
+
 def _put(
     rows: list[Row],
+    images: list[tuple[PromptImage, ...]] | None,
     column: str,
     template: str | None,
     system_prompt: str | None,
     prompt_suffix: str | None,
 ) -> list[Problem]:
-    """Turn what a source states into what a model is asked."""
-    stated = [
-        row.question
-        if template or row.documents is None
-        # Where there is no template to place them.
-        else with_documents(row.question, row.documents)
-        for row in rows
-    ]
+    """Turn what a source states into what a model is asked; `images` None: no row has any."""
+    of_rows = images or [()] * len(rows)
     prompts = prompts_of(
-        {column: stated},
+        {column: stated_questions(rows, template)},
         column,
         system_prompt=system_prompt,
         prompt_suffix=prompt_suffix,
+        num_images=None if images is None or template is not None else list(map(len, images)),
     )
     if template is not None:
         prompts = [
             apply_template(template, prompt, row.letters, column, row.documents)
             for prompt, row in zip(prompts, rows, strict=True)
         ]
+        if images is not None:
+            prompts = [
+                with_images(prompt, len(of_row), column)
+                for prompt, of_row in zip(prompts, of_rows, strict=True)
+            ]
     return [
         Problem(
             id=row.id,
@@ -183,25 +226,38 @@ def _put(
             aliases=row.aliases,
             rule=row.rule,
             strata=row.strata,
+            images=of_row,
         )
-        for prompt, row in zip(prompts, rows, strict=True)
+        for prompt, row, of_row in zip(prompts, rows, of_rows, strict=True)
     ]
 
 
-def _load_named(name_or_path: str, reading: Reading) -> Source:
+def stated_questions(rows: list[Row], template: str | None) -> list[Any]:
+    """Return what each row asks: its documents before it where no template places them."""
+    return [
+        row.question
+        if template or row.documents is None
+        else with_documents(row.question, row.documents)
+        for row in rows
+    ]
+
+
+def load_named(name_or_path: str, reading: Reading) -> Source:
+    """Load the rows of a benchmark that is named, or of a file or hub dataset."""
     name, path = split_name(name_or_path)
     spec = BENCHMARKS[name] if name else None
     if name is None:
         check_name(name_or_path)
-    return load_source(
+    source = load_source(
         path or (spec.hub_id if spec else name_or_path),
         split=reading.get("split") or (spec.split if spec else "test"),
         config_name=reading.get("config_name") or (spec.config_name if spec else None),
-        revision=reading.get("revision"),
+        revision=reading.get("revision") or (spec.revision if spec and path is None else None),
         local_way=f"pass {name}=FILE with its .jsonl, .json, .csv or .parquet file"
         if name
         else None,
     )
+    return replace(source, table=kept_rows(source.table, spec))
 
 
 def default_template(name_or_path: str) -> str | None:

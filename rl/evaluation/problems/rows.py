@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rl.data.prompts import labels_of
+from rl.data.row_images import IMAGE_COLUMNS
 from rl.data.tables import Table
 from rl.errors import InputError, unknown_name
+from rl.evaluation.problems.benchmark_spec import BenchmarkSpec
+from rl.evaluation.problems.choices import LabelIs
 from rl.evaluation.problems.kinds import CHOICE_KINDS, DOCUMENT_KINDS, KINDS, RawRow, Row
-from rl.evaluation.problems.registry import BenchmarkSpec
 from rl.plugins import Contract, find
 from rl.rollouts.engine import derive_seed
 
@@ -23,7 +26,7 @@ class Layout:
     """Which columns of a table mean what; see `BenchmarkSpec` for the fields.
 
     `takes_first_label` is for benchmarks whose labels are lists of equal answers. Columns of
-    documents, aliases and strata are those that the table has.
+    documents, aliases, strata and images are those that the table has.
     """
 
     prompt_column: str
@@ -36,6 +39,9 @@ class Layout:
     documents_column: str | None = None
     aliases_column: str | None = None
     strata_columns: tuple[str, ...] = ()
+    image_columns: tuple[str, ...] = ()
+    label_is: LabelIs | None = None
+    question_ends_at: str | None = None
 
 
 def find_layout(
@@ -47,6 +53,7 @@ def find_layout(
     options_column: str | None,
     kind: str | None,
     documents_column: str | None = None,
+    image_column: str | None = None,
 ) -> Layout:
     """Join what the user names, what a named benchmark has and what the column names tell.
 
@@ -58,7 +65,7 @@ def find_layout(
     options_columns = (options_column,) if options_column else spec.options_columns if spec else ()
     if documents_column is not None and documents_column not in table:
         raise unknown_name("--documents_column", documents_column, list(table))
-    if kind in CHOICE_KINDS:
+    if kind in (*CHOICE_KINDS, "choice_or_maths"):
         if not options_columns:
             raise InputError(
                 "--options_column: got none for a multiple choice, expected the column with the "
@@ -67,10 +74,13 @@ def find_layout(
         for column in options_columns:
             if column not in table:
                 raise unknown_name("--options_column", column, list(table))
-    return Layout(
-        prompt_column=prompt_column
+    prompt_column = (
+        prompt_column
         or _named(table, spec and spec.prompt_column)
-        or _detect(table, PROMPT_COLUMNS, "prompt_column"),
+        or _detect(table, PROMPT_COLUMNS, "prompt_column")
+    )
+    return Layout(
+        prompt_column=prompt_column,
         label_column=label_column
         or _named(table, spec and spec.label_column)
         or _detect(table, LABEL_COLUMNS, "label_column"),
@@ -84,6 +94,10 @@ def find_layout(
         or next((name for name in DOCUMENT_COLUMNS if name in table), None),
         aliases_column=_named(table, spec.aliases_column if spec else "answer_aliases"),
         strata_columns=tuple(name for name in spec.strata_columns if name in table) if spec else (),
+        image_columns=_image_columns(table, spec, image_column, prompt_column),
+        # Of a copy with labels of its own nothing is known.
+        label_is=spec.label_is if spec and label_column in (None, spec.label_column) else None,
+        question_ends_at=spec.question_ends_at if spec else None,
     )
 
 
@@ -125,8 +139,9 @@ def read_rows(table: Table, layout: Layout, option_seed: int = 0) -> list[Row]:
         seed = derive_seed(option_seed, "options", name) if layout.shuffles_options else None
         cells = RawRow(
             id=name,
-            question=question,
+            question=_without_options(question, layout.question_ends_at),
             label=label,
+            label_is=layout.label_is,
             options=[table[column][number] for column in layout.options_columns],
             option_seed=seed,
             where=where,
@@ -138,6 +153,25 @@ def read_rows(table: Table, layout: Layout, option_seed: int = 0) -> list[Row]:
     return rows
 
 
+def kept_rows(table: Table, spec: BenchmarkSpec | None) -> Table:
+    """Return the rows that belong to a benchmark, of columns that the table has.
+
+    Raises:
+        InputError: If none does.
+    """
+    conditions = [pair for pair in (spec.kept_rows if spec else ()) if pair[0] in table]
+    if not conditions:
+        return table
+    size = len(next(iter(table.values())))
+    kept = [row for row in range(size) if all(table[name][row] == v for name, v in conditions)]
+    if not kept:
+        raise InputError(
+            f"benchmark: got no row with {conditions[0][0]} {conditions[0][1]!r}, expected at "
+            "least one. Check the file."
+        )
+    return {name: [column[row] for row in kept] for name, column in table.items()}
+
+
 def problem_ids(table: Table, column: str | None = None) -> list[str]:
     """Return the values of the first id column whose values are unique, or else row numbers."""
     num_problems = len(next(iter(table.values())))
@@ -146,6 +180,13 @@ def problem_ids(table: Table, column: str | None = None) -> list[str]:
         if len(set(ids)) == num_problems:
             return ids
     return [str(row) for row in range(num_problems)]
+
+
+def _without_options(question: Any, ends_at: str | None) -> Any:
+    """Leave out the options that a question repeats."""
+    if ends_at is None or not isinstance(question, str) or ends_at not in question:
+        return question
+    return question.rpartition(ends_at)[0].rstrip()
 
 
 def _aliases(table: Table, layout: Layout, number: int) -> list[str]:
@@ -160,6 +201,21 @@ def _aliases(table: Table, layout: Layout, number: int) -> list[str]:
         )
     cells = [*(label[1:] if isinstance(label, list) else ()), *(more or ())]
     return [str(cell) for cell in cells if cell is not None]
+
+
+def _image_columns(
+    table: Table, spec: BenchmarkSpec | None, image_column: str | None, prompt_column: str
+) -> tuple[str, ...]:
+    """The column the user names, a named benchmark's, or one called as TRL's are; '' is none."""
+    if image_column:
+        if image_column not in table:
+            raise unknown_name("--image_column", image_column, list(table))
+        return (image_column,)
+    if image_column == "":
+        return ()
+    found = tuple(name for name in (spec.image_columns if spec else ()) if name in table)
+    usual = [name for name in IMAGE_COLUMNS if name in table and name != prompt_column]
+    return found or tuple(usual[:1])
 
 
 def _named(table: Table, column: str | None) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any, Protocol
 
-from rl.rollouts.engine import RolloutEngine, Sample
+from rl.rollouts.engine import Images, RolloutEngine, Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,7 @@ class BranchingEngine(RolloutEngine, Protocol):
         num_samples: int,
         seeds: list[int],
         first_sample: int = 0,
+        images: Images = None,
         max_lengths: Sequence[int] | None = None,
     ) -> list[list[Sample]]:
         """Sample `num_samples` completions of each prompt.
@@ -61,6 +62,7 @@ class BranchingEngine(RolloutEngine, Protocol):
             num_samples: Likewise.
             seeds: Likewise.
             first_sample: Likewise.
+            images: Likewise.
             max_lengths: Most tokens of each prompt's completions, at least 1 and at most
                 `max_completion_length`, which None stands for.
         """

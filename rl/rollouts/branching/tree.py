@@ -6,11 +6,11 @@ from itertools import chain
 
 from rl.errors import InputError
 from rl.rollouts.branching.contract import BranchingEngine, BranchingRule, Fork, TokenRow
-from rl.rollouts.engine import Sample, derive_seed
+from rl.rollouts.engine import Images, Sample, derive_seed, images_argument
 from rl.types import Branch
 
-# Completions, each with its prompt's tokens -> what rules are told of them.
-Measure = Callable[[Sequence[tuple[list[int], Sample]]], list[TokenRow]]
+# Completions, each with its prompt's tokens, and their prompts' images -> what rules are told.
+Measure = Callable[[Sequence[tuple[list[int], Sample]], Images], list[TokenRow]]
 
 
 def sample_trees(
@@ -21,6 +21,7 @@ def sample_trees(
     rule: BranchingRule,
     measure: Measure,
     join_ranks: Callable[[list[int]], list[int]],
+    images: Images = None,
 ) -> list[list[Sample]]:
     """Sample each prompt's completions as trees.
 
@@ -38,18 +39,19 @@ def sample_trees(
         rule: Chooses the forks.
         measure: Tells what the policy thought of completions. Collective.
         join_ranks: Numbers of this rank -> those of all ranks.
+        images: Of each prompt.
 
     Returns:
         For each prompt its `num_samples` completions; `completion_ids` are whole.
     """
     prompts, seeds = list(prompt_ids), list(seeds)
-    roots = engine.generate(prompts, rule.num_roots, seeds)
-    rows = iter(measure(_with_prompts(prompts, roots)))
+    roots = engine.generate(prompts, rule.num_roots, seeds, **images_argument(images))
+    rows = iter(measure(_with_prompts(prompts, roots), _of_each(images, roots)))
     plans = [
         plan_forks(rule, [next(rows) for _ in of_prompt], num_samples - len(of_prompt))
         for of_prompt in roots
     ]
-    branches = _grow(engine, prompts, seeds, roots, plans)
+    branches = _grow(engine, prompts, seeds, roots, plans, images)
     samples = [[*root, *branch] for root, branch in zip(roots, branches, strict=True)]
     missing = [num_samples - len(of_prompt) for of_prompt in samples]
     # Sampling from a sharded model is collective, so all ranks make the same calls.
@@ -60,10 +62,11 @@ def sample_trees(
             number,
             [seeds[p] for p in short],
             first_sample=rule.num_roots,
+            **images_argument(images and [images[p] for p in short]),
         )
         for p, of_prompt in zip(short, more, strict=True):
             samples[p] += of_prompt
-    return _prune(rule, prompts, samples, measure)
+    return _prune(rule, prompts, samples, measure, images)
 
 
 def plan_forks(
@@ -137,6 +140,7 @@ def _grow(
     seeds: list[int],
     roots: list[list[Sample]],
     plans: list[list[tuple[int, Fork]]],
+    images: Images,
 ) -> list[list[Sample]]:
     """Sample all branches of all prompts in one call, those of a fork with the same prompt."""
     limit = engine.settings.max_completion_length
@@ -151,6 +155,7 @@ def _grow(
         1,
         [derive_seed(seeds[p], "branch", b.root, b.position, number) for p, b, number in wanted],
         max_lengths=[limit - b.position for _, b, _ in wanted],
+        **images_argument(images and [images[p] for p, _, _ in wanted]),
     )
     branches: list[list[Sample]] = [[] for _ in prompts]
     for (p, branch, _), [rest] in zip(wanted, rests, strict=True):
@@ -159,12 +164,16 @@ def _grow(
 
 
 def _prune(
-    rule: BranchingRule, prompts: list[list[int]], samples: list[list[Sample]], measure: Measure
+    rule: BranchingRule,
+    prompts: list[list[int]],
+    samples: list[list[Sample]],
+    measure: Measure,
+    images: Images,
 ) -> list[list[Sample]]:
     num_kept = getattr(rule, "num_kept", None)
     if num_kept is None:
         return samples
-    rows = iter(measure(_with_prompts(prompts, samples)))
+    rows = iter(measure(_with_prompts(prompts, samples), _of_each(images, samples)))
 
     def prune(sample: Sample) -> Sample:
         number = num_kept(next(rows))
@@ -180,3 +189,10 @@ def _with_prompts(
 ) -> list[tuple[list[int], Sample]]:
     pairs = zip(prompts, samples, strict=True)
     return list(chain.from_iterable([(ids, s) for s in row] for ids, row in pairs))
+
+
+def _of_each(images: Images, samples: Sequence[Sequence[Sample]]) -> Images:
+    """Repeat the images of each prompt for its samples."""
+    if not images:
+        return None
+    return [own for own, of_prompt in zip(images, samples, strict=True) for _ in of_prompt]

@@ -303,13 +303,14 @@ def sample_policy(
     ]
     result = evaluate_problems(
         with_settings(trainer.engine, settings or trainer.engine.settings),
-        trainer.processing_class,
+        trainer.tokenizer,
         [*share, *copies],
         num_samples=num_samples,
         seed=trainer.args.seed,
         methods=trainer.args.answer_methods,
         show_progress=accelerator.is_main_process and not trainer.args.disable_tqdm,
         max_sampling_seconds=max_seconds,
+        image_inputs=trainer.images and trainer.images.inputs,
     )
     return gather_object(result.samples[: len(share) * num_samples])
 

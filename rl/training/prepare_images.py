@@ -1,0 +1,99 @@
+"""What a run's prompts have of images, checked before a model is loaded."""
+
+import logging
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from accelerate import PartialState
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from rl.data.image_inputs import check_no_placeholder
+from rl.data.model_files import load_image_inputs, takes_images
+from rl.data.prompt_lengths import PromptFacts
+from rl.data.row_images import RowImages
+from rl.errors import InputError
+from rl.rollouts.engines import check_takes_images, engine_class
+from rl.training.config import LabelFreeConfig
+from rl.training.run_images import RunImages
+
+_logger = logging.getLogger(__name__)
+
+# Of settings, what reads prompts in a way of its own, as text.
+_READS_TEXT = {"loss_terms": "self_distillation", "curriculum": "hidden_states"}
+
+
+class PreparedImages(NamedTuple):
+    """The prompts of a run without their images, and where these are.
+
+    Attributes:
+        prompts: With a column `image_digests` where the data set has images.
+        images: None for a model of text alone.
+        unreadable_rows: Rows of the prompts that were left out.
+    """
+
+    prompts: Dataset
+    images: RunImages | None
+    unreadable_rows: list[int]
+
+
+def prepare_images(
+    config: LabelFreeConfig,
+    prompts: Dataset,
+    model_config: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    **source: Any,
+) -> PreparedImages:
+    """Read every image once, and leave out the prompts of those that cannot be read.
+
+    Args:
+        config: Settings of the run.
+        prompts: As `rl.data.prompts.load_prompts` returns them.
+        model_config: Of the model.
+        tokenizer: Of the model.
+        source: `revision` and `trust_remote_code` of `from_pretrained`.
+
+    Raises:
+        InputError: If a model or an engine of text alone would get images, none can be read, or a
+            prompt's text spells out the token that stands for one.
+    """
+    has_images = "images" in prompts.column_names
+    if not takes_images(model_config):
+        if has_images:
+            raise InputError(
+                f"model: got {config.model}, which reads text alone, for prompts with images, "
+                "expected a vision-language model. Name one, or set image_column to an empty text."
+            )
+        return PreparedImages(prompts, None, [])
+    inputs = load_image_inputs(config.model, "model", tokenizer, **source)
+    for row, prompt in zip(prompts["row"], prompts["prompt"], strict=True):
+        check_no_placeholder(prompt, inputs.placeholder, f"row {row} (from 0)")
+    if not has_images:
+        return PreparedImages(prompts, RunImages(inputs), [])
+    engine = engine_class(config.engine_name, "for_run", "engine")
+    check_takes_images(engine, config.engine_name, "engine")
+    for setting, name in _READS_TEXT.items():
+        if name in getattr(config, setting):
+            raise InputError(
+                f"{setting}: got {name}, which reads text alone, for prompts with images, expected "
+                "another one. Leave it out, or set image_column to an empty text."
+            )
+    is_main = PartialState().is_main_process
+    rows = RowImages(prompts, config.allow_remote_images)
+    found = rows.keep_readable(prompts, show_progress=is_main and not config.disable_tqdm)
+    if found.unreadable_rows:
+        counts = f"{len(found.unreadable_rows)} of {len(prompts)} prompts"
+        if not len(found.prompts):
+            raise InputError(
+                f"dataset: got {counts} with images that cannot be read, expected some with "
+                f"readable ones. Mend them. The first: {found.first_error}"
+            )
+        if is_main:
+            message = "%s: %s dropped, whose images cannot be read. The first: %s"
+            _logger.warning(message, config.dataset, counts, found.first_error)
+    return PreparedImages(found.prompts, RunImages(inputs, rows), found.unreadable_rows)
+
+
+def with_unreadable(facts: PromptFacts, rows: list[int]) -> PromptFacts:
+    """Count prompts that were left out before the others were counted."""
+    return replace(facts, num_in_source=facts.num_in_source + len(rows), unreadable_rows=rows)
