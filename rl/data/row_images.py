@@ -1,6 +1,7 @@
 """Images of a data set's prompts: found in their rows, kept as they came, read when needed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +16,6 @@ from rl.errors import InputError, unknown_name
 
 # Columns that are taken for images where none is named, as TRL does.
 IMAGE_COLUMNS = ("images", "image")
-# Number of the row of what has no images.
-NO_IMAGES = -1
 # Images of so many prompts are kept read: one generation batch's, mostly.
 _NUM_KEPT = 256
 
@@ -152,6 +151,12 @@ class RowImages:
             for number, image in enumerate(self._images[self._places[row]])
         )
 
+    def _digests(self, row: int) -> list[str] | InputError:
+        try:
+            return [image.digest for image in self.of_row(row)]
+        except InputError as error:
+            return error
+
     def find(self, digest: str) -> PromptImage:
         """Read an image that `keep_readable` found, by its digest."""
         row, number = self._named[digest]
@@ -162,11 +167,19 @@ class RowImages:
         digests: dict[int, list[str]] = {}
         errors: dict[int, str] = {}
         rows = prompts["row"]
-        for row in tqdm(dict.fromkeys(rows), "images", disable=not show_progress):
-            try:
-                digests[row] = [image.digest for image in self.of_row(row)]
-            except InputError as error:
-                errors[row] = str(error)
+        different = dict.fromkeys(rows)
+        with ThreadPoolExecutor() as pool:  # images are decoded beside each other
+            read = tqdm(
+                zip(different, pool.map(self._digests, different), strict=True),
+                "images",
+                len(different),
+                disable=not show_progress,
+            )
+            for row, found in read:
+                if isinstance(found, InputError):
+                    errors[row] = str(found)
+                else:
+                    digests[row] = found
         self._named = {
             digest: (row, number)
             for row, of_row in digests.items()
