@@ -238,6 +238,7 @@ class VLLMEngine:
         self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": count_parameters()})
         self.llm.collective_rpc("repack_tied_weights")
         self.llm.reset_prefix_cache()
+        self.llm.llm_engine.reset_encoder_cache()  # what images became under the old weights
         [held] = self.llm.collective_rpc("weight_fingerprint")
         check_fingerprint(expected, held)
 

@@ -14,8 +14,8 @@ from accelerate import Accelerator
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from rl.data.chat_parts import NO_IMAGES
 from rl.data.images import PromptImage
-from rl.data.row_images import NO_IMAGES
 from rl.groups.scoring import ScoredGroup
 from rl.rollouts.engine import RolloutEngine, Sample
 from rl.training.config import LabelFreeConfig
