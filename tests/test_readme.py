@@ -59,9 +59,8 @@ def test_the_library_example_trains(tmp_path, tiny_model_folder):
         command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False
     )
     assert result.returncode == 0, result.stderr[-2000:]
-    first, last = result.stdout.strip().splitlines()[0], result.stdout.strip().splitlines()[-1]
-    assert first == "[0, 0, None]"
-    assert ast.literal_eval(last)["optimizer_steps"] == 1
+    cost = result.stdout.strip().splitlines()[-1]
+    assert ast.literal_eval(cost)["optimizer_steps"] == 1
 
 
 def test_the_example_of_a_task_votes_on_cities(tmp_path):
