@@ -65,8 +65,9 @@ class Group:
     """All rollouts of one visit to one prompt, in a fixed order: the unit a reward scores.
 
     Attributes:
-        prompt_id: Hash of the rendered prompt; the same text always has the same id.
+        prompt_id: Hash of the rendered prompt and its images; the same ones always have it.
         prompt: The rendered prompt the policy continued.
+        images: Digests of the prompt's images, in order; a reward sees no pixels.
         rollouts: All votes of this visit, those that are trained and those that are not.
         visit: Identifies this visit; two rows with the same prompt in one batch are two visits.
         view: Number of this wording among those of its problem; 0 is the data set's own.
@@ -82,6 +83,7 @@ class Group:
     prompt_id: str
     prompt: str
     rollouts: tuple[Rollout, ...]
+    images: tuple[str, ...] = ()
     visit: str = ""
     view: int = 0
     views: "tuple[Group, ...]" = ()

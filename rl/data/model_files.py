@@ -1,4 +1,4 @@
-"""What a model's folder or hub id tells without its weights: tokenizer and configuration."""
+"""What a model's folder or hub id tells without its weights: tokenizer, processor, settings."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -7,6 +7,8 @@ from rl.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from rl.data.image_inputs import ImageInputs
 
 Loaded = TypeVar("Loaded")
 
@@ -36,6 +38,44 @@ def load_tokenizer(model: str, what: str, **source: Any) -> "PreTrainedTokenizer
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def takes_images(model_config: Any) -> bool:
+    """Whether a model reads images beside text and writes text."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+    is_known = model_config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    return is_known and hasattr(model_config, "vision_config")
+
+
+def load_image_inputs(
+    model: str, what: str, tokenizer: "PreTrainedTokenizerBase", **source: Any
+) -> "ImageInputs":
+    """Load the processor of a vision-language model; it gets the tokenizer.
+
+    Args:
+        model: Folder or hub id.
+        what: The setting that names it, for messages.
+        tokenizer: As `load_tokenizer` returned it.
+        source: `revision` and `trust_remote_code` of `from_pretrained`.
+
+    Raises:
+        InputError: If it cannot be read, or its images become what the update does not know.
+    """
+    from transformers import AutoProcessor
+
+    from rl.data.image_inputs import ImageInputs
+    from rl.data.pil_processors import show_pil_processors
+
+    show_pil_processors()
+    processor: Any = _load(lambda: AutoProcessor.from_pretrained(model, **source), model, what)
+    if not hasattr(processor, "image_processor"):
+        raise InputError(
+            f"{what}: got {model}, a vision-language model without an image processor, expected "
+            "one with it. Put the model's own into its folder (preprocessor_config.json)."
+        )
+    processor.tokenizer = tokenizer
+    return ImageInputs(processor)
 
 
 def load_model_config(model: str, what: str, **source: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from datasets import Dataset
@@ -20,7 +20,8 @@ class PromptFacts:
         dropped_rows: Positions in the source, from 0, of those that were too long.
         limit: Most tokens of a prompt, its chat template included; None if nothing limits it.
         longest: Tokens of the longest prompt that is trained on.
-        fingerprint: 16 hex digits over position and text of those that are trained on.
+        fingerprint: 16 hex digits over position, text and images of those that are trained on.
+        unreadable_rows: Positions of those with an image that cannot be read.
     """
 
     num_in_source: int
@@ -28,11 +29,12 @@ class PromptFacts:
     limit: int | None
     longest: int
     fingerprint: str
+    unreadable_rows: list[int] = field(default_factory=list)
 
     @property
     def num_trained(self) -> int:
         """Prompts that are trained on."""
-        return self.num_in_source - len(self.dropped_rows)
+        return self.num_in_source - len(self.dropped_rows) - len(self.unreadable_rows)
 
     def __str__(self) -> str:
         """Say how many were dropped."""
@@ -174,7 +176,8 @@ def check_same_prompts(config_file: Path, facts: PromptFacts) -> None:
     document = read_yaml_file(config_file) if config_file.is_file() else None
     saved = document.get("prompts") if isinstance(document, dict) else None
     if saved and saved["fingerprint"] != facts.fingerprint:
-        kept = saved["num_in_source"] - len(saved["dropped_rows"])
+        left_out = [*saved["dropped_rows"], *saved.get("unreadable_rows", ())]
+        kept = saved["num_in_source"] - len(left_out)
         raise InputError(
             f"dataset: got {facts.num_trained} prompts, expected the {kept} that the run in "
             f"{config_file.parent} was started with. Give it the same dataset, model and "

@@ -2,13 +2,24 @@
 
 import hashlib
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset, concatenate_datasets
+from jinja2 import TemplateError
 
+from rl.data.chat_parts import in_parts
+from rl.data.prompt_rows import (
+    Prompt,
+    checked_messages,
+    checked_text,
+    with_images,
+    with_suffix,
+    with_system_prompt,
+)
+from rl.data.row_images import images_of_rows, stored
 from rl.data.tables import Table, load_table, short_repr
 from rl.data.views import ViewMaker, other_views
 from rl.errors import InputError, unknown_name
@@ -16,19 +27,17 @@ from rl.errors import InputError, unknown_name
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Plain text, or chat messages {"role": ..., "content": ...}.
-Prompt: TypeAlias = str | list[dict[str, str]]
-
 
 @dataclass(frozen=True)
 class PromptSet:
     """The prompts of a source and, apart from them, its labels.
 
     Attributes:
-        dataset: Exactly the columns `prompt` (text, or messages where the source is chat or a
-            system prompt is given) and `row` (position in the source, from 0). With views, all
-            wordings of a row in turn, and two more columns: `view` (number of the wording, 0 is
-            the source's) and `letters` (`rl.data.views.View`).
+        dataset: Exactly the columns `prompt` (text, or messages where the source is chat, has
+            images, or a system prompt is given) and `row` (position in the source, from 0). With
+            views, all wordings of a row in turn, and two more columns: `view` (number of the
+            wording, 0 is the source's) and `letters` (`rl.data.views.View`). With images one more:
+            `images`, as the source has them, neither decoded nor checked (`rl.data.row_images`).
         labels: Row -> label of the rows that have one; None where no label column was named. They
             never travel with the prompts, so that no reward can see them.
     """
@@ -44,6 +53,7 @@ def load_prompts(
     config_name: str | None = None,
     prompt_column: str = "prompt",
     label_column: str | None = None,
+    image_column: str | None = None,
     system_prompt: str | None = None,
     prompt_suffix: str | None = None,
     views: ViewMaker | None = None,
@@ -56,6 +66,9 @@ def load_prompts(
         config_name: Configuration of a hub dataset.
         prompt_column: Column with the prompt: text, or a list of chat messages.
         label_column: Column with the label; numbers become text.
+        image_column: Column with the prompt's image or images; None: `images` or `image`, if there
+            is one; an empty text: none. They stand before the first user message's text, or in the
+            places that the messages have for them.
         system_prompt: System message put before each prompt; turns plain text into chat messages.
             An empty string gives the user message alone.
         prompt_suffix: Put after the prompt's text exactly as written; in a chat, after the last
@@ -67,10 +80,12 @@ def load_prompts(
 
     Raises:
         InputError: If the source cannot be read, is empty, lacks a column, or a prompt is neither
-            text nor messages, or is empty.
+            text nor messages, is empty, or has not as many images as places for them.
     """
     table = load_table(dataset, split=split, config_name=config_name)
+    images = images_of_rows(table, prompt_column, image_column)
     words: Any = {"system_prompt": system_prompt, "prompt_suffix": prompt_suffix}
+    words["num_images"] = None if images is None else list(map(len, images))
     prompts = prompts_of(table, prompt_column, **words)
     labels = None
     if label_column is not None:
@@ -86,6 +101,11 @@ def load_prompts(
     else:
         others = other_views(table, prompt_column, label_column, views)
         columns = _with_views(prompts, others, words)
+    if images is not None:
+        as_stored = [
+            stored(of_row, dataset, f"images of row {i}") for i, of_row in enumerate(images)
+        ]
+        columns["images"] = [as_stored[row] for row in columns["row"]]
     return PromptSet(dataset=Dataset.from_dict(columns), labels=labels)
 
 
@@ -104,6 +124,7 @@ def join_prompts(parts: Sequence[PromptSet]) -> PromptSet:
     """
     if len(parts) == 1:
         return parts[0]
+    parts = _all_with_images(parts)
     if len({isinstance(part.dataset[0]["prompt"], str) for part in parts}) > 1:
         raise InputError(
             "dataset: got prompts that are text in one file and messages in another, expected one "
@@ -118,6 +139,21 @@ def join_prompts(parts: Sequence[PromptSet]) -> PromptSet:
         start = rows[-1] + 1
     has_labels = parts[0].labels is not None
     return PromptSet(dataset=concatenate_datasets(joined), labels=labels if has_labels else None)
+
+
+def _all_with_images(parts: Sequence[PromptSet]) -> Sequence[PromptSet]:
+    """Give those without images the form of the others, if there are such."""
+    if not any("images" in part.dataset.column_names for part in parts):
+        return parts
+    alike = []
+    for part in parts:
+        data = part.dataset
+        if "images" not in data.column_names:
+            columns = {name: data[name][:] for name in data.column_names}
+            columns["prompt"] = [with_images(prompt, 0) for prompt in columns["prompt"]]
+            data = Dataset.from_dict({**columns, "images": [[] for _ in range(len(data))]})
+        alike.append(PromptSet(dataset=data, labels=part.labels))
+    return alike
 
 
 def _with_views(
@@ -144,14 +180,17 @@ def prompts_of(
     *,
     system_prompt: str | None = None,
     prompt_suffix: str | None = None,
+    num_images: Sequence[int] | None = None,
 ) -> list[Prompt]:
-    """Return the prompts of a table, with the system prompt and the suffix in place.
+    """Return the prompts of a table, with the system prompt, the suffix and images in place.
 
     Args:
         table: Columns of a source, as `load_table` returns them.
         column: The prompts' column.
         system_prompt: As for `load_prompts`.
         prompt_suffix: As for `load_prompts`.
+        num_images: Of each row, as `images_of_rows` found them, where some row has one; then all
+            prompts become messages of parts.
 
     Raises:
         InputError: If there is no such column or a row does not hold a prompt.
@@ -159,15 +198,21 @@ def prompts_of(
     prompts: list[Prompt] = []
     for row, value in enumerate(_column(table, column, "prompt_column")):
         where = f"prompt in row {row} (from 0), column {column!r}"
-        prompt = _messages(value, where) if isinstance(value, list) else _text(value, where)
+        prompt = (
+            checked_messages(value, where)
+            if isinstance(value, list)
+            else checked_text(value, where)
+        )
         if system_prompt is not None:
-            prompt = _with_system_prompt(prompt, system_prompt, where)
+            prompt = with_system_prompt(prompt, system_prompt, where)
+        if num_images is not None:
+            prompt = with_images(prompt, num_images[row], where)
         if prompts and isinstance(prompt, str) != isinstance(prompts[0], str):
             raise InputError(
                 f"{where}: got {'text' if isinstance(prompt, str) else 'messages'}, expected the "
                 "same kind as in row 0. Write all prompts as text or all as messages."
             )
-        prompts.append(_with_suffix(prompt, prompt_suffix, where) if prompt_suffix else prompt)
+        prompts.append(with_suffix(prompt, prompt_suffix, where) if prompt_suffix else prompt)
     return prompts
 
 
@@ -211,6 +256,8 @@ def render_prompt(
             "chat template: got none in the model's tokenizer, expected one because the prompts "
             "are chat messages. Use plain-text prompts and no system_prompt."
         )
+    if not _reads_plain_contents(tokenizer):
+        prompt = [{**message, "content": in_parts(message["content"])} for message in prompt]
     rendered = tokenizer.apply_chat_template(
         prompt, add_generation_prompt=True, tokenize=False, **(template_arguments or {})
     )
@@ -243,80 +290,40 @@ def tokenize_rendered(
     return tokenizer(list(rendered), add_special_tokens=is_text)["input_ids"]  # type: ignore[return-value]
 
 
-def prompt_id(rendered: str) -> str:
+def prompt_id(rendered: str, image_digests: Sequence[str] = ()) -> str:
     """Hash a rendered prompt: the first 16 hex digits of SHA-256 over its UTF-8 text.
 
+    Args:
+        rendered: What `render_prompt` returned.
+        image_digests: Of the prompt's images, in order; they are hashed behind the text.
+
     Example:
-        >>> prompt_id("")
-        'e3b0c44298fc1c14'
+        >>> prompt_id(""), prompt_id("", ["e3b0c44298fc1c14"])
+        ('e3b0c44298fc1c14', '7d4f247dab91f5fa')
     """
-    return hashlib.sha256(rendered.encode()).hexdigest()[:16]
+    parts = [rendered, *image_digests]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _reads_plain_contents(tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Whether a chat template writes contents that are plain text; some look for parts alone."""
+    return _writes_plain_contents(tokenizer, str(tokenizer.chat_template))
+
+
+@lru_cache(maxsize=8)
+def _writes_plain_contents(tokenizer: Any, template: str) -> bool:
+    word = "9d1f4b"
+    try:
+        probe = [{"role": "user", "content": word}]
+        return word in tokenizer.apply_chat_template(probe, tokenize=False, chat_template=template)
+    except (TemplateError, TypeError):
+        return False
 
 
 def _column(table: Table, name: str, setting: str) -> Sequence[Any]:
     if name not in table:
         raise unknown_name(setting, name, list(table))
     return table[name]
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise InputError(
-            f"{where}: got {short_repr(value)}, expected text or a list of messages. Correct the "
-            "row or name another column."
-        )
-    if not value.strip():
-        raise InputError(f"{where}: got empty text, expected a prompt. Remove or fill the row.")
-    if re.search(r"[\ud800-\udfff]", value):
-        raise InputError(
-            f"{where}: got half a surrogate pair, expected valid Unicode. Correct the row."
-        )
-    return value
-
-
-def _messages(value: list[Any], where: str) -> list[dict[str, str]]:
-    messages = []
-    for message in value:
-        fields = message if isinstance(message, dict) else {}
-        given = {name for name, content in fields.items() if content is not None}
-        if given != {"role", "content"}:
-            raise InputError(
-                f"{where}: got the message {short_repr(message)}, expected an object with role and "
-                "content, both text. Correct the row."
-            )
-        role, content = _text(fields["role"], where), _text(fields["content"], where)
-        messages.append({"role": role, "content": content})
-    if not messages or messages[-1]["role"] == "assistant":
-        raise InputError(
-            f"{where}: got {'messages that end with the assistant' if messages else 'no messages'},"
-            " expected the last one to be the user's. Correct the row."
-        )
-    return messages
-
-
-def _with_system_prompt(prompt: Prompt, system_prompt: str, where: str) -> Prompt:
-    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-    if not system_prompt:
-        return messages
-    if messages[0]["role"] == "system":
-        raise InputError(
-            f"{where}: got a system message of its own, expected none beside system_prompt. Drop "
-            "one of the two."
-        )
-    return [{"role": "system", "content": system_prompt}, *messages]
-
-
-def _with_suffix(prompt: Prompt, suffix: str, where: str) -> Prompt:
-    if isinstance(prompt, str):
-        return prompt + suffix
-    positions = [i for i, message in enumerate(prompt) if message["role"] == "user"]
-    if not positions:
-        raise InputError(
-            f"{where}: got no user message, expected one for prompt_suffix. Leave the suffix out."
-        )
-    last = positions[-1]
-    changed = {"role": "user", "content": prompt[last]["content"] + suffix}
-    return [*prompt[:last], changed, *prompt[last + 1 :]]
 
 
 def _label(value: Any, where: str) -> str | None:

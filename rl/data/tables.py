@@ -15,7 +15,7 @@ from typing import Any, TextIO, TypeAlias
 
 import pyarrow
 import pyarrow.parquet
-from datasets import Dataset, load_dataset
+from datasets import Dataset, Features, Image, LargeList, List, load_dataset
 from datasets.exceptions import DatasetsError
 
 from rl.errors import InputError
@@ -100,7 +100,19 @@ def load_hub_dataset(
 
 def _read_hub(dataset: str, split: str, config_name: str | None) -> Table:
     rows = load_hub_dataset(dataset, split, config_name)
+    rows = rows.cast(Features({name: _undecoded(kind) for name, kind in rows.features.items()}))
     return {name: rows[name] for name in rows.column_names}
+
+
+def _undecoded(kind: Any) -> Any:
+    """Leave images encoded, as {"bytes": ..., "path": ...}, wherever a column has them."""
+    if isinstance(kind, Image):
+        return Image(decode=False)
+    if isinstance(kind, dict):
+        return {name: _undecoded(part) for name, part in kind.items()}
+    if isinstance(kind, List | LargeList):
+        return type(kind)(_undecoded(kind.feature))
+    return kind
 
 
 def _read_file(path: Path) -> Table:

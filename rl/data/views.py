@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, NamedTuple, TypeAlias
 
+from rl.data.chat_parts import text_of, with_text
 from rl.data.tables import Table, short_repr
 from rl.errors import InputError, unknown_name
 from rl.plugins import Contract, call_plugin, find
@@ -231,17 +232,18 @@ def read_back(answer: str | None, letters: str) -> str | None:
 
 
 def _text_of(prompt: Any) -> str:
-    return prompt if isinstance(prompt, str) else prompt[_last_user(prompt)]["content"]
+    return prompt if isinstance(prompt, str) else text_of(prompt[_last_user(prompt)]["content"])
 
 
 def _with_text(prompt: Any, text: str) -> Any:
     if isinstance(prompt, str):
         return text
     place = _last_user(prompt)
-    return [*prompt[:place], {**prompt[place], "content": text}, *prompt[place + 1 :]]
+    changed = {**prompt[place], "content": with_text(prompt[place]["content"], text)}
+    return [*prompt[:place], changed, *prompt[place + 1 :]]
 
 
-def _last_user(messages: Sequence[Mapping[str, str]]) -> int:
+def _last_user(messages: Sequence[Mapping[str, Any]]) -> int:
     """Place of the last message of the user; of the last one where none is."""
     places = [i for i, message in enumerate(messages) if message["role"] == "user"]
     return places[-1] if places else len(messages) - 1

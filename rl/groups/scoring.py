@@ -72,6 +72,7 @@ def make_group(
     policy_version: int | None = None,
     stop_strings: Sequence[str] = (),
     view: int = 0,
+    images: Sequence[str] = (),
 ) -> Group:
     """Turn what was sampled at one visit into a group, its answers not yet looked for.
 
@@ -84,6 +85,7 @@ def make_group(
         policy_version: Of the policy that sampled.
         stop_strings: Where a text ends, see `rl.rollouts.stop_strings`.
         view: Number of the wording.
+        images: Digests of the prompt's images.
     """
     texts = completion_texts(samples, tokenizer, stop_strings)
     rollouts = tuple(
@@ -97,7 +99,12 @@ def make_group(
         for i, (text, sample) in enumerate(zip(texts, samples, strict=True))
     )
     return Group(
-        prompt_id=key.prompt_id, prompt=prompt, visit=key.visit, view=view, rollouts=rollouts
+        prompt_id=key.prompt_id,
+        prompt=prompt,
+        images=tuple(images),
+        visit=key.visit,
+        view=view,
+        rollouts=rollouts,
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from rl.answers.votes import count_votes, leader_certainty
 from rl.errors import InputError
-from rl.rollouts.engine import RolloutEngine, Sample
+from rl.rollouts.engine import Images, RolloutEngine, Sample, images_argument
 from rl.settings import NumSamples, build, checked
 
 
@@ -94,6 +94,7 @@ def sample_votes(
     budget: VoteBudget,
     classify: Callable[[list[Sample]], list[int | None]],
     is_over_on_all_ranks: Callable[[bool], bool],
+    images: Images = None,
 ) -> list[list[Sample]]:
     """Sample each prompt until its vote is decided; the undecided ones share the next call.
 
@@ -107,6 +108,7 @@ def sample_votes(
         classify: Class of each answer among the samples of one prompt.
         is_over_on_all_ranks: Whether every rank is done, given whether this one is: sampling from a
             sharded model is collective.
+        images: Of each prompt.
 
     Returns:
         For each prompt its samples, between `budget.min` and `budget.max` of them.
@@ -121,6 +123,7 @@ def sample_votes(
             size,
             [seeds[i] for i in waiting],
             first_sample=num_sampled,
+            **images_argument(images and [images[i] for i in waiting]),
         )
         num_sampled += size
         for i, more in zip(waiting, new, strict=True):

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from rl.rollouts.engine import RolloutEngine, Sample, with_settings
+from rl.rollouts.engine import Images, RolloutEngine, Sample, images_argument, with_settings
 
 FILE = "samples_ahead_{rank}.pt"
 _SAVED = ("position", "row", "batch", "version", "seed", "num_samples")
@@ -25,11 +25,13 @@ class Request:
         prompt_ids: P tokenized prompts.
         num_samples: Samples per prompt.
         seeds: One per prompt.
+        images: Of each prompt.
     """
 
     prompt_ids: list[list[int]]
     num_samples: int
     seeds: list[int]
+    images: Images = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -78,24 +80,32 @@ class AheadEngine:
         self.forgotten: list[int] = []
         self._taken: dict[tuple[int, int], list[Sample]] = {}  # copies of this engine share them
 
-    def ask(self, asked: Sequence[Asked], prompt_ids: Sequence[list[int]]) -> None:
+    def ask(
+        self, asked: Sequence[Asked], prompt_ids: Sequence[list[int]], images: Images = None
+    ) -> None:
         """Begin to sample prompts, in one call, or each for itself where they are carried over.
 
         Args:
             asked: The prompts, of as many samples each, in the order of their positions.
             prompt_ids: Their tokens.
+            images: Of each.
         """
         self.asked.extend(asked)
         size = 1 if self.carries_over else max(1, len(asked))
         for start in range(0, len(asked), size):
             part = slice(start, start + size)
+            arguments = asked[part], prompt_ids[part], images and images[part]
             # As a daemon it holds up no process that ends.
-            Thread(target=self._sample, args=(asked[part], prompt_ids[part]), daemon=True).start()
+            Thread(target=self._sample, args=arguments, daemon=True).start()
 
-    def _sample(self, asked: Sequence[Asked], prompt_ids: Sequence[list[int]]) -> None:
+    def _sample(
+        self, asked: Sequence[Asked], prompt_ids: Sequence[list[int]], images: Images
+    ) -> None:
         try:
             seeds = [one.seed for one in asked]
-            found = self.engine.generate(list(prompt_ids), asked[0].num_samples, seeds)
+            found = self.engine.generate(
+                list(prompt_ids), asked[0].num_samples, seeds, **images_argument(images)
+            )
         except Exception as error:  # noqa: BLE001  whoever waits for the samples gets it
             for one in asked:
                 one.samples.set_exception(error)
@@ -169,13 +179,15 @@ class AheadEngine:
         num_samples: int,
         seeds: list[int],
         first_sample: int = 0,
+        images: Images = None,
     ) -> list[list[Sample]]:
         """Return, once, what was taken of these seeds, or sample (see `RolloutEngine.generate`)."""
         keys = [(seed, num_samples) for seed in seeds]
         if self._taken.keys() >= set(keys) and not first_sample:
             return [self._taken.pop(key) for key in keys]
         engine = with_settings(self.engine, self.settings)
-        return engine.generate(prompt_ids, num_samples, seeds, first_sample)
+        more = images_argument(images)
+        return engine.generate(prompt_ids, num_samples, seeds, first_sample, **more)
 
     def sync_weights(self) -> None:
         """Take over the trained model's current weights, once they may change."""

@@ -1,14 +1,20 @@
 """The interface every rollout engine has; the trainer and the evaluator know nothing else of it."""
 
 import hashlib
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias
 
 from pydantic import Field
 
 from rl.settings import Length, NonNegative, Positive, PositiveShare, Share, checked
 
+if TYPE_CHECKING:
+    from rl.data.images import PromptImage
+
+# The images of each prompt of a call, in the order of their places; None: of no prompt.
+Images: TypeAlias = "Sequence[Sequence[PromptImage]] | None"
 TopK = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -73,18 +79,22 @@ class RolloutEngine(Protocol):
         num_samples: int,
         seeds: list[int],
         first_sample: int = 0,
+        images: Images = None,
     ) -> list[list[Sample]]:
         """Sample `num_samples` completions of each prompt.
 
-        Sample i of a prompt depends on the prompt, its seed and i alone, not on the other prompts
-        of the call, on their order or on `num_samples`, up to rounding: batches of another shape
-        may round a log-probability differently.
+        Sample i of a prompt depends on the prompt, its images, its seed and i alone, not on the
+        other prompts of the call, on their order or on `num_samples`, up to rounding: batches of
+        another shape may round a log-probability differently.
 
         Args:
             prompt_ids: P tokenized prompts.
             num_samples: Samples per prompt, at least 1.
             seeds: One seed per prompt, in [0, 2**63).
             first_sample: Number i of the first sample: a later call goes on where one stopped.
+            images: Those of each prompt, whose tokens have all places of an image's tokens, as the
+                model reads them (`rl.data.image_inputs`). Not given where no prompt has any: an
+                engine for text alone need not know the argument.
 
         Returns:
             For each prompt, in order, its samples, in order.
@@ -98,6 +108,11 @@ class RolloutEngine(Protocol):
     def close(self) -> None:
         """Free what the engine holds: processes, memory, temporary files."""
         ...
+
+
+def images_argument(images: Images) -> dict[str, Any]:
+    """Return the argument `images` of a call, if one of its prompts has any."""
+    return {"images": images} if images and any(images) else {}
 
 
 SAMPLING_RANGES = {

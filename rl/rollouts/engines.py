@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from rl.data.image_inputs import ImageInputs
+
 ENGINES = {
     "transformers": "rl.rollouts.transformers_engine:TransformersEngine",
     "vllm": "rl.rollouts.vllm_engine:VLLMEngine",
@@ -45,6 +47,7 @@ class TrainedPolicy:
         accelerator: Knows the ranks.
         generation_context: Makes the policy ready to generate, and undoes it; yields it.
         parameters: Yields its full parameters under their checkpoint names, on every rank.
+        image_inputs: Reads prompts with images; None for a model of text alone.
     """
 
     config: Any
@@ -53,6 +56,7 @@ class TrainedPolicy:
     accelerator: "Accelerator"
     generation_context: Callable[[], AbstractContextManager]
     parameters: "Callable[[], Iterator[tuple[str, Tensor]]]"
+    image_inputs: "ImageInputs | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,7 @@ class StoredModel:
         batch_size: Completions sampled at a time.
         revision: Branch, tag or commit of a hub model.
         endpoint: Further arguments of an engine that asks an endpoint.
+        image_inputs: Reads prompts with images; None for a model of text alone.
     """
 
     model: str
@@ -76,6 +81,7 @@ class StoredModel:
     batch_size: int = 64
     revision: str | None = None
     endpoint: Mapping[str, Any] = field(default_factory=dict)
+    image_inputs: "ImageInputs | None" = None
 
 
 def engine_class(name: str, method: str, what: str) -> Any:

@@ -1,5 +1,6 @@
 """The cache of a batch's prompts, each run once and repeated for all of its samples."""
 
+from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
@@ -11,7 +12,11 @@ from transformers import Cache
 
 @torch.no_grad()
 def repeated_prompt_cache(
-    model: Any, prompt_ids: Tensor, prompt_mask: Tensor, rows: Tensor
+    model: Any,
+    prompt_ids: Tensor,
+    prompt_mask: Tensor,
+    rows: Tensor,
+    image_inputs: Mapping[str, Tensor] | None = None,
 ) -> Cache | None:
     """Run each prompt once, up to its last token, and give every sample a copy of its cache.
 
@@ -23,17 +28,21 @@ def repeated_prompt_cache(
         prompt_ids: The different prompts, padded on the left, (P, L).
         prompt_mask: 1 at tokens of the prompts, 0 at padding, (P, L).
         rows: For each of the B samples, the position of its prompt, (B,).
+        image_inputs: Further arguments of the model: pixels of all prompts, once each.
 
     Returns:
         A cache of L - 1 positions for B rows. None where there is nothing to save (no prompt has
         two samples, or none two tokens) and where the model keeps no cache that counts positions
-        (Mamba's states): then `generate` runs the prompts itself, once per sample.
+        (Mamba's states) or places tokens in a picture by more than their number (Qwen's VL models):
+        then `generate` runs the prompts itself, once per sample.
     """
     length = prompt_ids.shape[1] - 1
     if length == 0 or len(rows) == len(prompt_ids):
         return None
     # `generate` calls the model within the adapters' wrapper, in whose precision the cache must be.
     model = model.get_base_model() if isinstance(model, PeftModel) else model
+    if hasattr(model.base_model, "rope_deltas"):
+        return None
     mask = prompt_mask[:, :-1]
     inputs = {
         "position_ids": (mask.cumsum(1) - 1).clamp(min=0),  # as `generate` counts them
@@ -45,6 +54,7 @@ def repeated_prompt_cache(
         attention_mask=mask,
         use_cache=True,
         **{name: value for name, value in inputs.items() if name in accepted},
+        **(image_inputs or {}),
     )
     cache = getattr(output, "past_key_values", None)
     if not isinstance(cache, Cache) or cache.get_seq_length() != length:

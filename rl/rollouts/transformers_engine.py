@@ -2,28 +2,45 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     GenerationConfig,
     LogitsProcessorList,
     MinPLogitsWarper,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     StoppingCriteriaList,
+    SuppressTokensLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
 from transformers.generation.logits_process import LogitsProcessor
 
+from rl.data.model_files import takes_images
 from rl.errors import InputError
-from rl.rollouts.engine import Sample, SamplingSettings, derive_seed
+from rl.rollouts.engine import Images, Sample, SamplingSettings, derive_seed
 from rl.rollouts.engines import StoredModel, TrainedPolicy
+from rl.rollouts.image_tokens import image_tensors, image_token_ids
 from rl.rollouts.prompt_cache import repeated_prompt_cache
 from rl.rollouts.stop_strings import StopAtStrings
+
+if TYPE_CHECKING:
+    from rl.data.image_inputs import ImageInputs
+    from rl.data.images import PromptImage
+
+
+class Request(NamedTuple):
+    """A completion that is asked for."""
+
+    prompt_ids: list[int]
+    seed: int
+    images: "Sequence[PromptImage]" = ()
 
 
 def uniform_noise(seeds: torch.Tensor, step: int, size: int) -> torch.Tensor:
@@ -120,6 +137,7 @@ class TransformersEngine:
             number. A completion that takes more is sampled alone.
         generation_context: Makes the model ready to generate and undoes it (gathers sharded
             parameters, switches gradient checkpointing off); yields the model to call.
+        image_inputs: Makes pixels of prompts with images; None for a model of text alone.
     """
 
     def __init__(
@@ -130,6 +148,7 @@ class TransformersEngine:
         batch_size: int = 256,
         generation_context: Callable[[], AbstractContextManager] | None = None,
         max_positions: int | None = None,
+        image_inputs: "ImageInputs | None" = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
@@ -138,6 +157,8 @@ class TransformersEngine:
         self.max_positions = max_positions
         self.generation_context = generation_context or (lambda: nullcontext(model))
         self.eos_token_ids = end_token_ids(model, tokenizer)
+        self.image_inputs = image_inputs
+        self.never_sampled = image_token_ids(model.config)
 
     @classmethod
     def for_run(cls, policy: TrainedPolicy, settings: SamplingSettings) -> "TransformersEngine":
@@ -152,7 +173,11 @@ class TransformersEngine:
                 "tokens, which sharded forward passes cannot; set use_vllm: true."
             )
         return cls(
-            policy.model, policy.tokenizer, settings, generation_context=policy.generation_context
+            policy.model,
+            policy.tokenizer,
+            settings,
+            generation_context=policy.generation_context,
+            image_inputs=policy.image_inputs,
         )
 
     @classmethod
@@ -162,14 +187,17 @@ class TransformersEngine:
         Weights keep the precision they are stored in, but are float32 on a CPU, where multiplying
         matrices in bfloat16 is 20 to 40 times slower.
         """
-        loaded = AutoModelForCausalLM.from_pretrained(
+        config = AutoConfig.from_pretrained(model.model, revision=model.revision)
+        kind = AutoModelForImageTextToText if takes_images(config) else AutoModelForCausalLM
+        loaded = kind.from_pretrained(
             model.model,
             revision=model.revision,
             dtype="auto" if torch.accelerator.is_available() else torch.float32,
             device_map="auto",
         )
         assert model.tokenizer is not None
-        return cls(loaded, model.tokenizer, model.settings, model.batch_size)
+        own = {"image_inputs": model.image_inputs}
+        return cls(loaded, model.tokenizer, model.settings, model.batch_size, **own)
 
     # How a batch's prompts are run; scripts/benchmark.py measures the engine without it.
     prompt_cache = staticmethod(repeated_prompt_cache)
@@ -180,11 +208,13 @@ class TransformersEngine:
         num_samples: int,
         seeds: list[int],
         first_sample: int = 0,
+        images: Images = None,
     ) -> list[list[Sample]]:
         """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`)."""
+        images = images or [()] * len(prompt_ids)
         requests = [
-            (ids, derive_seed(seed, sample))
-            for ids, seed in zip(prompt_ids, seeds, strict=True)
+            Request(ids, derive_seed(seed, sample), own)
+            for ids, seed, own in zip(prompt_ids, seeds, images, strict=True)
             for sample in range(first_sample, first_sample + num_samples)
         ]
         samples: dict[int, Sample] = {}
@@ -192,7 +222,7 @@ class TransformersEngine:
             was_training = model.training
             model.eval()
             try:
-                for rows in self._batches([len(ids) for ids, _ in requests]):
+                for rows in self._batches([len(request.prompt_ids) for request in requests]):
                     batch = self._sample_batch(model, [requests[i] for i in rows])
                     samples.update(zip(rows, batch, strict=True))
             finally:
@@ -216,19 +246,33 @@ class TransformersEngine:
         if batch:
             yield batch
 
-    def _sample_batch(self, model: Any, requests: list[tuple[list[int], int]]) -> list[Sample]:
-        prompts: dict[tuple[int, ...], int] = {}
-        rows = [prompts.setdefault(tuple(ids), len(prompts)) for ids, _ in requests]
-        rows = torch.tensor(rows, device=model.device)
-        seeds = torch.tensor([seed for _, seed in requests], device=model.device)
-        prompt_ids, prompt_mask = self._pad_left(list(prompts), model.device)
+    def _sample_batch(self, model: Any, requests: list[Request]) -> list[Sample]:
+        prompts: dict[tuple[Any, ...], Request] = {}
+        keys = [(*r.prompt_ids, *(image.digest for image in r.images)) for r in requests]
+        for key, request in zip(keys, requests, strict=True):
+            prompts.setdefault(key, request)
+        numbers = {key: number for number, key in enumerate(prompts)}
+        rows = torch.tensor([numbers[key] for key in keys], device=model.device)
+        seeds = torch.tensor([request.seed for request in requests], device=model.device)
+        prompt_ids, prompt_mask = self._pad_left(
+            [request.prompt_ids for request in prompts.values()], model.device
+        )
+        of_prompts = [request.images for request in prompts.values()]
+        pixels = image_tensors(self.image_inputs, of_prompts, prompt_ids)
+        cache = self.prompt_cache(model, prompt_ids, prompt_mask, rows, pixels)
+        if cache is None:
+            of_rows = [request.images for request in requests]
+            pixels = image_tensors(self.image_inputs, of_rows, prompt_ids[rows])
+        else:  # the last token of a prompt is no image's
+            pixels = {}
         prompt_length = prompt_ids.shape[1]
         stops = self.settings.stop_strings
         criteria = [StopAtStrings(self.tokenizer, stops, prompt_length)] if stops else []
         output = model.generate(
             input_ids=prompt_ids[rows],
             attention_mask=prompt_mask[rows],
-            past_key_values=self.prompt_cache(model, prompt_ids, prompt_mask, rows),
+            past_key_values=cache,
+            **pixels,
             # What is not set here, `generate` takes from the model's own generation settings.
             generation_config=GenerationConfig(
                 max_new_tokens=self.settings.max_completion_length,
@@ -247,18 +291,20 @@ class TransformersEngine:
         return [self._to_sample(tokens, ends.get(row)) for row, tokens in enumerate(completions)]
 
     def _pad_left(
-        self, prompts: list[tuple[int, ...]], device: torch.device
+        self, prompts: list[list[int]], device: torch.device
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the prompts as a (P, L) tensor, and a mask that is 0 at padding."""
         length = max(map(len, prompts))
         pad_token_id = self.tokenizer.pad_token_id
-        ids = [[pad_token_id] * (length - len(prompt)) + list(prompt) for prompt in prompts]
+        ids = [[pad_token_id] * (length - len(prompt)) + prompt for prompt in prompts]
         mask = [[0] * (length - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
     def _logits_processors(self, seeds: torch.Tensor, prompt_length: int) -> LogitsProcessorList:
         settings = self.settings
         processors = LogitsProcessorList()
+        if self.never_sampled:
+            processors.append(SuppressTokensLogitsProcessor(self.never_sampled))
         if settings.temperature == 0.0:
             return processors
         if settings.temperature != 1.0:

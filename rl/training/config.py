@@ -1,4 +1,4 @@
-"""Every setting of a training run: ours here, TRL's `GRPOConfig` beneath.
+"""Every setting of a training run: ours, with TRL's `GRPOConfig` beneath.
 
 All checks across settings happen in `__post_init__`, before a model is loaded.
 """
@@ -11,33 +11,33 @@ import torch
 from pydantic import Field
 from trl.trainer.grpo_config import GRPOConfig
 
-from rl.answers.extraction import DEFAULT_METHODS
 from rl.rollouts.adaptive_votes import VoteBudget, read_vote_budget
 from rl.settings import (
     Count,
     CountOrNone,
     Length,
-    Letters,
     NonNegative,
-    NumSamples,
     Positive,
     StepsOrNone,
     checked,
 )
 from rl.training.batch_sizes import batch_sizes, set_accumulation
 from rl.training.checks import check_combinations
+from rl.training.evaluation_settings import EvaluationSettings
+from rl.training.prompt_settings import PromptSettings
 from rl.training.ranges import GroupSize, Staleness, check_ranges
 
 
 @checked
 @dataclass
-class LabelFreeConfig(GRPOConfig):
+class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
     """Settings of one label-free training run.
 
-    Each of our settings is described by its `help`; every other field is TRL's. The batch is given
-    in prompts, so that a recipe means the same on any number of devices: `num_prompts` prompts of
-    `num_generations` trained rollouts make one generation batch, which is used in `num_updates`
-    optimizer steps. TRL's `gradient_accumulation_steps` and `steps_per_generation` follow.
+    Each of our settings is described by its `help`; those of prompts and evaluations are in files
+    of their own, every other field is TRL's. The batch is given in prompts, so that a recipe means
+    the same on any number of devices: `num_prompts` prompts of `num_generations` trained rollouts
+    make one generation batch, which is used in `num_updates` optimizer steps. TRL's
+    `gradient_accumulation_steps` and `steps_per_generation` follow.
 
     Raises:
         InputError: If settings contradict each other; the message names the way out.
@@ -50,46 +50,11 @@ class LabelFreeConfig(GRPOConfig):
             "help": "Settings of `peft.LoraConfig`, such as {r: 16}; none trains all weights."
         },
     )
-    dataset: str | list[str] = field(
-        default="",
+    freeze_vision_tower: bool = field(
+        default=True,
         metadata={
-            "help": "Prompts: a .jsonl, .json, .csv or .parquet file, or a hub id; or several."
+            "help": "Train of a vision-language model the language part alone, also with lora."
         },
-    )
-    dataset_split: str = field(default="train", metadata={"help": "Split of a hub dataset."})
-    dataset_config_name: str | None = field(
-        default=None, metadata={"help": "Configuration of a hub dataset."}
-    )
-    prompt_column: str = field(
-        default="prompt", metadata={"help": "Column with the prompt: text or chat messages."}
-    )
-    label_column: str | None = field(
-        default=None,
-        metadata={"help": "Column with a label; it reaches audit/ metrics only, never a reward."},
-    )
-    system_prompt: str | None = field(
-        default=None, metadata={"help": "System message put before each prompt."}
-    )
-    prompt_suffix: str | None = field(
-        default=None, metadata={"help": "Text put after each prompt, exactly as written."}
-    )
-    views: dict[str, dict[str, Any] | None] | None = field(
-        default=None,
-        metadata={
-            "help": "Other wordings of each prompt, sampled in the same batch, such as {column: "
-            "{name: paraphrases}} (rl/data/views.py); each counts as one of num_prompts."
-        },
-    )
-    max_prompt_length: StepsOrNone = field(
-        default=0,
-        metadata={
-            "help": "Most tokens of a prompt, its chat template included; 0: what the context "
-            "leaves beside max_completion_length."
-        },
-    )
-    overlong_prompts: Literal["drop", "refuse"] = field(
-        default="drop",
-        metadata={"help": "Prompts longer than that are dropped with a count, or stop the run."},
     )
     rewards: dict[str, dict[str, Any] | None] = field(
         default_factory=lambda: {"majority_vote": {}},
@@ -195,54 +160,6 @@ class LabelFreeConfig(GRPOConfig):
         metadata={
             "help": "End a completion where one of these is written; a completion's text ends "
             "before it."
-        },
-    )
-    answer_methods: Annotated[list[str], Field(min_length=1)] = field(
-        default_factory=lambda: list(DEFAULT_METHODS),
-        metadata={
-            "help": "Where an answer is looked for, in order (rl/answers/extraction.py); an "
-            "extractor of your own as file.py:function."
-        },
-    )
-    answer_comparer: str | None = field(
-        default=None,
-        metadata={"help": "Your own test of equal answers, as file.py:function; none: ours."},
-    )
-    answer_choices: Letters | None = field(
-        default=None,
-        metadata={"help": "Letters of a multiple-choice task, such as ABCD; none for maths."},
-    )
-    eval_benchmarks: list[str] = field(
-        default_factory=list,
-        metadata={"help": "Files of labelled problems, evaluated before and after training."},
-    )
-    eval_prompts: list[str] = field(
-        default_factory=list,
-        metadata={
-            "help": "Files of held-out prompts without labels: what needs none is measured on them."
-        },
-    )
-    eval_base: bool = field(
-        default=True, metadata={"help": "Evaluate before training too, not only after."}
-    )
-    eval_controls: bool = field(
-        default=True,
-        metadata={
-            "help": "Measure before training what the base model reaches without it: greedy, at "
-            "lower temperatures, by majority (rl/evaluation/controls.py)."
-        },
-    )
-    eval_num_samples: NumSamples = field(
-        default=16, metadata={"help": "Samples per problem of those evaluations."}
-    )
-    eval_every: StepsOrNone = field(
-        default=0, metadata={"help": "Optimizer steps between two evaluations; 0: none between."}
-    )
-    keep_best: str = field(
-        default="",
-        metadata={
-            "help": "Save the policy with the highest value of this metric in best/: "
-            "majority_ratio, which needs no label, or a labelled one such as pass@1."
         },
     )
     skip_silent_rows: bool = field(

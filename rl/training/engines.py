@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from rl.data.image_inputs import ImageInputs
+
 
 def sampling_settings(config: LabelFreeConfig) -> SamplingSettings:
     """Pick the sampling settings out of a run's configuration."""
@@ -34,6 +36,7 @@ def build_engine(
     tokenizer: "PreTrainedTokenizerBase",
     accelerator: "Accelerator",
     generation_context: Callable[[], AbstractContextManager],
+    image_inputs: "ImageInputs | None" = None,
 ) -> RolloutEngine:
     """Build the engine that `engine`, or `use_vllm` and `vllm_mode`, name.
 
@@ -47,6 +50,7 @@ def build_engine(
         accelerator=accelerator,
         generation_context=generation_context,
         parameters=partial(full_parameters, model, accelerator),
+        image_inputs=image_inputs,
     )
     return engine_class(config.engine_name, "for_run", "engine").for_run(
         policy, sampling_settings(config)

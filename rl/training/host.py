@@ -1,6 +1,5 @@
 """The host: TRL's trainer, fed by a source and an engine of ours."""
 
-import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from copy import copy
@@ -22,6 +21,7 @@ from rl.groups.token_statistics import add_token_statistics
 from rl.rollouts.agreement import StartCheck
 from rl.rollouts.ahead_engine import AheadEngine
 from rl.rollouts.engine import RolloutEngine
+from rl.training.batch_log import count_tokens, log_batch
 from rl.training.checkpoints import Checkpoints
 from rl.training.compaction import Compaction
 from rl.training.config import LabelFreeConfig
@@ -29,16 +29,23 @@ from rl.training.costs import CostMeter
 from rl.training.engines import build_engine
 from rl.training.files import RunFiles
 from rl.training.gradient_masks.masking import GradientMasking, build_gradient_mask
-from rl.training.layout import are_truncated, lay_out, leave_out_unscorable
+from rl.training.layout import (
+    are_truncated,
+    in_parts,
+    lay_out,
+    leave_out_unscorable,
+    prompt_and_completion,
+)
 from rl.training.losses.terms import build_loss_terms
 from rl.training.model_card import WritesModelCard
 from rl.training.prompt_order import PromptSampler
 from rl.training.resume import load_buffer, save_buffer, save_memories
+from rl.training.run_images import RunImages
 from rl.training.sampler_correction import SamplerCorrection
 from rl.training.sampling import Sampling
 from rl.training.shared_prompts import share_prompts
 from rl.training.source import Batch, Source
-from rl.training.step_metrics import add_to_table, gathered, length_metrics, reward_metrics
+from rl.training.step_metrics import gathered, reward_metrics
 from rl.training.token_selection import TokenSelector
 from rl.training.token_terms import SelectedTokenTerms
 from rl.training.update import kept_schedule, skip_if_not_finite
@@ -48,8 +55,6 @@ from rl.trl_internals import (
     unwrap_model_for_generation,
     use_adapter,
 )
-
-_logger = logging.getLogger(__name__)
 
 
 class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
@@ -69,7 +74,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         `_get_grad_norm`: no update with a gradient that is not finite; others may be masked.
     Called: `_load_from_checkpoint` and `_load_optimizer_and_scheduler`, to go back to one.
     Read: `_step` and `_buffered_inputs`, which a resumed run sets, `_metrics` (as `logged`) and
-    `_logs`, where what is logged is put. And of TRL's public attributes `beta` is a property here.
+    `_logs` (as `table`), where what is logged is put. And of TRL's public attributes `beta` is a
+    property here.
 
     Args:
         model: The policy.
@@ -77,6 +83,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         source: Makes the batches.
         train_dataset: What a source's inputs are rows of.
         tokenizer: The policy's tokenizer.
+        images: Those of the prompts, of a vision-language model; None for a model of text alone.
         token_selector: Chooses the tokens that are trained; None trains all.
         engine: What samples completions; None builds the one the configuration names.
         run_files: Where the run's files go; None writes none.
@@ -87,7 +94,6 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
     accelerator: Accelerator
     args: LabelFreeConfig
     model: PreTrainedModel
-    processing_class: PreTrainedTokenizerBase
     pad_to_multiple_of: int | None
     _buffered_inputs: Any
     _row_scale = 1.0
@@ -105,6 +111,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         run_files: RunFiles | None = None,
         peft_config: Any = None,
         callbacks: list[TrainerCallback] | None = None,
+        images: RunImages | None = None,
     ) -> None:
         # The engine is ours, so TRL must not start one; its vLLM settings still rule the loss.
         without_engine = copy(config)
@@ -114,7 +121,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             reward_funcs=never_called,  # type: ignore[arg-type]
             args=without_engine,
             train_dataset=train_dataset,
-            processing_class=tokenizer,
+            processing_class=tokenizer if images is None else images.inputs.processor,
             peft_config=peft_config,
             callbacks=callbacks,
         )
@@ -123,15 +130,23 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         corrects = self.use_vllm and config.vllm_importance_sampling_correction
         self.correction = SamplerCorrection(config, self.accelerator) if corrects else None
         self.source = source
+        self.tokenizer = tokenizer
+        self.images = images
         self.token_selector = token_selector
         self.run_files = run_files
         self.logged = self._metrics["train"]  # name -> values since the last log
+        self.table = self._logs  # of completions, printed every so often
         self.costs = CostMeter()
         self.memories: dict[str, Any] = {"token selector": token_selector, "costs": self.costs}
         output_dir = Path(config.output_dir)
         self.checkpoints = Checkpoints(output_dir, self.accelerator, config.save_total_limit)
         self.engine = engine or build_engine(
-            config, self.model, tokenizer, self.accelerator, self.generation_context
+            config,
+            self.model,
+            tokenizer,
+            self.accelerator,
+            self.generation_context,
+            images and images.inputs,
         )
         if config.max_staleness:
             self.engine = AheadEngine(self.engine, carries_over=config.max_staleness > 1)
@@ -198,7 +213,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         if is_due or self._buffered_inputs is None:
             batch = self.next_batch(generation_batch)
             rows = self.to_tensors(batch)
-            self._log_batch(batch)
+            log_batch(batch, self)
             self._buffered_inputs, saved = self.compact(rows, num_micro_batches)
             self.add_metrics(saved)
         return self._buffered_inputs[self._step % num_micro_batches]
@@ -208,11 +223,11 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
     def to_tensors(self, batch: Batch) -> dict[str, Any]:
         """Lay out a batch's rows, with all that the loss reads; the shapes are in `layout`."""
         device = self.accelerator.device
-        pad_token_id: Any = self.processing_class.pad_token_id
+        pad_token_id: Any = self.tokenizer.pad_token_id
         tensors = lay_out(batch.rows, pad_token_id, self.pad_to_multiple_of)
         tensors = {name: value.to(device) for name, value in tensors.items()}
         is_truncated = are_truncated(batch.rows, [*self.eos_token_ids, pad_token_id]).to(device)
-        self._count_tokens(tensors, is_truncated)
+        count_tokens(tensors, is_truncated, self)
         self.add_metrics(reward_metrics(batch, self.source.reward_names, self.args.num_generations))
         if self.mask_truncated_completions:
             tensors["completion_mask"] = tensors["completion_mask"] * ~is_truncated[:, None]
@@ -237,14 +252,6 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             self.add_metrics(metrics)
         return tensors
 
-    def _count_tokens(self, tensors: Mapping[str, Tensor], is_truncated: Tensor) -> None:
-        prompts = tensors["prompt_mask"].sum(dim=1)
-        completions = tensors["completion_mask"].sum(dim=1)
-        num_tokens = int(gathered(self.accelerator, prompts + completions).sum())
-        self.state.num_input_tokens_seen += num_tokens
-        self.logged["num_tokens"] = [self.state.num_input_tokens_seen]
-        self.add_metrics(length_metrics(completions, is_truncated, self.accelerator))
-
     def _measure(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the log-probabilities of the policy that sampled and of the reference model."""
         found = {}
@@ -268,14 +275,17 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         """Run the rows through a model without gradient: log-probabilities, entropies."""
         settings: Any = self.args.gradient_checkpointing_kwargs
         with torch.no_grad(), disable_gradient_checkpointing(self.model, settings):
-            return self._get_per_token_logps_and_entropies(
-                model,
-                torch.cat([tensors["prompt_ids"], tensors["completion_ids"]], dim=1),
-                torch.cat([tensors["prompt_mask"], tensors["completion_mask"]], dim=1),
-                tensors["completion_ids"].size(1),
-                batch_size=self.args.per_device_train_batch_size,
-                **kwargs,
-            )
+            parts = [
+                self._get_per_token_logps_and_entropies(
+                    model, *prompt_and_completion(rows), **self._image_inputs(rows), **kwargs
+                )
+                for rows in in_parts(tensors, self.args.per_device_train_batch_size)
+            ]
+        logps, entropies, _ = zip(*parts, strict=True)
+        return torch.cat(logps), None if entropies[0] is None else torch.cat(entropies)
+
+    def _image_inputs(self, rows: Mapping[str, Tensor]) -> dict[str, Any]:
+        return {} if self.images is None else self.images.inputs_of(rows)
 
     # The loss and the update.
 
@@ -293,6 +303,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
 
     def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> Tensor:
         self._row_scale = inputs["row_scale"][0].item()
+        inputs = inputs | self._image_inputs(inputs)
         self._inputs_of_loss = inputs
         loss = super()._compute_loss(model, inputs) * inputs["loss_scale"]
         if self.selected_tokens is None and not self.loss_terms:
@@ -346,19 +357,6 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.sampling.start_over(checkpoint)
 
     # What is logged and written.
-
-    def _log_batch(self, batch: Batch) -> None:
-        step, is_main = self.state.global_step + 1, self.accelerator.is_main_process
-        for alarm in batch.alarms if is_main else ():
-            _logger.warning("step %d: %s", step, alarm)
-        with self.costs.time("log_seconds"):
-            if self.run_files and self.args.save_rollouts and is_main:
-                self.run_files.write_rollouts(step, batch.rollout_lines)
-            if self.log_completions:
-                add_to_table(self._logs, batch, self.source.reward_names)
-        if self.args.max_staleness:
-            self.add_metrics({"sampling/stale_steps": step - 1 - batch.policy_version})
-        self.add_metrics({**batch.metrics, **self.costs.finish_step()})
 
     def add_metrics(self, metrics: Mapping[str, float]) -> None:
         """Log numbers with those of the running step, as means where they come several times."""

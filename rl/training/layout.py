@@ -7,13 +7,14 @@ old_per_token_logps             (B, T)   under the policy before its first updat
 ref_per_token_logps             (B, T)   under the reference model
 importance_sampling_ratio       (B, T)   trainer's / sampler's probability; (B, 1) by sequence
 advantages                      (B,)     with a token selector (B, T)
+image_row                       (B,)     row of the training set whose images a prompt has, or -1
 num_items_in_batch              ()       sampled tokens that count, on all ranks
 
 and of ours: `row_scale` (B,), `loss_scale` (), where prompts are shared `prompt_number` (B,), and
 what `SelectedTokenTerms.select` and `LossTerms.weigh` return.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -60,6 +61,7 @@ def lay_out(
         "prompt_mask": padded([[1] * len(ids) for ids in prompts], "left", 0),
         "completion_ids": padded(completions, "right", pad_token_id),
         "completion_mask": padded([[1] * len(ids) for ids in completions], "right", 0),
+        "image_row": torch.tensor([row.image_row for row in rows]),
     }
     logps = [row.sample.sampling_per_token_logps for row in rows]
     if None not in logps:
@@ -67,6 +69,20 @@ def lay_out(
         known = [[float("nan") if x is None else x for x in row or []] for row in logps]
         tensors["sampling_per_token_logps"] = padded(known, "right", 0)
     return tensors
+
+
+def in_parts(rows: Mapping[str, Tensor], size: int) -> Iterator[dict[str, Tensor]]:
+    """Yield rows in parts of a size, as they go through a model; values without rows stay."""
+    for start in range(0, len(rows["prompt_ids"]), size):
+        part = slice(start, start + size)
+        yield {name: value[part] if value.dim() else value for name, value in rows.items()}
+
+
+def prompt_and_completion(rows: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, int]:
+    """Return whole rows and their mask, (B, P + T) both, and T."""
+    ids = torch.cat([rows["prompt_ids"], rows["completion_ids"]], dim=1)
+    mask = torch.cat([rows["prompt_mask"], rows["completion_mask"]], dim=1)
+    return ids, mask, rows["completion_ids"].shape[1]
 
 
 def are_truncated(rows: Sequence[Row], end_token_ids: Collection[int]) -> Tensor:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import transformers
-from peft import LoraConfig, inject_adapter_in_model
+from peft import inject_adapter_in_model
 from safetensors import SafetensorError, safe_open
 from transformers import Trainer, get_scheduler
 
 from rl.errors import InputError
 from rl.plugins import require_allowed
 from rl.settings import check_settings
+from rl.training.vision_tower import lora_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -65,7 +66,8 @@ def check_model(
         )
     if config.lora is not None:
         try:
-            inject_adapter_in_model(LoraConfig(**config.lora), model)
+            adapters = lora_config(config.lora, model, config.freeze_vision_tower)
+            inject_adapter_in_model(adapters, model)
         except ValueError as error:
             raise InputError(
                 f"lora.target_modules: got {error}, expected names of the model's modules. Set "

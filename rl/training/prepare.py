@@ -40,6 +40,8 @@ from rl.training.curriculum.stream import check_first_epoch
 from rl.training.files import CONFIG_FILE, RunFiles
 from rl.training.going_on import choose_checkpoint
 from rl.training.model_init import check_model
+from rl.training.prepare_images import prepare_images, with_unreadable
+from rl.training.run_images import RunImages
 from rl.training.teacher_settings import check_teacher_layout
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward
@@ -58,6 +60,7 @@ class Run:
         reward_weights: Reward name -> weight.
         tokenizer: The policy's tokenizer.
         prompts: Columns `prompt`, `row`, `prompt_id` and `rendered_prompt`.
+        images: Those of the prompts; None for a model of text alone.
         prompt_facts: How many of the source's prompts these are; None in self-play.
         labels: Row -> label, for audit/ metrics; None without a label column.
         token_selector: Chooses the tokens that are trained; None trains all.
@@ -73,6 +76,7 @@ class Run:
     reward_weights: dict[str, float]
     tokenizer: PreTrainedTokenizerBase
     prompts: Dataset
+    images: RunImages | None
     prompt_facts: PromptFacts | None
     labels: dict[int, str] | None
     token_selector: TokenSelector | None
@@ -118,10 +122,14 @@ def prepare_run(
     tokenizer = load_tokenizer(config.model, "model", **_model_source(config))
     model_config = load_run_model_config(config)
     check_model(config, model_config, tokenizer)
-    prompts, facts = add_prompt_ids(prompt_set.dataset, tokenizer), None
+    readable, images, unreadable = prepare_images(
+        config, prompt_set.dataset, model_config, tokenizer, **_model_source(config)
+    )
+    prompts, facts = add_prompt_ids(readable, tokenizer), None
     context = model_context(config, model_config)
     if game is None:
-        prompts, facts = choose_prompts(config, prompts, tokenizer, context)
+        prompts, facts = choose_prompts(config, prompts, tokenizer, context, images)
+        facts = with_unreadable(facts, unreadable)
         if checkpoint is not None and "dataset" not in config.accept_changes:
             check_same_prompts(checkpoint / CONFIG_FILE, facts)
         check_first_epoch(prompts, config)
@@ -134,6 +142,7 @@ def prepare_run(
         reward_weights={name: weight for name, (_, weight) in rewards.items()},
         tokenizer=tokenizer,
         prompts=prompts,
+        images=images,
         prompt_facts=facts,
         labels=prompt_set.labels,
         token_selector=token_selector,
@@ -212,6 +221,7 @@ def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
             config_name=config.dataset_config_name,
             prompt_column=config.prompt_column,
             label_column=config.label_column,
+            image_column=config.image_column,
             system_prompt=config.system_prompt,
             prompt_suffix=config.prompt_suffix,
             views=None if config.views is None else get_view_maker(config.views),
@@ -311,8 +321,10 @@ def show_labels(rewards: Mapping[str, Reward], prompts: Dataset, prompt_set: Pro
 def add_prompt_ids(dataset: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
     """Add the columns `rendered_prompt`, the text the policy continues, and its `prompt_id`."""
     rendered = [render_prompt(prompt, tokenizer) for prompt in dataset["prompt"]]
+    has_images = "image_digests" in dataset.column_names
+    digests = dataset["image_digests"] if has_images else [()] * len(dataset)
     with_text = dataset.add_column("rendered_prompt", rendered)
-    return with_text.add_column("prompt_id", [prompt_id(text) for text in rendered])
+    return with_text.add_column("prompt_id", list(map(prompt_id, rendered, digests)))
 
 
 def choose_prompts(
@@ -320,6 +332,7 @@ def choose_prompts(
     prompts: Dataset,
     tokenizer: PreTrainedTokenizerBase,
     context: int | None,
+    images: RunImages | None = None,
 ) -> tuple[Dataset, PromptFacts]:
     """Drop the prompts that are too long and say how many, or refuse them as the settings say.
 
@@ -329,6 +342,9 @@ def choose_prompts(
     limit = prompt_limit(config.max_prompt_length, context, config.max_completion_length)
     is_text = isinstance(prompts["prompt"][0], str)
     lengths = list(map(len, tokenize_rendered(prompts["rendered_prompt"], is_text, tokenizer)))
+    if images is not None and images.rows is not None:
+        of_rows = map(images.rows.of_row, prompts["row"])
+        lengths = list(map(images.inputs.num_tokens, lengths, of_rows))
     views = num_views(prompts)
     # A problem is left out whole: by its longest wording.
     problems = [lengths[start : start + views] for start in range(0, len(lengths), views)]

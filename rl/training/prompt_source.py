@@ -4,8 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from accelerate.utils import gather_object
@@ -13,7 +12,6 @@ from torch import Tensor
 
 from rl.answers import verification_counters
 from rl.answers.views import link_views
-from rl.data.prompts import tokenize_prompt
 from rl.groups.advantages import get_advantage
 from rl.groups.leaders import LeaderMemory
 from rl.groups.memory import show_groups
@@ -21,35 +19,34 @@ from rl.groups.metrics import audit_metrics, group_metrics
 from rl.groups.scoring import (
     ScoredGroup,
     answer_groups,
-    classify_samples,
-    make_group,
     rewards_of_rows,
     score_group,
     trained_votes,
 )
 from rl.groups.token_statistics import add_statistics
-from rl.groups.visits import VisitKey, choose_trained, find_visits, neighbours
-from rl.rollouts.adaptive_votes import count_saved, sample_votes
+from rl.groups.visits import VisitKey, find_visits, neighbours
+from rl.rollouts.adaptive_votes import count_saved
 from rl.rollouts.ahead_engine import Request
-from rl.rollouts.engine import Sample, derive_seed
+from rl.rollouts.engine import Sample
 from rl.training.asking import AskedOfVisits, as_seen, ask_policy, asking_alarms, asking_metrics
 from rl.training.files import rollout_lines
 from rl.training.handover import hand_over
+from rl.training.run_images import image_row
 from rl.training.source import Batch, Policy, Row
+from rl.training.visit_sampling import (
+    Prompt,
+    request_of,
+    sample_visits,
+    sampled_group,
+    tokenize_prompts,
+    visit_key,
+)
 from rl.types import Group, Reward
-from rl.watchdog import deadline
 
 if TYPE_CHECKING:
     from rl.training.teacher import Teacher
 
 Value = TypeVar("Value")
-
-
-class Prompt(NamedTuple):
-    """What is sampled at a visit: the tokens of the prompt, and its row of the training set."""
-
-    ids: list[int]
-    example: Mapping[str, Any]
 
 
 class PromptSource:
@@ -139,9 +136,14 @@ class PromptSource:
         rows = []
         for key, (sample, completion) in zip(keys, trained.values(), strict=True):
             ids, example = prompts[key]
-            rows.append(
-                Row(prompt_ids=ids, sample=sample, prompt=example["prompt"], completion=completion)
+            row = Row(
+                prompt_ids=ids,
+                sample=sample,
+                prompt=example["prompt"],
+                completion=completion,
+                image_row=image_row(example),
             )
+            rows.append(row)
         by_visit = {key: advantages[torch.tensor(at)].tolist() for key, at in visits.items()}
         return Batch(
             rows=rows,
@@ -218,83 +220,9 @@ class PromptSource:
         return metrics
 
 
-def visit_key(example: Mapping[str, Any], index: int) -> VisitKey:
-    """Name the visit of a batch to a prompt: `3-17`, and `3-17.1` for another wording of it."""
-    view = f".{example['view']}" if example.get("view") else ""
-    return VisitKey(example["prompt_id"], f"{example.get('batch', index)}-{example['row']}{view}")
-
-
 def gather_mappings(mapping: Mapping[VisitKey, Value]) -> dict[VisitKey, Value]:
     """Join the mappings of all ranks."""
     return {key: value for part in gather_object([mapping]) for key, value in part.items()}
-
-
-def tokenize_prompts(
-    examples: Mapping[VisitKey, Mapping[str, Any]], policy: Policy
-) -> dict[VisitKey, Prompt]:
-    """Turn the prompt of each visit into the tokens the policy continues."""
-    arguments: Any = policy.config.chat_template_kwargs
-    return {
-        key: Prompt(tokenize_prompt(example["prompt"], policy.tokenizer, arguments), example)
-        for key, example in examples.items()
-    }
-
-
-def request_of(
-    keys: Sequence[VisitKey], prompts: Mapping[VisitKey, Prompt], policy: Policy
-) -> Request:
-    """Say what the engine is asked for, now or ahead, for some visits."""
-    return Request(
-        prompt_ids=[prompts[key].ids for key in keys],
-        num_samples=policy.config.vote_budget.max,
-        seeds=[derive_seed(policy.config.seed, *key) for key in keys],
-    )
-
-
-def sample_visits(
-    keys: Sequence[VisitKey], prompts: Mapping[VisitKey, Prompt], policy: Policy
-) -> list[list[Sample]]:
-    """Sample the votes of some visits; every rank must call it."""
-    config, request = policy.config, request_of(keys, prompts, policy)
-    limit = deadline("sampling", config.max_sampling_seconds, "max_sampling_seconds")
-    with policy.costs.time("sample_seconds"), limit:
-        return sample_votes(
-            policy.engine,
-            request.prompt_ids,
-            request.seeds,
-            config.vote_budget,
-            partial(
-                classify_samples,
-                tokenizer=policy.tokenizer,
-                answer_methods=config.answer_methods,
-                choices=config.answer_choices,
-                stop_strings=config.stop_strings,
-            ),
-            lambda is_over: all(gather_object([is_over])),
-        )
-
-
-def sampled_group(
-    key: VisitKey, example: Mapping[str, Any], votes: Sequence[Sample], policy: Policy
-) -> Group:
-    """Turn the votes of a visit into a group, and choose which of them are trained."""
-    config = policy.config
-    trained = choose_trained(
-        len(votes),
-        config.num_generations,
-        config.trained_subset,
-        derive_seed(config.seed, "trained", *key),
-    )
-    return make_group(
-        key,
-        example["rendered_prompt"],
-        votes,
-        trained,
-        policy.tokenizer,
-        example.get("version", policy.version),
-        policy.config.stop_strings,
-        example.get("view", 0),
-    )
 
 
 def answer(

@@ -103,4 +103,4 @@ class PromptsAhead:
             )
             for position, row, seed in zip(positions, rows, request.seeds, strict=True)
         ]
-        self.engine.ask(asked, request.prompt_ids)
+        self.engine.ask(asked, request.prompt_ids, request.images)

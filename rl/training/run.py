@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from peft import LoraConfig, get_peft_model
+from peft import get_peft_model
 from transformers import PrinterCallback, ProgressCallback
 from transformers.utils.logging import disable_progress_bar
 
@@ -42,6 +42,7 @@ from rl.training.teacher import Teacher, WeightsTeacher
 from rl.training.teacher_labels import LABELS_FILE, LabelsTeacher
 from rl.training.teacher_settings import read_teacher
 from rl.training.update import all_finite
+from rl.training.vision_tower import freeze_vision, lora_config
 from rl.trl_internals import create_model_from_path
 from rl.whole_weights import whole_weights
 
@@ -154,15 +155,22 @@ def build_trainer(run: Run) -> LabelFreeTrainer:
     """Load the model and build what trains it."""
     config = run.config
     use_logged_names()
+    model = create_model_from_path(config.model, **(config.model_init_kwargs or {}))
+    adapters = None
+    if config.lora is not None:
+        adapters = lora_config(config.lora, model, config.freeze_vision_tower)
+    elif config.freeze_vision_tower:
+        freeze_vision(model)
     return LabelFreeTrainer(
-        model=create_model_from_path(config.model, **(config.model_init_kwargs or {})),
+        model=model,
         config=config,
         source=build_source(run),
         train_dataset=run.prompts,
         tokenizer=run.tokenizer,
+        images=run.images,
         token_selector=run.token_selector,
         run_files=run.run_files,
-        peft_config=LoraConfig(**config.lora) if config.lora is not None else None,
+        peft_config=adapters,
         callbacks=[MetricsFile(run.run_files, supervised=config.supervised)],
     )
 
@@ -234,7 +242,8 @@ def build_frozen_engine(run: Run, moves: bool = False) -> TransformersEngine:
     with whole_weights():
         model: Any = create_model_from_path(run.config.model, **arguments)
     if moves and run.config.lora is not None:
-        model = get_peft_model(model, LoraConfig(**run.config.lora))
+        adapters = lora_config(run.config.lora, model, run.config.freeze_vision_tower)
+        model = get_peft_model(model, adapters)
     model.to(PartialState().device).eval().requires_grad_(False)  # type: ignore[arg-type]
     # Sampling keeps no activations, so more rows fit a device than in training: at least a whole
     # group, whose prompt is then run once, as long as the context; of shorter rows as many more.
@@ -243,4 +252,5 @@ def build_frozen_engine(run: Run, moves: bool = False) -> TransformersEngine:
     sizes: Any = (
         {"batch_size": num_rows} if context is None else {"max_positions": num_rows * context}
     )
+    sizes["image_inputs"] = run.images and run.images.inputs
     return TransformersEngine(model, run.tokenizer, sampling_settings(run.config), **sizes)

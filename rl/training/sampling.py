@@ -60,11 +60,12 @@ class Sampling:
         policy = Policy(
             engine=engine,
             model=trainer.model,
-            tokenizer=trainer.processing_class,
+            tokenizer=trainer.tokenizer,
             accelerator=trainer.accelerator,
             costs=trainer.costs,
             config=trainer.args,
             version=self.synced_step,
+            images=trainer.images,
         )
         if isinstance(engine, AheadEngine):
             rows: Any = trainer.train_dataset

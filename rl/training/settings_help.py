@@ -1,14 +1,19 @@
 """The settings of a run as `train.py --help` shows them: ten to begin with, the others in groups.
 
-They are read from the source of rl/training/config.py, because to import it takes what trains with
-it: many seconds for a page of text.
+They are read from the source of rl/training/config.py and its parts, because to import it takes
+what trains with it: many seconds for a page of text.
 """
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-_SOURCE = Path(__file__).with_name("config.py")
+# The classes that declare settings of ours.
+_CLASSES = {
+    "prompt_settings.py": "PromptSettings",
+    "config.py": "LabelFreeConfig",
+    "evaluation_settings.py": "EvaluationSettings",
+}
 # Fields of TRL that one needs from the start: default and meaning.
 _OF_TRL = {
     "learning_rate": (1e-6, "Step size of AdamW; LoRA takes more, 1e-5 to 1e-4."),
@@ -25,7 +30,15 @@ GROUPS = {
     ),
     "prompts": (
         *("dataset_split", "dataset_config_name", "label_column", "system_prompt"),
-        *("prompt_suffix", "views", "max_prompt_length", "overlong_prompts", "shuffle_dataset"),
+        *(
+            "image_column",
+            "allow_remote_images",
+            "prompt_suffix",
+            "views",
+            "max_prompt_length",
+            "overlong_prompts",
+            "shuffle_dataset",
+        ),
     ),
     "answers": ("answer_methods", "answer_comparer", "answer_choices", "stop_strings"),
     "sampling": (
@@ -35,6 +48,7 @@ GROUPS = {
     ),
     "update": (
         *("num_updates", "teacher", "advantage", "loss_type", "beta", "token_selector", "lora"),
+        "freeze_vision_tower",
         *("per_device_train_batch_size", "max_tokens_per_micro_batch", "skip_silent_rows"),
         *("trim_micro_batches", "shared_prompts", "gradient_ratio_every"),
     ),
@@ -67,15 +81,16 @@ def settings_help() -> str:
 
 
 def read_fields() -> Iterator[tuple[str, tuple[object, str]]]:
-    """Yield (name, (default, meaning)) of each field that config.py declares."""
-    tree = ast.parse(_SOURCE.read_text(encoding="utf-8"))
-    [config] = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "LabelFreeConfig"]
-    for node in config.body:
-        if not isinstance(node, ast.AnnAssign) or not isinstance(node.value, ast.Call):
-            continue
-        parts = {keyword.arg: keyword.value for keyword in node.value.keywords}
-        meaning = ast.literal_eval(parts["metadata"])["help"]
-        yield ast.unparse(node.target), (_default(parts), meaning)
+    """Yield (name, (default, meaning)) of each field that is ours."""
+    for file, name in _CLASSES.items():
+        tree = ast.parse(Path(__file__).with_name(file).read_text(encoding="utf-8"))
+        [config] = [n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name]
+        for node in config.body:
+            if not isinstance(node, ast.AnnAssign) or not isinstance(node.value, ast.Call):
+                continue
+            parts = {keyword.arg: keyword.value for keyword in node.value.keywords}
+            meaning = ast.literal_eval(parts["metadata"])["help"]
+            yield ast.unparse(node.target), (_default(parts), meaning)
 
 
 def _default(parts: dict[str | None, ast.expr]) -> object:

@@ -14,10 +14,12 @@ from accelerate import Accelerator
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from rl.data.images import PromptImage
 from rl.groups.scoring import ScoredGroup
 from rl.rollouts.engine import RolloutEngine, Sample
 from rl.training.config import LabelFreeConfig
 from rl.training.costs import CostMeter
+from rl.training.run_images import NO_IMAGES, RunImages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class Policy:
         costs: Where the source counts what it spends.
         config: Settings of the run.
         version: Optimizer steps the weights have taken that completions come from.
+        images: Those of the run's prompts; None for a model of text alone.
     """
 
     engine: RolloutEngine
@@ -41,6 +44,11 @@ class Policy:
     costs: CostMeter
     config: LabelFreeConfig
     version: int
+    images: RunImages | None = None
+
+    def images_of(self, example: Mapping[str, Any]) -> tuple[PromptImage, ...]:
+        """Read the images of a prompt, given as its row of the training set."""
+        return () if self.images is None else self.images.of(example)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +60,14 @@ class Row:
         sample: Tokens of the completion, and what the engine says of them.
         prompt: Text or chat messages, for logs.
         completion: Text without special tokens, for logs.
+        image_row: Row of the training set whose images the prompt has; -1: it has none.
     """
 
     prompt_ids: list[int]
     sample: Sample
-    prompt: str | list[dict[str, str]]
+    prompt: str | list[dict[str, Any]]
     completion: str
+    image_row: int = NO_IMAGES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,9 @@ from rl.groups.visits import VisitKey
 from rl.rollouts.engine import RolloutEngine, derive_seed
 from rl.rollouts.transformers_engine import TransformersEngine
 from rl.rollouts.weights import full_parameters
-from rl.training.prompt_source import Prompt
 from rl.training.source import Policy
 from rl.training.teacher_settings import TeacherSettings, decay_at
+from rl.training.visit_sampling import Prompt
 from rl.types import Group
 from rl.watchdog import deadline
 

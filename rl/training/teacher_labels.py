@@ -28,8 +28,8 @@ from rl.rollouts.engine import derive_seed
 from rl.rollouts.fingerprint import same_fingerprint, weight_fingerprint
 from rl.rollouts.stop_strings import completion_texts
 from rl.rollouts.weights import full_parameters
-from rl.training.prompt_source import Prompt
 from rl.training.source import Policy
+from rl.training.visit_sampling import Prompt
 from rl.types import Group, Rollout
 from rl.watchdog import deadline
 

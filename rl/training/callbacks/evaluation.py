@@ -285,7 +285,7 @@ def sample_policy(
     ]
     result = evaluate_problems(
         with_settings(trainer.engine, settings or trainer.engine.settings),
-        trainer.processing_class,
+        trainer.tokenizer,
         [*share, *copies],
         num_samples=num_samples,
         seed=trainer.args.seed,

@@ -1,0 +1,93 @@
+"""Chat messages whose content is parts, text and images in turn, beside those of plain text.
+
+A part is {"type": "text", "text": ...} or {"type": "image"}, as chat templates of vision-language
+models read them; in a data set an image's part may hold the image too, under "image".
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+Part: TypeAlias = dict[str, Any]
+# A message's content: plain text, or its parts.
+Content: TypeAlias = str | list[Part]
+
+
+def text_of(content: Any) -> str:
+    """Return a content's text; what stands between images is joined.
+
+    Example:
+        >>> text_of("3+5="), text_of([{"type": "image"}, {"type": "text", "text": "How many?"}])
+        ('3+5=', 'How many?')
+    """
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] for part in content if part["type"] == "text")
+
+
+def with_text(content: Any, text: str) -> Any:
+    """Put another text in a content's place; its images stay, those before it before it.
+
+    Example:
+        >>> with_text([{"type": "image"}, {"type": "text", "text": "How many?"}], "Count.")
+        [{'type': 'image'}, {'type': 'text', 'text': 'Count.'}]
+    """
+    if isinstance(content, str):
+        return text
+    first = next((i for i, part in enumerate(content) if part["type"] == "text"), len(content))
+    after = [part for part in content[first:] if part["type"] != "text"]
+    return [*content[:first], {"type": "text", "text": text}, *after]
+
+
+def with_more_text(content: Any, suffix: str) -> Any:
+    """Put text after a content's last text.
+
+    Example:
+        >>> with_more_text([{"type": "text", "text": "How many?"}, {"type": "image"}], " Say it.")
+        [{'type': 'text', 'text': 'How many? Say it.'}, {'type': 'image'}]
+    """
+    if isinstance(content, str):
+        return content + suffix
+    texts = [i for i, part in enumerate(content) if part["type"] == "text"]
+    if not texts:
+        return [*content, {"type": "text", "text": suffix}]
+    last = texts[-1]
+    longer = {"type": "text", "text": content[last]["text"] + suffix}
+    return [*content[:last], longer, *content[last + 1 :]]
+
+
+def in_parts(content: Any) -> list[Part]:
+    """Write a content as parts, without what Arrow fills its records up with."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [{key: value for key, value in part.items() if value is not None} for part in content]
+
+
+def num_images(messages: Sequence[Mapping[str, Any]]) -> int:
+    """Count the images that messages have a place for."""
+    contents = (message["content"] for message in messages)
+    return sum(
+        part["type"] == "image"
+        for content in contents
+        if not isinstance(content, str)
+        for part in content
+    )
+
+
+def with_images_in_front(messages: Sequence[Mapping[str, Any]], number: int) -> list[dict]:
+    """Write messages as parts, with places for images before the first user message's text.
+
+    Source: TRL 1.16, `prepare_multimodal_messages`. Differs: places that the messages have are kept
+    whatever is in the other messages, and no further ones are added then.
+
+    Args:
+        messages: At least one of the user's where there are images.
+        number: Images of the prompt.
+    """
+    missing = number - num_images(messages)
+    prepared = []
+    for message in messages:
+        parts = in_parts(message["content"])
+        if missing > 0 and message["role"] == "user":
+            parts, missing = [*({"type": "image"} for _ in range(missing)), *parts], 0
+        prepared.append({**message, "content": parts})
+    return prepared

@@ -1,0 +1,133 @@
+"""What a vision-language model reads of prompts with images: token ids and pixels."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import pad
+
+from rl.data.images import PromptImage
+from rl.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import ProcessorMixin
+
+Pixels = dict[str, Tensor]
+# What image processors call what the update can hand to a model (TRL 1.16).
+PIXEL_NAMES = {
+    *("pixel_values", "pixel_attention_mask", "image_grid_thw", "image_sizes"),
+    *("spatial_shapes", "image_position_ids"),
+}
+TOKEN_TYPE_NAMES = ("token_type_ids", "mm_token_type_ids")
+# Bytes of pixels that are kept for the next time an image is asked for.
+KEPT_BYTES = 1 << 28
+
+
+class ImageInputs:
+    """A model's processor, asked for one prompt at a time.
+
+    Pixels are made when they are needed and kept for a while: the same images come once for each
+    call of an engine and once for each micro-batch that holds rows of their prompt.
+
+    Args:
+        processor: The model's.
+
+    Raises:
+        InputError: If its images become tensors that the update does not know.
+    """
+
+    def __init__(self, processor: "ProcessorMixin") -> None:
+        self.processor: Any = processor
+        names = {*self.processor.image_processor.model_input_names}
+        if "pixel_values" not in names or not names <= PIXEL_NAMES:
+            raise InputError(
+                f"model: got a processor whose images become {', '.join(sorted(names))}, expected "
+                f"some of {', '.join(sorted(PIXEL_NAMES))}. Choose another vision-language model."
+            )
+        self.placeholder = getattr(processor, "boi_token", None) or self.processor.image_token
+        known = {*self.processor.model_input_names}
+        self.token_type_names = [name for name in TOKEN_TYPE_NAMES if name in known]
+        self.num_image_tokens = lru_cache(maxsize=1 << 16)(self._num_image_tokens)
+        self._kept: OrderedDict[tuple[str, ...], Pixels] = OrderedDict()
+        self._kept_bytes = 0
+
+    def prompt_ids(self, rendered: str, images: Sequence[PromptImage]) -> list[int]:
+        """Return a rendered chat's tokens, the place of each image filled with its image tokens."""
+        if not images:
+            return self.processor.tokenizer(rendered, add_special_tokens=False)["input_ids"]
+        return self._read(rendered, [image.decode() for image in images])
+
+    def num_tokens(self, num_tokens: int, images: Sequence[PromptImage]) -> int:
+        """Count the tokens of a prompt with its images.
+
+        Args:
+            num_tokens: Of its text, in which each image has one token.
+            images: Of the prompt; their sizes are read, not their pixels.
+        """
+        sizes = ((image.width, image.height) for image in images)
+        return num_tokens + sum(self.num_image_tokens(*size) - 1 for size in sizes)
+
+    def _num_image_tokens(self, width: int, height: int) -> int:
+        """Count the tokens of one image; they are special tokens, which no text beside changes."""
+        return len(self._read(self.placeholder, [Image.new("RGB", (width, height))]))
+
+    def _read(self, text: str, images: list[Image.Image]) -> list[int]:
+        read = self.processor(text=[text], images=[images], add_special_tokens=False)
+        return list(read["input_ids"][0])
+
+    def pixels(self, images: Sequence[PromptImage]) -> Pixels:
+        """Return what the image processor makes of one prompt's images; nothing of none.
+
+        Tensors on the CPU, some of them with one entry for each image, tile or patch.
+        """
+        if not images:
+            return {}
+        key = tuple(image.digest for image in images)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        decoded = [image.decode() for image in images]
+        made = self.processor.image_processor(images=[decoded], return_tensors="pt")
+        pixels = {name: value for name, value in made.items() if name in PIXEL_NAMES}
+        self._kept[key] = pixels
+        self._kept_bytes += _num_bytes(pixels)
+        while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:
+            self._kept_bytes -= _num_bytes(self._kept.popitem(last=False)[1])
+        return pixels
+
+    def token_types(self, prompt_ids: Tensor) -> Pixels:
+        """Say for models that ask for it which tokens are an image's: 1, others 0, (B, L)."""
+        ids = [number for number in self.processor.image_token_ids if number is not None]
+        is_image = torch.isin(prompt_ids, torch.tensor(ids, device=prompt_ids.device)).long()
+        return dict.fromkeys(self.token_type_names, is_image)
+
+
+def join_pixels(prompts: Sequence[Mapping[str, Tensor]]) -> Pixels:
+    """Put the pixels of several prompts behind each other, as one call of a model takes them.
+
+    What is smaller in a further dimension, as prompts with fewer images are in Idefics3's second,
+    is filled up with zeros there, which the models' own processors do too.
+
+    Args:
+        prompts: As `ImageInputs.pixels` returns them; those without images add nothing.
+    """
+    prompts = [pixels for pixels in prompts if pixels]
+    joined = {}
+    for name in prompts[0] if prompts else ():
+        values = [pixels[name] for pixels in prompts]
+        sizes = torch.tensor([value.shape[1:] for value in values]).amax(dim=0).tolist()
+        joined[name] = torch.cat([_filled_up(value, sizes) for value in values])
+    return joined
+
+
+def _filled_up(value: Tensor, sizes: Sequence[int]) -> Tensor:
+    missing = [(0, size - own) for size, own in zip(sizes, value.shape[1:], strict=True)]
+    return pad(value, [n for pair in reversed(missing) for n in pair]) if any(missing) else value
+
+
+def _num_bytes(pixels: Pixels) -> int:
+    return sum(value.numel() * value.element_size() for value in pixels.values())

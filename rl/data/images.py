@@ -1,0 +1,190 @@
+"""Images of prompts: read from wherever a row has them, checked, and known by a digest."""
+
+import base64
+import binascii
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import datasets.config
+from PIL import Image
+
+from rl.data.image_checks import KEPT_FORMATS, MAX_BYTES, checked_image
+from rl.data.remote_images import fetch_image
+from rl.data.tables import short_repr
+from rl.errors import InputError
+
+_SUFFIXES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp"}
+_LONGEST_PATH = 4_096  # of Linux, in bytes; a longer text is no path and is not asked for
+
+
+@dataclass(frozen=True)
+class PromptImage:
+    """An image that decodes, within the bounds of `rl.data.image_checks`.
+
+    Whoever decodes it sees the same pixels: what leaves room for doubt (orientation, transparency,
+    CMYK, frames, 16 bits) was settled, and the image encoded anew as PNG.
+
+    Attributes:
+        data: The encoded image: PNG, JPEG or WEBP.
+        digest: First 16 hex digits of SHA-256 of `data`.
+        width: In pixels, as it is looked at.
+        height: Likewise.
+    """
+
+    data: bytes = field(repr=False)
+    digest: str
+    width: int
+    height: int
+
+    @property
+    def suffix(self) -> str:
+        """What the name of its file ends with: png, jpg or webp."""
+        return _SUFFIXES[self.data[:4] if self.data[:1] != b"\xff" else self.data[:3]]
+
+    @property
+    def data_url(self) -> str:
+        """The image as a `data:` URL, as endpoints of OpenAI's protocol take it."""
+        kind = {"jpg": "jpeg"}.get(self.suffix, self.suffix)
+        return f"data:image/{kind};base64,{base64.b64encode(self.data).decode()}"
+
+    def decode(self) -> Image.Image:
+        """Return the pixels, RGB and upright, and nothing but them."""
+        with Image.open(BytesIO(self.data), formats=KEPT_FORMATS) as image:
+            pixels = image.convert("RGB")
+        pixels.info = {}  # comments and the like would be encoded with them
+        return pixels
+
+    def thumbnail(self, longest_side: int) -> bytes:
+        """Return the image encoded anew, smaller where a side is longer than `longest_side` pixels.
+
+        As PNG or as JPEG, whichever is the smaller: drawings and photographs differ. Nothing but
+        pixels of the original is in it.
+        """
+        small = self.decode()
+        small.thumbnail((longest_side, longest_side))
+        as_png, as_jpeg = BytesIO(), BytesIO()
+        small.save(as_png, "PNG", optimize=True)
+        small.save(as_jpeg, "JPEG", quality=75, optimize=True)
+        return min(as_png.getvalue(), as_jpeg.getvalue(), key=len)
+
+
+def read_image(
+    value: Any, where: str, *, folder: Path | None = None, allow_remote: bool = False
+) -> PromptImage:
+    """Read one image of a data set, whatever way its row has it.
+
+    Args:
+        value: The path of a file in `folder`; encoded bytes; `{"bytes": ..., "path": ...}`, as
+            `datasets.Image` has it undecoded; a PIL image; a `data:` URL; or a link.
+        where: The row and column, for the error.
+        folder: Folder of the data set (`image_folder`): files outside it, also by `..` or a
+            symbolic link, are not read. None: no file is.
+        allow_remote: Whether a link (http, https) is fetched. A data set may come from anybody, and
+            so may its links.
+
+    Returns:
+        The image, of which nothing but the first frame is taken where it is animated. A PNG, JPEG
+        or WEBP that needs no change keeps its bytes.
+
+    Raises:
+        InputError: If there is no image that can be decoded, or it is beyond a bound.
+    """
+    if isinstance(value, Image.Image):
+        return _made(value, "an image in memory", where)
+    if isinstance(value, bytes | bytearray):
+        return _made(bytes(value), f"{len(value)} bytes", where)
+    if isinstance(value, dict) and set(value) <= {"bytes", "path"} and any(value.values()):
+        if value.get("bytes"):
+            name = (
+                short_repr(value["path"]) if value.get("path") else f"{len(value['bytes'])} bytes"
+            )
+            return _made(bytes(value["bytes"]), name, where)
+        value = value["path"]
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not isinstance(value, str) or not value:
+        raise InputError(
+            f"{where}: got {short_repr(value)}, expected a path, bytes, a data: URL or an image. "
+            "Correct the row."
+        )
+    if value[:5].lower() == "data:":
+        return _made(_from_data_url(value, where), short_repr(value), where)
+    if value[:8].lower().startswith(("http://", "https://")):
+        return _made(_from_link(value, where, allow_remote), short_repr(value), where)
+    return _made(_from_file(value, where, folder), short_repr(value), where)
+
+
+def image_folder(dataset: str) -> Path:
+    """Return the folder that files of a data set's images lie in.
+
+    That of a file, the folder itself, or, for a data set of the hub, where its files are kept.
+    """
+    path = Path(dataset).expanduser()
+    if path.is_file():
+        return path.parent
+    return path if path.is_dir() else Path(datasets.config.HF_CACHE_HOME).expanduser()
+
+
+def _made(source: bytes | Image.Image, name: str, where: str) -> PromptImage:
+    data, width, height = checked_image(source, name, where)
+    return PromptImage(data, hashlib.sha256(data).hexdigest()[:16], width, height)
+
+
+def _from_data_url(url: str, where: str) -> bytes:
+    head, comma, body = url[5:].partition(",")
+    if not comma or len(body) > 2 * MAX_BYTES:
+        raise InputError(
+            f"{where}: got {short_repr(url)} of {len(url)} characters, expected a data: URL with "
+            f"an image of at most {MAX_BYTES // 2**20} MiB behind its comma. Correct the row."
+        )
+    try:
+        is_base64 = head.lower().replace(" ", "").endswith(";base64")
+        text = unquote_to_bytes(body)
+        return base64.b64decode(text, validate=True) if is_base64 else text
+    except (binascii.Error, ValueError) as error:
+        raise InputError(
+            f"{where}: got {short_repr(url)}, expected base64 behind the comma ({error}). Correct "
+            "the row."
+        ) from error
+
+
+def _from_link(url: str, where: str, allow_remote: bool) -> bytes:
+    if not allow_remote:
+        raise InputError(
+            f"{where}: got the link {short_repr(url)}, expected a file, because nothing is fetched "
+            "from a link in a data set. Download the image, or set allow_remote_images."
+        )
+    return fetch_image(url, where)
+
+
+def _from_file(text: str, where: str, folder: Path | None) -> bytes:
+    advice = "Correct the path."
+    if folder is None:
+        advice = "Give the image's bytes, or read a file in whose folder the images lie."
+        raise _unreadable(text, where, "images without files", advice)
+    root = os.path.realpath(folder)
+    if "\0" in text or len(os.fsencode(text)) > _LONGEST_PATH:
+        raise _unreadable(text, where, "a path", advice)
+    path = os.path.realpath(os.path.join(root, text))
+    if not Path(path).is_relative_to(root):
+        advice = "Move the image there; a symbolic link does not do."
+        raise _unreadable(text, where, f"a path within the data set's folder {root}", advice)
+    try:
+        # A pipe would be waited for; a device has no end.
+        with open(path, "rb", opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _unreadable(text, where, "a file", advice)
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = f"a file in {root} that can be read ({error.strerror})"
+        raise _unreadable(text, where, reason, advice) from error
+
+
+def _unreadable(text: str, where: str, expected: str, advice: str) -> InputError:
+    return InputError(f"{where}: got {short_repr(text)}, expected {expected}. {advice}")

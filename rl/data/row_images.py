@@ -1,0 +1,166 @@
+"""Images of a data set's prompts: found in their rows, kept as they came, read when needed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datasets import Dataset
+from PIL import Image
+from tqdm import tqdm
+
+from rl.data.images import PromptImage, image_folder, read_image
+from rl.data.tables import Table, short_repr
+from rl.errors import InputError, unknown_name
+
+# Columns that are taken for images where none is named, as TRL does.
+IMAGE_COLUMNS = ("images", "image")
+# Images of so many prompts are kept read: one generation batch's, mostly.
+_NUM_KEPT = 256
+
+
+def images_of_rows(
+    table: Table, prompt_column: str, image_column: str | None = None
+) -> list[list[Any]] | None:
+    """Find the images of each row, in the order of their places in the prompt.
+
+    Those in the prompt's own parts are taken from there, all others from the column in turn.
+
+    Args:
+        table: Columns of a source, as `load_table` returns them.
+        prompt_column: Column with the prompts, not yet checked.
+        image_column: Column with an image or a list of them; None: `images` or `image`, if there is
+            one; an empty text: no column.
+
+    Returns:
+        For each row its images as the source has them; None where no row has any.
+
+    Raises:
+        InputError: If there is no such column, or a row has more or fewer images than places.
+    """
+    names = [name for name in IMAGE_COLUMNS if name in table and name != prompt_column]
+    column = (names[0] if names else "") if image_column is None else image_column
+    if column and column not in table:
+        raise unknown_name("image_column", column, list(table))
+    found = []
+    for row, prompt in enumerate(table.get(prompt_column, ())):
+        given = _as_list(table[column][row]) if column else []
+        found.append(_in_places(prompt, given, f"row {row} (from 0)"))
+    return found if any(found) else None
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None or value == "":
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _in_places(prompt: Any, given: list[Any], where: str) -> list[Any]:
+    places = [part for part in _parts(prompt) if part.get("type") == "image"]
+    in_parts = [part.get("image") for part in places]
+    num_open = sum(image is None for image in in_parts)
+    if num_open == len(given):
+        rest = iter(given)
+        return [next(rest) if image is None else image for image in in_parts]
+    if places:
+        raise InputError(
+            f"images of {where}: got {len(given)} for {num_open} places in the messages, expected "
+            'as many. Correct the row: each {"type": "image"} stands for one image.'
+        )
+    return given
+
+
+def _parts(prompt: Any) -> Iterator[Mapping[str, Any]]:
+    for message in prompt if isinstance(prompt, list) else ():
+        content = message.get("content") if isinstance(message, dict) else None
+        for part in content if isinstance(content, list) else ():
+            if isinstance(part, dict):
+                yield part
+
+
+def stored(images: Sequence[Any], dataset: str, where: str) -> list[dict[str, Any]]:
+    """Bring a row's images into one form that a data set can hold, undecoded.
+
+    Args:
+        images: As `images_of_rows` returns them.
+        dataset: The source, whose folder files are looked for in.
+        where: The row, for messages.
+    """
+    folder = str(image_folder(dataset))
+    found = []
+    for image in images:
+        if isinstance(image, Image.Image):
+            image = read_image(image, where).data
+        if isinstance(image, dict):
+            data, path = image.get("bytes"), image.get("path")
+        else:
+            data, path = (image, None) if isinstance(image, bytes) else (None, image)
+        if not (isinstance(data, bytes | None) and isinstance(path, str | None) and (data or path)):
+            raise InputError(
+                f"{where}: got {short_repr(image)}, expected an image: a path, bytes or a data: "
+                "URL. Correct the row, or name another image_column."
+            )
+        found.append({"bytes": data, "path": path, "folder": folder})
+    return found
+
+
+class ReadableImages(NamedTuple):
+    """Which prompts have images that can be read.
+
+    Attributes:
+        prompts: Those, with a further column `image_digests`, and without the images themselves.
+        unreadable_rows: Positions in the source of the others, in order.
+        first_error: What was wrong with the first of them.
+    """
+
+    prompts: Dataset
+    unreadable_rows: list[int]
+    first_error: str
+
+
+class RowImages:
+    """The images of a data set by the number of a row, read from it when they are asked for.
+
+    Args:
+        prompts: Columns `row` and `images` (`stored`); wordings of a problem have the same images.
+        allow_remote: Whether links are fetched.
+    """
+
+    def __init__(self, prompts: Dataset, allow_remote: bool = False) -> None:
+        self.allow_remote = allow_remote
+        self._images = prompts["images"]
+        self._places = {row: place for place, row in enumerate(prompts["row"])}
+        self.of_row = lru_cache(maxsize=_NUM_KEPT)(self._of_row)
+
+    def _of_row(self, row: int) -> tuple[PromptImage, ...]:
+        """Read the images of a row.
+
+        Raises:
+            InputError: If one cannot be read.
+        """
+        return tuple(
+            read_image(
+                {"bytes": image["bytes"], "path": image["path"]},
+                f"image {number} of row {row} (both from 0)",
+                folder=Path(image["folder"]),
+                allow_remote=self.allow_remote,
+            )
+            for number, image in enumerate(self._images[self._places[row]])
+        )
+
+    def keep_readable(self, prompts: Dataset, show_progress: bool = False) -> ReadableImages:
+        """Read all images once, and leave out the prompts of those that cannot be read."""
+        digests: dict[int, list[str]] = {}
+        errors: dict[int, str] = {}
+        rows = prompts["row"]
+        for row in tqdm(dict.fromkeys(rows), "images", disable=not show_progress):
+            try:
+                digests[row] = [image.digest for image in self.of_row(row)]
+            except InputError as error:
+                errors[row] = str(error)
+        kept = [place for place, row in enumerate(rows) if row in digests]
+        readable = prompts.select(kept) if errors else prompts
+        readable = readable.remove_columns("images")
+        named = [digests[row] for row in readable["row"]]
+        readable = readable.add_column("image_digests", named)
+        return ReadableImages(readable, list(errors), next(iter(errors.values()), ""))

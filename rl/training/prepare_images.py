@@ -1,0 +1,88 @@
+"""What a run's prompts have of images, checked before a model is loaded."""
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from accelerate import PartialState
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from rl.data.chat_parts import text_of
+from rl.data.model_files import load_image_inputs, takes_images
+from rl.data.prompt_lengths import PromptFacts
+from rl.data.row_images import RowImages
+from rl.errors import InputError
+from rl.training.config import LabelFreeConfig
+from rl.training.run_images import RunImages
+
+_logger = logging.getLogger(__name__)
+
+
+def prepare_images(
+    config: LabelFreeConfig,
+    prompts: Dataset,
+    model_config: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    **source: Any,
+) -> tuple[Dataset, RunImages | None, list[int]]:
+    """Read every image once, and leave out the prompts of those that cannot be read.
+
+    Args:
+        config: Settings of the run.
+        prompts: As `rl.data.prompts.load_prompts` returns them.
+        model_config: Of the model.
+        tokenizer: Of the model.
+        source: `revision` and `trust_remote_code` of `from_pretrained`.
+
+    Returns:
+        The prompts without their images, but with a column `image_digests`; the images; and the
+        rows that were left out. Without images in the data set, the prompts as they are; for a
+        model of text alone no images.
+
+    Raises:
+        InputError: If a model of text alone would get images, none can be read, or a prompt's text
+            spells out the token that stands for one.
+    """
+    has_images = "images" in prompts.column_names
+    if not takes_images(model_config):
+        if has_images:
+            raise InputError(
+                f"model: got {config.model}, which reads text alone, for prompts with images, "
+                "expected a vision-language model. Name one, or set image_column to an empty text."
+            )
+        return prompts, None, []
+    inputs = load_image_inputs(config.model, "model", tokenizer, **source)
+    check_no_placeholder(prompts, inputs.placeholder)
+    if not has_images:
+        return prompts, RunImages(inputs), []
+    is_main = PartialState().is_main_process
+    rows = RowImages(prompts, config.allow_remote_images)
+    found = rows.keep_readable(prompts, show_progress=is_main and not config.disable_tqdm)
+    if found.unreadable_rows:
+        left = f"{len(found.unreadable_rows)} prompts dropped, whose images cannot be read"
+        if not len(found.prompts):
+            raise InputError(f"dataset: got none but {left}. The first: {found.first_error}")
+        if is_main:
+            _logger.warning("%s: %s; the first: %s", config.dataset, left, found.first_error)
+    return found.prompts, RunImages(inputs, rows), found.unreadable_rows
+
+
+def check_no_placeholder(prompts: Dataset, placeholder: str) -> None:
+    """Check that no prompt's text spells out the token that stands for an image.
+
+    Raises:
+        InputError: If one does: the model would look for pixels that are not there.
+    """
+    for row, prompt in zip(prompts["row"], prompts["prompt"], strict=True):
+        contents = [prompt] if isinstance(prompt, str) else [m["content"] for m in prompt]
+        if any(placeholder in text_of(content) for content in contents):
+            raise InputError(
+                f"prompt in row {row} (from 0): got {placeholder} in its text, which stands for an "
+                "image, expected images in a column or in parts of messages. Take it out."
+            )
+
+
+def with_unreadable(facts: PromptFacts, rows: list[int]) -> PromptFacts:
+    """Count prompts that were left out before the others were counted."""
+    return replace(facts, num_in_source=facts.num_in_source + len(rows), unreadable_rows=rows)

@@ -1,0 +1,73 @@
+"""Images of a run's prompts, from the number of their row to the arguments of TRL's forward pass.
+
+A row of a batch knows of its images only the row of the training set they are those of
+(`image_row`). Whatever happens to it, cutting up, other ranks, checkpoints, takes no more than that
+number along; pixels are made for the rows of one forward pass.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rl.data.image_inputs import ImageInputs, join_pixels
+from rl.data.images import PromptImage
+from rl.data.row_images import RowImages
+
+# `image_row` of a row without images.
+NO_IMAGES = -1
+
+
+@dataclass(frozen=True)
+class RunImages:
+    """What a run with a vision-language model needs for its prompts' images.
+
+    Attributes:
+        inputs: The model's processor.
+        rows: The images of the training set; None where it has none.
+    """
+
+    inputs: ImageInputs
+    rows: RowImages | None = None
+
+    def of(self, example: Mapping[str, Any]) -> tuple[PromptImage, ...]:
+        """Read the images of a prompt, given as its row of the training set."""
+        row = image_row(example)
+        return () if row == NO_IMAGES or self.rows is None else self.rows.of_row(row)
+
+    def inputs_of(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Return what TRL's `_get_per_token_logps_and_entropies` takes of rows' images.
+
+        Its conventions (TRL 1.16): `num_images` counts those of each row; pixels of all rows stand
+        behind each other, and where there are several entries an image, `num_tiles` counts them.
+
+        Args:
+            tensors: Rows as in `rl.training.layout`, B of them.
+        """
+        prompt_ids, mask = tensors["prompt_ids"], tensors["completion_mask"]
+        found: dict[str, Any] = {
+            name: torch.cat([types, torch.zeros_like(mask, dtype=types.dtype)], dim=1)
+            for name, types in self.inputs.token_types(prompt_ids).items()
+        }
+        if self.rows is None:
+            return found
+        numbers = tensors["image_row"].tolist()
+        images = [() if n == NO_IMAGES else self.rows.of_row(n) for n in numbers]
+        pixels = [self.inputs.pixels(of_row) for of_row in images]
+        joined = join_pixels(pixels)
+        if not joined:
+            return found
+        found |= {name: value.to(prompt_ids.device) for name, value in joined.items()}
+        found["num_images"] = list(map(len, images))
+        num_entries = [len(of_row["pixel_values"]) if of_row else 0 for of_row in pixels]
+        is_tiled = joined["pixel_values"].dim() == 4 and num_entries != found["num_images"]
+        if "spatial_shapes" in joined or is_tiled:
+            found["num_tiles"] = num_entries
+        return found
+
+
+def image_row(example: Mapping[str, Any]) -> int:
+    """Return the row of the training set that a prompt's images are those of; -1 without any."""
+    return example["row"] if example.get("image_digests") else NO_IMAGES

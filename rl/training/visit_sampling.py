@@ -1,0 +1,109 @@
+"""The visits of a batch: which prompt, its tokens, its sampled votes, the group they make."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from accelerate.utils import gather_object
+
+from rl.data.prompts import render_prompt, tokenize_prompt
+from rl.groups.scoring import classify_samples, make_group
+from rl.groups.visits import VisitKey, choose_trained
+from rl.rollouts.adaptive_votes import sample_votes
+from rl.rollouts.ahead_engine import Request
+from rl.rollouts.engine import Sample, derive_seed
+from rl.training.source import Policy
+from rl.types import Group
+from rl.watchdog import deadline
+
+
+class Prompt(NamedTuple):
+    """What is sampled at a visit: the tokens of the prompt, and its row of the training set."""
+
+    ids: list[int]
+    example: Mapping[str, Any]
+
+
+def visit_key(example: Mapping[str, Any], index: int) -> VisitKey:
+    """Name the visit of a batch to a prompt: `3-17`, and `3-17.1` for another wording of it."""
+    view = f".{example['view']}" if example.get("view") else ""
+    return VisitKey(example["prompt_id"], f"{example.get('batch', index)}-{example['row']}{view}")
+
+
+def tokenize_prompts(
+    examples: Mapping[VisitKey, Mapping[str, Any]], policy: Policy
+) -> dict[VisitKey, Prompt]:
+    """Turn the prompt of each visit into the tokens the policy continues."""
+    return {key: Prompt(prompt_tokens(e, policy), e) for key, e in examples.items()}
+
+
+def prompt_tokens(example: Mapping[str, Any], policy: Policy) -> list[int]:
+    """Turn one prompt into tokens, each image into as many as it has."""
+    arguments: Any = policy.config.chat_template_kwargs
+    prompt, tokenizer = example["prompt"], policy.tokenizer
+    images = policy.images_of(example)
+    if not images:
+        return tokenize_prompt(prompt, tokenizer, arguments)
+    assert policy.images is not None
+    rendered = render_prompt(prompt, tokenizer, arguments)
+    return policy.images.inputs.prompt_ids(rendered, images)
+
+
+def request_of(
+    keys: Sequence[VisitKey], prompts: Mapping[VisitKey, Prompt], policy: Policy
+) -> Request:
+    """Say what the engine is asked for, now or ahead, for some visits."""
+    return Request(
+        prompt_ids=[prompts[key].ids for key in keys],
+        num_samples=policy.config.vote_budget.max,
+        seeds=[derive_seed(policy.config.seed, *key) for key in keys],
+        images=[policy.images_of(prompts[key].example) for key in keys],
+    )
+
+
+def sample_visits(
+    keys: Sequence[VisitKey], prompts: Mapping[VisitKey, Prompt], policy: Policy
+) -> list[list[Sample]]:
+    """Sample the votes of some visits; every rank must call it."""
+    config, request = policy.config, request_of(keys, prompts, policy)
+    limit = deadline("sampling", config.max_sampling_seconds, "max_sampling_seconds")
+    with policy.costs.time("sample_seconds"), limit:
+        return sample_votes(
+            policy.engine,
+            request.prompt_ids,
+            request.seeds,
+            config.vote_budget,
+            partial(
+                classify_samples,
+                tokenizer=policy.tokenizer,
+                answer_methods=config.answer_methods,
+                choices=config.answer_choices,
+                stop_strings=config.stop_strings,
+            ),
+            lambda is_over: all(gather_object([is_over])),
+            request.images,
+        )
+
+
+def sampled_group(
+    key: VisitKey, example: Mapping[str, Any], votes: Sequence[Sample], policy: Policy
+) -> Group:
+    """Turn the votes of a visit into a group, and choose which of them are trained."""
+    config = policy.config
+    trained = choose_trained(
+        len(votes),
+        config.num_generations,
+        config.trained_subset,
+        derive_seed(config.seed, "trained", *key),
+    )
+    return make_group(
+        key,
+        example["rendered_prompt"],
+        votes,
+        trained,
+        policy.tokenizer,
+        example.get("version", policy.version),
+        policy.config.stop_strings,
+        example.get("view", 0),
+        example.get("image_digests", ()),
+    )

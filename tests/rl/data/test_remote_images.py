@@ -1,0 +1,167 @@
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from rl.data import remote_images
+from rl.data.remote_images import fetch_image, is_public
+from rl.errors import InputError
+
+WHERE = "images of row 3 (from 0)"
+
+
+def png():
+    data = BytesIO()
+    Image.new("RGB", (3, 2), "red").save(data, "PNG")
+    return data.getvalue()
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A server's answers, by the path that is asked for."""
+
+    def do_GET(self):
+        self.server.asked.append((self.path, self.headers["Host"]))
+        if self.path.startswith("/to/"):
+            self.send_response(302)
+            self.send_header("Location", self.path.removeprefix("/to/"))
+            self.end_headers()
+        elif self.path == "/endless":
+            self.send_response(200)
+            self.end_headers()
+            self.drip(bytes(2**16), 0.0)
+        elif self.path == "/slow":
+            self.send_response(200)
+            self.end_headers()
+            self.drip(b"x", 0.02)
+        elif self.path == "/slow_header":
+            self.wfile.write(b"HTTP/1.0 200 OK\r\nX: ")
+            self.drip(b"x", 0.02)
+        elif self.path == "/silent":
+            self.server.may_end.wait(10)
+        else:
+            found = self.path == "/red.png"
+            self.send_response(200 if found else 404)
+            self.end_headers()
+            self.wfile.write(png() if found else b"not here")
+
+    def drip(self, piece, seconds):
+        try:
+            while not self.server.may_end.wait(seconds):
+                self.wfile.write(piece)
+        except OSError:
+            pass  # the reader has had enough
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def serving():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    server.asked, server.may_end = [], threading.Event()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server, f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.may_end.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def fetched(url, **options):
+    return fetch_image(url, WHERE, may_ask=lambda address: True, **options)
+
+
+def refused(url, *words, **options):
+    with pytest.raises(InputError) as error:
+        fetched(url, **options)
+    message = str(error.value)
+    assert message.startswith(f"{WHERE}: got the link ")
+    for word in words:
+        assert word in message
+
+
+def test_an_image_is_fetched():
+    with serving() as (server, base):
+        assert fetched(f"{base}/red.png") == png()
+        # The host is asked by its address, and told by which name.
+        name = f"localhost:{server.server_port}"
+        assert fetch_image(f"http://{name}/red.png", WHERE, may_ask=lambda address: True)
+        assert server.asked[-1] == ("/red.png", name)
+
+
+def test_addresses_that_are_not_public_are_not_asked():
+    with serving() as (server, base):
+        with pytest.raises(InputError, match=r"127\.0\.0\.1 is no host of the public network"):
+            fetch_image(f"{base}/red.png", WHERE)
+        assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "192.168.0.1",
+        "169.254.169.254",
+        "0.0.0.0",
+        "::1",
+        "fe80::1%eth0",
+        "fc00::1",
+        "::ffff:127.0.0.1",
+        "100.64.0.1",
+    ],
+)
+def test_local_and_private_addresses_are_not_public(address):
+    assert not is_public(address)
+
+
+def test_addresses_of_the_world_are_public():
+    assert is_public("1.1.1.1")
+    assert is_public("2606:4700:4700::1111")
+
+
+def test_redirections_are_followed_as_long_as_each_host_may_be_asked():
+    with serving() as (server, base):
+        assert fetched(f"{base}/to//red.png") == png()
+        assert fetched(f"{base}/to/{base}/red.png") == png()
+        refused(f"{base}/to//to//to//to//red.png", "more than 3 redirections")
+        refused(f"{base}/to/file:///etc/passwd", "no plain http or https link")
+        refused(f"{base}/to/ftp://127.0.0.1/red.png", "no plain http or https link")
+        asked = len(server.asked)
+        with pytest.raises(InputError, match="no host of the public network"):
+            fetch_image(
+                f"{base}/to/http://127.0.0.2/red.png",
+                WHERE,
+                may_ask=lambda address: address == "127.0.0.1",
+            )
+        assert len(server.asked) == asked + 1
+
+
+def test_what_is_not_there_is_refused():
+    with serving() as (_, base):
+        refused(f"{base}/missing.png", "404")
+    refused(f"{base}/red.png", "Connection refused")
+    refused("http://", "no plain http or https link")
+    refused("http://user:password@127.0.0.1/", "no plain http or https link")
+    refused("http://[::1", "got the link")
+
+
+def test_an_endless_answer_is_read_no_further_than_the_bound(monkeypatch):
+    monkeypatch.setattr(remote_images, "MAX_BYTES", 10**6)
+    with serving() as (_, base):
+        assert len(fetched(f"{base}/endless")) == 10**6 + 1
+
+
+@pytest.mark.parametrize("path", ["slow", "slow_header", "silent"])
+def test_an_answer_that_does_not_come_is_not_waited_for(path):
+    with serving() as (_, base):
+        begun = time.perf_counter()
+        refused(f"{base}/{path}", max_seconds=0.3)
+        assert time.perf_counter() - begun < 3

@@ -1,0 +1,98 @@
+"""A tiny vision-language model of a real architecture: Idefics3, as SmolVLM is, of random weights."""
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    Idefics3Config,
+    Idefics3ForConditionalGeneration,
+    Idefics3Processor,
+    PreTrainedTokenizerFast,
+)
+from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+
+CHARACTERS = "0123456789+-=;\\boxed{}?"
+IMAGE_TOKENS = (
+    *("<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>"),
+    *(f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)),
+)
+# Contents that are parts, as all vision-language models have them.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endfor %}"
+)
+
+
+def make_tokenizer():
+    """One token per character of chain arithmetic, and those that stand for images."""
+    tokens = ["<pad>", "<eos>", "\n", *dict.fromkeys(CHARACTERS), *IMAGE_TOKENS]
+    vocabulary = {token: i for i, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(""), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        eos_token="<eos>",
+        additional_special_tokens=list(IMAGE_TOKENS),
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def make_processor(splits=False):
+    """Pictures of 16 x 16 pixels: 4 image tokens each, and 4 for each tile where they are split."""
+    image_processor = Idefics3ImageProcessorPil(
+        size={"longest_edge": 32 if splits else 16},
+        max_image_size={"longest_edge": 16},
+        do_image_splitting=splits,
+    )
+    return Idefics3Processor(
+        image_processor, make_tokenizer(), image_seq_len=4, chat_template=CHAT_TEMPLATE
+    )
+
+
+def make_model(seed=0):
+    """Build it; a head of 32 numbers is the least that vLLM's CPU backend takes."""
+    tokenizer = make_tokenizer()
+    text = {
+        "model_type": "llama",
+        "vocab_size": len(tokenizer),
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 32,
+        "max_position_embeddings": 128,
+        "pad_token_id": 0,
+        "eos_token_id": 1,
+        "bos_token_id": None,
+        "tie_word_embeddings": False,
+    }
+    vision = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+        "image_size": 16,
+        "patch_size": 4,
+    }
+    torch.manual_seed(seed)
+    config = Idefics3Config(
+        text_config=text,
+        vision_config=vision,
+        scale_factor=2,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        pad_token_id=0,
+        eos_token_id=1,
+        tie_word_embeddings=False,
+    )
+    model = Idefics3ForConditionalGeneration(config).eval()
+    model.generation_config.eos_token_id, model.generation_config.pad_token_id = 1, 0
+    return model
+
+
+def save(folder, seed=0, splits=False):
+    """Save model and processor to a folder."""
+    make_model(seed).save_pretrained(folder)
+    make_processor(splits).save_pretrained(folder)
