@@ -10,15 +10,16 @@ A picture is a grid of three by three cells of 8 x 8 pixels, on a dark ground: i
 The teacher answers in one of three ways; in the last two it reads the picture:
 
     guess       \boxed{3}
-    by rows     rows:1+0+2=3\boxed{3}
-    by columns  columns:2+1+0=3\boxed{3}
+    by rows     rows:x..+...+.xx=3\boxed{3}          or, of digits,     rows:4+1+7=12\boxed{12}
+    by columns  columns:x..+..x+..x=3\boxed{3}                          columns:7+4+1=12\boxed{12}
 
-and two pictures one after the other: `rows:1+0+2=3;0+1+0=1;3-1=2\boxed{2}`. How often it works at
-all depends on the kind of question alone (`WORK_PROB`), and then either way is as likely. A guess
-knows nothing of the picture: half of them are the kind's `FAVOURITE`, the others spread evenly.
-Working is right but for slips (`SLIP_PROB` a number), which are carried on, and ends without a box
-one time in twenty. So the greedy answer is the favourite, whatever the picture shows, and answers
-that were worked out agree with one another more often than guesses do.
+It marks the cells that hold what is asked for, or copies the digit of each line, and two pictures
+one after the other: `rows:x..+...+.xx=3;...+x..+...=1;3-1=2\boxed{2}`. How often it works at all
+depends on the kind of question alone (`WORK_PROB`), and then either way is as likely. A guess knows
+nothing of the picture: half of them are the kind's `FAVOURITE`, the others spread evenly. Working
+is right but for slips (`SLIP_PROB` a number, `WRONG_MARK_PROB` a cell), which are carried on, and
+ends without a box one time in twenty. So the greedy answer is the favourite, whatever the picture
+shows, and answers that were worked out agree with one another more often than guesses do.
 
 The first token decides the way. A tokenizer that writes `rows:`, `columns:`, `\boxed{` and numbers
 up to 99 as one token each makes every choice a single token.
@@ -51,13 +52,16 @@ FAVOURITE: Mapping[Kind, int] = {"counting": 3, "digits": 12, "comparing": 1}
 FAVOURITE_PROB = 0.5
 GUESSES: Mapping[Kind, range] = {
     "counting": range(10),
-    "digits": range(3, 25),
+    "digits": range(3, 19),
     "comparing": range(7),
 }
 SLIP_PROB = 0.03
+WRONG_MARK_PROB = 0.01
+MARK = "x"
+NO_MARK = "."
 NO_BOX_PROB = 0.05
 LABELS: Mapping[Kind, range] = {"counting": range(1, 7), "comparing": range(5)}
-DIGITS = range(1, 9)
+DIGITS = range(1, 7)
 
 
 @dataclass(frozen=True)
@@ -168,24 +172,31 @@ def answer_of(problem: Problem) -> int:
         >>> answer_of(Problem("counting", "square", (picture,)))
         2
     """
-    totals = [sum(read_numbers(problem, picture, "rows")) for picture in problem.pictures]
+    totals = [_total("".join(read_lines(problem, p, "rows"))) for p in problem.pictures]
     return abs(totals[0] - totals[1]) if problem.kind == "comparing" else totals[0]
 
 
-def read_numbers(problem: Problem, picture: Picture, way: Literal["rows", "columns"]) -> list[int]:
-    """Read what is asked for off each row, from the top, or each column, from the left.
+def read_lines(problem: Problem, picture: Picture, way: Literal["rows", "columns"]) -> list[str]:
+    """Read each row, from the top, or each column, from the left: its digit, or its cells marked.
 
     Example:
-        >>> picture = Picture(("", "4", "", "", "", "1", "7", "", ""), look=0)
-        >>> problem = Problem("digits", None, (picture,))
-        >>> read_numbers(problem, picture, "rows"), read_numbers(problem, picture, "columns")
-        ([4, 1, 7], [7, 4, 1])
+        >>> picture = Picture(("", "4", "", "", "", "1", "6", "", ""), look=0)
+        >>> read_lines(Problem("digits", None, (picture,)), picture, "columns")
+        ['6', '4', '1']
+        >>> picture = Picture(("square", "ring", "", "", "square", "", "", "", ""), look=0)
+        >>> read_lines(Problem("counting", "square", (picture,)), picture, "rows")
+        ['x..', '.x.', '...']
     """
     rows = [picture.marks[start : start + SIDE] for start in range(0, SIDE**2, SIDE)]
     lines = rows if way == "rows" else list(zip(*rows, strict=True))
     if problem.kind == "digits":
-        return [sum(int(mark) for mark in line if mark) for line in lines]
-    return [line.count(problem.shape or "") for line in lines]
+        return ["".join(line) for line in lines]
+    return ["".join(MARK if mark == problem.shape else NO_MARK for mark in line) for line in lines]
+
+
+def _total(read: str) -> int:
+    """Add what was read off a picture: digits, or one for each marked cell."""
+    return sum(1 if sign == MARK else 0 if sign == NO_MARK else int(sign) for sign in read)
 
 
 def way_of(completion: str) -> Way:
@@ -224,6 +235,19 @@ def slip_distribution(right: int) -> dict[int, float]:
     return {right: 1 - SLIP_PROB} | {n: SLIP_PROB / len(neighbours) for n in neighbours}
 
 
+def sign_distribution(right: str) -> dict[str, float]:
+    """Return what the teacher may write for a digit or for a cell, marked or not.
+
+    Example:
+        >>> sign_distribution("x"), sign_distribution("2")["3"]
+        ({'x': 0.99, '.': 0.01}, 0.015)
+    """
+    if right in (MARK, NO_MARK):
+        wrong = NO_MARK if right == MARK else MARK
+        return {right: 1 - WRONG_MARK_PROB, wrong: WRONG_MARK_PROB}
+    return {str(number): prob for number, prob in slip_distribution(int(right)).items()}
+
+
 def write_solution(problem: Problem, rng: random.Random, way: Way | None = None) -> list[Part]:
     r"""Answer as the teacher does; a slip is carried on.
 
@@ -236,11 +260,11 @@ def write_solution(problem: Problem, rng: random.Random, way: Way | None = None)
         The completion, part by part, each with what might have stood in its place.
 
     Example:
-        >>> picture = Picture(("", "4", "", "", "", "1", "7", "", ""), look=0)
+        >>> picture = Picture(("", "4", "", "", "", "1", "6", "", ""), look=0)
         >>> problem = Problem("digits", None, (picture,))
         >>> parts = write_solution(problem, random.Random(3), "rows")
         >>> "".join(part.text for part in parts)
-        'rows:4+1+7=12\\boxed{12}'
+        'rows:4+1+6=11\\boxed{11}'
     """
     work = WORK_PROB[problem.kind]
     first = draw({BOXED: 1 - work, "rows:": work / 2, "columns:": work / 2}, rng)
@@ -250,12 +274,14 @@ def write_solution(problem: Problem, rng: random.Random, way: Way | None = None)
         return [first, draw(guess_distribution(problem.kind), rng), Part("}")]
     parts, totals = [first], []
     for picture in problem.pictures:
-        numbers = read_numbers(problem, picture, "rows" if first.text == "rows:" else "columns")
-        read = [draw(slip_distribution(number), rng) for number in numbers]
-        totals.append(draw(slip_distribution(sum(int(part.text) for part in read)), rng))
-        parts += [Part(";")] if len(totals) > 1 else []
-        for part, sign in zip(read, "++=", strict=True):
-            parts += [part, Part(sign)]
+        parts += [Part(";")] if totals else []
+        total = 0
+        lines = read_lines(problem, picture, "rows" if first.text == "rows:" else "columns")
+        for line, sign in zip(lines, "++=", strict=True):
+            read = [draw(sign_distribution(right), rng) for right in line]
+            parts += [*read, Part(sign)]
+            total += sum(_total(part.text) for part in read)
+        totals.append(draw(slip_distribution(total), rng))
         parts.append(totals[-1])
     if len(totals) == 2:
         more, fewer = sorted((int(part.text) for part in totals), reverse=True)

@@ -84,7 +84,11 @@ def test_a_chat_keeps_role_and_content_and_nulls_do_not_matter(tmp_path):
         ([["2+2="]], {}, r"got the message '2\+2='"),
         ([[{"role": "user"}]], {}, "expected an object with role and content"),
         ([[{**USER, "tool_calls": [1]}]], {}, "expected an object with role and content"),
-        ([[{"role": "user", "content": [{"text": "a"}]}]], {}, "expected one of type text or image"),
+        (
+            [[{"role": "user", "content": [{"text": "a"}]}]],
+            {},
+            "expected one of type text or image",
+        ),
         (["a", [USER]], {}, "row 1 .* got messages, expected the same kind as in row 0"),
         ([[SYSTEM, USER]], {"system_prompt": "B"}, "system message of its own"),
         ([[SYSTEM]], {"prompt_suffix": "B"}, "no user message"),
