@@ -1,6 +1,8 @@
 """How a run ends that does not end well: one line on standard error and a status of its own."""
 
 import errno
+import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +10,7 @@ from difflib import get_close_matches
 
 STOPPED = 75  # EX_TEMPFAIL of sysexits.h: the same command, given again, goes on
 TIMED_OUT = 124  # as of the command `timeout`
+NOBODY_READS = 141  # 128 + SIGPIPE, as of other commands whose output was closed
 MAX_CHARACTERS = 900  # of a line of error; a value may be longer than anybody wants to read
 # What the system says of a disk, whether or not it names a file.
 DISK_ERRORS = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ESTALE}
@@ -49,10 +52,14 @@ def exit_on_bad_input() -> Iterator[None]:
 
     So do errors of the system about a file or a disk, which are no bugs either. A `RunFailed` ends
     with exit status 3; a run that was asked to stop says so in one line and keeps its status,
-    `STOPPED`. Use it as a decorator of a script's `main` or around a block.
+    `STOPPED`. Where nobody reads its output any more, as in `| head`, it ends with `NOBODY_READS`.
+    Use it as a decorator of a script's `main` or around a block.
     """
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # not at the interpreter's end, where nothing can be caught
     except RunFailed as error:
         _exit(str(error), 3)
     except InputError as error:
@@ -61,6 +68,10 @@ def exit_on_bad_input() -> Iterator[None]:
         if stopped.message:
             print(stopped.message, file=sys.stderr)  # noqa: T201
         raise
+    except BrokenPipeError:
+        if not _output_is_closed():
+            raise
+        raise SystemExit(NOBODY_READS) from None
     except OSError as error:
         if error.filename is None and error.errno not in DISK_ERRORS:
             raise
@@ -69,6 +80,16 @@ def exit_on_bad_input() -> Iterator[None]:
             f"{_shortened(place, 300)}: got {error.strerror}, expected a place that can be read "
             "and written as needed. Check the path, its permissions and the disk."
         )
+
+
+def _output_is_closed() -> bool:
+    """Return whether nobody reads standard output any more; if so, what is left goes nowhere."""
+    output = select.poll()
+    output.register(1, 0)
+    is_closed = any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0))
+    if is_closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return is_closed
 
 
 def _exit(message: str, status: int = 2) -> None:

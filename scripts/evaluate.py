@@ -122,6 +122,7 @@ def evaluate(args: argparse.Namespace, console: Console) -> dict[str, Finished]:
                     thresholds=args.g_pass,
                     must_close_thought=args.thinking,
                     max_prompt_length=args.max_prompt_length,
+                    image_inputs=plan.image_inputs,
                 )
             if malformed := getattr(engine, "malformed", []):
                 console.print(
@@ -146,6 +147,8 @@ def read_benchmark(args: argparse.Namespace, place: str) -> Benchmark:
         label_column=args.label_column,
         options_column=args.options_column,
         documents_column=args.documents_column,
+        image_column=args.image_column,
+        allow_remote_images=args.allow_remote_images,
         kind=args.answer_kind,
         revision=args.revision,
         template=args.template or (None if has_own_words else default_template(place)),
@@ -210,6 +213,8 @@ def description(benchmark: Benchmark, args: argparse.Namespace, plan: EnginePlan
         f"{args.num_samples} samples each, temperature {settings.temperature}, top_p "
         f"{settings.top_p}, at most {settings.max_completion_length} tokens"
     )
+    if num_images := len({d for p in benchmark.problems for d in p.image_digests}):
+        text += f", {num_images} images"
     if benchmark.template:
         text += f", template {benchmark.template}"
     if num_cut := plan.num_cut_prompts.get(benchmark.name):

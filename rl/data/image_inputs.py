@@ -11,10 +11,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from rl.data.images import PromptImage
+from rl.data.prompt_rows import Prompt
+from rl.data.prompts import render_prompt, tokenize_prompt
 from rl.errors import InputError
 
 if TYPE_CHECKING:
-    from transformers import ProcessorMixin
+    from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
 Pixels = dict[str, Tensor]
 # What image processors call what the update can hand to a model (TRL 1.16).
@@ -104,6 +106,28 @@ class ImageInputs:
         ids = [number for number in self.processor.image_token_ids if number is not None]
         is_image = torch.isin(prompt_ids, torch.tensor(ids, device=prompt_ids.device)).long()
         return dict.fromkeys(self.token_type_names, is_image)
+
+
+def read_prompt(
+    prompt: Prompt,
+    images: Sequence[PromptImage],
+    tokenizer: "PreTrainedTokenizerBase",
+    inputs: ImageInputs | None = None,
+    template_arguments: Mapping[str, Any] | None = None,
+) -> list[int]:
+    """Return the tokens a model reads of a prompt, each image as many as it has.
+
+    Args:
+        prompt: Text or chat messages.
+        images: Of its places, in order.
+        tokenizer: The policy's.
+        inputs: Reads images; without it there must be none.
+        template_arguments: As for `render_prompt`.
+    """
+    if not images:
+        return tokenize_prompt(prompt, tokenizer, template_arguments)
+    assert inputs is not None, "a model of text alone is refused before its prompts are read"
+    return inputs.prompt_ids(render_prompt(prompt, tokenizer, template_arguments), images)
 
 
 def join_pixels(prompts: Sequence[Mapping[str, Tensor]]) -> Pixels:

@@ -19,7 +19,6 @@ from rl.data.remote_images import fetch_image
 from rl.data.tables import short_repr
 from rl.errors import InputError
 
-_SUFFIXES = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp"}
 _LONGEST_PATH = 4_096  # of Linux, in bytes; a longer text is no path and is not asked for
 
 
@@ -45,7 +44,7 @@ class PromptImage:
     @property
     def suffix(self) -> str:
         """What the name of its file ends with: png, jpg or webp."""
-        return _SUFFIXES[self.data[:4] if self.data[:1] != b"\xff" else self.data[:3]]
+        return suffix_of(self.data)
 
     @property
     def data_url(self) -> str:
@@ -118,6 +117,11 @@ def read_image(
     if value[:8].lower().startswith(("http://", "https://")):
         return _made(_from_link(value, where, allow_remote), short_repr(value), where)
     return _made(_from_file(value, where, folder), short_repr(value), where)
+
+
+def suffix_of(data: bytes) -> str:
+    """Return what the name of a PNG, JPEG or WEBP ends with, without the dot: png, jpg or webp."""
+    return "jpg" if data[:2] == b"\xff\xd8" else "webp" if data[:4] == b"RIFF" else "png"
 
 
 def image_folder(dataset: str) -> Path:

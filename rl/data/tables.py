@@ -15,7 +15,7 @@ from typing import Any, TextIO, TypeAlias
 
 import pyarrow
 import pyarrow.parquet
-from datasets import Dataset, Features, Image, LargeList, List, load_dataset
+from datasets import Dataset, Image, load_dataset
 from datasets.exceptions import DatasetsError
 
 from rl.errors import InputError
@@ -99,20 +99,26 @@ def load_hub_dataset(
 
 
 def _read_hub(dataset: str, split: str, config_name: str | None) -> Table:
-    rows = load_hub_dataset(dataset, split, config_name)
-    rows = rows.cast(Features({name: _undecoded(kind) for name, kind in rows.features.items()}))
-    return {name: rows[name] for name in rows.column_names}
+    return columns_of(load_hub_dataset(dataset, split, config_name))
 
 
-def _undecoded(kind: Any) -> Any:
-    """Leave images encoded, as {"bytes": ..., "path": ...}, wherever a column has them."""
-    if isinstance(kind, Image):
-        return Image(decode=False)
+def columns_of(rows: Dataset) -> Table:
+    """Return the columns of what the library loaded, images as {"bytes": ..., "path": ...}.
+
+    The library would decode an image of any size and format as soon as its row is looked at.
+    """
+    with_images = [name for name, kind in rows.features.items() if _holds_image(kind)]
+    encoded = rows.select_columns(with_images).with_format("arrow")[:] if with_images else {}
+    return {
+        name: encoded[name].to_pylist() if name in with_images else rows[name]
+        for name in rows.column_names
+    }
+
+
+def _holds_image(kind: Any) -> bool:
     if isinstance(kind, dict):
-        return {name: _undecoded(part) for name, part in kind.items()}
-    if isinstance(kind, List | LargeList):
-        return type(kind)(_undecoded(kind.feature))
-    return kind
+        return any(map(_holds_image, kind.values()))
+    return isinstance(kind, Image) or (hasattr(kind, "feature") and _holds_image(kind.feature))
 
 
 def _read_file(path: Path) -> Table:

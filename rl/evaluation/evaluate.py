@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tqdm import tqdm
 
 from rl.answers import DEFAULT_METHODS
+from rl.data.image_inputs import read_prompt
 from rl.data.prompt_lengths import cut_middle
-from rl.data.prompts import Prompt, prompt_id, render_prompt, tokenize_prompt
+from rl.data.prompts import Prompt, prompt_id, render_prompt
+from rl.data.saved_images import SavedImages
 from rl.errors import InputError
 from rl.evaluation.grading import grade
 from rl.evaluation.manifest import read_manifest, stamp_grader
@@ -26,13 +28,15 @@ from rl.evaluation.records import (
     write_samples,
     write_summary,
 )
-from rl.rollouts.engine import RolloutEngine, derive_seed
+from rl.rollouts.engine import RolloutEngine, derive_seed, images_argument
 from rl.rollouts.openai_engine import TextEngine
 from rl.rollouts.stop_strings import completion_texts
 from rl.watchdog import deadline
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from rl.data.image_inputs import ImageInputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,7 @@ def evaluate_problems(
     must_close_thought: bool = False,
     max_sampling_seconds: float = 0.0,
     max_prompt_length: int | None = None,
+    image_inputs: "ImageInputs | None" = None,
 ) -> EvaluationResult:
     """Sample every problem and grade the samples against the labels.
 
@@ -89,18 +94,28 @@ def evaluate_problems(
         max_sampling_seconds: Most seconds of a call that samples from tokens, then the process ends
             (`rl.watchdog.deadline`); 0: any.
         max_prompt_length: Most tokens of a prompt; a longer one is cut (`cut_middle`). None: any.
-            Not for an engine that takes text.
+            Not for an engine that takes text, and not for prompts with images.
+        image_inputs: Reads prompts with images; needed where there are some and the engine takes
+            tokens.
 
     Raises:
         InputError: If a k is out of range.
         ValueError: If there are no problems.
     """
     ks = check_ks(default_ks(num_samples) if ks is None else ks, num_samples)
-    limits = (max_sampling_seconds, max_prompt_length)
-    request = _Request(num_samples, seed, batch_size, must_close_thought, *limits)
+    request = _Request(
+        num_samples=num_samples,
+        seed=seed,
+        batch_size=batch_size,
+        must_close_thought=must_close_thought,
+        max_sampling_seconds=max_sampling_seconds,
+        max_prompt_length=max_prompt_length,
+        image_inputs=image_inputs,
+    )
     saved = _saved_groups(output_dir, methods) if output_dir else {}
     if output_dir:
         write_problems(output_dir, map(problem_line, problems))
+        SavedImages(output_dir).save(image for problem in problems for image in problem.images)
     _sample_missing(engine, tokenizer, problems, request, saved, methods, output_dir, show_progress)
     samples = [sample for problem in problems for sample in saved[problem.id]]
     metrics = summarize(samples, ks, thresholds)
@@ -117,6 +132,7 @@ def problem_line(problem: Problem) -> dict[str, Any]:
         "prompt": problem.prompt,
         "question": problem.question,
         "label": problem.label,
+        **({"images": list(problem.image_digests)} if problem.images else {}),
     }
 
 
@@ -125,10 +141,12 @@ class _Request(NamedTuple):
 
     num_samples: int
     seed: int
-    batch_size: int
-    must_close_thought: bool
-    max_sampling_seconds: float
-    max_prompt_length: int | None
+    batch_size: int = 256
+    must_close_thought: bool = False
+    max_sampling_seconds: float = 0.0
+    max_prompt_length: int | None = None
+    image_inputs: "ImageInputs | None" = None
+    first_sample: int = 0
 
 
 def _sample_missing(
@@ -149,18 +167,8 @@ def _sample_missing(
         desc="evaluating", total=num_missing, unit="sample", disable=not show_progress
     ) as bar:
         for first, alike in groupby(missing, key=lambda problem: held[problem.id]):
-            for group in sample_problems(
-                engine,
-                tokenizer,
-                list(alike),
-                num_samples=request.num_samples - first,
-                first_sample=first,
-                seed=request.seed,
-                batch_size=request.batch_size,
-                must_close_thought=request.must_close_thought,
-                max_sampling_seconds=request.max_sampling_seconds,
-                max_prompt_length=request.max_prompt_length,
-            ):
+            rest = request._replace(num_samples=request.num_samples - first, first_sample=first)
+            for group in sample_problems(engine, tokenizer, list(alike), **rest._asdict()):
                 name = group[0].problem_id
                 known = {sample.sample: sample for sample in saved.get(name, [])}
                 new = {sample.sample: sample for sample in group if sample.sample not in known}
@@ -229,98 +237,89 @@ def sample_problems(
     engine: RolloutEngine | TextEngine,
     tokenizer: "PreTrainedTokenizerBase | None",
     problems: Sequence[Problem],
-    *,
-    num_samples: int,
-    seed: int,
-    first_sample: int = 0,
-    batch_size: int = 256,
-    must_close_thought: bool = False,
-    max_sampling_seconds: float = 0.0,
-    max_prompt_length: int | None = None,
+    **asked: Any,
 ) -> Iterator[list[SampleRecord]]:
-    """Yield each problem's samples, ungraded and in order, problems as they are finished."""
+    """Yield each problem's samples, ungraded and in order, problems as they are finished.
+
+    Args:
+        engine: As for `evaluate_problems`.
+        tokenizer: Likewise.
+        problems: Likewise.
+        asked: `num_samples`, `seed` and `first_sample`, the number of the first one (0); and, as
+            for `evaluate_problems`, `batch_size`, `must_close_thought`, `max_sampling_seconds`,
+            `max_prompt_length` and `image_inputs`.
+    """
+    request = _Request(**asked)
     if isinstance(engine, TextEngine):
-        yield from _sample_text(
-            engine, problems, num_samples, seed, first_sample, must_close_thought
-        )
+        yield from _sample_text(engine, problems, request)
         return
     assert tokenizer is not None, "an engine that takes tokens needs a tokenizer"
-    size = max(1, batch_size // num_samples)
+    size = max(1, request.batch_size // request.num_samples)
     for start in range(0, len(problems), size):
-        yield from _sample_tokens(
-            engine,
-            tokenizer,
-            problems[start : start + size],
-            num_samples,
-            seed,
-            first_sample,
-            must_close_thought,
-            max_sampling_seconds,
-            max_prompt_length,
-        )
+        yield from _sample_tokens(engine, tokenizer, problems[start : start + size], request)
 
 
 def _sample_tokens(
     engine: RolloutEngine,
     tokenizer: "PreTrainedTokenizerBase",
     problems: Sequence[Problem],
-    num_samples: int,
-    seed: int,
-    first_sample: int,
-    must_close_thought: bool,
-    max_sampling_seconds: float,
-    max_prompt_length: int | None,
+    request: _Request,
 ) -> Iterator[list[SampleRecord]]:
-    seeds = [derive_seed(seed, problem.id) for problem in problems]
-    whole_ids = [tokenize_prompt(problem.prompt, tokenizer) for problem in problems]
-    prompt_ids = [cut_middle(ids, max_prompt_length) for ids in whole_ids]
-    with deadline("sampling of an evaluation", max_sampling_seconds, "max_sampling_seconds"):
-        groups = engine.generate(prompt_ids, num_samples, seeds, first_sample)
+    seeds = [derive_seed(request.seed, problem.id) for problem in problems]
+    images = [problem.images for problem in problems]
+    whole_ids = [
+        read_prompt(problem.prompt, problem.images, tokenizer, request.image_inputs)
+        for problem in problems
+    ]
+    prompt_ids = [cut_middle(ids, request.max_prompt_length) for ids in whole_ids]
+    limit = request.max_sampling_seconds
+    with deadline("sampling of an evaluation", limit, "max_sampling_seconds"):
+        groups = engine.generate(
+            prompt_ids, request.num_samples, seeds, request.first_sample, **images_argument(images)
+        )
     is_cut = [len(cut) < len(ids) for cut, ids in zip(prompt_ids, whole_ids, strict=True)]
     for problem, problem_seed, group, cut in zip(problems, seeds, groups, is_cut, strict=True):
         rendered = render_prompt(problem.prompt, tokenizer)
         texts = completion_texts(group, tokenizer, engine.settings.stop_strings)
         yield [
             SampleRecord(
-                problem_id=problem.id,
                 sample=i,
                 seed=problem_seed,
-                prompt_id=prompt_id(rendered),
+                prompt_id=prompt_id(rendered, problem.image_digests),
                 completion=text,
                 num_tokens=len(sample.completion_ids),
                 truncated=sample.truncated,
-                **_what_is_right(problem),
+                **_of_problem(problem),
                 prompt_cut=cut,
-                must_close_thought=must_close_thought or opens_thought(rendered),
+                must_close_thought=request.must_close_thought or opens_thought(rendered),
                 finish_reason="length" if sample.truncated else "stop",
             )
-            for i, (sample, text) in enumerate(zip(group, texts, strict=True), start=first_sample)
+            for i, (sample, text) in enumerate(
+                zip(group, texts, strict=True), start=request.first_sample
+            )
         ]
 
 
 def _sample_text(
-    engine: TextEngine,
-    problems: Sequence[Problem],
-    num_samples: int,
-    seed: int,
-    first_sample: int,
-    must_close_thought: bool,
+    engine: TextEngine, problems: Sequence[Problem], request: _Request
 ) -> Iterator[list[SampleRecord]]:
-    seeds = [derive_seed(seed, problem.id) for problem in problems]
+    seeds = [derive_seed(request.seed, problem.id) for problem in problems]
     prompts = [problem.prompt for problem in problems]
-    for position, group in engine.complete(prompts, num_samples, seeds, first_sample):
+    images = images_argument([problem.images for problem in problems])
+    for position, group in engine.complete(
+        prompts, request.num_samples, seeds, request.first_sample, **images
+    ):
         problem = problems[position]
         yield [
             SampleRecord(
-                problem_id=problem.id,
                 sample=i,
                 seed=seeds[position],
-                prompt_id=unrendered_prompt_id(problem.prompt),
+                prompt_id=unrendered_prompt_id(problem.prompt, problem.image_digests),
                 completion=sample.completion,
                 num_tokens=sample.num_tokens,
                 truncated=sample.finish_reason == "length",
-                **_what_is_right(problem),
-                must_close_thought=must_close_thought or opens_thought(problem.prompt),
+                **_of_problem(problem),
+                must_close_thought=request.must_close_thought or opens_thought(problem.prompt),
                 finish_reason=sample.finish_reason,
                 latency_seconds=sample.latency_seconds,
             )
@@ -328,14 +327,16 @@ def _sample_text(
         ]
 
 
-def _what_is_right(problem: Problem) -> dict[str, Any]:
+def _of_problem(problem: Problem) -> dict[str, Any]:
     """Return the fields of a record that its problem decides."""
     return {
+        "problem_id": problem.id,
         "label": problem.label,
         "choices": problem.choices,
         "aliases": problem.aliases,
         "rule": problem.rule,
         "strata": dict(problem.strata),
+        "images": problem.image_digests,
     }
 
 
@@ -344,6 +345,6 @@ def opens_thought(prompt: Prompt) -> bool:
     return isinstance(prompt, str) and prompt.rstrip().endswith("<think>")
 
 
-def unrendered_prompt_id(prompt: Prompt) -> str:
+def unrendered_prompt_id(prompt: Prompt, image_digests: Sequence[str] = ()) -> str:
     """Hash a prompt that an endpoint renders: text as `prompt_id` does, messages as JSON."""
-    return prompt_id(prompt if isinstance(prompt, str) else json.dumps(prompt))
+    return prompt_id(prompt if isinstance(prompt, str) else json.dumps(prompt), image_digests)

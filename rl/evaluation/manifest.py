@@ -117,12 +117,13 @@ def origin(methods: Sequence[str] = DEFAULT_METHODS) -> dict[str, Any]:
 
 
 def problems_hash(problems: Iterable[Problem]) -> str:
-    """Hash what is asked and what is right: id, prompt, label, choices, a rule and its aliases."""
+    """Hash what is asked and what is right: id, prompt, images, label, choices, rule, aliases."""
     return _hash(
         json.dumps(
             {"id": p.id, "prompt": p.prompt, "label": p.label}
             | ({"choices": p.choices} if p.choices else {})
             | ({"rule": p.rule, "aliases": list(p.aliases)} if p.rule else {})
+            | ({"images": list(p.image_digests)} if p.images else {})
         )
         for p in problems
     )

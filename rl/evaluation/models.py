@@ -3,13 +3,20 @@
 import argparse
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rl.data.model_files import context_length, load_model_config, load_tokenizer
-from rl.data.prompts import tokenize_prompt
+from rl.data.images import PromptImage
+from rl.data.model_files import (
+    context_length,
+    load_image_inputs,
+    load_model_config,
+    load_tokenizer,
+    takes_images,
+)
+from rl.data.prompts import Prompt, tokenize_prompt
 from rl.errors import InputError
 from rl.evaluation.problems.labelled import Benchmark
 from rl.rollouts.engine import RolloutEngine, SamplingSettings
@@ -18,6 +25,8 @@ from rl.rollouts.openai_engine import TextEngine
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from rl.data.image_inputs import ImageInputs
 
 DEFAULT_MAX_COMPLETION_LENGTH = 4096
 
@@ -31,6 +40,7 @@ class EnginePlan:
         tokenizer: The model's; None for an endpoint.
         settings: How completions are sampled.
         longest_prompt: Tokens of the longest prompt, once it is cut; 0 for an endpoint.
+        image_inputs: Reads prompts with images; None for an endpoint, and where there are none.
         num_cut_prompts: Prompts of each benchmark that are cut in the middle; none for an endpoint.
         facts: What identifies model and tokenizer beyond the name, for the manifest.
     """
@@ -39,6 +49,7 @@ class EnginePlan:
     tokenizer: "PreTrainedTokenizerBase | None"
     settings: SamplingSettings
     longest_prompt: int
+    image_inputs: "ImageInputs | None" = None
     num_cut_prompts: dict[str, int] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -54,13 +65,18 @@ class EnginePlan:
             batch_size=args.batch_size,
             revision=args.model_revision,
             endpoint={name: getattr(args, name) for name in endpoint},
+            image_inputs=self.image_inputs,
         )
         return engine_class(args.engine, "for_model", "--engine").for_model(model)
 
 
 def plan_engine(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> EnginePlan:
-    """Find out how long completions may be, for all benchmarks; loads a tokenizer, no model."""
-    tokenizer, longest_prompt, num_cut, facts = None, 0, {}, {}
+    """Find out how long completions may be, for all benchmarks; loads a tokenizer, no model.
+
+    Raises:
+        InputError: If a prompt does not fit, or has images that the model cannot read.
+    """
+    tokenizer, image_inputs, longest_prompt, num_cut, facts = None, None, 0, {}, {}
     length = args.max_completion_length or DEFAULT_MAX_COMPLETION_LENGTH
     if args.engine != "openai":
         tokenizer, max_length, commit = open_tokenizer(
@@ -69,13 +85,20 @@ def plan_engine(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> En
             chat_template_args=args.chat_template_args,
             revision=args.model_revision,
         )
+        problems = [problem for benchmark in benchmarks for problem in benchmark.problems]
+        if any(problem.images for problem in problems):
+            image_inputs = open_image_inputs(args.model, tokenizer, args.model_revision)
         lengths = {
-            benchmark.name: [len(tokenize_prompt(p.prompt, tokenizer)) for p in benchmark.problems]
+            benchmark.name: [
+                prompt_length(p.prompt, p.images, tokenizer, image_inputs)
+                for p in benchmark.problems
+            ]
             for benchmark in benchmarks
         }
         longest_prompt = max(length for of_one in lengths.values() for length in of_one)
         if args.max_prompt_length is not None:
             most = args.max_prompt_length
+            check_cut_prompts(benchmarks, lengths, most)
             longest_prompt = min(longest_prompt, most)
             num_cut = {name: sum(one > most for one in them) for name, them in lengths.items()}
         length = completion_length(args.max_completion_length, longest_prompt, max_length)
@@ -93,6 +116,7 @@ def plan_engine(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> En
         tokenizer=tokenizer,
         settings=settings,
         longest_prompt=longest_prompt,
+        image_inputs=image_inputs,
         num_cut_prompts=num_cut,
         facts=facts,
     )
@@ -128,6 +152,56 @@ def open_tokenizer(
         tokenizer.chat_template = with_arguments(tokenizer.chat_template, chat_template_args)
     commit = getattr(config, "_commit_hash", None)
     return tokenizer, context_length(config), commit
+
+
+def open_image_inputs(
+    model: str, tokenizer: "PreTrainedTokenizerBase", revision: str | None = None
+) -> "ImageInputs":
+    """Load what reads prompts with images: a vision-language model's processor.
+
+    Args:
+        model: Folder or hub id.
+        tokenizer: As `open_tokenizer` returned it.
+        revision: Branch, tag or commit of a hub model.
+
+    Raises:
+        InputError: If the model reads text alone, or its processor cannot be loaded.
+    """
+    if not takes_images(load_model_config(model, "--model", revision=revision)):
+        raise InputError(
+            f"--model: got {model}, which reads text alone, for prompts with images, expected a "
+            "vision-language model. Name one, or pass --image_column '' to leave the images out."
+        )
+    return load_image_inputs(model, "--model", tokenizer, revision=revision)
+
+
+def prompt_length(
+    prompt: Prompt,
+    images: Sequence[PromptImage],
+    tokenizer: "PreTrainedTokenizerBase",
+    image_inputs: "ImageInputs | None",
+) -> int:
+    """Count a prompt's tokens, those of its images among them, without looking at pixels."""
+    num_tokens = len(tokenize_prompt(prompt, tokenizer))
+    return image_inputs.num_tokens(num_tokens, images) if image_inputs and images else num_tokens
+
+
+def check_cut_prompts(
+    benchmarks: Sequence[Benchmark], lengths: Mapping[str, Sequence[int]], most: int
+) -> None:
+    """Check that no prompt with images is too long: its middle may be an image's tokens.
+
+    Raises:
+        InputError: If one is.
+    """
+    for benchmark in benchmarks:
+        for problem, length in zip(benchmark.problems, lengths[benchmark.name], strict=True):
+            if problem.images and length > most:
+                raise InputError(
+                    f"--max_prompt_length: got {most}, expected at least {length}, the tokens of "
+                    f"problem {problem.id!r} of {benchmark.name}, because a prompt with images is "
+                    "not cut. Raise it."
+                )
 
 
 def read_template(path: Path) -> str:

@@ -166,6 +166,16 @@ def add_problem_arguments(group: Any) -> None:
         "it, a number, a letter) or your own as file.py:function (the named benchmark's, or maths)",
     )
     add("--documents_column", help="column with what a question is about (found by itself)")
+    add(
+        "--image_column",
+        help="column with the problem's image or list of images: paths beside the file, bytes or "
+        "data: URLs (the named benchmark's, or images or image; '' takes none)",
+    )
+    add(
+        "--allow_remote_images",
+        action="store_true",
+        help="fetch images from links in the data; without it a link is refused",
+    )
     add("--option_seed", type=int, default=0, help="seed of shuffled options (%(default)s)")
     add(
         "--template",

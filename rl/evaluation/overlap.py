@@ -2,16 +2,19 @@
 
 Prompts are compared after Unicode normalisation, in lower case and without spaces. A problem counts
 as trained on if it is the prompt, or, from 40 characters on, if it stands in one as a whole: a chat
-template, a system prompt or a suffix may be around it. Paraphrases are not found.
+template, a system prompt or a suffix may be around it. Paraphrases are not found. A problem with
+images was trained on only beside the same images, in the same order.
 """
 
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from rl.data.chat_parts import text_of
 from rl.data.prompts import Prompt, join_prompts, load_prompts
+from rl.data.row_images import RowImages
 from rl.data.yaml_text import read_yaml_file
 from rl.errors import InputError
 from rl.evaluation.problems.labelled import Problem
@@ -19,6 +22,9 @@ from rl.training.rollout_files import read_rollout_file
 
 # A shorter text, such as 1+2=, may be the end of another problem.
 MIN_CONTAINED_CHARACTERS = 40
+
+# A text, rendered or not; with the digests of its images, in order, where it has some.
+TrainPrompt: TypeAlias = str | tuple[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,26 +68,33 @@ class Overlap:
         }
 
 
-def find_overlap(problems: Sequence[Problem], train_prompts: Iterable[str]) -> Overlap:
+def find_overlap(problems: Sequence[Problem], train_prompts: Iterable[TrainPrompt]) -> Overlap:
     """Find the problems that stand among the prompts of a run.
 
     Args:
         problems: What is evaluated, at least one.
-        train_prompts: Texts, rendered or not.
+        train_prompts: As `read_train_prompts` returns them.
     """
-    known = {normalize(prompt) for prompt in train_prompts}
-    everything = "\n".join(sorted(known))  # a normalised text holds no line end
+    by_images: dict[tuple[str, ...], set[str]] = {}
+    for prompt in train_prompts:
+        text, images = (prompt, ()) if isinstance(prompt, str) else prompt
+        by_images.setdefault(images, set()).add(normalize(text))
+    # A normalised text holds no line end.
+    joined = {images: "\n".join(sorted(texts)) for images, texts in by_images.items()}
     found = []
     for problem in problems:
+        known = by_images.get(problem.image_digests, set())
         text = normalize(problem.question or _text_of(problem.prompt))
         is_long = len(text) >= MIN_CONTAINED_CHARACTERS
         whole = normalize(_text_of(problem.prompt))
-        if text in known or whole in known or (is_long and text in everything):
+        is_part = is_long and text in joined.get(problem.image_digests, "")
+        if text in known or whole in known or is_part:
             found.append(problem.id)
-    return Overlap(problem_ids=found, num_problems=len(problems), num_train_prompts=len(known))
+    num_known = sum(map(len, by_images.values()))
+    return Overlap(problem_ids=found, num_problems=len(problems), num_train_prompts=num_known)
 
 
-def read_train_prompts(run_dir: Path) -> list[str]:
+def read_train_prompts(run_dir: Path) -> list[TrainPrompt]:
     """Read the prompts of a training run.
 
     Args:
@@ -90,7 +103,7 @@ def read_train_prompts(run_dir: Path) -> list[str]:
     Returns:
         The prompts of the dataset that config.yaml names where that is a local file; otherwise the
         prompts in `rollouts/*.jsonl.gz`; without those, the dataset from the hub. What the run
-        dropped from the dataset is not among them.
+        dropped from the dataset is not among them. A prompt with images comes with their digests.
 
     Raises:
         InputError: If none of them can be read.
@@ -101,9 +114,12 @@ def read_train_prompts(run_dir: Path) -> list[str]:
     names = [names] if isinstance(names, str) else names
     rollouts = sorted((run_dir / "rollouts").glob("*.jsonl.gz"))
     if rollouts and not (names and all(Path(name).expanduser().is_file() for name in names)):
-        prompts: dict[str, None] = {}
+        prompts: dict[TrainPrompt, None] = {}
         for path in rollouts:
-            prompts |= dict.fromkeys(str(line.value["prompt"]) for line in read_rollout_file(path))
+            lines = (line.value for line in read_rollout_file(path))
+            prompts |= dict.fromkeys(
+                _seen(str(line["prompt"]), line.get("images") or ()) for line in lines
+            )
         return list(prompts)
     if not names:
         raise InputError(
@@ -116,12 +132,21 @@ def read_train_prompts(run_dir: Path) -> list[str]:
             split=settings.get("dataset_split") or "train",
             config_name=settings.get("dataset_config_name"),
             prompt_column=settings.get("prompt_column") or "prompt",
+            image_column=settings.get("image_column"),
         )
         for name in names
     ]
-    found = join_prompts(parts)
+    prompts = join_prompts(parts).dataset
+    digests: Sequence[Sequence[str]] = [()] * len(prompts)
+    if "images" in prompts.column_names:
+        readable = RowImages(prompts, bool(settings.get("allow_remote_images"))).keep_readable(
+            prompts
+        )
+        prompts, digests = readable.prompts, readable.prompts["image_digests"]
     return [
-        _text_of(prompt) for row, prompt in enumerate(found.dataset["prompt"]) if row not in dropped
+        _seen(_text_of(prompt), images)
+        for row, prompt, images in zip(prompts["row"], prompts["prompt"], digests, strict=True)
+        if row not in dropped
     ]
 
 
@@ -147,5 +172,9 @@ def _text_of(prompt: Prompt) -> str:
     """The text, or the last user message."""
     if isinstance(prompt, str):
         return prompt
-    asked = [message["content"] for message in prompt if message["role"] == "user"]
+    asked = [text_of(message["content"]) for message in prompt if message["role"] == "user"]
     return asked[-1] if asked else ""
+
+
+def _seen(text: str, images: Sequence[str]) -> TrainPrompt:
+    return (text, tuple(images)) if images else text

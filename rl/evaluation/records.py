@@ -16,7 +16,7 @@ SAMPLES_FILE = "samples.jsonl"
 PROBLEMS_FILE = "problems.jsonl"
 SUMMARY_FILE = "summary.json"
 # Fields of few benchmarks: a line of samples.jsonl holds them where they say something.
-_LEFT_OUT_IF_EMPTY = ("aliases", "rule", "scores", "strata", "prompt_cut")
+_LEFT_OUT_IF_EMPTY = ("aliases", "rule", "scores", "strata", "prompt_cut", "images")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,7 @@ class SampleRecord:
         scores: Further numbers in [0, 1] the rule gave it, such as {"f1": 0.5}.
         strata: Groups of problems it is reported with, such as {"length": "short"}.
         prompt_cut: Whether the prompt was too long and lost its middle.
+        images: Digests of the prompt's images, in order.
     """
 
     problem_id: str
@@ -72,6 +73,7 @@ class SampleRecord:
     scores: Mapping[str, float] = field(default_factory=dict)
     strata: Mapping[str, str] = field(default_factory=dict)
     prompt_cut: bool = False
+    images: Sequence[str] = ()
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -137,7 +139,8 @@ def write_problems(output_dir: Path, problems: Iterable[Mapping[str, Any]]) -> N
     Args:
         output_dir: Folder of an evaluation.
         problems: `problem_id`, `prompt` (text or chat messages, before a chat template), `question`
-            (as the source states it, null if it is not known) and `label` of each.
+            (as the source states it, null if it is not known) and `label` of each; `images`, their
+            digests, where there are some.
     """
     write_whole(
         output_dir / PROBLEMS_FILE, "".join(json.dumps(dict(one)) + "\n" for one in problems)
@@ -190,7 +193,8 @@ def _line(record: SampleRecord) -> str:
 def _record(line: bytes, where: str) -> SampleRecord:
     try:
         values = json.loads(line)
-        return SampleRecord(**{**values, "aliases": tuple(values.get("aliases", ()))})
+        lists = {name: tuple(values.get(name, ())) for name in ("aliases", "images")}
+        return SampleRecord(**{**values, **lists})
     except (ValueError, TypeError) as error:
         raise InputError(
             f"{where}: got {short_repr(line)}, expected a sample of an evaluation ({error}). "

@@ -13,9 +13,11 @@ from itertools import product
 from queue import SimpleQueue
 from typing import Any, Protocol, runtime_checkable
 
+from rl.data.chat_parts import in_parts
+from rl.data.images import PromptImage
 from rl.data.prompts import Prompt
 from rl.errors import InputError
-from rl.rollouts.engine import SamplingSettings
+from rl.rollouts.engine import Images, SamplingSettings
 from rl.rollouts.engines import StoredModel
 
 # Endpoints check the key's presence, not its value, unless they are somebody's service.
@@ -49,9 +51,17 @@ class TextEngine(Protocol):
     """Samples completions of prompts as text, for an evaluation; holds no tokenizer."""
 
     def complete(
-        self, prompts: Sequence[Prompt], num_samples: int, seeds: Sequence[int], first_sample: int
+        self,
+        prompts: Sequence[Prompt],
+        num_samples: int,
+        seeds: Sequence[int],
+        first_sample: int,
+        images: Images = None,
     ) -> Iterator[tuple[int, dict[int, TextSample]]]:
-        """Yield (position of a prompt, number -> sample), prompts as they are finished."""
+        """Yield (position of a prompt, number -> sample), prompts as they are finished.
+
+        `images` is not given where no prompt has any.
+        """
         ...
 
     def close(self) -> None:
@@ -132,6 +142,7 @@ class OpenAIEngine:
         num_samples: int,
         seeds: Sequence[int],
         first_sample: int = 0,
+        images: Images = None,
     ) -> Iterator[tuple[int, dict[int, TextSample]]]:
         """Sample `num_samples` completions of each prompt.
 
@@ -140,6 +151,7 @@ class OpenAIEngine:
             num_samples: Samples per prompt.
             seeds: One seed per prompt, in [0, 2**63).
             first_sample: Number i of the first sample.
+            images: Of each prompt, for the places in its messages; sent as `data:` URLs.
 
         Yields:
             (position of a prompt, number -> sample), prompts as they are finished. Interrupted, or
@@ -153,7 +165,7 @@ class OpenAIEngine:
         requests = list(product(range(len(prompts)), numbers))
         replies: SimpleQueue[tuple[int, int, TextSample] | InputError | None] = SimpleQueue()
         is_over = threading.Event()
-        arguments = iter(requests), prompts, seeds, replies, is_over
+        arguments = iter(requests), prompts, seeds, images, replies, is_over
         num_threads = min(self.concurrency, len(requests))
         # Daemons: one that waits for a reply must not keep an interrupted program from ending.
         for _ in range(num_threads):
@@ -186,6 +198,7 @@ class OpenAIEngine:
         requests: Iterator[tuple[int, int]],
         prompts: Sequence[Prompt],
         seeds: Sequence[int],
+        images: Images,
         replies: SimpleQueue,
         is_over: threading.Event,
     ) -> None:
@@ -194,7 +207,9 @@ class OpenAIEngine:
             for position, i in requests:
                 if is_over.is_set():
                     break
-                sample = self._ask(prompts[position], (seeds[position] + i) % 2**63)
+                # Made for each request: encoded images of all prompts would be too much to hold.
+                asked = with_data_urls(prompts[position], images[position] if images else ())
+                sample = self._ask(asked, (seeds[position] + i) % 2**63)
                 replies.put((position, i, sample))
         except InputError as error:
             replies.put(error)
@@ -272,6 +287,28 @@ class OpenAIEngine:
             "expected a completion. Check --model, --api_key_env and the limits; the same command "
             "continues what was finished."
         )
+
+
+def with_data_urls(prompt: Prompt, images: Sequence[PromptImage]) -> Prompt:
+    """Put images into the places that messages have for them, as the protocol takes them.
+
+    Each becomes {"type": "image_url", "image_url": {"url": "data:image/png;base64,..."}}.
+    """
+    if not images or isinstance(prompt, str):
+        return prompt
+    waiting = iter(images)
+    return [
+        {
+            **message,
+            "content": [
+                part
+                if part["type"] != "image"
+                else {"type": "image_url", "image_url": {"url": next(waiting).data_url}}
+                for part in in_parts(message["content"])
+            ],
+        }
+        for message in prompt
+    ]
 
 
 def to_text_sample(reply: Any, latency_seconds: float) -> TextSample:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from accelerate.utils import gather_object
 
-from rl.data.prompts import render_prompt, tokenize_prompt
+from rl.data.image_inputs import read_prompt
 from rl.groups.scoring import classify_samples, make_group
 from rl.groups.visits import VisitKey, choose_trained
 from rl.rollouts.adaptive_votes import sample_votes
@@ -39,14 +39,13 @@ def tokenize_prompts(
 
 def prompt_tokens(example: Mapping[str, Any], policy: Policy) -> list[int]:
     """Turn one prompt into tokens, each image into as many as it has."""
-    arguments: Any = policy.config.chat_template_kwargs
-    prompt, tokenizer = example["prompt"], policy.tokenizer
-    images = policy.images_of(example)
-    if not images:
-        return tokenize_prompt(prompt, tokenizer, arguments)
-    assert policy.images is not None
-    rendered = render_prompt(prompt, tokenizer, arguments)
-    return policy.images.inputs.prompt_ids(rendered, images)
+    return read_prompt(
+        example["prompt"],
+        policy.images_of(example),
+        policy.tokenizer,
+        policy.images and policy.images.inputs,
+        policy.config.chat_template_kwargs,  # type: ignore[arg-type]
+    )
 
 
 def request_of(

@@ -1,6 +1,8 @@
 """Bad input: one line and exit status 2; a bug keeps its traceback."""
 
 import errno
+import subprocess
+import sys
 
 import pytest
 
@@ -78,3 +80,21 @@ def test_unknown_name_lists_the_known_and_the_nearest():
         "reward: got 'zzz', expected one of majority_vote, random. Use one of these names."
     )
     assert isinstance(far, ValueError)
+
+
+@pytest.mark.parametrize("end", ["", "raise SystemExit(0)"])
+def test_nobody_reads_the_output_any_more(end):
+    code = (
+        "from rl.errors import exit_on_bad_input\n"
+        "with exit_on_bad_input():\n"
+        "    for line in range(100_000): print(line)\n"
+        f"    {end}"
+    )
+    command = f"{sys.executable} -c '{code}' | head --lines=1; echo ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert (result.stdout, result.stderr) == ("0\n141\n", "")
+
+
+def test_a_broken_pipe_of_another_kind_is_a_bug(capsys):
+    with pytest.raises(BrokenPipeError), exit_on_bad_input():
+        raise BrokenPipeError

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rl.data.chat_parts import text_of
 from rl.data.prompts import Prompt
 from rl.evaluation.manifest import read_manifest
 from rl.evaluation.metrics.summary import group_by_problem
@@ -33,7 +34,7 @@ class ExportedProblem:
         """The prompt as one text: messages one below the other, without their roles."""
         if self.prompt is None or isinstance(self.prompt, str):
             return self.prompt or ""
-        return "\n\n".join(message["content"] for message in self.prompt)
+        return "\n\n".join(text_of(message["content"]) for message in self.prompt)
 
 
 @dataclass(frozen=True, kw_only=True)

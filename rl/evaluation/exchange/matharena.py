@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow
 
+from rl.data.chat_parts import text_of
 from rl.data.tables import short_repr
 from rl.errors import InputError
 from rl.evaluation.exchange.evaluation import ExportedEvaluation, ExportedProblem
@@ -81,7 +82,10 @@ def _messages(problem: ExportedProblem, sample: SampleRecord) -> list[dict[str, 
     asked = problem.prompt if isinstance(problem.prompt, list) else None
     asked = asked or [{"role": "user", "content": problem.text}]
     roles = {"system": "developer"}
-    messages = [{**m, "role": roles.get(m["role"], m["role"])} for m in asked]
+    messages = [
+        {**m, "role": roles.get(m["role"], m["role"]), "content": text_of(m["content"])}
+        for m in asked
+    ]
     thought, ends, answer = sample.completion.rpartition(_THOUGHT_ENDS)
     if ends:
         messages.append({"role": "assistant", "type": "cot", "content": (thought + ends).strip()})

@@ -4,15 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
-from rl.data.prompts import Prompt, prompts_of
+from rl.data.images import PromptImage
+from rl.data.prompt_rows import Prompt, with_images
+from rl.data.prompts import prompts_of
 from rl.errors import InputError
 from rl.evaluation.problems.kinds import CHOICE_KINDS, DOCUMENT_KINDS
+from rl.evaluation.problems.problem_images import read_problem_images
 from rl.evaluation.problems.prompt_templates import apply_template, find_template, with_documents
 from rl.evaluation.problems.registry import BENCHMARKS, check_name, short_name, split_name
 from rl.evaluation.problems.rows import Row, find_layout, read_rows
 from rl.evaluation.problems.sources import Source, load_source
 
 _COLUMNS = ("prompt_column", "label_column", "options_column", "documents_column", "kind")
+_COLUMNS += ("image_column",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +25,7 @@ class Problem:
 
     Attributes:
         id: Names the problem within its benchmark.
-        prompt: Text, or chat messages.
+        prompt: Text, or chat messages; messages of parts in a benchmark with images.
         label: The right answer, plain or LaTeX; the letter of a multiple choice.
         choices: Letters of a multiple choice, such as "ABCD"; None for any other problem.
         question: The problem as the source states it, without documents and the words of a template
@@ -29,6 +33,8 @@ class Problem:
         aliases: Further right answers, where the problem's rule knows several.
         rule: Key of `rl.evaluation.rules.RULES`; None for maths and multiple choices.
         strata: Groups of problems it is reported with, such as {"length": "short"}.
+        images: In the order of their places in the prompt, which is messages of parts then
+            (`rl.data.chat_parts`).
     """
 
     id: str
@@ -39,6 +45,12 @@ class Problem:
     aliases: tuple[str, ...] = ()
     rule: str | None = None
     strata: Mapping[str, str] = field(default_factory=dict)
+    images: tuple[PromptImage, ...] = ()
+
+    @property
+    def image_digests(self) -> tuple[str, ...]:
+        """Names of the images, in order."""
+        return tuple(image.digest for image in self.images)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +95,9 @@ class Reading(TypedDict, total=False):
         documents_column: Column with what a question is about, for the kinds that have documents;
             None takes the named benchmark's, or else `context`, `documents`, `paragraphs` or
             `wiki_items`.
+        image_column: Column with the problem's image or images; None takes the named benchmark's,
+            or `images` or `image`, where there is one; an empty text takes none.
+        allow_remote_images: Whether links to images are fetched; False if left out.
         kind: A key of `rl.evaluation.problems.kinds.KINDS`; None takes the named benchmark's, or
             "choice" with an `options_column`, or "maths".
         option_seed: Seed of the order of options, for benchmarks that shuffle them; 0 if left out.
@@ -95,6 +110,8 @@ class Reading(TypedDict, total=False):
     label_column: str | None
     options_column: str | None
     documents_column: str | None
+    image_column: str | None
+    allow_remote_images: bool
     kind: str | None
     option_seed: int
 
@@ -123,7 +140,7 @@ def load_benchmark(
 
     Raises:
         InputError: If the source cannot be read, a column is missing, or a row lacks a prompt or a
-            label.
+            label, or has an image that cannot be read: an evaluation drops none.
     """
     name, _ = split_name(name_or_path)
     spec = BENCHMARKS[name] if name else None
@@ -133,7 +150,9 @@ def load_benchmark(
     if template is not None:
         _check_template(template, layout.kind, system_prompt, prompt_suffix)
     rows = read_rows(source.table, layout, reading.get("option_seed", 0))
-    problems = _put(rows, layout.prompt_column, template, system_prompt, prompt_suffix)
+    allow_remote = reading.get("allow_remote_images", False)
+    images = read_problem_images(source.table, layout, source.place, allow_remote)
+    problems = _put(rows, images, layout.prompt_column, template, system_prompt, prompt_suffix)
     return Benchmark(
         problems=problems,
         prompt_column=layout.prompt_column,
@@ -149,12 +168,14 @@ def load_benchmark(
 
 def _put(
     rows: list[Row],
+    images: list[tuple[PromptImage, ...]] | None,
     column: str,
     template: str | None,
     system_prompt: str | None,
     prompt_suffix: str | None,
 ) -> list[Problem]:
-    """Turn what a source states into what a model is asked."""
+    """Turn what a source states into what a model is asked; `images` None: no row has any."""
+    of_rows = images or [()] * len(rows)
     stated = [
         row.question
         if template or row.documents is None
@@ -167,12 +188,18 @@ def _put(
         column,
         system_prompt=system_prompt,
         prompt_suffix=prompt_suffix,
+        num_images=None if images is None or template is not None else list(map(len, images)),
     )
     if template is not None:
         prompts = [
             apply_template(template, prompt, row.letters, column, row.documents)
             for prompt, row in zip(prompts, rows, strict=True)
         ]
+        if images is not None:
+            prompts = [
+                with_images(prompt, len(of_row), column)
+                for prompt, of_row in zip(prompts, of_rows, strict=True)
+            ]
     return [
         Problem(
             id=row.id,
@@ -183,8 +210,9 @@ def _put(
             aliases=row.aliases,
             rule=row.rule,
             strata=row.strata,
+            images=of_row,
         )
-        for prompt, row in zip(prompts, rows, strict=True)
+        for prompt, row, of_row in zip(prompts, rows, of_rows, strict=True)
     ]
 
 

@@ -26,6 +26,7 @@ class BenchmarkSpec:
         documents_column: Column with what a question is about, None where it stands by itself.
         aliases_column: Column with further accepted answers.
         strata_columns: Columns by whose values results are reported as well.
+        image_columns: Columns with the problem's images, an image or a list each, in their order.
         size: Number of problems.
         kind: How a row is read: a key of `rl.evaluation.problems.kinds.KINDS`.
         template: Prompt template it is put with unless another is named.
@@ -44,6 +45,7 @@ class BenchmarkSpec:
     documents_column: str | None = None
     aliases_column: str | None = None
     strata_columns: tuple[str, ...] = ()
+    image_columns: tuple[str, ...] = ()
     size: int
     kind: str = "maths"
     template: str = "qwen25-math-cot"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rl.data.prompts import labels_of
+from rl.data.row_images import IMAGE_COLUMNS
 from rl.data.tables import Table
 from rl.errors import InputError, unknown_name
 from rl.evaluation.problems.kinds import CHOICE_KINDS, DOCUMENT_KINDS, KINDS, RawRow, Row
@@ -23,7 +24,7 @@ class Layout:
     """Which columns of a table mean what; see `BenchmarkSpec` for the fields.
 
     `takes_first_label` is for benchmarks whose labels are lists of equal answers. Columns of
-    documents, aliases and strata are those that the table has.
+    documents, aliases, strata and images are those that the table has.
     """
 
     prompt_column: str
@@ -36,6 +37,7 @@ class Layout:
     documents_column: str | None = None
     aliases_column: str | None = None
     strata_columns: tuple[str, ...] = ()
+    image_columns: tuple[str, ...] = ()
 
 
 def find_layout(
@@ -47,6 +49,7 @@ def find_layout(
     options_column: str | None,
     kind: str | None,
     documents_column: str | None = None,
+    image_column: str | None = None,
 ) -> Layout:
     """Join what the user names, what a named benchmark has and what the column names tell.
 
@@ -67,10 +70,13 @@ def find_layout(
         for column in options_columns:
             if column not in table:
                 raise unknown_name("--options_column", column, list(table))
-    return Layout(
-        prompt_column=prompt_column
+    prompt_column = (
+        prompt_column
         or _named(table, spec and spec.prompt_column)
-        or _detect(table, PROMPT_COLUMNS, "prompt_column"),
+        or _detect(table, PROMPT_COLUMNS, "prompt_column")
+    )
+    return Layout(
+        prompt_column=prompt_column,
         label_column=label_column
         or _named(table, spec and spec.label_column)
         or _detect(table, LABEL_COLUMNS, "label_column"),
@@ -84,6 +90,7 @@ def find_layout(
         or next((name for name in DOCUMENT_COLUMNS if name in table), None),
         aliases_column=_named(table, spec.aliases_column if spec else "answer_aliases"),
         strata_columns=tuple(name for name in spec.strata_columns if name in table) if spec else (),
+        image_columns=_image_columns(table, spec, image_column, prompt_column),
     )
 
 
@@ -160,6 +167,21 @@ def _aliases(table: Table, layout: Layout, number: int) -> list[str]:
         )
     cells = [*(label[1:] if isinstance(label, list) else ()), *(more or ())]
     return [str(cell) for cell in cells if cell is not None]
+
+
+def _image_columns(
+    table: Table, spec: BenchmarkSpec | None, image_column: str | None, prompt_column: str
+) -> tuple[str, ...]:
+    """The column the user names, a named benchmark's, or one called as TRL's are; '' is none."""
+    if image_column:
+        if image_column not in table:
+            raise unknown_name("--image_column", image_column, list(table))
+        return (image_column,)
+    if image_column == "":
+        return ()
+    found = tuple(name for name in (spec.image_columns if spec else ()) if name in table)
+    usual = [name for name in IMAGE_COLUMNS if name in table and name != prompt_column]
+    return found or tuple(usual[:1])
 
 
 def _named(table: Table, column: str | None) -> str | None:

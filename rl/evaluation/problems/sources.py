@@ -12,7 +12,7 @@ import huggingface_hub.constants
 from datasets import Dataset
 from huggingface_hub import HfApi
 
-from rl.data.tables import Table, load_hub_dataset, load_table
+from rl.data.tables import Table, columns_of, load_hub_dataset, load_table
 from rl.errors import InputError
 
 _SECONDS_TO_ANSWER = 20
@@ -77,7 +77,7 @@ def load_source(
             "loaded without a network. Connect, or name that one."
         )
     return Source(
-        table={name: rows[name] for name in rows.column_names},
+        table=columns_of(rows),
         place=place,
         revision=loaded,
         fingerprint=getattr(rows, "_fingerprint", None),

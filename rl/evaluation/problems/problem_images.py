@@ -1,0 +1,57 @@
+"""The images of labelled problems: all read, or the evaluation is refused, which drops none."""
+
+from tqdm import tqdm
+
+from rl.data.images import PromptImage, image_folder, read_image
+from rl.data.row_images import images_of_rows
+from rl.data.tables import Table
+from rl.evaluation.problems.rows import Layout
+
+
+def read_problem_images(
+    table: Table, layout: Layout, place: str, allow_remote: bool = False
+) -> list[tuple[PromptImage, ...]] | None:
+    """Read the images of every row; an image that comes several times is held once.
+
+    Args:
+        table: Columns of a source.
+        layout: What they mean.
+        place: The file or the hub id, in whose folder files are looked for.
+        allow_remote: Whether links are fetched.
+
+    Returns:
+        The images of each row, in the order of their places in the prompt; None where no row has
+        any.
+
+    Raises:
+        InputError: If an image cannot be read, or a row has more or fewer images than places.
+    """
+    column, joined = _joined(table, layout)
+    found = images_of_rows(joined, layout.prompt_column, column)
+    if found is None:
+        return None
+    folder = image_folder(place)
+    known: dict[str, PromptImage] = {}
+    images = []
+    bar = tqdm(found, "reading images", unit="row", delay=2)
+    for row, values in enumerate(bar):
+        of_row = []
+        for number, value in enumerate(values):
+            where = f"image {number} of row {row} (both from 0)"
+            image = read_image(value, where, folder=folder, allow_remote=allow_remote)
+            of_row.append(known.setdefault(image.digest, image))
+        images.append(tuple(of_row))
+    return images
+
+
+def _joined(table: Table, layout: Layout) -> tuple[str, Table]:
+    """Put the columns of images into one, where there are several; the text is its name."""
+    columns = layout.image_columns
+    if len(columns) < 2:
+        return (columns[0] if columns else ""), table
+    cells = zip(*(table[column] for column in columns), strict=True)
+    lists = [
+        [image for cell in row for image in (cell if isinstance(cell, list) else [cell]) if image]
+        for row in cells
+    ]
+    return "images", {layout.prompt_column: table[layout.prompt_column], "images": lists}
