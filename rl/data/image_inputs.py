@@ -53,7 +53,7 @@ class ImageInputs:
         self.placeholder = getattr(processor, "boi_token", None) or self.processor.image_token
         known = {*self.processor.model_input_names}
         self.token_type_names = [name for name in TOKEN_TYPE_NAMES if name in known]
-        self.num_image_tokens = lru_cache(maxsize=1 << 16)(self._num_image_tokens)
+        self.image_tokens = lru_cache(maxsize=1 << 16)(self._image_tokens)
         self._kept: OrderedDict[tuple[str, ...], Pixels] = OrderedDict()
         self._kept_bytes = 0
 
@@ -71,11 +71,34 @@ class ImageInputs:
             images: Of the prompt; their sizes are read, not their pixels.
         """
         sizes = ((image.width, image.height) for image in images)
-        return num_tokens + sum(self.num_image_tokens(*size) - 1 for size in sizes)
+        return num_tokens + sum(len(self.image_tokens(*size)) - 1 for size in sizes)
 
-    def _num_image_tokens(self, width: int, height: int) -> int:
-        """Count the tokens of one image; they are special tokens, which no text beside changes."""
-        return len(self._read(self.placeholder, [Image.new("RGB", (width, height))]))
+    def with_placeholders(
+        self, prompt_ids: Sequence[int], images: Sequence[PromptImage]
+    ) -> list[int]:
+        """Put one token in the place of each image's, as an engine that fills them in wants it.
+
+        Raises:
+            ValueError: If the tokens of an image are not there.
+        """
+        [placeholder] = self.processor.tokenizer(self.placeholder, add_special_tokens=False)[
+            "input_ids"
+        ]
+        ids, start = list(prompt_ids), 0
+        for image in images:
+            tokens = self.image_tokens(image.width, image.height)
+            size = len(tokens)
+            places = (i for i in range(start, len(ids) - size + 1) if ids[i] == tokens[0])
+            place = next((i for i in places if ids[i : i + size] == tokens), None)
+            if place is None:
+                raise ValueError(f"prompt {prompt_ids}: expected the image's tokens {tokens} in it")
+            ids[place : place + size] = [placeholder]
+            start = place + 1
+        return ids
+
+    def _image_tokens(self, width: int, height: int) -> list[int]:
+        """Return the tokens of an image; they are special ones, which no text beside changes."""
+        return self._read(self.placeholder, [Image.new("RGB", (width, height))])
 
     def _read(self, text: str, images: list[Image.Image]) -> list[int]:
         read = self.processor(text=[text], images=[images], add_special_tokens=False)

@@ -87,15 +87,7 @@ def load_prompts(
     words: Any = {"system_prompt": system_prompt, "prompt_suffix": prompt_suffix}
     words["num_images"] = None if images is None else list(map(len, images))
     prompts = prompts_of(table, prompt_column, **words)
-    labels = None
-    if label_column is not None:
-        if label_column == prompt_column:
-            raise InputError(
-                f"label_column: got {label_column!r}, expected another column than the prompt's. "
-                "Name the column with the label, or none."
-            )
-        texts = enumerate(labels_of(table, label_column))
-        labels = {row: text for row, text in texts if text is not None}
+    labels = _labels_by_row(table, prompt_column, label_column)
     if views is None:
         columns = {"prompt": prompts, "row": range(len(prompts))}
     else:
@@ -107,6 +99,20 @@ def load_prompts(
         ]
         columns["images"] = [as_stored[row] for row in columns["row"]]
     return PromptSet(dataset=Dataset.from_dict(columns), labels=labels)
+
+
+def _labels_by_row(
+    table: Table, prompt_column: str, label_column: str | None
+) -> dict[int, str] | None:
+    if label_column is None:
+        return None
+    if label_column == prompt_column:
+        raise InputError(
+            f"label_column: got {label_column!r}, expected another column than the prompt's. Name "
+            "the column with the label, or none."
+        )
+    texts = enumerate(labels_of(table, label_column))
+    return {row: text for row, text in texts if text is not None}
 
 
 def join_prompts(parts: Sequence[PromptSet]) -> PromptSet:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from rl.data.pil_processors import show_pil_processors
 from rl.errors import InputError
-from rl.rollouts.engine import Sample, SamplingSettings
+from rl.rollouts.engine import Images, Sample, SamplingSettings
 from rl.rollouts.engines import StoredModel, TrainedPolicy
 from rl.rollouts.fingerprint import same_fingerprint, weight_fingerprint
+from rl.rollouts.image_tokens import image_token_ids, refuse_images
 
 if TYPE_CHECKING:
     from vllm import LLM
-    from vllm.outputs import CompletionOutput
+    from vllm.outputs import CompletionOutput, RequestOutput
+
+    from rl.data.image_inputs import ImageInputs
 
 WORKER_EXTENSION = "rl.rollouts.vllm_worker.TrainerExtension"
 
@@ -57,6 +61,7 @@ class VLLMEngine:
         settings: How completions are sampled.
         parameters: Yields the trained model's full parameters under their checkpoint names; None
             for an engine whose weights never change.
+        image_inputs: Reads prompts with images; None for a model of text alone.
     """
 
     def __init__(
@@ -64,10 +69,13 @@ class VLLMEngine:
         llm: "LLM",
         settings: SamplingSettings,
         parameters: Callable[[], Iterator[tuple[str, Tensor]]] | None = None,
+        image_inputs: "ImageInputs | None" = None,
     ) -> None:
         self.llm = llm
         self.settings = settings
         self.parameters = parameters
+        self.image_inputs = image_inputs
+        self.never_sampled = image_token_ids(llm.model_config.hf_config)
 
     @classmethod
     def from_pretrained(
@@ -76,6 +84,7 @@ class VLLMEngine:
         settings: SamplingSettings,
         max_model_length: int | None = None,
         parameters: Callable[[], Iterator[tuple[str, Tensor]]] | None = None,
+        image_inputs: "ImageInputs | None" = None,
         **llm_settings: Any,
     ) -> "VLLMEngine":
         """Load a model into a vLLM engine.
@@ -85,6 +94,7 @@ class VLLMEngine:
             settings: How completions are sampled.
             max_model_length: Most tokens of prompt and completion together; None takes the model's.
             parameters: As for the class.
+            image_inputs: As for the class.
             llm_settings: Further arguments of `vllm.LLM`; on a CPU `CPU_SETTINGS` go before them,
                 and weights are float32 unless a dtype is named: bfloat16 is far slower there.
 
@@ -100,6 +110,8 @@ class VLLMEngine:
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         from vllm import LLM
 
+        if image_inputs is not None:
+            show_pil_processors()
         llm = LLM(
             model=model,
             max_model_len=max_model_length,
@@ -107,7 +119,7 @@ class VLLMEngine:
             worker_extension_cls=WORKER_EXTENSION,
             **llm_settings,
         )
-        return cls(llm, settings, parameters)
+        return cls(llm, settings, parameters, image_inputs)
 
     @classmethod
     def require(cls) -> None:
@@ -129,6 +141,7 @@ class VLLMEngine:
             settings,
             max_model_length=config.vllm_max_model_length,
             parameters=policy.parameters,
+            image_inputs=policy.image_inputs,
             dtype=training_dtype(config),
             gpu_memory_utilization=config.vllm_gpu_memory_utilization,
             distributed_executor_backend="external_launcher",
@@ -145,6 +158,7 @@ class VLLMEngine:
             model.model,
             model.settings,
             model.longest_prompt + model.settings.max_completion_length,
+            image_inputs=model.image_inputs,
             revision=model.revision,
         )
 
@@ -154,12 +168,21 @@ class VLLMEngine:
         num_samples: int,
         seeds: list[int],
         first_sample: int = 0,
+        images: Images = None,
     ) -> list[list[Sample]]:
-        """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`)."""
+        """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`).
+
+        Raises:
+            RuntimeError: If vLLM reads other tokens for an image than the trainer does.
+        """
         from vllm import SamplingParams
 
         if not prompt_ids:
             return []
+        prompts = [
+            self._prompt(ids, own)
+            for ids, own in zip(prompt_ids, images or [()] * len(prompt_ids), strict=True)
+        ]
         requests = [
             SamplingParams(
                 n=num_samples,
@@ -167,14 +190,27 @@ class VLLMEngine:
                 logprobs=0,
                 flat_logprobs=True,  # cheaper: lists of numbers instead of an object a token
                 detokenize=bool(self.settings.stop_strings),  # it is looked for in the text
+                logit_bias=dict.fromkeys(self.never_sampled, -100.0) or None,
                 **request_settings(self.settings),
             )
             for seed in seeds
         ]
-        outputs = self.llm.generate(
-            [{"prompt_token_ids": ids} for ids in prompt_ids], requests, use_tqdm=False
-        )
+        outputs = self.llm.generate(prompts, requests, use_tqdm=False)
+        for ids, output in zip(prompt_ids, outputs, strict=True):
+            check_prompt_read(ids, output)
         return [[to_sample(completion) for completion in output.outputs] for output in outputs]
+
+    def _prompt(self, ids: list[int], images: Any) -> Any:
+        """Turn a prompt into what vLLM takes, which puts the tokens of images in itself."""
+        if not images:
+            return {"prompt_token_ids": ids}
+        if self.image_inputs is None:
+            refuse_images([images], "a model of text alone")
+        assert self.image_inputs is not None
+        return {
+            "prompt_token_ids": self.image_inputs.with_placeholders(ids, images),
+            "multi_modal_data": {"image": [image.decode() for image in images]},
+        }
 
     def sync_weights(self) -> None:
         """Load the trained model's weights into the engine and prove that it holds them.
@@ -204,6 +240,19 @@ class VLLMEngine:
     def close(self) -> None:
         """Shut the engine down."""
         self.llm.llm_engine.engine_core.shutdown()
+
+
+def check_prompt_read(expected: list[int], output: "RequestOutput") -> None:
+    """Compare the tokens of a prompt with those that vLLM sampled from.
+
+    Raises:
+        RuntimeError: If they differ, as with another processor than the trainer's.
+    """
+    if list(output.prompt_token_ids or ()) != expected:
+        raise RuntimeError(
+            f"prompt read by vLLM: got the tokens {output.prompt_token_ids}, expected {expected} "
+            "as in the trainer. Check that both load the same processor."
+        )
 
 
 def to_sample(completion: "CompletionOutput") -> Sample:

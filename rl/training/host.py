@@ -140,14 +140,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.memories: dict[str, Any] = {"token selector": token_selector, "costs": self.costs}
         output_dir = Path(config.output_dir)
         self.checkpoints = Checkpoints(output_dir, self.accelerator, config.save_total_limit)
-        self.engine = engine or build_engine(
-            config,
-            self.model,
-            tokenizer,
-            self.accelerator,
-            self.generation_context,
-            images and images.inputs,
-        )
+        policy = self.model, tokenizer, self.accelerator, self.generation_context
+        self.engine = engine or build_engine(config, *policy, images and images.inputs)
         if config.max_staleness:
             self.engine = AheadEngine(self.engine, carries_over=config.max_staleness > 1)
         self.sampling = Sampling(self, source)

@@ -1,7 +1,6 @@
 """Everything a run needs before a model is loaded: checked settings, tokenizer, prompts, files."""
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +39,7 @@ from rl.training.curriculum.stream import check_first_epoch
 from rl.training.files import CONFIG_FILE, RunFiles
 from rl.training.going_on import choose_checkpoint
 from rl.training.model_init import check_model
+from rl.training.prepare_game import preview_game, seats
 from rl.training.prepare_images import prepare_images, with_unreadable
 from rl.training.run_images import RunImages
 from rl.training.teacher_settings import check_teacher_layout
@@ -106,43 +106,38 @@ def prepare_run(
     Raises:
         InputError: For anything the user has to mend.
     """
-    if not config.model or not (config.dataset or game):
-        missing = "dataset" if config.model else "model"
-        raise InputError(f"{missing}: got none, expected a value. Set {missing} in the recipe.")
+    check_named(config, needs_dataset=game is None)
     use_comparer(config.answer_comparer)
-    check_supervision(config, {name: reward for name, (reward, _) in rewards.items()})
-    check_run_engine(config, [reward for reward, _ in rewards.values()])
-    check_what_rewards_need(config, {name: reward for name, (reward, _) in rewards.items()})
+    scoring = {name: reward for name, (reward, _) in rewards.items()}
+    check_supervision(config, scoring)
+    check_run_engine(config, list(scoring.values()))
+    check_what_rewards_need(config, scoring)
     run_files = RunFiles(config.output_dir)
     checkpoint = choose_checkpoint(config.resume_from_checkpoint, run_files, dry_run)
     if checkpoint is not None:
         check_changed_settings(checkpoint, config)
     prompt_set = load_training_prompts(config) if game is None else seats(config, game)
     benchmarks = load_benchmarks(config)
-    tokenizer = load_tokenizer(config.model, "model", **_model_source(config))
-    model_config = load_run_model_config(config)
-    check_model(config, model_config, tokenizer)
-    readable, images, unreadable = prepare_images(
-        config, prompt_set.dataset, model_config, tokenizer, **_model_source(config)
-    )
-    prompts, facts = add_prompt_ids(readable, tokenizer), None
+    source = _model_source(config)
+    tokenizer = load_tokenizer(config.model, "model", **source)
+    check_model(config, model_config := load_run_model_config(config), tokenizer)
     context = model_context(config, model_config)
+    found = prepare_images(config, prompt_set.dataset, model_config, tokenizer, **source)
+    prompts, facts = add_prompt_ids(found.prompts, tokenizer), None
     if game is None:
-        prompts, facts = choose_prompts(config, prompts, tokenizer, context, images)
-        facts = with_unreadable(facts, unreadable)
-        if checkpoint is not None and "dataset" not in config.accept_changes:
-            check_same_prompts(checkpoint / CONFIG_FILE, facts)
-        check_first_epoch(prompts, config)
+        prompts, facts = choose_prompts(config, prompts, tokenizer, context, found.images)
+        facts = with_unreadable(facts, found.unreadable_rows)
+        check_against_start(config, checkpoint, prompts, facts)
     check_benchmarks(config, benchmarks, tokenizer, context)
     if config.supervised:
-        show_labels({name: reward for name, (reward, _) in rewards.items()}, prompts, prompt_set)
+        show_labels(scoring, prompts, prompt_set)
     return Run(
         config=config,
-        rewards={name: reward for name, (reward, _) in rewards.items()},
+        rewards=scoring,
         reward_weights={name: weight for name, (_, weight) in rewards.items()},
         tokenizer=tokenizer,
         prompts=prompts,
-        images=images,
+        images=found.images,
         prompt_facts=facts,
         labels=prompt_set.labels,
         token_selector=token_selector,
@@ -152,6 +147,30 @@ def prepare_run(
         run_files=run_files,
         checkpoint=checkpoint,
     )
+
+
+def check_named(config: LabelFreeConfig, needs_dataset: bool) -> None:
+    """Check that a model and, without a game, a data set is named.
+
+    Raises:
+        InputError: If one is not.
+    """
+    if not config.model or (needs_dataset and not config.dataset):
+        missing = "dataset" if config.model else "model"
+        raise InputError(f"{missing}: got none, expected a value. Set {missing} in the recipe.")
+
+
+def check_against_start(
+    config: LabelFreeConfig, checkpoint: Path | None, prompts: Dataset, facts: PromptFacts
+) -> None:
+    """Check that a resumed run has the prompts it began with, and that a curriculum can order them.
+
+    Raises:
+        InputError: If not.
+    """
+    if checkpoint is not None and "dataset" not in config.accept_changes:
+        check_same_prompts(checkpoint / CONFIG_FILE, facts)
+    check_first_epoch(prompts, config)
 
 
 def check_run_engine(config: LabelFreeConfig, rewards: Sequence[Reward]) -> None:
@@ -229,39 +248,6 @@ def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
         for name in names
     ]
     return join_prompts(parts)
-
-
-def seats(config: LabelFreeConfig, game: Game) -> PromptSet:
-    """Stand-ins for prompts, as many as make a batch: a game writes its own.
-
-    Raises:
-        InputError: If a batch has fewer rows than a round may train.
-    """
-    num_rows = config.num_prompts * config.num_generations
-    if num_rows < game.max_trained:
-        raise InputError(
-            f"num_prompts x num_generations: got {config.num_prompts} x {config.num_generations}, "
-            f"expected at least the {game.max_trained} rows that a round may train. Set "
-            f"num_prompts to {math.ceil(game.max_trained / config.num_generations)}."
-        )
-    rows = range(config.num_prompts)
-    prompts = Dataset.from_dict({"prompt": [f"seat {row}" for row in rows], "row": list(rows)})
-    return PromptSet(dataset=prompts, labels=None)
-
-
-def preview_game(
-    config: LabelFreeConfig, game: Game, tokenizer: PreTrainedTokenizerBase, context: int | None
-) -> dict[str, str]:
-    """Let the game check on the main process what it is played on, and tell of it."""
-    if not hasattr(game, "preview") or not PartialState().is_main_process:
-        return {}
-
-    def count_tokens(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-
-    return game.preview(  # type: ignore[attr-defined]
-        count_tokens, None if context is None else context - config.max_completion_length
-    )
 
 
 def load_benchmarks(config: LabelFreeConfig) -> dict[str, Benchmark]:

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from accelerate import PartialState
 from datasets import Dataset
@@ -19,13 +19,27 @@ from rl.training.run_images import RunImages
 _logger = logging.getLogger(__name__)
 
 
+class PreparedImages(NamedTuple):
+    """The prompts of a run without their images, and where these are.
+
+    Attributes:
+        prompts: With a column `image_digests` where the data set has images.
+        images: None for a model of text alone.
+        unreadable_rows: Rows of the prompts that were left out.
+    """
+
+    prompts: Dataset
+    images: RunImages | None
+    unreadable_rows: list[int]
+
+
 def prepare_images(
     config: LabelFreeConfig,
     prompts: Dataset,
     model_config: Any,
     tokenizer: PreTrainedTokenizerBase,
     **source: Any,
-) -> tuple[Dataset, RunImages | None, list[int]]:
+) -> PreparedImages:
     """Read every image once, and leave out the prompts of those that cannot be read.
 
     Args:
@@ -34,11 +48,6 @@ def prepare_images(
         model_config: Of the model.
         tokenizer: Of the model.
         source: `revision` and `trust_remote_code` of `from_pretrained`.
-
-    Returns:
-        The prompts without their images, but with a column `image_digests`; the images; and the
-        rows that were left out. Without images in the data set, the prompts as they are; for a
-        model of text alone no images.
 
     Raises:
         InputError: If a model of text alone would get images, none can be read, or a prompt's text
@@ -51,11 +60,11 @@ def prepare_images(
                 f"model: got {config.model}, which reads text alone, for prompts with images, "
                 "expected a vision-language model. Name one, or set image_column to an empty text."
             )
-        return prompts, None, []
+        return PreparedImages(prompts, None, [])
     inputs = load_image_inputs(config.model, "model", tokenizer, **source)
     check_no_placeholder(prompts, inputs.placeholder)
     if not has_images:
-        return prompts, RunImages(inputs), []
+        return PreparedImages(prompts, RunImages(inputs), [])
     is_main = PartialState().is_main_process
     rows = RowImages(prompts, config.allow_remote_images)
     found = rows.keep_readable(prompts, show_progress=is_main and not config.disable_tqdm)
@@ -65,7 +74,7 @@ def prepare_images(
             raise InputError(f"dataset: got none but {left}. The first: {found.first_error}")
         if is_main:
             _logger.warning("%s: %s; the first: %s", config.dataset, left, found.first_error)
-    return found.prompts, RunImages(inputs, rows), found.unreadable_rows
+    return PreparedImages(found.prompts, RunImages(inputs, rows), found.unreadable_rows)
 
 
 def check_no_placeholder(prompts: Dataset, placeholder: str) -> None:

@@ -31,11 +31,11 @@ from rl.rollouts.engine import Sample
 from rl.training.asking import AskedOfVisits, as_seen, ask_policy, asking_alarms, asking_metrics
 from rl.training.files import rollout_lines
 from rl.training.handover import hand_over
-from rl.training.run_images import image_row
-from rl.training.source import Batch, Policy, Row
+from rl.training.source import Batch, Policy
 from rl.training.visit_sampling import (
     Prompt,
     request_of,
+    row_of,
     sample_visits,
     sampled_group,
     tokenize_prompts,
@@ -133,17 +133,7 @@ class PromptSource:
         size = len(inputs)
         wanted = [range(start, start + size) for start in range(0, len(row_keys), size)]
         trained = hand_over(trained_samples(groups, votes, visits), wanted, policy.accelerator)
-        rows = []
-        for key, (sample, completion) in zip(keys, trained.values(), strict=True):
-            ids, example = prompts[key]
-            row = Row(
-                prompt_ids=ids,
-                sample=sample,
-                prompt=example["prompt"],
-                completion=completion,
-                image_row=image_row(example),
-            )
-            rows.append(row)
+        rows = [row_of(prompts[key], *of) for key, of in zip(keys, trained.values(), strict=True)]
         by_visit = {key: advantages[torch.tensor(at)].tolist() for key, at in visits.items()}
         return Batch(
             rows=rows,

@@ -12,7 +12,8 @@ from rl.groups.visits import VisitKey, choose_trained
 from rl.rollouts.adaptive_votes import sample_votes
 from rl.rollouts.ahead_engine import Request
 from rl.rollouts.engine import Sample, derive_seed
-from rl.training.source import Policy
+from rl.training.run_images import image_row
+from rl.training.source import Policy, Row
 from rl.types import Group
 from rl.watchdog import deadline
 
@@ -45,6 +46,17 @@ def prompt_tokens(example: Mapping[str, Any], policy: Policy) -> list[int]:
         policy.tokenizer,
         policy.images and policy.images.inputs,
         policy.config.chat_template_kwargs,  # type: ignore[arg-type]
+    )
+
+
+def row_of(prompt: Prompt, sample: Sample, completion: str) -> Row:
+    """Turn a trained sample of a visit into a row of the batch."""
+    return Row(
+        prompt_ids=prompt.ids,
+        sample=sample,
+        prompt=prompt.example["prompt"],
+        completion=completion,
+        image_row=image_row(prompt.example),
     )
 
 

@@ -13,7 +13,7 @@ class ScriptedEngine:
         self.completions = completions
         self.logp = logp
 
-    def generate(self, prompt_ids, num_samples, seeds, first_sample=0):
+    def generate(self, prompt_ids, num_samples, seeds, first_sample=0, images=None):
         texts = self.completions[first_sample : first_sample + num_samples]
         tokens = [[*self.tokenizer(text)["input_ids"], 1] for text in texts]
         logps = [None if self.logp is None else [self.logp] * len(ids) for ids in tokens]

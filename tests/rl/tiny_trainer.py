@@ -22,6 +22,9 @@ def make_trainer(
     logp=None,
     selector=None,
     views=1,
+    model=None,
+    dataset=None,
+    images=None,
     **settings,
 ):
     """Build it; all rows of a batch are one micro-batch unless `settings` say otherwise.
@@ -36,6 +39,9 @@ def make_trainer(
         logp: What the engine says of every token.
         selector: A token selector.
         views: Wordings of each problem; the prompts of one stand in turn.
+        model: In place of the one in the folder.
+        dataset: In place of the prompts: rows of a training set.
+        images: Of its prompts.
         settings: Of the configuration.
     """
     if not callable(next(iter(rewards.values()))):
@@ -53,16 +59,18 @@ def make_trainer(
         token_selector=None if selector is None else {"here": None},
         **{**geometry, **settings},
     )
-    columns = {"prompt": list(prompts), "row": [i // views for i in range(len(prompts))]}
-    if views > 1:
-        columns["view"] = [i % views for i in range(len(prompts))]
-    dataset = Dataset.from_dict(columns)
+    if dataset is None:
+        columns = {"prompt": list(prompts), "row": [i // views for i in range(len(prompts))]}
+        if views > 1:
+            columns["view"] = [i % views for i in range(len(prompts))]
+        dataset = Dataset.from_dict(columns)
     trainer = LabelFreeTrainer(
-        model=AutoModelForCausalLM.from_pretrained(folder),
+        model=model or AutoModelForCausalLM.from_pretrained(folder),
         config=config,
         source=PromptSource(rewards, num_views=num_views(dataset)),
         train_dataset=add_prompt_ids(dataset, tokenizer),
         tokenizer=tokenizer,
+        images=images,
         token_selector=selector,
         engine=ScriptedEngine(tokenizer, completions, logp),
     )

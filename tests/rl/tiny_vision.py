@@ -1,6 +1,9 @@
-"""A tiny vision-language model of a real architecture: Idefics3, as SmolVLM is, of random weights."""
+"""A tiny vision-language model of random weights: Idefics3, the architecture of SmolVLM."""
+
+import json
 
 import torch
+from PIL import Image
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     Idefics3Config,
@@ -90,6 +93,25 @@ def make_model(seed=0):
     model = Idefics3ForConditionalGeneration(config).eval()
     model.generation_config.eos_token_id, model.generation_config.pad_token_id = 1, 0
     return model
+
+
+def picture(number, size=(20, 12)):
+    """A picture of noise, another for each number."""
+    generator = torch.Generator().manual_seed(number)
+    pixels = torch.randint(0, 256, (size[1], size[0], 3), generator=generator)
+    return Image.fromarray(pixels.to(torch.uint8).numpy())
+
+
+def write_dataset(folder, rows):
+    """Write a data set of (text, numbers of pictures) with its pictures; return its path."""
+    lines = []
+    for text, numbers in rows:
+        for number in numbers:
+            picture(number).save(folder / f"{number}.png")
+        lines.append({"prompt": text, "images": [f"{number}.png" for number in numbers]})
+    path = folder / "pictures.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(path)
 
 
 def save(folder, seed=0, splits=False):
