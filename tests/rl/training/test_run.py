@@ -22,7 +22,9 @@ def test_the_frozen_policy_samples_short_prompts_in_one_batch_and_long_ones_by_t
             "max_completion_length": 1,
         }
     )
-    engine = build_frozen_engine(SimpleNamespace(config=config, tokenizer=tiny_tokenizer, images=None))
+    engine = build_frozen_engine(
+        SimpleNamespace(config=config, tokenizer=tiny_tokenizer, images=None)
+    )
     assert {(p.dtype, p.requires_grad) for p in engine.model.parameters()} == {
         (torch.float32, False)
     }
