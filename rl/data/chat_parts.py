@@ -12,6 +12,10 @@ Part: TypeAlias = dict[str, Any]
 Content: TypeAlias = str | list[Part]
 
 
+# Where an image stands in a text, in data sets that have no parts.
+MARK = "<image>"
+
+
 def text_of(content: Any) -> str:
     """Return a content's text; what stands between images is joined.
 
@@ -77,17 +81,34 @@ def with_images_in_front(messages: Sequence[Mapping[str, Any]], number: int) -> 
     """Write messages as parts, with places for images before the first user message's text.
 
     Source: TRL 1.16, `prepare_multimodal_messages`. Differs: places that the messages have are kept
-    whatever is in the other messages, and no further ones are added then.
+    whatever is in the other messages, and no further ones are added then; and where the texts say
+    `<image>` as often as there are images, as data sets for verl and LLaVA do, those are the
+    places.
 
     Args:
         messages: At least one of the user's where there are images.
         number: Images of the prompt.
     """
     missing = number - num_images(messages)
+    num_marks = sum(text_of(message["content"]).count(MARK) for message in messages)
+    is_marked = 0 < num_marks == missing
     prepared = []
     for message in messages:
         parts = in_parts(message["content"])
-        if missing > 0 and message["role"] == "user":
+        if is_marked:
+            parts = [piece for part in parts for piece in _at_marks(part)]
+        elif missing > 0 and message["role"] == "user":
             parts, missing = [*({"type": "image"} for _ in range(missing)), *parts], 0
         prepared.append({**message, "content": parts})
     return prepared
+
+
+def _at_marks(part: Part) -> list[Part]:
+    """Cut a text where its marks are, and put places for images there."""
+    if part["type"] != "text":
+        return [part]
+    pieces = []
+    for number, text in enumerate(part["text"].split(MARK)):
+        pieces += [{"type": "image"}] if number else []
+        pieces += [{"type": "text", "text": text}] if text else []
+    return pieces

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
+from rl.data.chat_parts import text_of
 from rl.data.images import PromptImage
 from rl.data.prompt_rows import Prompt
 from rl.data.prompts import render_prompt, tokenize_prompt
@@ -151,6 +152,31 @@ def read_prompt(
         return tokenize_prompt(prompt, tokenizer, template_arguments)
     assert inputs is not None, "a model of text alone is refused before its prompts are read"
     return inputs.prompt_ids(render_prompt(prompt, tokenizer, template_arguments), images)
+
+
+def prompt_length(
+    prompt: Prompt,
+    images: Sequence[PromptImage],
+    tokenizer: "PreTrainedTokenizerBase",
+    image_inputs: "ImageInputs | None",
+) -> int:
+    """Count a prompt's tokens, those of its images among them, without looking at pixels."""
+    num_tokens = len(tokenize_prompt(prompt, tokenizer))
+    return image_inputs.num_tokens(num_tokens, images) if image_inputs and images else num_tokens
+
+
+def check_no_placeholder(prompt: Prompt, placeholder: str, where: str) -> None:
+    """Check that a prompt's text does not spell out the token that stands for an image.
+
+    Raises:
+        InputError: If it does: the model would look for pixels that are not there.
+    """
+    contents = [prompt] if isinstance(prompt, str) else [one["content"] for one in prompt]
+    if any(placeholder in text_of(content) for content in contents):
+        raise InputError(
+            f"prompt in {where}: got {placeholder} in its text, which stands for an image, "
+            "expected <image> once for each image of the row, or not at all. Correct the row."
+        )
 
 
 def join_pixels(prompts: Sequence[Mapping[str, Tensor]]) -> Pixels:

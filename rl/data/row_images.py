@@ -15,6 +15,8 @@ from rl.errors import InputError, unknown_name
 
 # Columns that are taken for images where none is named, as TRL does.
 IMAGE_COLUMNS = ("images", "image")
+# Number of the row of what has no images.
+NO_IMAGES = -1
 # Images of so many prompts are kept read: one generation batch's, mostly.
 _NUM_KEPT = 256
 
@@ -100,7 +102,8 @@ def stored(images: Sequence[Any], dataset: str, where: str) -> list[dict[str, An
                 f"{where}: got {short_repr(image)}, expected an image: a path, bytes or a data: "
                 "URL. Correct the row, or name another image_column."
             )
-        found.append({"bytes": data, "path": path, "folder": folder})
+        # Empty in place of None, so that all data sets have columns of the same types.
+        found.append({"bytes": data or b"", "path": path or "", "folder": folder})
     return found
 
 
@@ -131,6 +134,7 @@ class RowImages:
         self._images = prompts["images"]
         self._places = {row: place for place, row in enumerate(prompts["row"])}
         self.of_row = lru_cache(maxsize=_NUM_KEPT)(self._of_row)
+        self._named: dict[str, tuple[int, int]] = {}
 
     def _of_row(self, row: int) -> tuple[PromptImage, ...]:
         """Read the images of a row.
@@ -148,6 +152,11 @@ class RowImages:
             for number, image in enumerate(self._images[self._places[row]])
         )
 
+    def find(self, digest: str) -> PromptImage:
+        """Read an image that `keep_readable` found, by its digest."""
+        row, number = self._named[digest]
+        return self.of_row(row)[number]
+
     def keep_readable(self, prompts: Dataset, show_progress: bool = False) -> ReadableImages:
         """Read all images once, and leave out the prompts of those that cannot be read."""
         digests: dict[int, list[str]] = {}
@@ -158,6 +167,11 @@ class RowImages:
                 digests[row] = [image.digest for image in self.of_row(row)]
             except InputError as error:
                 errors[row] = str(error)
+        self._named = {
+            digest: (row, number)
+            for row, of_row in digests.items()
+            for number, digest in enumerate(of_row)
+        }
         kept = [place for place, row in enumerate(rows) if row in digests]
         readable = prompts.select(kept) if errors else prompts
         readable = readable.remove_columns("images")

@@ -34,6 +34,10 @@ class SavedImages:
         self._num_bytes = sum(path.stat().st_size for path in names)
         self._known = {path.stem for path in names}
 
+    def missing(self, digests: Iterable[str]) -> list[str]:
+        """Return those that `save` would save."""
+        return [] if self._is_full else [name for name in digests if name not in self._known]
+
     def save(self, images: Iterable[PromptImage]) -> None:
         """Save those that are not there; once the folder is full, say so and leave them out."""
         for image in images:

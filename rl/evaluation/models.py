@@ -3,12 +3,12 @@
 import argparse
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rl.data.images import PromptImage
+from rl.data.image_inputs import prompt_length
 from rl.data.model_files import (
     context_length,
     load_image_inputs,
@@ -16,9 +16,9 @@ from rl.data.model_files import (
     load_tokenizer,
     takes_images,
 )
-from rl.data.prompts import Prompt, tokenize_prompt
 from rl.errors import InputError
-from rl.evaluation.problems.labelled import Benchmark
+from rl.evaluation.problems.labelled import Benchmark, Problem
+from rl.evaluation.problems.problem_images import check_images_are_read
 from rl.rollouts.engine import RolloutEngine, SamplingSettings
 from rl.rollouts.engines import StoredModel, engine_class
 from rl.rollouts.openai_engine import TextEngine
@@ -86,8 +86,7 @@ def plan_engine(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> En
             revision=args.model_revision,
         )
         problems = [problem for benchmark in benchmarks for problem in benchmark.problems]
-        if any(problem.images for problem in problems):
-            image_inputs = open_image_inputs(args.model, tokenizer, args.model_revision)
+        image_inputs = open_image_inputs(args.model, tokenizer, problems, args.model_revision)
         lengths = {
             benchmark.name: [
                 prompt_length(p.prompt, p.images, tokenizer, image_inputs)
@@ -155,35 +154,31 @@ def open_tokenizer(
 
 
 def open_image_inputs(
-    model: str, tokenizer: "PreTrainedTokenizerBase", revision: str | None = None
-) -> "ImageInputs":
-    """Load what reads prompts with images: a vision-language model's processor.
+    model: str,
+    tokenizer: "PreTrainedTokenizerBase",
+    problems: Iterable[Problem],
+    revision: str | None = None,
+) -> "ImageInputs | None":
+    """Load what reads prompts with images, a vision-language model's processor, if there are some.
 
     Args:
         model: Folder or hub id.
         tokenizer: As `open_tokenizer` returned it.
+        problems: What is sampled.
         revision: Branch, tag or commit of a hub model.
 
     Raises:
-        InputError: If the model reads text alone, or its processor cannot be loaded.
+        InputError: If the model reads text alone, its processor cannot be loaded, or a problem's
+            text spells out the token that stands for an image.
     """
-    if not takes_images(load_model_config(model, "--model", revision=revision)):
-        raise InputError(
-            f"--model: got {model}, which reads text alone, for prompts with images, expected a "
-            "vision-language model. Name one, or pass --image_column '' to leave the images out."
-        )
-    return load_image_inputs(model, "--model", tokenizer, revision=revision)
-
-
-def prompt_length(
-    prompt: Prompt,
-    images: Sequence[PromptImage],
-    tokenizer: "PreTrainedTokenizerBase",
-    image_inputs: "ImageInputs | None",
-) -> int:
-    """Count a prompt's tokens, those of its images among them, without looking at pixels."""
-    num_tokens = len(tokenize_prompt(prompt, tokenizer))
-    return image_inputs.num_tokens(num_tokens, images) if image_inputs and images else num_tokens
+    problems = list(problems)
+    inputs = None
+    if takes_images(load_model_config(model, "--model", revision=revision)) and any(
+        problem.images for problem in problems
+    ):
+        inputs = load_image_inputs(model, "--model", tokenizer, revision=revision)
+    check_images_are_read(model, "--model", problems, inputs)
+    return inputs
 
 
 def check_cut_prompts(

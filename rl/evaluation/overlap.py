@@ -114,13 +114,13 @@ def read_train_prompts(run_dir: Path) -> list[TrainPrompt]:
     names = [names] if isinstance(names, str) else names
     rollouts = sorted((run_dir / "rollouts").glob("*.jsonl.gz"))
     if rollouts and not (names and all(Path(name).expanduser().is_file() for name in names)):
-        prompts: dict[TrainPrompt, None] = {}
+        seen: dict[TrainPrompt, None] = {}
         for path in rollouts:
             lines = (line.value for line in read_rollout_file(path))
-            prompts |= dict.fromkeys(
+            seen |= dict.fromkeys(
                 _seen(str(line["prompt"]), line.get("images") or ()) for line in lines
             )
-        return list(prompts)
+        return list(seen)
     if not names:
         raise InputError(
             f"--train_run: got {run_dir}, expected the output folder of a training run, with "

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -192,9 +192,8 @@ def _line(record: SampleRecord) -> str:
 
 def _record(line: bytes, where: str) -> SampleRecord:
     try:
-        values = json.loads(line)
-        lists = {name: tuple(values.get(name, ())) for name in ("aliases", "images")}
-        return SampleRecord(**{**values, **lists})
+        record = SampleRecord(**json.loads(line))
+        return replace(record, aliases=tuple(record.aliases), images=tuple(record.images))
     except (ValueError, TypeError) as error:
         raise InputError(
             f"{where}: got {short_repr(line)}, expected a sample of an evaluation ({error}). "

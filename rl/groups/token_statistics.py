@@ -15,8 +15,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from rl.data.image_inputs import ImageInputs
 from rl.errors import InputError
-from rl.rollouts.engine import Sample
+from rl.rollouts.engine import Images, Sample
+from rl.rollouts.image_tokens import image_tensors
 from rl.types import Group, Rollout, TokenStatistics
 
 # Most numbers in one chunk of logits: 128 MiB of float32, whatever the vocabulary.
@@ -110,6 +112,8 @@ def measure_tokens(
     rows: Sequence[tuple[list[int], list[int]]],
     pad_token_id: int,
     batch_size: int,
+    images: Images = None,
+    image_inputs: ImageInputs | None = None,
 ) -> list[list[list[float]]]:
     """Run completions through a model prepared by `add_token_statistics`. Every rank must call it.
 
@@ -119,6 +123,8 @@ def measure_tokens(
         rows: Prompt ids and completion ids; ranks may have different numbers of rows.
         pad_token_id: Fills rows up; any token does.
         batch_size: Rows per forward pass.
+        images: Of each row's prompt.
+        image_inputs: Makes pixels of them; None for a model of text alone.
 
     Returns:
         For each row, in order: logps, entropies and self-certainties of its completion's tokens.
@@ -141,6 +147,8 @@ def measure_tokens(
             "attention_mask": is_token.long(),
             "labels": input_ids.masked_fill(of_prompt | ~is_token, -100),
         }
+        of_rows = [images[i] for i in batch] if images else None
+        inputs |= image_tensors(image_inputs, of_rows, input_ids)
         with accelerator.autocast():
             inputs = {name: value.to(accelerator.device) for name, value in inputs.items()}
             statistics = model(**inputs, token_statistics=True).cpu()
@@ -158,6 +166,8 @@ def add_statistics(
     accelerator: Accelerator,
     tokenizer: PreTrainedTokenizerBase,
     batch_size: int,
+    images: Images = None,
+    image_inputs: ImageInputs | None = None,
 ) -> list[Group]:
     """Fill in `Rollout.token_statistics`. Every rank must call it.
 
@@ -168,11 +178,16 @@ def add_statistics(
         accelerator: See `measure_tokens`.
         tokenizer: Says what each token writes.
         batch_size: Rows per forward pass.
+        images: For each group those of its prompt.
+        image_inputs: See `measure_tokens`.
     """
     rows = [(prompt_ids, s.completion_ids) for prompt_ids, votes in samples for s in votes]
+    pairs = zip(images or (), samples, strict=False)
+    of_rows = [of_prompt for of_prompt, (_, votes) in pairs for _ in votes]
     pad_token_id = tokenizer.pad_token_id
     assert isinstance(pad_token_id, int)
-    measured = iter(measure_tokens(model, accelerator, rows, pad_token_id, batch_size))
+    own = of_rows, image_inputs
+    measured = iter(measure_tokens(model, accelerator, rows, pad_token_id, batch_size, *own))
 
     def complete(rollout: Rollout, sample: Sample) -> Rollout:
         logps, entropies, self_certainties = map(tuple, next(measured))

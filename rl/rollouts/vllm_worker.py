@@ -57,10 +57,11 @@ def held_weights(model: Any, dtype: torch.dtype) -> Iterator[torch.Tensor]:
         if kernel is None:
             continue
         weight = module.weight
-        num_inputs = weight.shape[1]
-        if not weight.numel():
-            # A layer that is never split over devices has no share of its own.
-            num_inputs = getattr(module, "input_size_per_partition", module.input_size)
+        if weight.numel():
+            num_inputs = weight.shape[1]
+        else:  # a layer that is never split over devices has no share of its own
+            is_split = hasattr(module, "input_size_per_partition")
+            num_inputs = module.input_size_per_partition if is_split else module.input_size
         packed = kernel(torch.eye(num_inputs, dtype=dtype), weight, None).t()
         if weight.numel() == 0:
             yield packed

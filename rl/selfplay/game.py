@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Protocol, TypeAlias
 
+from rl.data.row_images import NO_IMAGES
 from rl.questions import Answered, Prompt
 
 # Number of tokens of a text, without any added by a chat template.
@@ -28,12 +29,14 @@ class Request:
             such as "grounding".
         prompt: What the policy continues.
         num_samples: Completions wanted, at least 1.
+        image_row: Row of the training set whose images the prompt has places for; -1: it has none.
     """
 
     key: str
     role: str
     prompt: Prompt
     num_samples: int
+    image_row: int = NO_IMAGES
 
 
 @dataclass(frozen=True, kw_only=True)

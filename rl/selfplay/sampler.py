@@ -9,10 +9,12 @@ from accelerate.utils import gather_object
 from transformers import PreTrainedTokenizerBase
 
 from rl.data.prompts import tokenize_prompt
-from rl.rollouts.engine import RolloutEngine, Sample, derive_seed
+from rl.data.row_images import NO_IMAGES
+from rl.rollouts.engine import RolloutEngine, Sample, derive_seed, images_argument
 from rl.rollouts.stop_strings import completion_texts
 from rl.selfplay.game import Answered, Request
 from rl.training.costs import CostMeter
+from rl.training.run_images import RunImages
 from rl.watchdog import deadline
 
 
@@ -29,6 +31,7 @@ class PolicySampler:
         frozen_engine: Samples under the frozen policy; None keeps none.
         max_seconds: Most of one call of an engine, then the process ends; 0 for any.
         template_arguments: What the chat template is given beside the messages.
+        images: Those that requests may have places for.
 
     A completion's tokens and their log-probabilities stay on the rank that sampled it.
 
@@ -48,6 +51,7 @@ class PolicySampler:
         frozen_engine: RolloutEngine | None = None,
         max_seconds: float = 0.0,
         template_arguments: Mapping[str, Any] | None = None,
+        images: RunImages | None = None,
     ) -> None:
         self.engine = engine
         self.tokenizer = tokenizer
@@ -58,6 +62,7 @@ class PolicySampler:
         self.frozen_engine = frozen_engine
         self.max_seconds = max_seconds
         self.template_arguments = template_arguments
+        self.images = images
         self.samples: dict[tuple[str, int], Sample] = {}
         self.homes: dict[tuple[str, int], int] = {}
         self._asked: set[tuple[int, str]] = set()
@@ -103,13 +108,13 @@ class PolicySampler:
             mine = [requests[number] for number in share.requests]
             with deadline("sampling", self.max_seconds, "max_sampling_seconds"):
                 groups = engine.generate(
-                    [
-                        tokenize_prompt(request.prompt, self.tokenizer, self.template_arguments)
-                        for request in mine
-                    ],
+                    list(map(self._tokenize, mine)),
                     share.num_samples,
                     [derive_seed(self.seed, self.step, request.key) for request in mine],
                     share.first_sample,
+                    **images_argument(
+                        self.images and [self.images.of_row(r.image_row) for r in mine]
+                    ),
                 )
             for number, group in zip(share.requests, groups, strict=True):
                 if kept := group[: share.num_kept]:
@@ -126,6 +131,12 @@ class PolicySampler:
             if engine is self.engine:
                 self.homes |= {(key, first_sample + i): home for i in range(len(part))}
         return found
+
+    def _tokenize(self, request: Request) -> list[int]:
+        if self.images is None or request.image_row == NO_IMAGES:
+            return tokenize_prompt(request.prompt, self.tokenizer, self.template_arguments)
+        row, arguments = request.image_row, self.template_arguments
+        return self.images.prompt_ids(request.prompt, row, arguments)
 
     def _read(self, engine: RolloutEngine, samples: Sequence[Sample]) -> list[Answered]:
         texts = completion_texts(samples, self.tokenizer, engine.settings.stop_strings)

@@ -15,7 +15,10 @@ from typing import Any, TypeAlias
 from accelerate.utils import gather_object
 from transformers import PreTrainedTokenizerBase
 
+from rl.data.chat_parts import text_of
+from rl.data.prompt_rows import with_images
 from rl.data.prompts import tokenize_prompt
+from rl.data.row_images import NO_IMAGES
 from rl.errors import InputError
 from rl.groups.visits import VisitKey
 from rl.plugins import call_plugin
@@ -43,6 +46,7 @@ class Put:
         prompt: The question's, as the policy gets it.
         num_samples: Replies wanted.
         max_tokens: Most tokens of a reply.
+        image_row: Row of the training set whose images the question shows; -1: none.
         fits: Whether the context has room for the prompt and such a reply.
     """
 
@@ -52,6 +56,7 @@ class Put:
     prompt: Prompt
     num_samples: int
     max_tokens: int
+    image_row: int
     fits: bool
 
 
@@ -61,8 +66,11 @@ def ask_policy(
     prompts: Sequence[Prompt],
     policy: Policy,
     index: int,
+    image_rows: Sequence[int] = (),
 ) -> AskedOfVisits:
     """Let the rewards that ask put their questions; every rank must call it.
+
+    The policy sees the images of a prompt, in front of a question about it.
 
     A reply depends on the run's seed, the number of the batch, the visit, the reward, the key of
     the question and the number of the reply, on no rank layout.
@@ -73,6 +81,7 @@ def ask_policy(
         prompts: Their prompts, as the training set has them.
         policy: Is asked.
         index: Number of the batch.
+        image_rows: For each group the row of the training set whose images it has, or -1.
 
     Returns:
         What was asked about the groups of all ranks, on every rank.
@@ -82,15 +91,17 @@ def ask_policy(
     """
     asking = {name: reward for name, reward in rewards.items() if hasattr(reward, "questions")}
     asked: AskedOfVisits = {}
+    image_rows = image_rows or [NO_IMAGES] * len(groups)
     for number in range(MAX_ROUNDS + 1):
         if not asking:
             break
         with policy.costs.time("score_seconds"):
             new = [
                 put
-                for group, prompt in zip(groups, prompts, strict=True)
+                for group, prompt, row in zip(groups, prompts, image_rows, strict=True)
                 for reward, seen in as_seen(group, prompt, asked, asking).items()
-                for put in _new_questions(reward, asking[reward].questions, seen, prompt, policy)
+                for question in _new_questions(reward, asking[reward].questions, seen, policy)
+                for put in [_put(question, reward, seen, isinstance(prompt, list), policy, row)]
             ]
         of_all: list[Put] = gather_object(new)
         if not of_all:
@@ -129,7 +140,7 @@ def problem_of(prompt: Prompt) -> str:
     """
     if isinstance(prompt, str):
         return prompt
-    return next((m["content"] for m in reversed(prompt) if m["role"] == "user"), "")
+    return next((text_of(m["content"]) for m in reversed(prompt) if m["role"] == "user"), "")
 
 
 def asking_metrics(asked: AskedOfVisits) -> dict[str, float]:
@@ -183,21 +194,18 @@ def _by_reward(asked: AskedOfVisits) -> dict[str, list[Asked]]:
 
 
 def _new_questions(
-    reward: str, ask: Callable[[Group], Any], group: Group, prompt: Prompt, policy: Policy
-) -> list[Put]:
+    reward: str, ask: Callable[[Group], Any], group: Group, policy: Policy
+) -> list[Question]:
     """Ask a reward what it wants to know; leave out what it was told already."""
     with deadline(f"reward {reward!r}", policy.config.max_reward_seconds, "max_reward_seconds"):
         what = f"reward {reward!r}, asking"
         given = checked_questions(what, call_plugin(what, ask, group))
-    is_chat = not isinstance(prompt, str)
-    return [
-        _put(question, reward, group, is_chat, policy)
-        for question in given
-        if group.replies(question.key) is None
-    ]
+    return [question for question in given if group.replies(question.key) is None]
 
 
-def _put(question: Question, reward: str, group: Group, is_chat: bool, policy: Policy) -> Put:
+def _put(
+    question: Question, reward: str, group: Group, is_chat: bool, policy: Policy, image_row: int
+) -> Put:
     config, arguments = policy.config, _template_arguments(policy)
     prompt = question.prompt
     if isinstance(prompt, str):
@@ -208,7 +216,11 @@ def _put(question: Question, reward: str, group: Group, is_chat: bool, policy: P
         ]
     max_tokens = question.max_tokens or config.max_completion_length
     context = model_context(config, policy.model.config)
-    num_tokens = len(tokenize_prompt(prompt, policy.tokenizer, arguments))
+    if image_row == NO_IMAGES or policy.images is None:
+        num_tokens = len(tokenize_prompt(prompt, policy.tokenizer, arguments))
+    else:
+        prompt = with_images(prompt, len(group.images))
+        num_tokens = len(policy.images.prompt_ids(prompt, image_row, arguments))
     return Put(
         visit=_visit(group),
         reward=reward,
@@ -216,6 +228,7 @@ def _put(question: Question, reward: str, group: Group, is_chat: bool, policy: P
         prompt=prompt,
         num_samples=question.num_samples,
         max_tokens=max_tokens,
+        image_row=image_row,
         fits=context is None or num_tokens + max_tokens <= context,
     )
 
@@ -235,9 +248,16 @@ def _sample(questions: Sequence[Put], policy: Policy, index: int) -> dict[str, l
             index,
             max_seconds=policy.config.max_sampling_seconds,
             template_arguments=_template_arguments(policy),
+            images=policy.images,
         )
         requests = [
-            Request(key=name(put), role=put.reward, prompt=put.prompt, num_samples=put.num_samples)
+            Request(
+                key=name(put),
+                role=put.reward,
+                prompt=put.prompt,
+                num_samples=put.num_samples,
+                image_row=put.image_row,
+            )
             for put in same
         ]
         found |= zip([r.key for r in requests], sampler(requests), strict=True)

@@ -35,7 +35,8 @@ def log_batch(batch: Batch, trainer: "LabelFreeTrainer") -> None:
         _logger.warning("step %d: %s", step, alarm)
     with costs.time("log_seconds"):
         if trainer.run_files and config.save_rollouts and is_main:
-            trainer.run_files.write_rollouts(step, batch.rollout_lines)
+            images = trainer.images and trainer.images.rows
+            trainer.run_files.write_rollouts(step, batch.rollout_lines, images)
         if trainer.log_completions:
             add_to_table(trainer.table, batch, trainer.source.reward_names)
     if config.max_staleness:

@@ -13,6 +13,8 @@ import yaml
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from rl.data.prompt_lengths import PromptFacts
+from rl.data.row_images import RowImages
+from rl.data.saved_images import SavedImages
 from rl.data.whole_files import replacing, write_whole, writing_into
 from rl.errors import InputError
 from rl.groups.scoring import ScoredGroup
@@ -38,6 +40,7 @@ class RunFiles:
         self.metrics_path = self.output_dir / "metrics.jsonl"
         self.rollouts_dir = self.output_dir / "rollouts"
         self._config_text = ""
+        self._saved_images: SavedImages | None = None
 
     @property
     def holds_run(self) -> bool:
@@ -124,20 +127,28 @@ class RunFiles:
         with writing_into(self.output_dir), self.metrics_path.open("a") as file:
             file.write(json.dumps({"step": step, **finite}) + "\n")
 
-    def write_rollouts(self, step: int, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Write the rollouts of a generation batch, one line each.
+    def write_rollouts(
+        self, step: int, lines: Iterable[Mapping[str, Any]], images: RowImages | None = None
+    ) -> None:
+        """Write the rollouts of a generation batch, one line each, and the images they name.
 
         A long prompt is on the first line of its `prompt_id` only (`rl.training.rollout_files`).
 
         Args:
             step: The optimizer step the batch is first used in, from 1.
             lines: Every sampled rollout, trained or not.
+            images: Where images are found by their digests; None: the prompts have none.
         """
+        named: dict[str, None] = {}
         path = self.rollouts_dir / f"step_{step:06d}.jsonl.gz"
         with writing_into(self.output_dir):
             self.rollouts_dir.mkdir(parents=True, exist_ok=True)
             with replacing(path) as unfinished:
-                write_rollout_file(unfinished, ({"step": step, **line} for line in lines))
+                write_rollout_file(unfinished, _noting(named, step, lines))
+            if images is not None:
+                self._saved_images = self._saved_images or SavedImages(self.output_dir)
+                missing = self._saved_images.missing(named)
+                self._saved_images.save(map(images.find, missing))
 
     def write_summary(self, summary: Mapping[str, Any]) -> Path:
         """Write the run's result: metrics before and after where evaluated, and what it cost."""
@@ -223,6 +234,7 @@ def rollout_lines(
                 "prompt_id": group.prompt_id,
                 "visit": group.visit,
                 "prompt": group.prompt,
+                **({"images": list(group.images)} if group.images else {}),
                 "rollout": g,
                 **{name: value for name, value in facts.items() if name not in UNWRITTEN},
                 "rewards": {name: scores[g] for name, scores in scored.rewards.items()},
@@ -232,6 +244,15 @@ def rollout_lines(
                 "pseudo_label": scored.vote.pseudo_label if scored.vote else None,
                 **({"asked": _questions(of_group)} if of_group and not g else {}),
             }
+
+
+def _noting(
+    named: dict[str, None], step: int, lines: Iterable[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Yield the lines with their step, and note the digests of their images."""
+    for line in lines:
+        named |= dict.fromkeys(line.get("images", ()))
+        yield {"step": step, **line}
 
 
 def _questions(asked: Mapping[str, Sequence[Asked]]) -> dict[str, list[dict[str, Any]]]:

@@ -11,6 +11,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from rl.answers import use_comparer
+from rl.data.image_inputs import prompt_length
 from rl.data.model_files import context_length, load_model_config, load_tokenizer
 from rl.data.prompt_lengths import (
     PromptFacts,
@@ -25,12 +26,13 @@ from rl.data.prompts import (
     load_prompts,
     prompt_id,
     render_prompt,
-    tokenize_prompt,
     tokenize_rendered,
 )
 from rl.data.views import get_view_maker, num_views
 from rl.errors import InputError
-from rl.evaluation.problems.labelled import Benchmark, Problem, load_benchmark
+from rl.evaluation.problems.labelled import Benchmark, load_benchmark, unlabelled_problems
+from rl.evaluation.problems.problem_images import check_images_are_read
+from rl.evaluation.problems.registry import split_name
 from rl.rollouts.engines import engine_class
 from rl.selfplay.game import Game
 from rl.training.changed_settings import check_changed_settings
@@ -128,7 +130,7 @@ def prepare_run(
         prompts, facts = choose_prompts(config, prompts, tokenizer, context, found.images)
         facts = with_unreadable(facts, found.unreadable_rows)
         check_against_start(config, checkpoint, prompts, facts)
-    check_benchmarks(config, benchmarks, tokenizer, context)
+    check_benchmarks(config, benchmarks, tokenizer, context, found.images)
     if config.supervised:
         show_labels(scoring, prompts, prompt_set)
     return Run(
@@ -253,12 +255,23 @@ def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
 def load_benchmarks(config: LabelFreeConfig) -> dict[str, Benchmark]:
     """Load what the run is evaluated on, with its own prompt format; prompts have empty labels."""
     words: Any = {"system_prompt": config.system_prompt, "prompt_suffix": config.prompt_suffix}
-    benchmarks = {name: load_benchmark(name, **words) for name in config.eval_benchmarks}
+    benchmarks = {
+        name: load_benchmark(
+            name,
+            # A named benchmark has columns of its own.
+            image_column=None if split_name(name)[0] else config.image_column,
+            allow_remote_images=config.allow_remote_images,
+            **words,
+        )
+        for name in config.eval_benchmarks
+    }
+    words |= {"prompt_column": config.prompt_column, "image_column": config.image_column}
     for name in config.eval_prompts:
-        prompts = load_prompts(name, prompt_column=config.prompt_column, **words).dataset["prompt"]
-        problems = [Problem(id=str(i), prompt=p, label="") for i, p in enumerate(prompts)]
+        prompts = load_prompts(name, **words).dataset
         benchmarks[name] = Benchmark(
-            problems=problems, prompt_column=config.prompt_column, label_column=""
+            problems=unlabelled_problems(prompts, config.allow_remote_images),
+            prompt_column=config.prompt_column,
+            label_column="",
         )
     return benchmarks
 
@@ -358,9 +371,15 @@ def check_benchmarks(
     benchmarks: Mapping[str, Benchmark],
     tokenizer: PreTrainedTokenizerBase,
     context: int | None,
+    images: RunImages | None = None,
 ) -> None:
     """Check that the problems the run is evaluated on fit; none of them is ever dropped."""
+    inputs = images and images.inputs
+    problems = [problem for benchmark in benchmarks.values() for problem in benchmark.problems]
+    check_images_are_read(config.model, "model", problems, inputs)
     room = prompt_limit(0, context, config.max_completion_length)
     for name, benchmark in benchmarks.items():
-        lengths = {p.id: len(tokenize_prompt(p.prompt, tokenizer)) for p in benchmark.problems}
+        lengths = {
+            p.id: prompt_length(p.prompt, p.images, tokenizer, inputs) for p in benchmark.problems
+        }
         check_problem_lengths(name, lengths, room)

@@ -8,7 +8,7 @@ from accelerate import PartialState
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from rl.data.chat_parts import text_of
+from rl.data.image_inputs import check_no_placeholder
 from rl.data.model_files import load_image_inputs, takes_images
 from rl.data.prompt_lengths import PromptFacts
 from rl.data.row_images import RowImages
@@ -62,34 +62,24 @@ def prepare_images(
             )
         return PreparedImages(prompts, None, [])
     inputs = load_image_inputs(config.model, "model", tokenizer, **source)
-    check_no_placeholder(prompts, inputs.placeholder)
+    for row, prompt in zip(prompts["row"], prompts["prompt"], strict=True):
+        check_no_placeholder(prompt, inputs.placeholder, f"row {row} (from 0)")
     if not has_images:
         return PreparedImages(prompts, RunImages(inputs), [])
     is_main = PartialState().is_main_process
     rows = RowImages(prompts, config.allow_remote_images)
     found = rows.keep_readable(prompts, show_progress=is_main and not config.disable_tqdm)
     if found.unreadable_rows:
-        left = f"{len(found.unreadable_rows)} prompts dropped, whose images cannot be read"
+        counts = f"{len(found.unreadable_rows)} of {len(prompts)} prompts"
         if not len(found.prompts):
-            raise InputError(f"dataset: got none but {left}. The first: {found.first_error}")
-        if is_main:
-            _logger.warning("%s: %s; the first: %s", config.dataset, left, found.first_error)
-    return PreparedImages(found.prompts, RunImages(inputs, rows), found.unreadable_rows)
-
-
-def check_no_placeholder(prompts: Dataset, placeholder: str) -> None:
-    """Check that no prompt's text spells out the token that stands for an image.
-
-    Raises:
-        InputError: If one does: the model would look for pixels that are not there.
-    """
-    for row, prompt in zip(prompts["row"], prompts["prompt"], strict=True):
-        contents = [prompt] if isinstance(prompt, str) else [m["content"] for m in prompt]
-        if any(placeholder in text_of(content) for content in contents):
             raise InputError(
-                f"prompt in row {row} (from 0): got {placeholder} in its text, which stands for an "
-                "image, expected images in a column or in parts of messages. Take it out."
+                f"dataset: got {counts} with images that cannot be read, expected some with "
+                f"readable ones. Mend them. The first: {found.first_error}"
             )
+        if is_main:
+            message = "%s: %s dropped, whose images cannot be read. The first: %s"
+            _logger.warning(message, config.dataset, counts, found.first_error)
+    return PreparedImages(found.prompts, RunImages(inputs, rows), found.unreadable_rows)
 
 
 def with_unreadable(facts: PromptFacts, rows: list[int]) -> PromptFacts:

@@ -31,6 +31,7 @@ from rl.rollouts.engine import Sample
 from rl.training.asking import AskedOfVisits, as_seen, ask_policy, asking_alarms, asking_metrics
 from rl.training.files import rollout_lines
 from rl.training.handover import hand_over
+from rl.training.run_images import image_row
 from rl.training.source import Batch, Policy
 from rl.training.visit_sampling import (
     Prompt,
@@ -161,7 +162,8 @@ class PromptSource:
             groups = answer(groups, prompts, policy, self.num_views, taught)
         texts = [prompt.example["prompt"] for prompt in prompts]
         linked = link_views(groups, self.num_views)
-        asked = ask_policy(self.rewards, linked, texts, policy, index)
+        image_rows = [image_row(prompt.example) for prompt in prompts]
+        asked = ask_policy(self.rewards, linked, texts, policy, index, image_rows)
         with policy.costs.time("score_seconds"):
             scored = gather_object(self._score(groups, prompts, votes, asked, policy))
         return scored, asked
@@ -184,6 +186,8 @@ class PromptSource:
                     accelerator=policy.accelerator,
                     tokenizer=policy.tokenizer,
                     batch_size=policy.config.per_device_train_batch_size,
+                    images=[policy.images_of(prompt.example) for prompt in prompts],
+                    image_inputs=policy.images and policy.images.inputs,
                 )
         seen_by_rewards = link_views(seen_by_rewards, self.num_views)
         return [

@@ -14,10 +14,8 @@ from torch import Tensor
 
 from rl.data.image_inputs import ImageInputs, join_pixels
 from rl.data.images import PromptImage
-from rl.data.row_images import RowImages
-
-# `image_row` of a row without images.
-NO_IMAGES = -1
+from rl.data.prompts import Prompt, render_prompt
+from rl.data.row_images import NO_IMAGES, RowImages
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,22 @@ class RunImages:
 
     def of(self, example: Mapping[str, Any]) -> tuple[PromptImage, ...]:
         """Read the images of a prompt, given as its row of the training set."""
-        row = image_row(example)
+        return self.of_row(image_row(example))
+
+    def of_row(self, row: int) -> tuple[PromptImage, ...]:
+        """Read the images of a row of the training set; `NO_IMAGES` has none."""
         return () if row == NO_IMAGES or self.rows is None else self.rows.of_row(row)
+
+    def prompt_ids(self, prompt: Prompt, row: int, arguments: Any = None) -> list[int]:
+        """Return the tokens of a prompt that has the images of a row.
+
+        Args:
+            prompt: Messages of parts.
+            row: Of the training set.
+            arguments: What the chat template is given beside the messages.
+        """
+        rendered = render_prompt(prompt, self.inputs.processor.tokenizer, arguments)
+        return self.inputs.prompt_ids(rendered, self.of_row(row))
 
     def inputs_of(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         """Return what TRL's `_get_per_token_logps_and_entropies` takes of rows' images.
@@ -54,7 +66,7 @@ class RunImages:
         if self.rows is None:
             return found
         numbers = tensors["image_row"].tolist()
-        images = [() if n == NO_IMAGES else self.rows.of_row(n) for n in numbers]
+        images = [self.of_row(number) for number in numbers]
         pixels = [self.inputs.pixels(of_row) for of_row in images]
         joined = join_pixels(pixels)
         if not joined:

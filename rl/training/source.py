@@ -15,11 +15,12 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from rl.data.images import PromptImage
+from rl.data.row_images import NO_IMAGES
 from rl.groups.scoring import ScoredGroup
 from rl.rollouts.engine import RolloutEngine, Sample
 from rl.training.config import LabelFreeConfig
 from rl.training.costs import CostMeter
-from rl.training.run_images import NO_IMAGES, RunImages
+from rl.training.run_images import RunImages
 
 
 @dataclass(frozen=True, kw_only=True)

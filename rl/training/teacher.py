@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rl.groups.scoring import make_group
 from rl.groups.visits import VisitKey
-from rl.rollouts.engine import RolloutEngine, derive_seed
+from rl.rollouts.engine import RolloutEngine, derive_seed, images_argument
 from rl.rollouts.transformers_engine import TransformersEngine
 from rl.rollouts.weights import full_parameters
 from rl.training.source import Policy
@@ -109,6 +109,7 @@ class WeightsTeacher:
                 [prompts[key].ids for key in keys],
                 self.num_votes,
                 [derive_seed(config.seed, "teacher", *key) for key in keys],
+                **images_argument([policy.images_of(prompts[key].example) for key in keys]),
             )
         return [
             make_group(
@@ -119,6 +120,7 @@ class WeightsTeacher:
                 policy.tokenizer,
                 stop_strings=config.stop_strings,
                 view=prompts[key].example.get("view", 0),
+                images=prompts[key].example.get("image_digests", ()),
             )
             for key, votes in zip(keys, samples, strict=True)
         ]

@@ -19,17 +19,16 @@ from tqdm import tqdm
 
 from rl.answers import extract_answer
 from rl.data.json_lines import read_json_lines
-from rl.data.prompts import tokenize_prompt
 from rl.data.views import read_back
 from rl.data.whole_files import write_whole, writing_into
 from rl.errors import InputError
 from rl.groups.visits import VisitKey, shard
-from rl.rollouts.engine import derive_seed
+from rl.rollouts.engine import derive_seed, images_argument
 from rl.rollouts.fingerprint import same_fingerprint, weight_fingerprint
 from rl.rollouts.stop_strings import completion_texts
 from rl.rollouts.weights import full_parameters
 from rl.training.source import Policy
-from rl.training.visit_sampling import Prompt
+from rl.training.visit_sampling import Prompt, prompt_tokens
 from rl.types import Group, Rollout
 from rl.watchdog import deadline
 
@@ -123,13 +122,13 @@ class LabelsTeacher:
         for start in tqdm(starts, "teacher", disable=not accelerator.is_main_process):
             batch = list(rows.values())[start : start + config.num_prompts]
             mine = shard(batch, accelerator.process_index, accelerator.num_processes)
-            arguments: Any = config.chat_template_kwargs
             limit = deadline("sampling", config.max_sampling_seconds, "max_sampling_seconds")
             with limit:  # every rank calls it as often: sampling from a sharded model is collective
                 samples = policy.engine.generate(
-                    [tokenize_prompt(r["prompt"], policy.tokenizer, arguments) for r in mine],
+                    [prompt_tokens(row, policy) for row in mine],
                     self.num_votes,
                     [derive_seed(config.seed, "teacher", row["prompt_id"]) for row in mine],
+                    **images_argument([policy.images_of(row) for row in mine]),
                 )
             for row, votes in zip(mine, samples, strict=True):
                 texts = completion_texts(votes, policy.tokenizer, config.stop_strings)

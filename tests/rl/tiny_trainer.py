@@ -59,11 +59,7 @@ def make_trainer(
         token_selector=None if selector is None else {"here": None},
         **{**geometry, **settings},
     )
-    if dataset is None:
-        columns = {"prompt": list(prompts), "row": [i // views for i in range(len(prompts))]}
-        if views > 1:
-            columns["view"] = [i % views for i in range(len(prompts))]
-        dataset = Dataset.from_dict(columns)
+    dataset = dataset or rows_of_prompts(prompts, views)
     trainer = LabelFreeTrainer(
         model=model or AutoModelForCausalLM.from_pretrained(folder),
         config=config,
@@ -77,6 +73,14 @@ def make_trainer(
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
     return trainer
+
+
+def rows_of_prompts(prompts, views):
+    """A training set of them."""
+    columns = {"prompt": list(prompts), "row": [i // views for i in range(len(prompts))]}
+    if views > 1:
+        columns["view"] = [i % views for i in range(len(prompts))]
+    return Dataset.from_dict(columns)
 
 
 def paying(scores):
@@ -114,7 +118,8 @@ def gradient(trainer, *batches):
     trainer.model.zero_grad()
     for batch in batches:
         trainer._compute_loss(trainer.model, dict(batch)).backward()
-    return torch.cat([p.grad.flatten() for p in trainer.model.parameters()])
+    trained = [p for p in trainer.model.parameters() if p.requires_grad]
+    return torch.cat([p.grad.flatten() for p in trained])
 
 
 def logged(trainer):

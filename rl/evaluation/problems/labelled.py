@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
+from datasets import Dataset
+
 from rl.data.images import PromptImage
 from rl.data.prompt_rows import Prompt, with_images
 from rl.data.prompts import prompts_of
+from rl.data.row_images import RowImages
 from rl.errors import InputError
 from rl.evaluation.problems.kinds import CHOICE_KINDS, DOCUMENT_KINDS
 from rl.evaluation.problems.problem_images import read_problem_images
@@ -164,6 +167,19 @@ def load_benchmark(
         template=template,
         expected_size=spec.size if spec else None,
     )
+
+
+def unlabelled_problems(prompts: Dataset, allow_remote_images: bool = False) -> list[Problem]:
+    """Turn prompts that `rl.data.prompts.load_prompts` returned into problems with empty labels.
+
+    Raises:
+        InputError: If an image cannot be read.
+    """
+    images = RowImages(prompts, allow_remote_images) if "images" in prompts.column_names else None
+    return [
+        Problem(id=str(row), prompt=prompt, label="", images=images.of_row(row) if images else ())
+        for row, prompt in zip(prompts["row"], prompts["prompt"], strict=True)
+    ]
 
 
 def _put(

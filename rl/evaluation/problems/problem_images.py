@@ -1,11 +1,19 @@
 """The images of labelled problems: all read, or the evaluation is refused, which drops none."""
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from tqdm import tqdm
 
 from rl.data.images import PromptImage, image_folder, read_image
 from rl.data.row_images import images_of_rows
 from rl.data.tables import Table
+from rl.errors import InputError
 from rl.evaluation.problems.rows import Layout
+
+if TYPE_CHECKING:
+    from rl.data.image_inputs import ImageInputs
+    from rl.evaluation.problems.labelled import Problem
 
 
 def read_problem_images(
@@ -42,6 +50,32 @@ def read_problem_images(
             of_row.append(known.setdefault(image.digest, image))
         images.append(tuple(of_row))
     return images
+
+
+def check_images_are_read(
+    model: str, what: str, problems: "Iterable[Problem]", inputs: "ImageInputs | None"
+) -> None:
+    """Check that a model reads the images of problems, and that none is spelt out in their text.
+
+    Args:
+        model: Its folder or hub id.
+        what: The setting that names it, for messages.
+        problems: With images or without.
+        inputs: Reads images; None for a model of text alone.
+
+    Raises:
+        InputError: If there are images for a model of text alone, or a text holds an image's token.
+    """
+    from rl.data.image_inputs import check_no_placeholder
+
+    for problem in problems:
+        if inputs is not None:
+            check_no_placeholder(problem.prompt, inputs.placeholder, f"problem {problem.id!r}")
+        elif problem.images:
+            raise InputError(
+                f"{what}: got {model}, which reads text alone, for problems with images, expected "
+                "a vision-language model. Name one, or set image_column to an empty text."
+            )
 
 
 def _joined(table: Table, layout: Layout) -> tuple[str, Table]:

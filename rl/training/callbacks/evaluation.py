@@ -292,6 +292,7 @@ def sample_policy(
         methods=trainer.args.answer_methods,
         show_progress=accelerator.is_main_process and not trainer.args.disable_tqdm,
         max_sampling_seconds=max_seconds,
+        image_inputs=trainer.images and trainer.images.inputs,
     )
     return gather_object(result.samples[: len(share) * num_samples])
 

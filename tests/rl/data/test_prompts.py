@@ -1,9 +1,11 @@
 import json
 
 import pytest
+from tiny_vision import make_processor
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from rl.data.chat_parts import in_parts
 from rl.data.prompts import join_prompts, load_prompts, prompt_id, render_prompt, tokenize_prompt
 from rl.errors import InputError
 
@@ -172,3 +174,76 @@ def test_text_and_messages_do_not_mix(tmp_path):
     chat = load_prompts(write(tmp_path / "b", {"prompt": "b"}), system_prompt="")
     with pytest.raises(InputError, match="text in one file and messages in another"):
         join_prompts([text, chat])
+
+
+# Images.
+
+
+IMAGE = {"type": "image"}
+
+
+def text(words):
+    return {"type": "text", "text": words}
+
+
+def contents(prompt):
+    """The contents of messages, without what Arrow fills parts up with."""
+    return [in_parts(message["content"]) for message in prompt]
+
+
+def test_images_stand_before_the_text_and_make_it_a_chat(tmp_path):
+    rows = [{"prompt": "2+2=", "images": ["a.png", "b.png"]}, {"prompt": "3+3=", "images": []}]
+    loaded = load_prompts(write(tmp_path, *rows), system_prompt="Add.", prompt_suffix="?").dataset
+    assert [contents(prompt) for prompt in loaded["prompt"]] == [
+        [[text("Add.")], [IMAGE, IMAGE, text("2+2=?")]],
+        [[text("Add.")], [text("3+3=?")]],
+    ]
+    assert [[image["path"] for image in row] for row in loaded["images"]] == [
+        ["a.png", "b.png"],
+        [],
+    ]
+
+
+def test_parts_of_text_alone_are_joined_to_text(tmp_path):
+    message = {"role": "user", "content": [text("2+"), text("2=")]}
+    assert prompts_in(tmp_path, [message]) == [[USER]]
+
+
+def test_wordings_of_a_prompt_have_its_images(tmp_path):
+    rows = [{"prompt": "2+2=", "image": "a.png"}, {"prompt": "3+3=", "image": "b.png"}]
+    maker = lambda prompt, columns: [f"Say {prompt}"]  # noqa: E731
+    loaded = load_prompts(write(tmp_path, *rows), views=maker).dataset
+    assert [contents(prompt) for prompt in loaded["prompt"][:2]] == [
+        [[IMAGE, text("2+2=")]],
+        [[IMAGE, text("Say 2+2=")]],
+    ]
+    paths = [[image["path"] for image in row] for row in loaded["images"]]
+    assert paths == [["a.png"], ["a.png"], ["b.png"], ["b.png"]]
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ({"role": "system", "content": "a"}, "no user message, expected one for the images"),
+        ({"role": "user", "content": [{"type": "video"}]}, "expected one of type text or image"),
+        ({"role": "user", "content": [{"type": "text"}]}, "expected text in it"),
+    ],
+)
+def test_bad_messages_with_images_say_what_is_wrong(tmp_path, message, error):
+    path = write(tmp_path, {"prompt": [message], "image": "a.png"})
+    with pytest.raises(InputError, match=f"prompt in row 0 .*{error}"):
+        load_prompts(path)
+
+
+def test_a_template_that_reads_parts_alone_gets_parts():
+    parts = "{% for p in m['content'] %}{{ p['text'] }}{% endfor %}"
+    template = f"{{% for m in messages %}}{parts};{{% endfor %}}"
+    tokenizer = make_processor().tokenizer
+    tokenizer.chat_template = template
+    assert render_prompt([SYSTEM, USER], tokenizer) == "Add.;2+2=;"
+
+
+def test_an_id_is_of_text_and_images():
+    assert prompt_id("a") != prompt_id("a", ["0"]) != prompt_id("a", ["0", "1"])
+    assert prompt_id("a", ["01"]) != prompt_id("a", ["0", "1"])
+    assert prompt_id("a", ["0", "1"]) != prompt_id("a", ["1", "0"])

@@ -2,11 +2,16 @@
 
 from collections import Counter
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
+import tiny_vision
 import torch
 
-from rl.rollouts.engine import SamplingSettings
+from rl.data.image_inputs import ImageInputs
+from rl.data.images import read_image
+from rl.errors import InputError
+from rl.rollouts.engine import SamplingSettings, with_settings
 from rl.rollouts.transformers_engine import (
     TransformersEngine,
     _splitmix64,
@@ -247,3 +252,79 @@ def test_weights_need_no_sync(make_engine, model):
             weight.copy_(saved)
     engine.close()
     assert ids(engine.generate(PROMPTS, 4, SEEDS)) == before
+
+
+# Images.
+
+
+@pytest.fixture(scope="module", params=["whole", "tiles"])
+def vision(request):
+    """A tiny vision-language model, its inputs, and prompts with one, no and two pictures."""
+    inputs = ImageInputs(tiny_vision.make_processor(splits=request.param == "tiles"))
+    images = [
+        [read_image(tiny_vision.picture(n), "test") for n in own] for own in ([0], [], [1, 2])
+    ]
+    texts = ["1+1=<image>", "3=", "<image>4<image>="]
+    ids = [inputs.prompt_ids(text, own) for text, own in zip(texts, images, strict=True)]
+    model = tiny_vision.make_model()
+    settings = SamplingSettings(max_completion_length=6)
+    engine = TransformersEngine(model, inputs.processor.tokenizer, settings, image_inputs=inputs)
+    return SimpleNamespace(engine=engine, ids=ids, images=images)
+
+
+def drawn(engine, *arguments, **more):
+    return [[s.completion_ids for s in group] for group in engine.generate(*arguments, **more)]
+
+
+def test_prompts_with_images_are_continued_as_the_model_sees_them(vision):
+    engine, model = vision.engine, vision.engine.model
+    greedy = with_settings(engine, SamplingSettings(max_completion_length=4, temperature=0.0))
+    found = drawn(greedy, vision.ids, 2, [1, 2, 3], images=vision.images)
+    for ids, own, samples in zip(vision.ids, vision.images, found, strict=True):
+        tokens = list(ids)
+        for _ in range(4):
+            pixels = engine.image_inputs.pixels(own)
+            with torch.no_grad():
+                logits = model(input_ids=torch.tensor([tokens]), **pixels).logits[0, -1]
+            logits[engine.never_sampled] = -torch.inf
+            tokens.append(int(logits.argmax()))
+            if tokens[-1] in engine.eos_token_ids:
+                break
+        assert samples == [tokens[len(ids) :]] * 2
+
+
+def test_a_sample_depends_on_its_own_images_alone(vision):
+    engine, ids, images = vision.engine, vision.ids, vision.images
+    whole = drawn(engine, ids, 4, [1, 2, 3], images=images)
+    assert drawn(engine, ids[::-1], 4, [3, 2, 1], images=images[::-1])[::-1] == whole
+    alone = [drawn(engine, [ids[i]], 4, [i + 1], images=[images[i]])[0] for i in range(3)]
+    assert alone == whole
+    # One sample of each runs the prompts without a cache of their own.
+    assert drawn(engine, ids, 1, [1, 2, 3], images=images) == [group[:1] for group in whole]
+    # The same tokens with other pictures.
+    other = [images[2][:1], [], images[2]]
+    assert drawn(engine, ids, 4, [1, 2, 3], images=other)[1:] == whole[1:]
+
+
+def test_pixels_are_run_once_for_all_samples_of_a_prompt(vision):
+    seen = []
+    encoder = vision.engine.model.model.vision_model
+    hook = encoder.register_forward_hook(lambda _, inputs, output: seen.append(len(output[0])))
+    vision.engine.generate(vision.ids, 8, [1, 2, 3], images=vision.images)
+    hook.remove()
+    num_views = 1 if len(vision.ids[0]) < 15 else 5
+    assert seen == [3 * num_views]
+
+
+def test_no_completion_has_a_token_that_stands_for_an_image(vision):
+    assert vision.engine.never_sampled
+    samples = vision.engine.generate(vision.ids[1:2], 64, [5])
+    tokens = {token for group in samples for s in group for token in s.completion_ids}
+    assert not tokens & {*vision.engine.never_sampled}
+
+
+def test_images_are_refused_by_a_model_of_text_alone(make_tiny_model, tiny_tokenizer, vision):
+    settings = SamplingSettings(max_completion_length=2)
+    engine = TransformersEngine(make_tiny_model(), tiny_tokenizer, settings)
+    with pytest.raises(InputError, match="for a model of text alone"):
+        engine.generate([[3]], 1, [1], images=vision.images[:1])

@@ -18,6 +18,7 @@ def make_vision_trainer(vision_folder, tmp_path):
     """Build a trainer of it on rows of (text, numbers of pictures)."""
     import tiny_trainer
     import tiny_vision
+    from transformers import AutoModelForImageTextToText
 
     from rl.data.image_inputs import ImageInputs
     from rl.data.prompts import load_prompts
@@ -36,7 +37,7 @@ def make_vision_trainer(vision_folder, tmp_path):
             completions,
             rewards,
             prompts=[text for text, _ in rows],
-            model=model or tiny_vision.make_model(),
+            model=model or AutoModelForImageTextToText.from_pretrained(vision_folder),
             dataset=dataset,
             images=RunImages(inputs, images),
             **settings,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from trl.trainer.grpo_trainer import GRPOTrainer
 
+from rl.data.image_inputs import PIXEL_NAMES, TOKEN_TYPE_NAMES
 from rl.training.host import LabelFreeTrainer
 from rl.versions import check_trl_version
 
@@ -88,6 +89,7 @@ def test_what_is_read_of_the_open_attributes_is_listed():
     stored = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute)]
     set_by_trl = {n.attr for n in stored if isinstance(n.ctx, ast.Store) and n.attr[:1] != "_"}
     used = attributes(TREES["training/host.py"], of_self=True)
+    used |= attributes(TREES["training/batch_log.py"], of_self=False) & {"log_completions"}
     assert used & set_by_trl == OPEN | {"beta"}
 
 
@@ -125,6 +127,16 @@ def test_log_probabilities_are_called_as_trl_defines_them():
     names = ["self", "model", "input_ids", "attention_mask", "logits_to_keep"]
     call = inspect.signature(method).bind(*names, batch_size=1, compute_entropy=True)
     assert list(call.arguments) == [*names, "batch_size", "compute_entropy"]
+
+
+def test_images_are_handed_over_as_trl_takes_them():
+    method = GRPOTrainer._get_per_token_logps_and_entropies
+    names = {*inspect.signature(method).parameters}
+    assert {*PIXEL_NAMES, *TOKEN_TYPE_NAMES, "num_images", "num_tiles"} <= names
+    source = inspect.getsource(GRPOTrainer._compute_loss)
+    assert [n for n in PIXEL_NAMES if f'{n}=inputs.get("{n}")' not in source] == []
+    # A run of a model that takes images is one for TRL too; it saves the whole processor then.
+    assert "isinstance(processing_class, ProcessorMixin)" in inspect.getsource(GRPOTrainer.__init__)
 
 
 def test_batches_are_due_when_trl_says():

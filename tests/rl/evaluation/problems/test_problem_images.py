@@ -90,6 +90,24 @@ def test_images_of_messages_stand_where_the_messages_have_them(write):
     assert benchmark.problems[1].prompt[0]["content"][0] == HERE
 
 
+def test_marks_in_a_text_are_the_places(write):
+    rows = [
+        {"prompt": "<image>Which?", "label": 1, "images": ["red.png"]},
+        {"prompt": "A <image> or B <image>\n?", "label": 1, "images": ["red.png", "blue.png"]},
+        {"prompt": "Is <image> a tag?", "label": 1, "images": ["red.png", "blue.png"]},
+    ]
+    found = [problem.prompt[0]["content"] for problem in load_benchmark(write(*rows)).problems]
+    assert found[0] == [HERE, {"type": "text", "text": "Which?"}]
+    assert found[1] == [
+        {"type": "text", "text": "A "},
+        HERE,
+        {"type": "text", "text": " or B "},
+        HERE,
+        {"type": "text", "text": "\n?"},
+    ]
+    assert found[2] == [HERE, HERE, {"type": "text", "text": "Is <image> a tag?"}]
+
+
 def test_words_and_templates_go_around_the_question_behind_the_images(write):
     path = write({"prompt": "Which?", "label": "red", "images": ["red.png"]})
     [problem] = load_benchmark(path, system_prompt="Look.", prompt_suffix=" Box it.").problems

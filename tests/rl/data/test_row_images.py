@@ -1,0 +1,96 @@
+import json
+
+import pytest
+from datasets import Dataset
+from PIL import Image
+from tiny_vision import picture
+
+from rl.data.prompts import join_prompts, load_prompts
+from rl.data.row_images import RowImages, images_of_rows, stored
+from rl.errors import InputError
+
+
+def asked(*parts):
+    return [{"role": "user", "content": list(parts)}]
+
+
+IMAGE, TEXT = {"type": "image"}, {"type": "text", "text": "?"}
+
+
+def test_a_source_without_images_has_none():
+    assert images_of_rows({"prompt": ["a", "b"]}, "prompt") is None
+    assert images_of_rows({"prompt": ["a", "b"], "images": [[], None]}, "prompt") is None
+
+
+def test_the_column_is_found_by_its_name():
+    table = {"prompt": ["a", "b"], "image": ["x.png", None], "photo": ["y.png", "z.png"]}
+    assert images_of_rows(table, "prompt") == [["x.png"], []]
+    assert images_of_rows(table, "prompt", "photo") == [["y.png"], ["z.png"]]
+    assert images_of_rows(table, "prompt", "") is None
+    with pytest.raises(InputError, match="image_column: got 'fotos'"):
+        images_of_rows(table, "prompt", "fotos")
+
+
+def test_images_stand_in_the_places_of_the_messages():
+    with_own = asked({"type": "image", "image": "own.png"}, IMAGE, TEXT)
+    table = {"prompt": [with_own, asked(TEXT)], "images": [["a.png"], ["b.png", "c.png"]]}
+    assert images_of_rows(table, "prompt") == [["own.png", "a.png"], ["b.png", "c.png"]]
+
+
+@pytest.mark.parametrize("given", [[], ["a.png", "b.png"]])
+def test_places_and_images_must_be_as_many(given):
+    with pytest.raises(InputError, match=rf"row 0 \(from 0\): got {len(given)} for 1 places"):
+        images_of_rows({"prompt": [asked(IMAGE, TEXT)], "images": [given]}, "prompt")
+
+
+def test_all_ways_to_have_an_image_are_one_when_stored(tmp_path):
+    image = Image.new("RGB", (2, 2))
+    found = stored(["a.png", b"x", {"bytes": b"y", "path": None}, image], str(tmp_path), "row 0")
+    assert [bool(one["bytes"]) for one in found] == [False, True, True, True]
+    assert {one["folder"] for one in found} == {str(tmp_path)}
+    with pytest.raises(InputError, match="row 0: got 7, expected an image"):
+        stored([7], str(tmp_path), "row 0")
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Five prompts: a picture, two of them, none, one that is broken, and one that is missing."""
+    for number in range(3):
+        picture(number).save(tmp_path / f"{number}.png")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "0.png").read_bytes()[:60])
+    images = [["0.png"], ["1.png", "2.png"], [], ["broken.png"], ["gone.png"]]
+    rows = [{"prompt": f"{i}?", "images": names} for i, names in enumerate(images)]
+    path = tmp_path / "pictures.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_prompts_whose_images_cannot_be_read_are_left_out_with_a_reason(pictures):
+    prompts = load_prompts(pictures).dataset
+    images = RowImages(prompts)
+    found = images.keep_readable(prompts)
+    assert found.prompts["row"][:] == [0, 1, 2]
+    assert found.unreadable_rows == [3, 4]
+    assert found.first_error.startswith("image 0 of row 3 (both from 0): got 'broken.png'")
+    assert [len(digests) for digests in found.prompts["image_digests"]] == [1, 2, 0]
+    assert "images" not in found.prompts.column_names
+    assert [image.digest for image in images.of_row(1)] == found.prompts["image_digests"][1]
+
+
+def test_the_same_pixels_have_the_same_digest_wherever_they_come_from(tmp_path, pictures):
+    data = (tmp_path / "0.png").read_bytes()
+    rows = {"prompt": ["0?"], "image": [{"bytes": data, "path": None}]}
+    Dataset.from_dict(rows).to_parquet(tmp_path / "bytes.parquet")
+    joined = join_prompts([load_prompts(pictures), load_prompts(str(tmp_path / "bytes.parquet"))])
+    images = RowImages(joined.dataset)
+    assert images.of_row(0)[0].digest == images.of_row(5)[0].digest
+
+
+def test_a_source_without_images_may_stand_beside_one_with_them(tmp_path, pictures):
+    text = tmp_path / "text.jsonl"
+    text.write_text('{"prompt": "9?"}\n')
+    joined = join_prompts([load_prompts(str(text)), load_prompts(pictures)]).dataset
+    assert [len(images) for images in joined["images"]] == [0, 1, 2, 0, 1, 1]
+    first = joined["prompt"][0]
+    assert [(m["role"], [p["text"] for p in m["content"]]) for m in first] == [("user", ["9?"])]
+    assert len(RowImages(joined).of_row(1)) == 1

@@ -1,0 +1,93 @@
+import logging
+
+import pytest
+import tiny_vision
+from datasets import Dataset
+
+from rewards import get_reward
+from rl.data.prompts import prompt_id
+from rl.errors import InputError
+from rl.training.config import LabelFreeConfig
+from rl.training.prepare import prepare_run
+from rl.training.prepare_images import check_no_placeholder
+
+ROWS = [("1+1=", [0]), ("2=", [1, 2]), ("3=", []), ("4=", [0])]
+
+
+@pytest.fixture
+def prepare(vision_folder, tmp_path):
+    def run(rows=ROWS, model=vision_folder, dataset=None, **settings):
+        config = LabelFreeConfig(
+            model=model,
+            dataset=dataset or tiny_vision.write_dataset(tmp_path, rows),
+            output_dir=str(tmp_path / "out"),
+            num_prompts=2,
+            num_generations=4,
+            max_completion_length=8,
+            disable_tqdm=True,
+            **settings,
+        )
+        return prepare_run(config, {"majority_vote": (get_reward("majority_vote"), 1.0)})
+
+    return run
+
+
+def test_prompts_know_their_images_by_digests(prepare):
+    run = prepare()
+    digests = run.prompts["image_digests"]
+    assert [len(own) for own in digests] == [1, 2, 0, 1]
+    rendered = run.prompts["rendered_prompt"]
+    assert rendered[:] == ["<image>1+1=", "<image><image>2=", "3=", "<image>4="]
+    assert run.prompts["prompt_id"][:] == list(map(prompt_id, rendered, digests))
+    assert run.images.of(run.prompts[1])[1].digest == digests[1][1]
+    assert run.images.of(run.prompts[2]) == ()
+    assert "images" not in run.prompts.column_names
+
+
+def test_a_prompt_is_as_long_as_its_images_make_it(prepare):
+    # Each picture has 7 tokens: four of it and three around; 4 + 7, 2 + 14, 2 and 2 + 7.
+    facts = prepare(max_prompt_length=15).prompt_facts
+    assert facts.dropped_rows == [1]
+    assert facts.longest == 11
+
+
+def test_prompts_with_unreadable_images_are_dropped_with_a_count(prepare, tmp_path, caplog):
+    dataset = tiny_vision.write_dataset(tmp_path, [*ROWS, ("5=", [3])])
+    path = tmp_path / "1.png"
+    path.write_bytes(path.read_bytes()[:50])
+    with caplog.at_level(logging.WARNING):
+        run = prepare(dataset=dataset)
+    assert run.prompts["row"][:] == [0, 2, 3, 4]
+    facts = run.prompt_facts
+    assert (facts.unreadable_rows, facts.num_in_source, facts.num_trained) == ([1], 5, 4)
+    assert "1 of 5 prompts dropped, whose images cannot be read. The first: image 0" in caplog.text
+
+
+def test_a_model_of_text_alone_refuses_images_in_one_line(prepare, tiny_model_folder):
+    with pytest.raises(InputError, match="which reads text alone, for prompts with images"):
+        prepare(model=tiny_model_folder)
+    run = prepare(model=tiny_model_folder, image_column="")
+    assert run.images is None
+    assert run.prompts["rendered_prompt"][:] == [text for text, _ in ROWS]
+
+
+def test_a_vision_language_model_trains_on_text_alone(prepare):
+    run = prepare([(text, []) for text, _ in ROWS])
+    assert run.images.rows is None
+    assert run.prompts["rendered_prompt"][:] == [text for text, _ in ROWS]
+
+
+def test_a_text_that_spells_out_an_image_s_token_is_refused(prepare):
+    with pytest.raises(InputError, match=r"prompt in row 1 .*: got <image> in its text"):
+        check_no_placeholder(
+            Dataset.from_dict({"prompt": ["a", "<image>"], "row": [0, 1]}), "<image>"
+        )
+    with pytest.raises(InputError, match="got <image> in its text"):
+        prepare([("1<image>", [0])])
+
+
+def test_where_no_image_can_be_read_the_first_error_is_said(prepare, tmp_path):
+    path = tmp_path / "pictures.jsonl"
+    path.write_text('{"prompt": "1=", "image": "gone.png"}\n')
+    with pytest.raises(InputError, match=r"1 of 1 prompts with images .* got 'gone.png'"):
+        prepare(dataset=str(path))
