@@ -18,7 +18,7 @@ from rl.rollouts.engine import SAMPLING_RANGES
 from rl.settings import Count, NumSamples, Seed, check_options
 
 if TYPE_CHECKING:
-    from rl.data.prompts import Prompt
+    from rl.evaluation.problems.labelled import Problem
 
 EPILOG = r"""
 examples:
@@ -32,9 +32,10 @@ examples:
       --launcher 'accelerate launch --config_file recipes/accelerate/zero3.yaml'
 
 QUESTIONS is a .jsonl, .json, .csv or .parquet file with a column "prompt" (--prompt_column), or a
-hub id. With --adapt the recipe's system prompt, suffix, temperature, length and way to find and
-compare answers hold here too, and the trained model stays in OUTPUT's folder, under the name of
-OUTPUT with -adapted.
+hub id. A vision-language model also reads a column "images" or "image": paths beside the file,
+bytes or data: URLs. With --adapt the recipe's system prompt, suffix, temperature, length and way to
+find and compare answers hold here too, and the trained model stays in OUTPUT's folder, under the
+name of OUTPUT with -adapted.
 
 A line of OUTPUT: {"id", "question", "answer", "majority_ratio", "num_votes", "num_abstained",
 "alternatives": [{"answer", "count"}], "reasoning", "num_truncated": samples cut off}; answer is
@@ -48,7 +49,7 @@ def main() -> None:
     """Check everything, adapt if asked to, then answer question by question."""
     arguments, overrides = parse_arguments()
     recipe = read_recipe(arguments, overrides)
-    prompts = read_questions(arguments, recipe)
+    questions = read_questions(arguments, recipe)
     methods = use_answer_arguments(
         arguments, recipe.get("answer_methods"), recipe.get("answer_comparer")
     )
@@ -67,10 +68,10 @@ def main() -> None:
         "answer_comparer": comparer_in_use(),
         "answer_choices": recipe.get("answer_choices"),
     }
-    num_done = open_output(arguments.output, settings, prompts)
-    if num_done < len(prompts):
+    num_done = open_output(arguments.output, settings, questions)
+    if num_done < len(questions):
         model = adapt(arguments, overrides) if arguments.adapt else arguments.model
-        solve(arguments, settings, model, prompts, num_done)
+        solve(arguments, settings, model, questions, num_done)
     print_summary(arguments.output)
 
 
@@ -89,6 +90,11 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     add("--adapt", metavar="RECIPE", help="train on the questions first, as this recipe says")
     add("--launcher", default=sys.executable, help="what starts the training (%(default)s)")
     add("--prompt_column", help='column of the questions (the recipe\'s, or "prompt")')
+    add(
+        "--image_column",
+        help="column with a question's image or images (the recipe's, or images or image)",
+    )
+    add("--allow_remote_images", action="store_true", help="fetch images from links")
     add("--system_prompt", help="makes each question a chat (the recipe's, or none)")
     add("--prompt_suffix", help="put after each question as written (the recipe's, or none)")
     add_answer_arguments(parser, default="the recipe's, or boxed, final_answer_phrase")
@@ -128,20 +134,29 @@ def read_recipe(arguments: argparse.Namespace, overrides: list[str]) -> dict[str
     return read_settings(arguments.adapt, overrides, arguments.allow_code)
 
 
-def read_questions(arguments: argparse.Namespace, recipe: dict[str, Any]) -> "list[Prompt]":
-    """Read the questions with the words the recipe or the command line puts around them."""
-    from rl.data.prompts import load_prompts
+def read_questions(arguments: argparse.Namespace, recipe: dict[str, Any]) -> "list[Problem]":
+    """Read the questions with the words the recipe or the command line puts around them.
 
-    for name, default in (("prompt_column", "prompt"), ("system_prompt", None)):
-        value = first_given(getattr(arguments, name), recipe.get(name), default)
-        setattr(arguments, name, value)
-    arguments.prompt_suffix = first_given(arguments.prompt_suffix, recipe.get("prompt_suffix"))
-    return load_prompts(
+    Raises:
+        InputError: If there are none, or an image of one cannot be read.
+    """
+    from rl.data.prompts import load_prompts
+    from rl.evaluation.problems.labelled import unlabelled_problems
+
+    arguments.prompt_column = first_given(
+        arguments.prompt_column, recipe.get("prompt_column"), "prompt"
+    )
+    for name in ("image_column", "system_prompt", "prompt_suffix"):
+        setattr(arguments, name, first_given(getattr(arguments, name), recipe.get(name)))
+    arguments.allow_remote_images |= bool(recipe.get("allow_remote_images"))
+    prompts = load_prompts(
         arguments.questions,
         prompt_column=arguments.prompt_column,
+        image_column=arguments.image_column,
         system_prompt=arguments.system_prompt,
         prompt_suffix=arguments.prompt_suffix,
-    ).dataset["prompt"]
+    )
+    return unlabelled_problems(prompts.dataset, arguments.allow_remote_images)
 
 
 def first_given(*values: Any) -> Any:
@@ -149,7 +164,7 @@ def first_given(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)
 
 
-def open_output(output: Path, settings: dict[str, Any], prompts: "Sequence[Prompt]") -> int:
+def open_output(output: Path, settings: dict[str, Any], questions: "Sequence[Problem]") -> int:
     """Start a file of answers, or find out how far the one that is there has got.
 
     Raises:
@@ -157,8 +172,8 @@ def open_output(output: Path, settings: dict[str, Any], prompts: "Sequence[Promp
     """
     from rl.data.prompts import prompt_id
 
-    questions = [prompt_id(json.dumps(prompt)) for prompt in prompts]
-    stamp = json.dumps({**settings, "questions": questions})
+    names = [prompt_id(json.dumps(asked.prompt), asked.image_digests) for asked in questions]
+    stamp = json.dumps({**settings, "questions": names})
     sidecar = output.with_name(f"{output.name}.settings.json")
     if not output.exists():
         sidecar.write_text(stamp, encoding="utf-8")
@@ -186,6 +201,8 @@ def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
         "model": arguments.model,
         "dataset": arguments.questions,
         "prompt_column": arguments.prompt_column,
+        "image_column": arguments.image_column,
+        "allow_remote_images": arguments.allow_remote_images,
         "label_column": None,
         "eval_benchmarks": [],
         "seed": arguments.seed,
@@ -215,20 +232,21 @@ def solve(
     arguments: argparse.Namespace,
     settings: dict[str, Any],
     model: str,
-    prompts: "Sequence[Prompt]",
+    questions: "Sequence[Problem]",
     num_done: int,
 ) -> None:
     """Sample, vote and write, a batch of questions at a time."""
     from tqdm import tqdm
 
     from rl.answers import start_verifier
-    from rl.data.prompts import tokenize_prompt
-    from rl.evaluation.models import completion_length, open_tokenizer
+    from rl.data.image_inputs import read_prompt
+    from rl.evaluation.models import completion_length, open_image_inputs, open_tokenizer
     from rl.rollouts.engine import SamplingSettings
     from rl.rollouts.engines import StoredModel, engine_class
 
     tokenizer, context, _ = open_tokenizer(model)
-    prompt_ids = [tokenize_prompt(prompt, tokenizer) for prompt in prompts]
+    inputs = open_image_inputs(model, tokenizer, questions)
+    prompt_ids = [read_prompt(one.prompt, one.images, tokenizer, inputs) for one in questions]
     longest = max(map(len, prompt_ids))
     sampling = SamplingSettings(
         max_completion_length=completion_length(
@@ -244,18 +262,19 @@ def solve(
         settings=sampling,
         longest_prompt=longest,
         batch_size=arguments.batch_size,
+        image_inputs=inputs,
     )
     engine = engine_class(arguments.engine, "for_model", "--engine").for_model(stored)
     start_verifier()
     with (
         closing(engine),
         arguments.output.open("a", encoding="utf-8") as output,
-        tqdm(desc="solving", total=len(prompts), initial=num_done, unit="question") as bar,
+        tqdm(desc="solving", total=len(questions), initial=num_done, unit="question") as bar,
     ):
         size = max(1, arguments.batch_size // arguments.num_samples)
-        for start in range(num_done, len(prompts), size):
-            rows = range(start, min(start + size, len(prompts)))
-            for line in answer(engine, tokenizer, prompts, prompt_ids, rows, arguments, settings):
+        for start in range(num_done, len(questions), size):
+            rows = range(start, min(start + size, len(questions)))
+            for line in answer(engine, tokenizer, questions, prompt_ids, rows, arguments, settings):
                 output.write(json.dumps(line) + "\n")
                 bar.update()
             output.flush()
@@ -264,7 +283,7 @@ def solve(
 def answer(
     engine: Any,
     tokenizer: Any,
-    prompts: "Sequence[Prompt]",
+    questions: "Sequence[Problem]",
     prompt_ids: Sequence[list[int]],
     rows: range,
     arguments: argparse.Namespace,
@@ -273,18 +292,27 @@ def answer(
     """Sample some questions and yield the line of each."""
     from rl.answers import extract_answer
     from rl.answers.solving import voted_answer
-    from rl.rollouts.engine import derive_seed
+    from rl.rollouts.engine import derive_seed, images_argument
     from rl.rollouts.stop_strings import completion_texts
 
     looked_for = {"methods": settings["answer_methods"], "choices": settings["answer_choices"]}
     seeds = [derive_seed(arguments.seed, "solve", row) for row in rows]
-    groups = engine.generate([prompt_ids[row] for row in rows], arguments.num_samples, seeds)
+    images = images_argument([questions[row].images for row in rows])
+    asked = [prompt_ids[row] for row in rows]
+    groups = engine.generate(asked, arguments.num_samples, seeds, **images)
     for row, group in zip(rows, groups, strict=True):
         texts = completion_texts(group, tokenizer, settings["stop_strings"])
         answers = [extract_answer(text, **looked_for) for text in texts]
         vote = voted_answer(texts, answers, [len(sample.completion_ids) for sample in group])
         num_truncated = sum(sample.truncated for sample in group)
-        yield {"id": row, "question": prompts[row], **vote, "num_truncated": num_truncated}
+        digests = list(questions[row].image_digests)
+        yield {
+            "id": row,
+            "question": questions[row].prompt,
+            **({"images": digests} if digests else {}),
+            **vote,
+            "num_truncated": num_truncated,
+        }
 
 
 def print_summary(output: Path) -> None:

@@ -17,7 +17,7 @@ _HIDDEN = {
 
 def show_pil_processors() -> None:
     """Let `AutoProcessor` find them, in this process; with torchvision there is nothing to do."""
-    from transformers.utils import is_torchvision_available
+    from transformers.utils.import_utils import is_torchvision_available
 
     if is_torchvision_available():
         return

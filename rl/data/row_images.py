@@ -112,7 +112,7 @@ class ReadableImages(NamedTuple):
 
     Attributes:
         prompts: Those, with a further column `image_digests`, and without the images themselves.
-        unreadable_rows: Positions in the source of the others, in order.
+        unreadable_rows: Positions in the source of the others, in order, once for each wording.
         first_error: What was wrong with the first of them.
     """
 
@@ -177,4 +177,5 @@ class RowImages:
         readable = readable.remove_columns("images")
         named = [digests[row] for row in readable["row"]]
         readable = readable.add_column("image_digests", named)
-        return ReadableImages(readable, list(errors), next(iter(errors.values()), ""))
+        unreadable = [row for row in rows if row in errors]
+        return ReadableImages(readable, unreadable, next(iter(errors.values()), ""))

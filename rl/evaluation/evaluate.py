@@ -95,27 +95,16 @@ def evaluate_problems(
             (`rl.watchdog.deadline`); 0: any.
         max_prompt_length: Most tokens of a prompt; a longer one is cut (`cut_middle`). None: any.
             Not for an engine that takes text, and not for prompts with images.
-        image_inputs: Reads prompts with images; needed where there are some and the engine takes
-            tokens.
+        image_inputs: Reads images, for an engine that takes tokens; None where there are none.
 
     Raises:
         InputError: If a k is out of range.
         ValueError: If there are no problems.
     """
     ks = check_ks(default_ks(num_samples) if ks is None else ks, num_samples)
-    request = _Request(
-        num_samples=num_samples,
-        seed=seed,
-        batch_size=batch_size,
-        must_close_thought=must_close_thought,
-        max_sampling_seconds=max_sampling_seconds,
-        max_prompt_length=max_prompt_length,
-        image_inputs=image_inputs,
-    )
-    saved = _saved_groups(output_dir, methods) if output_dir else {}
-    if output_dir:
-        write_problems(output_dir, map(problem_line, problems))
-        SavedImages(output_dir).save(image for problem in problems for image in problem.images)
+    limits = (max_sampling_seconds, max_prompt_length)
+    request = _Request(num_samples, seed, batch_size, must_close_thought, *limits, image_inputs)
+    saved = _opened(output_dir, problems, methods) if output_dir else {}
     _sample_missing(engine, tokenizer, problems, request, saved, methods, output_dir, show_progress)
     samples = [sample for problem in problems for sample in saved[problem.id]]
     metrics = summarize(samples, ks, thresholds)
@@ -184,7 +173,12 @@ def _num_first(samples: Sequence[SampleRecord]) -> int:
     return next(i for i in range(len(numbers) + 1) if i not in numbers)
 
 
-def _saved_groups(output_dir: Path, methods: Sequence[str]) -> dict[str, list[SampleRecord]]:
+def _opened(
+    output_dir: Path, problems: Sequence[Problem], methods: Sequence[str]
+) -> dict[str, list[SampleRecord]]:
+    """Write what is asked, with its images, and return the samples that are there, graded."""
+    write_problems(output_dir, map(problem_line, problems))
+    SavedImages(output_dir).save(image for problem in problems for image in problem.images)
     groups = group_by_problem(read_samples(output_dir))
     return {name: grade(group, methods) for name, group in groups.items()}
 

@@ -9,7 +9,8 @@ what is asked. A class of one's own goes by `package.module:Class` or `path/to/f
     for_model(model)                samples a model that does not change
 
 One that samples without the trainer's model, and may be called from several threads at once, has a
-true attribute `samples_beside_updates`: runs with `max_staleness` above 0 ask it ahead.
+true attribute `samples_beside_updates`: runs with `max_staleness` above 0 ask it ahead. One whose
+`generate` has the argument `images` has a true attribute `takes_images`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -82,6 +83,19 @@ class StoredModel:
     revision: str | None = None
     endpoint: Mapping[str, Any] = field(default_factory=dict)
     image_inputs: "ImageInputs | None" = None
+
+
+def check_takes_images(engine: Any, name: str, what: str) -> None:
+    """Check that an engine's class takes prompts with images.
+
+    Raises:
+        InputError: If it does not.
+    """
+    if not getattr(engine, "takes_images", False):
+        raise InputError(
+            f"{what}: got {name!r} for prompts with images, expected an engine that takes them. "
+            "Sample with transformers, or with vLLM in the trainer's process (vllm_mode: colocate)."
+        )
 
 
 def engine_class(name: str, method: str, what: str) -> Any:

@@ -140,6 +140,8 @@ class TransformersEngine:
         image_inputs: Makes pixels of prompts with images; None for a model of text alone.
     """
 
+    takes_images = True
+
     def __init__(
         self,
         model: PreTrainedModel,
@@ -196,8 +198,13 @@ class TransformersEngine:
             device_map="auto",
         )
         assert model.tokenizer is not None
-        own = {"image_inputs": model.image_inputs}
-        return cls(loaded, model.tokenizer, model.settings, model.batch_size, **own)
+        return cls(
+            loaded,
+            model.tokenizer,
+            model.settings,
+            model.batch_size,
+            image_inputs=model.image_inputs,
+        )
 
     # How a batch's prompts are run; scripts/benchmark.py measures the engine without it.
     prompt_cache = staticmethod(repeated_prompt_cache)

@@ -64,6 +64,8 @@ class VLLMEngine:
         image_inputs: Reads prompts with images; None for a model of text alone.
     """
 
+    takes_images = True
+
     def __init__(
         self,
         llm: "LLM",

@@ -9,7 +9,6 @@ from accelerate.utils import gather_object
 from transformers import PreTrainedTokenizerBase
 
 from rl.data.prompts import tokenize_prompt
-from rl.data.row_images import NO_IMAGES
 from rl.rollouts.engine import RolloutEngine, Sample, derive_seed, images_argument
 from rl.rollouts.stop_strings import completion_texts
 from rl.selfplay.game import Answered, Request
@@ -133,7 +132,7 @@ class PolicySampler:
         return found
 
     def _tokenize(self, request: Request) -> list[int]:
-        if self.images is None or request.image_row == NO_IMAGES:
+        if self.images is None:
             return tokenize_prompt(request.prompt, self.tokenizer, self.template_arguments)
         row, arguments = request.image_row, self.template_arguments
         return self.images.prompt_ids(request.prompt, row, arguments)

@@ -216,10 +216,10 @@ def _put(
         ]
     max_tokens = question.max_tokens or config.max_completion_length
     context = model_context(config, policy.model.config)
-    if image_row == NO_IMAGES or policy.images is None:
+    if policy.images is None:
         num_tokens = len(tokenize_prompt(prompt, policy.tokenizer, arguments))
     else:
-        prompt = with_images(prompt, len(group.images))
+        prompt = with_images(prompt, len(group.images)) if group.images else prompt
         num_tokens = len(policy.images.prompt_ids(prompt, image_row, arguments))
     return Put(
         visit=_visit(group),

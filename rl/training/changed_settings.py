@@ -33,12 +33,13 @@ LAYOUT = ("per_device_train_batch_size", "processes", "shared_prompts")
 # The optimizer's state in the checkpoint has its own, or does not fit: nothing can be accepted.
 KEPT_BY_THE_CHECKPOINT = (
     *("optim", "optim_args", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon"),
-    "lora",
+    *("lora", "freeze_vision_tower"),
 )
 # Which prompts come of them is compared itself (`rl.data.prompt_lengths.check_same_prompts`).
 TOLD_BY_THE_PROMPTS = (
-    *("dataset", "dataset_split", "dataset_config_name", "prompt_column", "system_prompt"),
-    *("prompt_suffix", "max_prompt_length", "overlong_prompts", "vllm_max_model_length"),
+    *("dataset", "dataset_split", "dataset_config_name", "prompt_column", "image_column"),
+    *("system_prompt", "prompt_suffix", "max_prompt_length", "overlong_prompts"),
+    "vllm_max_model_length",
 )
 # What is written, shown or measured, and where and how fast things are computed.
 HARMLESS = (
@@ -50,7 +51,7 @@ HARMLESS = (
     *("per_device_eval_batch_size", "gradient_ratio_every", "ds3_gather_for_generation"),
     *("max_reward_seconds", "max_sampling_seconds", "max_step_seconds"),
     *("vllm_gpu_memory_utilization", "vllm_tensor_parallel_size", "vllm_group_port"),
-    *("vllm_launch_server", "vllm_weight_sync", "vllm_sync_dir"),
+    *("vllm_launch_server", "vllm_weight_sync", "vllm_sync_dir", "allow_remote_images"),
 )
 HARMLESS_BEGINNINGS = (
     *("log_", "logging_", "save_", "eval_", "hub_", "push_", "trackio_", "dataloader_", "ddp_"),

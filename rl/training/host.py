@@ -200,7 +200,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         num_micro_batches = self.args.steps_per_generation
         if (folder := self._resumed_from) is not None:
             self._step = self.state.global_step * self.args.gradient_accumulation_steps
-            self._buffered_inputs = load_buffer(folder, self.accelerator, num_micro_batches)
+            fits = self.images is None or "dataset" not in self.args.accept_changes
+            self._buffered_inputs = load_buffer(folder, self.accelerator, num_micro_batches, fits)
             self.sampling.load(folder)
             self._resumed_from = None
         is_due = self._step % (num_micro_batches * self.num_iterations) == 0

@@ -13,6 +13,7 @@ from rl.data.model_files import load_image_inputs, takes_images
 from rl.data.prompt_lengths import PromptFacts
 from rl.data.row_images import RowImages
 from rl.errors import InputError
+from rl.rollouts.engines import check_takes_images, engine_class
 from rl.training.config import LabelFreeConfig
 from rl.training.run_images import RunImages
 
@@ -50,8 +51,8 @@ def prepare_images(
         source: `revision` and `trust_remote_code` of `from_pretrained`.
 
     Raises:
-        InputError: If a model of text alone would get images, none can be read, or a prompt's text
-            spells out the token that stands for one.
+        InputError: If a model or an engine of text alone would get images, none can be read, or a
+            prompt's text spells out the token that stands for one.
     """
     has_images = "images" in prompts.column_names
     if not takes_images(model_config):
@@ -66,6 +67,8 @@ def prepare_images(
         check_no_placeholder(prompt, inputs.placeholder, f"row {row} (from 0)")
     if not has_images:
         return PreparedImages(prompts, RunImages(inputs), [])
+    engine = engine_class(config.engine_name, "for_run", "engine")
+    check_takes_images(engine, config.engine_name, "engine")
     is_main = PartialState().is_main_process
     rows = RowImages(prompts, config.allow_remote_images)
     found = rows.keep_readable(prompts, show_progress=is_main and not config.disable_tqdm)

@@ -39,16 +39,22 @@ def save_buffer(
 
 
 def load_buffer(
-    folder: Path, accelerator: Accelerator, num_micro_batches: int
+    folder: Path, accelerator: Accelerator, num_micro_batches: int, fits: bool = True
 ) -> list[dict[str, Tensor]] | None:
     """Read them back.
+
+    Args:
+        folder: The checkpoint.
+        accelerator: Knows the rank.
+        num_micro_batches: As many as are needed.
+        fits: Whether their images are those of the same data set; rows know the number of a row.
 
     Returns:
         None if the checkpoint has none, or not as many as are needed: on another number of ranks
         the rows do not fit, and are sampled again.
     """
     path = folder / BUFFER_FILE.format(rank=accelerator.process_index)
-    if not path.is_file():
+    if not path.is_file() or not fits:
         return None
     micro_batches = torch.load(path, map_location=accelerator.device, weights_only=True)
     return micro_batches if len(micro_batches) == num_micro_batches else None

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rl.data.image_inputs import ImageInputs, join_pixels
+from rl.data.image_inputs import ImageInputs, join_pixels, read_prompt
 from rl.data.images import PromptImage
-from rl.data.prompts import Prompt, render_prompt
+from rl.data.prompts import Prompt
 from rl.data.row_images import NO_IMAGES, RowImages
 
 
@@ -39,15 +39,15 @@ class RunImages:
         return () if row == NO_IMAGES or self.rows is None else self.rows.of_row(row)
 
     def prompt_ids(self, prompt: Prompt, row: int, arguments: Any = None) -> list[int]:
-        """Return the tokens of a prompt that has the images of a row.
+        """Return the tokens of a prompt that has the images of a row, or `NO_IMAGES`.
 
         Args:
-            prompt: Messages of parts.
+            prompt: Messages of parts where there are images.
             row: Of the training set.
             arguments: What the chat template is given beside the messages.
         """
-        rendered = render_prompt(prompt, self.inputs.processor.tokenizer, arguments)
-        return self.inputs.prompt_ids(rendered, self.of_row(row))
+        tokenizer = self.inputs.processor.tokenizer
+        return read_prompt(prompt, self.of_row(row), tokenizer, self.inputs, arguments)
 
     def inputs_of(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         """Return what TRL's `_get_per_token_logps_and_entropies` takes of rows' images.

@@ -30,15 +30,8 @@ GROUPS = {
     ),
     "prompts": (
         *("dataset_split", "dataset_config_name", "label_column", "system_prompt"),
-        *(
-            "image_column",
-            "allow_remote_images",
-            "prompt_suffix",
-            "views",
-            "max_prompt_length",
-            "overlong_prompts",
-            "shuffle_dataset",
-        ),
+        *("prompt_suffix", "image_column", "allow_remote_images", "views", "max_prompt_length"),
+        *("overlong_prompts", "shuffle_dataset"),
     ),
     "answers": ("answer_methods", "answer_comparer", "answer_choices", "stop_strings"),
     "sampling": (
@@ -48,8 +41,8 @@ GROUPS = {
     ),
     "update": (
         *("num_updates", "teacher", "advantage", "loss_type", "beta", "token_selector", "lora"),
-        "freeze_vision_tower",
-        *("per_device_train_batch_size", "max_tokens_per_micro_batch", "skip_silent_rows"),
+        *("freeze_vision_tower", "per_device_train_batch_size", "max_tokens_per_micro_batch"),
+        "skip_silent_rows",
         *("trim_micro_batches", "shared_prompts", "gradient_ratio_every"),
     ),
     "evaluation": (

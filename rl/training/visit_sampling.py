@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 from accelerate.utils import gather_object
 
-from rl.data.prompts import tokenize_prompt
-from rl.data.row_images import NO_IMAGES
+from rl.data.image_inputs import read_prompt
 from rl.groups.scoring import classify_samples, make_group
 from rl.groups.visits import VisitKey, choose_trained
 from rl.rollouts.adaptive_votes import sample_votes
@@ -42,10 +41,8 @@ def tokenize_prompts(
 def prompt_tokens(example: Mapping[str, Any], policy: Policy) -> list[int]:
     """Turn one prompt into tokens, each image into as many as it has."""
     arguments: Any = policy.config.chat_template_kwargs
-    row = image_row(example)
-    if row == NO_IMAGES or policy.images is None:
-        return tokenize_prompt(example["prompt"], policy.tokenizer, arguments)
-    return policy.images.prompt_ids(example["prompt"], row, arguments)
+    images, inputs = policy.images_of(example), policy.images and policy.images.inputs
+    return read_prompt(example["prompt"], images, policy.tokenizer, inputs, arguments)
 
 
 def row_of(prompt: Prompt, sample: Sample, completion: str) -> Row:

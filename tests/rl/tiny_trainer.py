@@ -40,8 +40,7 @@ def make_trainer(
         selector: A token selector.
         views: Wordings of each problem; the prompts of one stand in turn.
         model: In place of the one in the folder.
-        dataset: In place of the prompts: rows of a training set.
-        images: Of its prompts.
+        dataset: In place of the prompts; `images` are theirs.
         settings: Of the configuration.
     """
     if not callable(next(iter(rewards.values()))):

@@ -3,7 +3,9 @@ import json
 
 import pytest
 import yaml
+from PIL import Image
 
+from rl.data.images import read_image
 from rl.errors import InputError
 from rl.evaluation.overlap import find_overlap, read_train_prompts
 from rl.evaluation.problems.labelled import Problem
@@ -87,3 +89,27 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
     (tmp_path / "config.yaml").write_text("a: [")
     with pytest.raises(InputError, match="got invalid YAML"):
         read_train_prompts(tmp_path)
+
+
+def test_a_problem_with_images_was_seen_only_beside_the_same_images(tmp_path):
+    red, blue = (read_image(Image.new("RGB", (2, 2), name), "here") for name in ("red", "blue"))
+    problems = [
+        Problem(id=name, prompt="", question="Which?", label="1", images=images)
+        for name, images in {"red": (red,), "both": (red, blue), "none": ()}.items()
+    ]
+    seen = ["Which?", ("which?", (red.digest,)), ("Which?", (blue.digest, red.digest))]
+    assert find_overlap(problems, seen).problem_ids == ["red", "none"]
+    # From the data set that a run's settings name, or from its rollouts.
+    (tmp_path / "red.png").write_bytes(red.data)
+    rows = [{"prompt": "Which?", "image": "red.png"}, {"prompt": "Which?", "image": "gone.png"}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = tmp_path / "run"
+    (run / "rollouts").mkdir(parents=True)
+    settings = {"settings": {"dataset": str(tmp_path / "rows.jsonl")}}
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    assert read_train_prompts(run) == [("Which?", (red.digest,))]
+    (run / "config.yaml").unlink()
+    line = {"prompt_id": "a", "prompt": "Which?", "images": [red.digest]}
+    with gzip.open(run / "rollouts" / "step_000001.jsonl.gz", "wt") as file:
+        file.write(json.dumps(line) + "\n")
+    assert read_train_prompts(run) == [("Which?", (red.digest,))]

@@ -16,7 +16,9 @@ import pytest
 import torch
 from accelerate import Accelerator
 from local_server import Handler, serving
+from PIL import Image
 
+from rl.data.images import read_image
 from rl.errors import InputError
 from rl.evaluation.evaluate import evaluate_problems
 from rl.evaluation.problems.labelled import Problem
@@ -380,3 +382,19 @@ def test_a_key_is_read_from_its_variable():
 def test_only_an_engine_that_takes_text_is_one(make_tiny_model):
     assert issubclass(OpenAIEngine, TextEngine)
     assert not isinstance(make_tiny_model, TextEngine)
+
+
+def test_images_are_sent_as_data_urls_in_their_places(scripted):
+    url, seen = scripted((200, chat_reply(content="4")))
+    red, blue = (read_image(Image.new("RGB", (2, 2), name), "here") for name in ("red", "blue"))
+    content = [{"type": "image"}, {"type": "text", "text": "or"}, {"type": "image"}]
+    prompt = [{"role": "user", "content": content}]
+    problem = Problem(id="a", prompt=prompt, label="4", images=(red, blue))
+    other = replace(problem, id="b", images=(blue, red))
+    result = evaluate_problems(OpenAIEngine("m", url, SETTINGS), None, [problem], num_samples=1)
+    urls = [{"type": "image_url", "image_url": {"url": one.data_url}} for one in (red, blue)]
+    [(_, _, body)] = seen
+    assert body["messages"] == [{"role": "user", "content": [urls[0], content[1], urls[1]]}]
+    assert result.samples[0].images == (red.digest, blue.digest)
+    more = evaluate_problems(OpenAIEngine("m", url, SETTINGS), None, [other], num_samples=1)
+    assert more.samples[0].prompt_id != result.samples[0].prompt_id

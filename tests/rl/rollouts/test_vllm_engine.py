@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import tiny_vision
 
 from rl.errors import InputError
 from rl.rollouts.engine import SamplingSettings
@@ -23,8 +24,12 @@ needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not i
 @pytest.fixture(scope="module", params=[True, False], ids=["tied", "untied"])
 def session(request, save_tiny_model):
     """What one engine did; in its own process, which vLLM's global state makes necessary."""
+    return run_session(save_tiny_model(tied=request.param))
+
+
+def run_session(*arguments):
     result = subprocess.run(
-        [sys.executable, SESSION, save_tiny_model(tied=request.param)],
+        [sys.executable, SESSION, *arguments],
         capture_output=True,
         text=True,
         timeout=400,
@@ -75,6 +80,19 @@ def test_a_sync_that_leaves_out_a_parameter_stops_the_run(session):
 @needs_vllm
 def test_an_engine_without_parameters_keeps_its_weights(session):
     assert session["synced"]["gaps"]["nothing_to_sync"] > 0.05
+
+
+@needs_vllm
+@pytest.mark.medium
+@pytest.mark.parametrize("splits", [False, True], ids=["whole", "tiles"])
+def test_images_are_seen_as_the_trainer_sees_them(tmp_path, splits):
+    tiny_vision.save(tmp_path, splits=splits)
+    seen = run_session(str(tmp_path), "--images")
+    # The trainer's distribution without the image's token, which is never sampled.
+    assert seen["loaded"] < EXACT
+    assert seen["alone"]
+    assert seen["changed_not_synced"] > 0.05
+    assert seen["changed_and_synced"] < EXACT
 
 
 # Without an engine.

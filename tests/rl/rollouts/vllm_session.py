@@ -1,14 +1,19 @@
 """Everything one vLLM engine is asked in test_vllm_engine.py, in a process of its own.
 
-Usage: python vllm_session.py MODEL_FOLDER; the last line it prints is what was seen, as JSON.
+Usage: python vllm_session.py MODEL_FOLDER; the last line it prints is what was seen, as JSON. With
+`--images` the model is one of tiny_vision.py.
 """
 
 import json
 import sys
+from pathlib import Path
 
 PROMPTS = [[3, 4, 5], [6, 7, 8, 9, 10], [11]]
 SEEDS = [11, 12, 2**63 - 1]
 LENGTH = 24
+
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tiny_vision.py
 
 
 def main(folder):
@@ -43,6 +48,64 @@ def main(folder):
             seen["gaps"][name] = largest_gap(engine, model, **settings)
         engine.settings = SamplingSettings(max_completion_length=LENGTH)
         seen |= sync_changed_weights(engine, model)
+    finally:
+        engine.close()
+    print(json.dumps(seen))
+
+
+def look_at_pictures(folder):
+    """Sample prompts with one, no and two pictures; report gaps, before and after a sync."""
+    import torch
+    from tiny_vision import picture
+    from transformers import AutoModelForImageTextToText
+
+    from rl.data.images import read_image
+    from rl.data.model_files import load_image_inputs, load_tokenizer
+    from rl.rollouts.engine import SamplingSettings
+    from rl.rollouts.vllm_engine import VLLMEngine
+
+    torch.set_num_threads(1)
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    inputs = load_image_inputs(folder, "model", load_tokenizer(folder, "model"))
+    images = [[read_image(picture(n), "test") for n in own] for own in ([0], [], [1, 2])]
+    texts = ["1+1=<image>", "3=", "<image>4<image>="]
+    prompts = [inputs.prompt_ids(text, own) for text, own in zip(texts, images, strict=True)]
+    engine = VLLMEngine.from_pretrained(
+        folder,
+        SamplingSettings(max_completion_length=LENGTH),
+        max_model_length=128,
+        parameters=model.named_parameters,
+        image_inputs=inputs,
+    )
+
+    def sample(which):
+        ids, own = [prompts[i] for i in which], [images[i] for i in which]
+        return engine.generate(ids, 4, [SEEDS[i] for i in which], images=own)
+
+    def gap():
+        found = 0.0
+        for ids, own, samples in zip(prompts, images, sample([0, 1, 2]), strict=True):
+            for one in samples:
+                tokens = torch.tensor([ids + one.completion_ids])
+                with torch.no_grad():
+                    logits = model(tokens, **inputs.pixels(own)).logits[0, len(ids) - 1 : -1]
+                logits[:, engine.never_sampled] = -torch.inf
+                logps = logits.log_softmax(-1).gather(1, tokens[0, len(ids) :, None])[:, 0]
+                gaps = logps - torch.tensor(one.sampling_per_token_logps)
+                found = max(found, gaps.abs().max().item())
+        return found
+
+    def drawn(which):
+        return [[one.completion_ids for one in group] for group in sample(which)]
+
+    try:
+        seen = {"loaded": gap(), "alone": [drawn([i])[0] for i in range(3)] == drawn([0, 1, 2])}
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.05 * torch.randn(parameter.shape))
+        seen["changed_not_synced"] = gap()
+        engine.sync_weights()
+        seen["changed_and_synced"] = gap()
     finally:
         engine.close()
     print(json.dumps(seen))
@@ -125,4 +188,4 @@ def sync_changed_weights(engine, model):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    (look_at_pictures if "--images" in sys.argv else main)(sys.argv[1])

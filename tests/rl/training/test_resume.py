@@ -40,3 +40,9 @@ def test_memories_are_written_once(tmp_path):
     assert list(tmp_path.iterdir()) == []
     save_memories(tmp_path, rank(0), {"counter": Counter()}, None)
     assert (tmp_path / "signal_state.json").read_text() == '{"counter": {"seen": 3}}'
+
+
+def test_rows_whose_images_are_of_another_data_set_are_sampled_again(tmp_path):
+    save_buffer(tmp_path, rank(0), [{"image_row": torch.tensor([0])}])
+    assert load_buffer(tmp_path, rank(0), 1) is not None
+    assert load_buffer(tmp_path, rank(0), 1, fits=False) is None

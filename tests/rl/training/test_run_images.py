@@ -1,14 +1,15 @@
 """Images follow their rows: the gradient is that of each row alone, whatever becomes of a batch."""
 
 import pytest
-import tiny_vision
 import torch
 from tiny_trainer import gradient, micro_batches, move_away, tensors_of
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from rewards.entropy_band import EntropyBand
+from rl.data.row_images import NO_IMAGES
 from rl.training.layout import prompt_and_completion
-from rl.training.run_images import NO_IMAGES, RunImages, image_row
+from rl.training.resume import save_buffer
+from rl.training.run_images import RunImages, image_row
 from rl.training.vision_tower import freeze_vision
 
 COMPLETIONS = [r"\boxed{1}", "2", r"1+1\boxed{1}", "=;="]
@@ -129,6 +130,22 @@ def test_what_is_buffered_holds_no_pixels(make_vision_trainer):
     assert max(value.dim() for batch in batches for value in batch.values()) == 2
 
 
+def test_a_resumed_run_gets_the_pixels_of_rows_it_had_not_used(make_vision_trainer, tmp_path):
+    settings = {"per_device_train_batch_size": 4, "num_updates": 2}
+    found = []
+    for trainer in (make_vision_trainer(COMPLETIONS, {"pay": pay}, ROWS, **settings) for _ in "ab"):
+        if found:
+            # `_prepare_inputs` of a trainer that begins anew reads what is left of the batch.
+            trainer._resumed_from, trainer.state.global_step = tmp_path, 1
+            rest = [trainer._prepare_inputs(None)]
+        else:
+            rest = micro_batches(trainer)[2:3]
+            save_buffer(tmp_path, trainer.accelerator, trainer._buffered_inputs)
+        found.append(gradient(trainer, *rest))
+    assert found[0].norm() > 0
+    assert torch.equal(*found)
+
+
 # Another architecture, whose pixels are patches of all images behind each other.
 
 
@@ -224,7 +241,3 @@ def test_tiles_are_counted_where_an_image_has_several():
     found = images.inputs_of(rows)
     assert (found["num_images"], found["num_tiles"]) == ([2, 0, 1], [6, 0, 3])
     assert found["pixel_values"].shape == (9, 3, 2, 2)
-
-
-def test_the_testbed_of_these_tests_reads_pictures():
-    assert tiny_vision.picture(0).tobytes() != tiny_vision.picture(1).tobytes()

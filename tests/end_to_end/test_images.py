@@ -1,0 +1,108 @@
+"""Questions with images from a data set to the update: any number of ranks, stopped, with vLLM."""
+
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+from launching import launch, one_process, ranks, read_metrics, read_rollouts
+from transformers import AutoProcessor
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "rl"))
+import tiny_vision
+
+from rl.data.pil_processors import show_pil_processors
+
+# One picture, two, none; rows of the third prompt lie on two ranks, and on three.
+ROWS = [("1+1=", [0]), ("2+2=", [1, 2]), ("3+3=", []), ("4+4=", [0]), ("5+5=", [3]), ("6=", [4])]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """A recipe of one step on a tiny vision-language model of random weights."""
+    folder = tmp_path_factory.mktemp("pictures")
+    tiny_vision.save(folder / "model")
+    vote = f"{Path(__file__).parent / 'first_character_vote.py'}:first_character_vote"
+    settings = {
+        "model": str(folder / "model"),
+        "dataset": tiny_vision.write_dataset(folder, ROWS),
+        "rewards": {vote: {}},
+        "num_prompts": 3,
+        "num_generations": 8,
+        "num_updates": 1,
+        "per_device_train_batch_size": 4,
+        "shuffle_dataset": False,
+        "max_completion_length": 8,
+        "max_steps": 1,
+        "learning_rate": 1e-2,
+        "max_sampling_logp_gap": 0.2,  # a random model's image token is as likely as any other
+    }
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+@pytest.fixture(scope="module")
+def one(recipe, tmp_path_factory):
+    """A run of one process."""
+    return launch(one_process(), recipe, tmp_path_factory.mktemp("one"))
+
+
+def gradient_norm(folder):
+    return next(line["grad_norm"] for line in read_metrics(folder) if "grad_norm" in line)
+
+
+def same_as_one(recipe, one, folder, number):
+    """A launch of several ranks samples, scores and updates as one process does."""
+    launch(ranks(number), recipe, folder)
+    assert read_rollouts(folder) == read_rollouts(one)
+    assert gradient_norm(folder) == pytest.approx(gradient_norm(one), rel=1e-4)
+
+
+def test_two_ranks_do_what_one_does(recipe, one, tmp_path):
+    same_as_one(recipe, one, tmp_path, 2)
+    assert gradient_norm(one) > 0
+    lines = read_rollouts(one)
+    assert {line["prompt"]: len(line["images"]) for line in lines} == {
+        "<image>1+1=": 1,
+        "<image><image>2+2=": 2,
+        "3+3=": 0,
+    }
+    # What is saved can be loaded, processor and all.
+    show_pil_processors()
+    assert type(AutoProcessor.from_pretrained(one)).__name__ == "Idefics3Processor"
+
+
+@pytest.mark.slow
+def test_three_ranks_do_what_one_does(recipe, one, tmp_path):
+    same_as_one(recipe, one, tmp_path, 3)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_from_within_a_batch_as_if_it_had_not_been_stopped(recipe, tmp_path):
+    settings = {"max_steps": 4, "num_updates": 2, "save_steps": 1, "lora": {"r": 2}, "beta": 0.1}
+    whole = launch(one_process(), recipe, tmp_path / "whole", **settings)
+    stopped = tmp_path / "stopped"
+    shutil.copytree(whole, stopped)
+    for step in (2, 3, 4):
+        shutil.rmtree(stopped / f"checkpoint-{step}")
+    launch(one_process(), recipe, stopped, resume_from_checkpoint=True, **settings)
+    norms = [
+        [line["grad_norm"] for line in read_metrics(folder) if "grad_norm" in line]
+        for folder in (whole, stopped)
+    ]
+    assert len(norms[0]) == 4
+    assert norms[0] == norms[1]
+    assert read_rollouts(stopped) == read_rollouts(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+def test_vllm_samples_what_the_trainer_scores(recipe, tmp_path):
+    folder = launch(one_process(), recipe, tmp_path, use_vllm=True, max_steps=2)
+    metrics = [line for line in read_metrics(folder) if "grad_norm" in line]
+    # The trainer's distribution has the image's token too, one of 66: log(66 / 65) = 0.015.
+    assert metrics[0]["signal/start_sampling_logp_gap"] < 0.05
+    assert metrics[1]["grad_norm"] > 0
