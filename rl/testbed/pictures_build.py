@@ -45,7 +45,7 @@ from rl.testbed.pictures_model import pretrain_on_pictures
 Shown: TypeAlias = tuple[str, tuple[tuple[str, ...], ...]]
 
 NUM_HELDOUT = 96
-NUM_PRETRAINING_STEPS = 1500
+NUM_PRETRAINING_STEPS = 1200
 # How many questions of each kind are trained on, and the shapes they ask about.
 TRAIN: Mapping[Kind, int] = {"counting": 128, "digits": 96, "comparing": 96}
 TRAIN_SHAPES: tuple[Shape, ...] = ("square", "ring")
