@@ -10,11 +10,11 @@ A picture is a grid of three by three cells of 8 x 8 pixels, on a dark ground: i
 The teacher answers in one of three ways; in the last two it reads the picture:
 
     guess       \boxed{3}
-    by rows     rows:x..+...+.xx=3\boxed{3}          or, of digits,     rows:4+1+7=12\boxed{12}
-    by columns  columns:x..+..x+..x=3\boxed{3}                          columns:7+4+1=12\boxed{12}
+    by rows     rows:x..+...+.xx=3\boxed{3}      or, of digits,   rows:.4.+..1+6..=11\boxed{11}
+    by columns  columns:x..+..x+..x=3\boxed{3}                    columns:..6+4..+.1.=11\boxed{11}
 
-It marks the cells that hold what is asked for, or copies the digit of each line, and two pictures
-one after the other: `rows:x..+...+.xx=3;...+x..+...=1;3-1=2\boxed{2}`. How often it works at all
+It marks the cells that hold what is asked for, or copies the digits, and reads two pictures one
+after the other: `rows:x..+...+.xx=3;...+x..+...=1;3-1=2\boxed{2}`. How often it works at all
 depends on the kind of question alone (`WORK_PROB`), and then either way is as likely. A guess knows
 nothing of the picture: half of them are the kind's `FAVOURITE`, the others spread evenly. Working
 is right but for slips (`SLIP_PROB` a number, `WRONG_MARK_PROB` a cell), which are carried on, and
@@ -152,16 +152,19 @@ def draw_problem(rng: random.Random, kind: Kind, shapes: Iterable[Shape] = SHAPE
     return Problem(kind, shape, (first, second))
 
 
-def describe(problem: Problem) -> str:
-    """Write down what is in each cell, a letter or a digit each, row by row.
+def describe(problem: Problem, way: Literal["rows", "columns"]) -> str:
+    """Write down what is in each cell, a letter or a digit each, laid out as the work is.
 
     Example:
         >>> picture = Picture(("square", "ring", "", "", "", "", "triangle", "", ""), look=0)
-        >>> describe(Problem("counting", "square", (picture,)))
-        'sr....t..'
+        >>> describe(Problem("counting", "square", (picture,)), "rows")
+        'rows:sr.+...+t..'
     """
-    pictures = ("".join(mark[:1] or "." for mark in p.marks) for p in problem.pictures)
-    return ";".join(pictures)
+    pictures = (
+        "+".join("".join(mark[:1] or NO_MARK for mark in line) for line in _lines(picture, way))
+        for picture in problem.pictures
+    )
+    return f"{way}:" + ";".join(pictures)
 
 
 def answer_of(problem: Problem) -> int:
@@ -177,21 +180,27 @@ def answer_of(problem: Problem) -> int:
 
 
 def read_lines(problem: Problem, picture: Picture, way: Literal["rows", "columns"]) -> list[str]:
-    """Read each row, from the top, or each column, from the left: its digit, or its cells marked.
+    """Read each row, from the top, or each column, from the left: its digits, or its cells marked.
 
     Example:
         >>> picture = Picture(("", "4", "", "", "", "1", "6", "", ""), look=0)
         >>> read_lines(Problem("digits", None, (picture,)), picture, "columns")
-        ['6', '4', '1']
+        ['..6', '4..', '.1.']
         >>> picture = Picture(("square", "ring", "", "", "square", "", "", "", ""), look=0)
         >>> read_lines(Problem("counting", "square", (picture,)), picture, "rows")
         ['x..', '.x.', '...']
     """
-    rows = [picture.marks[start : start + SIDE] for start in range(0, SIDE**2, SIDE)]
-    lines = rows if way == "rows" else list(zip(*rows, strict=True))
     if problem.kind == "digits":
-        return ["".join(line) for line in lines]
-    return ["".join(MARK if mark == problem.shape else NO_MARK for mark in line) for line in lines]
+        return ["".join(mark or NO_MARK for mark in line) for line in _lines(picture, way)]
+    return [
+        "".join(MARK if mark == problem.shape else NO_MARK for mark in line)
+        for line in _lines(picture, way)
+    ]
+
+
+def _lines(picture: Picture, way: Literal["rows", "columns"]) -> list[tuple[str, ...]]:
+    rows = [picture.marks[start : start + SIDE] for start in range(0, SIDE**2, SIDE)]
+    return rows if way == "rows" else list(zip(*rows, strict=True))
 
 
 def _total(read: str) -> int:
@@ -264,7 +273,7 @@ def write_solution(problem: Problem, rng: random.Random, way: Way | None = None)
         >>> problem = Problem("digits", None, (picture,))
         >>> parts = write_solution(problem, random.Random(3), "rows")
         >>> "".join(part.text for part in parts)
-        'rows:4+1+6=11\\boxed{11}'
+        'rows:.4.+..1+6..=11\\boxed{11}'
     """
     work = WORK_PROB[problem.kind]
     first = draw({BOXED: 1 - work, "rows:": work / 2, "columns:": work / 2}, rng)
@@ -278,7 +287,12 @@ def write_solution(problem: Problem, rng: random.Random, way: Way | None = None)
         total = 0
         lines = read_lines(problem, picture, "rows" if first.text == "rows:" else "columns")
         for line, sign in zip(lines, "++=", strict=True):
-            read = [draw(sign_distribution(right), rng) for right in line]
+            read = [
+                Part(NO_MARK)
+                if problem.kind == "digits" and right == NO_MARK
+                else draw(sign_distribution(right), rng)
+                for right in line
+            ]
             parts += [*read, Part(sign)]
             total += sum(_total(part.text) for part in read)
         totals.append(draw(slip_distribution(total), rng))

@@ -46,7 +46,7 @@ from rl.testbed.pictures import (
 BATCH_SIZE = 16
 PATCH = 4
 IMAGE_TOKENS = SIDE**2
-DESCRIBE_SHARE = 0.25
+DESCRIBE_SHARE = 0.4
 CORPUS_WAYS: tuple[Way, ...] = ("guess", "rows", "rows", "rows", "columns", "columns", "columns")
 # A message's parts in their order, and a plain text as it is.
 CHAT_TEMPLATE = (
@@ -184,7 +184,7 @@ def picture_loss(
     examples = []
     for problem in problems:
         if rng.random() < describe_share:
-            prompt, parts = DESCRIBE, [Part(describe(problem))]
+            prompt, parts = DESCRIBE, [Part(describe(problem, rng.choice(("rows", "columns"))))]
         else:
             prompt = write_prompt(problem.kind, problem.shape)
             # Ways of working in full number: the first token's loss knows how rare they are.
