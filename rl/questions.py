@@ -37,7 +37,8 @@ class Question:
         key: Its name among all that the reward asks about the group; one that was asked is not
             asked again. Made of what is asked, not of the order of the rollouts.
         prompt: Chat messages, or text, which becomes a user's turn where the run's prompts are
-            chats. The text of special tokens is taken out of it: it may hold model text.
+            chats. The text of special tokens is taken out of it: it may hold model text. Images of
+            the group's prompt are shown in front of it.
         num_samples: Replies wanted, at least 1.
         max_tokens: Most tokens of a reply; None: the run's `max_completion_length`.
     """

@@ -1,6 +1,7 @@
 """Images of a data set's prompts: found in their rows, kept as they came, read when needed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -152,6 +153,12 @@ class RowImages:
             for number, image in enumerate(self._images[self._places[row]])
         )
 
+    def _digests(self, row: int) -> list[str] | InputError:
+        try:
+            return [image.digest for image in self.of_row(row)]
+        except InputError as error:
+            return error
+
     def find(self, digest: str) -> PromptImage:
         """Read an image that `keep_readable` found, by its digest."""
         row, number = self._named[digest]
@@ -162,11 +169,19 @@ class RowImages:
         digests: dict[int, list[str]] = {}
         errors: dict[int, str] = {}
         rows = prompts["row"]
-        for row in tqdm(dict.fromkeys(rows), "images", disable=not show_progress):
-            try:
-                digests[row] = [image.digest for image in self.of_row(row)]
-            except InputError as error:
-                errors[row] = str(error)
+        different = dict.fromkeys(rows)
+        with ThreadPoolExecutor() as pool:  # images are decoded beside each other
+            read = tqdm(
+                zip(different, pool.map(self._digests, different), strict=True),
+                "images",
+                len(different),
+                disable=not show_progress,
+            )
+            for row, found in read:
+                if isinstance(found, InputError):
+                    errors[row] = str(found)
+                else:
+                    digests[row] = found
         self._named = {
             digest: (row, number)
             for row, of_row in digests.items()

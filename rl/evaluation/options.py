@@ -46,6 +46,10 @@ examples:
       --benchmark docmath,frames,longbench_v2,longbench_hotpotqa=hotpotqa.jsonl \
       --max_prompt_length 16384 --temperature 0.7 --top_p 0.95 --output_dir runs/long
 
+  # a vision-language model; the file's column "images" has paths of files beside it
+  python scripts/evaluate.py --model HuggingFaceTB/SmolVLM-500M-Instruct \
+      --benchmark pictures.jsonl --output_dir runs/pictures
+
   # was this model trained on the problems it is evaluated on?
   python scripts/evaluate.py --model runs/demo --train_run runs/demo --benchmark heldout.jsonl \
       --output_dir runs/evaluation
@@ -58,7 +62,8 @@ The same command continues a killed evaluation, and a larger --num_samples exten
 
 files in --output_dir (in a folder for each benchmark, if there are several):
   samples.jsonl   one line per problem and sample: text, answer, class of the answer, grade
-  problems.jsonl  one line per problem: prompt, question, label
+  problems.jsonl  one line per problem: prompt, question, label, digests of its images
+  images/         those images, each once, large ones as smaller copies
   summary.json    metric -> value, ci_low, ci_high, n, standard_error (95% interval, n problems)
   manifest.json   model, benchmark and its revision, sampling settings, seed, grader, versions
 

@@ -65,7 +65,7 @@ def _parts(problems: Iterable[ShownProblem]) -> Iterator[list[tuple[ShownProblem
     """Divide problems into runs of about `PART_CHARACTERS`, with what the part holds of each."""
     members: list[tuple[ShownProblem, str]] = []
     for problem in problems:
-        keys = ("prompt", "label", "num_samples", "classes", "rollouts")
+        keys = ("prompt", "images", "label", "num_samples", "classes", "rollouts")
         members.append((problem, to_json({key: getattr(problem, key) for key in keys})))
         if sum(len(held) for _, held in members) >= PART_CHARACTERS:
             yield members

@@ -28,19 +28,21 @@ from rl.report.rendered_maths import RenderedMaths
 from rl.report.result_table import format_number, result_table
 from rl.report.results import ResultRow, curve_points, result_rows
 from rl.report.shown_rollouts import ShownRollouts
+from rl.report.thumbnails import Thumbnails
 from rl.report.verdicts import statements
 
 # Told apart by people with any colour vision, on white and on black (Okabe and Ito, 2008, and two).
 COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#7f7f7f")
 
 # The files of the page's script, in the order they are put together.
-SCRIPTS = ("basics", "maths", "charts", "rollouts", "grids", "search", "start")
+SCRIPTS = ("basics", "maths", "images", "charts", "rollouts", "grids", "search", "start")
 
 
 def render_page(
     runs: Sequence[ReportedRun],
     rollouts: Sequence[ShownRollouts],
     maths: RenderedMaths,
+    thumbnails: Thumbnails | None = None,
     *,
     smoothing: int,
     date: str,
@@ -51,6 +53,7 @@ def render_page(
         runs: Everything the report is about, at least one.
         rollouts: The rollouts to show of each.
         maths: The formulas to show rendered.
+        thumbnails: The images to show.
         smoothing: Steps a curve is averaged over when the page opens, at least 1.
         date: When the report was made, as it is shown.
     """
@@ -61,14 +64,11 @@ def render_page(
     draws_curves = any(run.metrics for run in runs)
     draws_pass = any(_curve(row) for row in all_rows)
     blobs = rollout_blobs(rollouts)
+    series = [read_series(run.metrics) for run in runs] if draws_curves or draws_pass else []
     grids = [asdict(grid) for grid in make_grids(runs, rollouts)]
-    has_rollouts = bool(blobs)
-    if draws_curves or draws_pass:
-        blobs["series"] = compress(to_json([read_series(run.metrics) for run in runs]))
-    if maths.trees:
-        blobs["maths"] = compress(to_json(maths.trees))
-    if grids:
-        blobs["grids"] = compress(to_json(grids))
+    images = thumbnails.images if thumbnails else {}
+    more = {"series": series, "maths": maths.trees, "thumbnails": images, "grids": grids}
+    blobs |= {name: compress(to_json(value)) for name, value in more.items() if value}
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["number"] = format_number
     return environment.from_string(_resource("report.html.j2")).render(
@@ -90,11 +90,12 @@ def render_page(
         settings=[table for kind in ("run", "evaluation") if (table := _settings(runs, kind))],
         notes=[(run.name, shown.notes) for run, shown in zip(runs, rollouts, strict=True)],
         maths_note=maths.note,
+        images_note=thumbnails.note if thumbnails else "",
         has_maths=bool(maths.trees),
         thinned=MAX_POINTS if any(len(run.metrics) > MAX_POINTS for run in runs) else None,
         has_curves=draws_curves,
         has_pass_curve=draws_pass,
-        has_rollouts=has_rollouts,
+        has_rollouts=any(shown.step_numbers for shown in rollouts),
         has_grids=bool(grids),
     )
 

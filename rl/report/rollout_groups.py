@@ -6,6 +6,7 @@ from typing import Any
 
 MAX_CHARACTERS = 20_000
 GROUP_KEYS = ("prompt_id", "visit", "prompt", "role")
+_OF_GROUP = {*GROUP_KEYS, "images", "step"}
 
 Group = dict[str, Any]
 Rollout = Mapping[str, Any]
@@ -19,14 +20,21 @@ def group_lines(lines: Iterable[Rollout]) -> list[Group]:
     groups: dict[tuple[str, str, str], Group] = {}
     for line in lines:
         prompt_id, visit, prompt, role = (str(line.get(key) or "") for key in GROUP_KEYS)
-        empty = {"prompt_id": prompt_id, "visit": visit, "prompt": prompt, "role": role}
-        group = groups.setdefault((prompt_id, visit, role), {**empty, "rollouts": []})
-        rollout = {key: value for key, value in line.items() if key not in (*GROUP_KEYS, "step")}
+        empty: Group = {"prompt_id": prompt_id, "visit": visit, "prompt": prompt, "role": role}
+        empty |= {"images": image_digests(line), "rollouts": []}
+        group = groups.setdefault((prompt_id, visit, role), empty)
+        rollout = {key: value for key, value in line.items() if key not in _OF_GROUP}
         group["rollouts"].append(cut_completion(rollout))
     for group in groups.values():
         if all(isinstance(rollout.get("rollout"), int) for rollout in group["rollouts"]):
             group["rollouts"].sort(key=lambda rollout: rollout["rollout"])
     return list(groups.values())
+
+
+def image_digests(line: Mapping[str, Any]) -> list[str]:
+    """Return the digests of a line's images; what is none is passed over."""
+    found = line.get("images")
+    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
 
 def cut_completion(rollout: dict[str, Any]) -> dict[str, Any]:

@@ -24,8 +24,8 @@ class ShownStep:
 
     Attributes:
         step: Optimizer step the batch is first used in.
-        groups: {"prompt_id", "visit", "prompt", "role", "reasons", "rollouts": [lines of the
-            rollout file]}.
+        groups: {"prompt_id", "visit", "prompt", "images": [digests], "role", "reasons",
+            "rollouts": [lines of the rollout file]}.
     """
 
     step: int

@@ -3,7 +3,7 @@
 import heapq
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from rl.evaluation.metrics.comparison import majority_is_right
@@ -11,11 +11,11 @@ from rl.evaluation.records import PROBLEMS_FILE, SAMPLES_FILE
 from rl.report.byte_budget import fill_evenly
 from rl.report.embedding import compressed_sizes, to_json
 from rl.report.folders import ReportedRun, read_whole_lines
-from rl.report.rollout_groups import cut_completion
+from rl.report.rollout_groups import cut_completion, image_digests
 
 TITLE_CHARACTERS = 90
 _NOT_SHOWN = {"problem_id", "sample", "prompt_id", "seed", "choices", "must_close_thought"}
-_NOT_SHOWN |= {"grader"}
+_NOT_SHOWN |= {"grader", "images"}
 
 Sample = dict[str, Any]
 
@@ -41,6 +41,7 @@ class ShownProblem:
         classes: Answer classes of all samples, the largest first, those without an answer last:
             {"key": class or null, "answer", "votes", "correct"}.
         rollouts: Samples that are shown, in the words of a rollout line.
+        images: Digests of the prompt's images, in order.
     """
 
     problem_id: str
@@ -52,6 +53,7 @@ class ShownProblem:
     is_right: bool
     classes: list[dict[str, Any]]
     rollouts: list[Sample]
+    images: list[str] = field(default_factory=list)
 
 
 def choose_samples(run: ReportedRun, max_bytes: int) -> list[ShownProblem]:
@@ -118,6 +120,7 @@ def describe_problem(
         is_right=majority_is_right(graded),
         classes=answer_classes(samples),
         rollouts=[],
+        images=image_digests(asked) or image_digests(samples[0]),
     )
 
 
@@ -212,8 +215,20 @@ def _prompt_text(prompt: Any) -> str:
         [one for one in prompt if isinstance(one, Mapping)] if isinstance(prompt, list) else []
     )
     if len(messages) == 1:
-        return str(messages[0].get("content") or "")
-    return "\n\n".join(f"{one.get('role')}: {one.get('content')}" for one in messages)
+        return _content_text(messages[0].get("content"))
+    texts = [_content_text(one.get("content")) for one in messages]
+    return "\n\n".join(f"{one.get('role')}: {t}" for one, t in zip(messages, texts, strict=True))
+
+
+def _content_text(content: Any) -> str:
+    """Write a message's content: text as it is, the place of an image as [image]."""
+    if not isinstance(content, list):
+        return str(content or "")
+    parts = [part for part in content if isinstance(part, Mapping)]
+    return "".join(
+        str(part.get("text") or "") if part.get("type") == "text" else f"[{part.get('type')}]"
+        for part in parts
+    )
 
 
 def one_line(text: str, length: int = TITLE_CHARACTERS) -> str:

@@ -11,6 +11,7 @@ from rl.report.packing import packed_bytes, rollout_blobs, rollout_room
 from rl.report.page import render_page
 from rl.report.rendered_maths import MATHS_SHARE, RenderedMaths, render_maths
 from rl.report.shown_rollouts import ShownRollouts, choose_all_rollouts, rollout_files
+from rl.report.thumbnails import IMAGES_SHARE, Thumbnails, has_images, make_thumbnails
 
 MAX_MEGABYTES = 5.0
 
@@ -45,25 +46,31 @@ def write_report(
     _check_steps(runs, steps or [])
     date = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
-    def render(rollouts: Sequence[ShownRollouts], maths: RenderedMaths) -> str:
-        return render_page(runs, rollouts, maths, smoothing=smoothing, date=date)
+    def render(
+        rollouts: Sequence[ShownRollouts], maths: RenderedMaths, thumbnails: Thumbnails
+    ) -> str:
+        return render_page(runs, rollouts, maths, thumbnails, smoothing=smoothing, date=date)
 
-    without_rollouts = render([ShownRollouts() for _ in runs], RenderedMaths())
+    without_rollouts = render([ShownRollouts() for _ in runs], RenderedMaths(), Thumbnails())
     room = rollout_room(int(max_megabytes * 1e6), len(without_rollouts))
+    kept = MATHS_SHARE + (IMAGES_SHARE if has_images(runs) else 0)
     rollouts = choose_all_rollouts(
         runs,
         steps=steps,
-        max_bytes=int(room * (1 - MATHS_SHARE)),
+        max_bytes=int(room * (1 - kept)),
         show_progress=show_progress,
     )
-    max_bytes = room - packed_bytes(rollout_blobs(rollouts))
+    left = room - packed_bytes(rollout_blobs(rollouts))
+    for_images = left - int(room * MATHS_SHARE)
+    thumbnails = make_thumbnails(runs, rollouts, max_bytes=for_images, show_progress=show_progress)
+    max_bytes = left - thumbnails.num_bytes
     maths = render_maths(rollouts, max_bytes=max_bytes, show_progress=show_progress)
     # A lone surrogate in a run's name cannot be written in UTF-8.
-    page = render(rollouts, maths).encode("utf-8", errors="replace").decode("utf-8")
+    page = render(rollouts, maths, thumbnails).encode("utf-8", errors="replace").decode("utf-8")
     write_whole(output, page)
     notes = zip(runs, rollouts, strict=True)
     told = [f"{run.name}: {note}" for run, shown in notes for note in shown.notes]
-    return [*told, *([maths.note] if maths.note else [])]
+    return [*told, *(note for note in (thumbnails.note, maths.note) if note)]
 
 
 def _check_steps(runs: Sequence[ReportedRun], steps: Sequence[int]) -> None:

@@ -55,7 +55,7 @@ class WritesModelCard:
         if self.args.push_to_hub:
             # The hub leaves out what this names: prompts and completions are the user's own, and
             # policies that are no longer the best are nobody's.
-            (folder / ".gitignore").write_text("rollouts/\nlogs/\nearlier_best/\n")
+            (folder / ".gitignore").write_text("rollouts/\nimages/\nlogs/\nearlier_best/\n")
 
 
 def write_model_card(folder: Path, hub_id: str | None = None) -> None:

@@ -87,7 +87,6 @@ def make_model(seed=0):
         scale_factor=2,
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
         pad_token_id=0,
-        eos_token_id=1,
         tie_word_embeddings=False,
     )
     model = Idefics3ForConditionalGeneration(config).eval()

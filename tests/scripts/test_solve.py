@@ -3,6 +3,8 @@
 import json
 
 import pytest
+import tiny_vision
+from PIL import Image
 
 
 @pytest.fixture
@@ -65,6 +67,23 @@ def test_the_model_is_adapted_first(solve, tmp_path):
     assert all(line["num_abstained"] == 0 for line in lines)
     metrics = json.loads((adapted / "metrics.jsonl").read_text().splitlines()[0])
     assert metrics["vote/abstained_frac"] == 0
+
+
+def test_questions_with_images_are_solved(solve, tmp_path):
+    tiny_vision.save(tmp_path / "vision")
+    Image.new("L", (9, 9)).save(tmp_path / "black.png")
+    rows = [{"prompt": "=?", "image": "black.png"}, {"prompt": "1+1=", "image": None}]
+    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = ("--model", tmp_path / "vision", "--max_completion_length", 4)
+    solve(*asked)
+    first, second = (json.loads(line) for line in solve.output.read_text().splitlines())
+    assert first["question"][0]["content"][0] == {"type": "image"}
+    assert len(first["images"]) == 1
+    assert "images" not in second
+    (tmp_path / "black.png").unlink()
+    message = solve(*asked, expected=2)
+    assert message.startswith("error: image 0 of row 0 (both from 0): got 'black.png'")
+    assert message.count("\n") == 1
 
 
 def test_bad_input_is_one_line(solve):

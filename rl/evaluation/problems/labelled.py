@@ -177,7 +177,13 @@ def unlabelled_problems(prompts: Dataset, allow_remote_images: bool = False) -> 
     """
     images = RowImages(prompts, allow_remote_images) if "images" in prompts.column_names else None
     return [
-        Problem(id=str(row), prompt=prompt, label="", images=images.of_row(row) if images else ())
+        Problem(
+            id=str(row),
+            # Arrow fills records up: an image's part has a text of None.
+            prompt=prompt if images is None else with_images(prompt, 0),
+            label="",
+            images=images.of_row(row) if images else (),
+        )
         for row, prompt in zip(prompts["row"], prompts["prompt"], strict=True)
     ]
 

@@ -96,6 +96,8 @@ async function show(record = true) {
   const listed = groups.flatMap((g, i) => role === "" || g.role === role ? [i] : []);
   if (!listed.includes(place.group)) place.group = listed[0];
   const group = groups[place.group];
+  await loadImages(group);
+  if (ticket !== lastShow) return;
   const classes = answerClasses(group);
   const wanted = byId("class").value;
   options(byId("class"), [["", "any"], ...classes.map((c) => [c.key, `${c.key === NO_ANSWER ? "no answer" : oneLine(c.answer, 40)} (${c.votes})`])], classes.some((c) => c.key === wanted) ? wanted : "");
@@ -161,7 +163,7 @@ function groupView(group, classes) {
     label === undefined ? null : fact("label, shown only:", ...answerView(String(label))),
     element("span", {}, element("a", { href: fragmentOf({ ...place, rollout: null }, group) }, "link to this group")));
   const missing = place.missing ? [element("p", { className: "notice" }, "The step or prompt of the link is not among those in this report; here is another one.")] : [];
-  return [...missing, element("h3", {}, "Prompt"), textBlock("prompt", group.prompt || `problem ${group.prompt_id}`, "", { tabIndex: 0 }), facts,
+  return [...missing, element("h3", {}, "Prompt"), ...imagesView(group), textBlock("prompt", group.prompt || `problem ${group.prompt_id}`, "", { tabIndex: 0 }), facts,
     classTable(classes, votes), element("h3", { "aria-live": "polite" }, `${hasFilter() ? `${shown.length} of ` : ""}${all.length} completions` + (all.length < votes ? ` of ${votes} are in this page` : "")),
     element("div", { className: "rollouts" }, ...shown.map((rollout) => rolloutView(rollout, group, classes)))];
 }

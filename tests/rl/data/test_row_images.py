@@ -1,12 +1,14 @@
 import json
 
 import pytest
-from datasets import Dataset
+from datasets import Dataset, Features, List, Value
+from datasets import Image as ImageFeature
 from PIL import Image
 from tiny_vision import picture
 
 from rl.data.prompts import join_prompts, load_prompts
 from rl.data.row_images import RowImages, images_of_rows, stored
+from rl.data.tables import load_table
 from rl.errors import InputError
 
 
@@ -94,3 +96,18 @@ def test_a_source_without_images_may_stand_beside_one_with_them(tmp_path, pictur
     first = joined["prompt"][0]
     assert [(m["role"], [p["text"] for p in m["content"]]) for m in first] == [("user", ["9?"])]
     assert len(RowImages(joined).of_row(1)) == 1
+
+
+def test_images_of_a_hub_data_set_stay_encoded(tmp_path):
+    # A folder is read as the hub's data sets are; with `Image` columns, one image and a list.
+    columns = {"prompt": ["a"], "image": [picture(0)], "images": [[picture(1), picture(2)]]}
+    kinds = {"prompt": Value("string"), "image": ImageFeature(), "images": List(ImageFeature())}
+    Dataset.from_dict(columns, features=Features(kinds)).to_parquet(tmp_path / "train.parquet")
+    table = load_table(str(tmp_path))
+    assert set(table["image"][0]) == {"bytes", "path"}
+    assert [set(image) for image in table["images"][0]] == [{"bytes", "path"}] * 2
+    prompts = load_prompts(str(tmp_path)).dataset
+    found = RowImages(prompts).of_row(0)
+    assert [image.decode().tobytes() for image in found] == [
+        picture(number).tobytes() for number in (1, 2)
+    ]

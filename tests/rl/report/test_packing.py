@@ -61,6 +61,7 @@ def test_problems_lie_in_parts_that_a_list_names():
         "title": "What is c?",
         "part": "rollouts-0-0-part-1",
         "prompt": "What is c?",
+        "images": [],
         "label": "3",
         "num_samples": 4,
         "classes": problems[2].classes,

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from rl.answers.votes import vote_over_classes
 from rl.data.prompt_lengths import PromptFacts
+from rl.data.prompts import load_prompts
+from rl.data.row_images import RowImages
 from rl.errors import InputError
 from rl.groups.scoring import ScoredGroup, score_group
 from rl.groups.visits import VisitKey
@@ -222,3 +225,25 @@ def test_summary(run_files):
     path = run_files.write_summary({"after": {"pass@1": 0.5}})
     assert path == run_files.output_dir / "summary.json"
     assert json.loads(path.read_text()) == {"after": {"pass@1": 0.5}}
+
+
+def test_the_images_of_rollouts_are_kept_once(run_files, tmp_path):
+    rows = [{"prompt": f"{row}?", "image": f"{row}.png"} for row in range(3)]
+    for row in range(3):
+        Image.new("L", (4, 4), row).save(tmp_path / f"{row}.png")
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    prompts = load_prompts(str(tmp_path / "rows.jsonl")).dataset
+    images = RowImages(prompts)
+    digests = images.keep_readable(prompts).prompts["image_digests"]
+    line = {"prompt_id": "a", "prompt": "0?"}
+    run_files.write_rollouts(1, [{**line, "images": digests[0]}] * 2 + [line], images)
+    kept = run_files.output_dir / "images"
+    assert [path.stem for path in kept.iterdir()] == digests[0]
+    # A run that goes on writes what is new alone, and takes no note of its earlier files.
+    for path in tmp_path.glob("0.png"):
+        path.unlink()
+    again = RunFiles(run_files.output_dir)
+    again.write_rollouts(2, [{**line, "images": [*digests[2], *digests[0]]}], images)
+    assert {path.stem for path in kept.iterdir()} == {*digests[0], *digests[2]}
+    lines = read_rollouts(run_files.rollouts_dir / "step_000001.jsonl.gz")
+    assert [one.get("images") for one in lines] == [digests[0], digests[0], None]

@@ -7,6 +7,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from rewards.entropy_band import EntropyBand
 from rl.data.row_images import NO_IMAGES
+from rl.questions import Question
 from rl.training.layout import prompt_and_completion
 from rl.training.resume import save_buffer
 from rl.training.run_images import RunImages, image_row
@@ -144,6 +145,55 @@ def test_a_resumed_run_gets_the_pixels_of_rows_it_had_not_used(make_vision_train
         found.append(gradient(trainer, *rest))
     assert found[0].norm() > 0
     assert torch.equal(*found)
+
+
+def test_statistics_of_tokens_are_those_of_rows_with_their_images(make_vision_trainer):
+    seen = {}
+
+    class Look:
+        needs_token_statistics = True
+
+        def __call__(self, group):
+            seen[group.prompt] = [r.token_statistics.logps for r in group.rollouts]
+            return PAYS
+
+    trainer = make_vision_trainer(COMPLETIONS, {"look": Look()}, ROWS)
+    found = [torch.tensor(logps) for of_group in seen_by(trainer, seen) for logps in of_group]
+    for logps, expected in zip(found, log_probabilities(trainer)[1], strict=True):
+        assert torch.allclose(logps, expected, atol=1e-5)
+
+
+def seen_by(trainer, seen):
+    """What a reward saw of a batch, in the order of the prompts."""
+    tensors_of(trainer)
+    return list(seen.values())
+
+
+def test_a_question_about_a_prompt_shows_its_images(make_vision_trainer):
+    class Ask:
+        def questions(self, group):
+            return [Question(key="q", prompt="5=", num_samples=1, max_tokens=4)]
+
+        def __call__(self, group):
+            assert len(group.replies("q")) == 1
+            return PAYS
+
+    trainer = make_vision_trainer(COMPLETIONS, {"ask": Ask()}, ROWS)
+    asked = []
+    generate = trainer.engine.generate
+
+    def listen(prompt_ids, num_samples, seeds, first_sample=0, images=None):
+        asked.append((prompt_ids, images))
+        return generate(prompt_ids, num_samples, seeds, first_sample, images)
+
+    trainer.engine.generate = listen
+    tensors_of(trainer)
+    (prompts, images), (questions, shown) = asked
+    assert shown == images
+    token = trainer.images.inputs.processor.image_token_id
+    counts = [[ids.count(token) for ids in of_call] for of_call in (prompts, questions)]
+    assert counts == [[4, 8, 0, 4]] * 2
+    assert len({len(ids) - ids.count(token) for ids in questions[:1] + questions[3:]}) == 1
 
 
 # Another architecture, whose pixels are patches of all images behind each other.
