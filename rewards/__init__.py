@@ -29,6 +29,7 @@ from rewards.semantic_entropy import SemanticEntropy
 from rewards.sequence_probability import SequenceProbability
 from rewards.teacher_vote import TeacherVote
 from rewards.token_entropy import TokenEntropy
+from rewards.tool_verified_vote import ToolVerifiedVote
 from rewards.weighted_vote import WeightedVote
 from rl.plugins import Contract, find
 from rl.settings import build, check_settings
@@ -57,6 +58,7 @@ REWARDS: dict[str, Callable[..., Any]] = {
     "evol_rl": EvolRL,
     "self_verification": SelfVerification,
     "reflected_vote": ReflectedVote,
+    "tool_verified_vote": ToolVerifiedVote,
     "semantic_entropy": SemanticEntropy,
     "self_certainty": SelfCertainty,
     "token_entropy": TokenEntropy,

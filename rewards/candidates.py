@@ -1,11 +1,15 @@
-"""One rollout for each different answer of a group: what the policy is shown when it is asked."""
+"""What the policy is shown of a group when it is asked: a rollout for each answer, or each text."""
 
 import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from rl.answers import group_clusters
 from rl.types import Group, Rollout
+
+# Whether a question is about a candidate of each class, or about each different completion.
+Per: TypeAlias = Literal["answer", "completion"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,22 @@ def candidates(group: Group) -> list[Candidate]:
             classes[cluster].append(rollout)
     found = [_candidate(cluster, members) for cluster, members in classes.items()]
     return sorted(found, key=lambda candidate: candidate.key)
+
+
+def shown_completions(group: Group, per: Per) -> dict[str, tuple[str, str]]:
+    """Return key -> answer and completion of what is asked about, in the order of the keys."""
+    if per == "answer":
+        return {c.key: (c.answer, c.completion) for c in candidates(group)}
+    found = {completion_key(r): (r.answer, r.completion) for r in group.rollouts if r.answer}
+    return dict(sorted(found.items()))
+
+
+def shown_keys(group: Group, per: Per) -> list[str | None]:
+    """Return the key of what is asked about in place of each rollout; None without an answer."""
+    if per == "completion":
+        return [completion_key(r) if r.answer else None for r in group.rollouts]
+    keys = {candidate.cluster: candidate.key for candidate in candidates(group)}
+    return [None if c is None else keys[c] for c in group_clusters(group)]
 
 
 def completion_key(rollout: Rollout) -> str:

@@ -259,6 +259,17 @@ def _group_weight(reward: Any, group: Group) -> str | None:
     return f"group_weight returned {weight!r}, expected a finite number from 0 on"
 
 
+def _group_metrics(reward: Any, group: Group) -> str | None:
+    """Check what a reward measures of a group; one that measures nothing passes."""
+    found = reward.group_metrics(group) if hasattr(reward, "group_metrics") else {}
+    if isinstance(found, dict) and all(
+        isinstance(name, str) and isinstance(value, Real) and math.isfinite(value)
+        for name, value in found.items()
+    ):
+        return None
+    return f"group_metrics returned {str(found)[:200]}, expected {{name: finite number}}"
+
+
 CHECKS: dict[str, Callable[[Reward, Group], str | None]] = {
     "one value per rollout": _one_value_per_rollout,
     "finite or None": _finite_or_none,
@@ -269,6 +280,7 @@ CHECKS: dict[str, Callable[[Reward, Group], str | None]] = {
     "memory is plain JSON and changes in observe alone": _memory,
     "vote says what is paid": _vote,
     "group weight is a factor": _group_weight,
+    "group metrics are numbers": _group_metrics,
     "trained or not plays no part": _trained_or_not,
 }
 WARNINGS = ("trained or not plays no part",)

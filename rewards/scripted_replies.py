@@ -14,7 +14,9 @@ REPLIES = (
     *("Verdict: yes", "yes", "Best: 1", "1"),
     *("Verdict: no", "no", "Best: 2", "2"),
     *("", "I cannot tell.", "<think>so", "\ud83d{{problem}}\x00"),
+    *("```python\nprint(1 + 1)\n```", "```python\nraise SystemExit(2)\n```"),
 )
+_OF_A_GROUP = ("vote", "group_weight", "group_metrics", "explain")
 
 
 class Scripted:
@@ -39,7 +41,7 @@ class Scripted:
         if name in ("reward", "questions") or name.startswith("__"):
             raise AttributeError(name)
         found = getattr(self.reward, name)
-        return partial(self._of, found) if name in ("vote", "group_weight", "explain") else found
+        return partial(self._of, found) if name in _OF_A_GROUP else found
 
     def _of(self, method: Callable[[Group], Any], group: Group) -> Any:
         return method(with_scripted_replies(self.reward, group))

@@ -13,10 +13,9 @@ Fails when: the policy says yes to whatever it is shown, or learns to write what
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from rewards.candidates import candidates, completion_key
-from rl.answers import after_thought, group_clusters
+from rewards.candidates import Per, shown_completions, shown_keys
+from rl.answers import after_thought
 from rl.data.slots import check_slots, fill_slots
 from rl.questions import Answered, Question
 from rl.settings import Count, Length, checked
@@ -61,7 +60,7 @@ class SelfVerification:
 
     num_judgments: Count = 4
     max_judgment_tokens: Length | None = None
-    per: Literal["answer", "completion"] = "answer"
+    per: Per = "answer"
     prompt: str = PROMPT
 
     def __post_init__(self) -> None:
@@ -82,7 +81,7 @@ class SelfVerification:
                 num_samples=self.num_judgments,
                 max_tokens=self.max_judgment_tokens,
             )
-            for key, (answer, completion) in self._judged(group).items()
+            for key, (answer, completion) in shown_completions(group, self.per).items()
         ]
 
     def __call__(self, group: Group) -> list[float | None]:
@@ -97,34 +96,22 @@ class SelfVerification:
             or none was asked for as the question was too long. A rollout without an answer gets
             0.0, as in a vote, where some other answer could be judged; else None.
         """
-        shares = {key: self._share(group.replies(key)) for key in self._judged(group)}
+        shares = {
+            key: self._share(group.replies(key)) for key in shown_completions(group, self.per)
+        }
         is_judged = any(share is not None for share in shares.values())
         return [
             (0.0 if is_judged else None) if key is None else shares[key]
-            for key in self._keys(group)
+            for key in shown_keys(group, self.per)
         ]
 
     def explain(self, group: Group) -> list[dict[str, float | None]]:
         """Return how many judgments of each rollout's answer said yes, and no."""
         verdicts = [
             [read_verdict(reply) for reply in (key and group.replies(key)) or ()]
-            for key in self._keys(group)
+            for key in shown_keys(group, self.per)
         ]
         return [{"yes": v.count(True), "no": v.count(False)} for v in verdicts]
-
-    def _judged(self, group: Group) -> dict[str, tuple[str, str]]:
-        """Key -> answer and completion that are judged."""
-        if self.per == "answer":
-            return {c.key: (c.answer, c.completion) for c in candidates(group)}
-        found = {completion_key(r): (r.answer, r.completion) for r in group.rollouts if r.answer}
-        return dict(sorted(found.items()))
-
-    def _keys(self, group: Group) -> list[str | None]:
-        """Key of what is judged in place of each rollout; None without an answer."""
-        if self.per == "completion":
-            return [completion_key(r) if r.answer else None for r in group.rollouts]
-        keys = {candidate.cluster: candidate.key for candidate in candidates(group)}
-        return [None if c is None else keys[c] for c in group_clusters(group)]
 
     def _share(self, replies: Sequence[Answered] | None) -> float | None:
         verdicts = [read_verdict(reply) for reply in replies or ()]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, ClassVar, Literal
 
+from rewards.own_code import OwnCode
 from rewards.self_certainty import SelfCertainty
 from rewards.sequence_probability import SequenceProbability
 from rewards.token_entropy import mean_or_none
@@ -270,6 +271,7 @@ VOTE_WEIGHTS: dict[str, Callable[..., Any]] = {
     "repetition": Repetition,
     "finished": Finished,
     "history": History,
+    "own_code": OwnCode,
 }
 
 

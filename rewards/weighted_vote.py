@@ -17,7 +17,7 @@ from rewards.vote_weights import RemembersVotes, get_vote_weight
 from rl.answers import group_clusters
 from rl.answers.votes import GroupVote, TieRule, vote_over_classes
 from rl.settings import checked
-from rl.types import Group, Reward
+from rl.types import Group
 
 
 @checked
@@ -46,7 +46,7 @@ class WeightedVote(RemembersVotes):
 
     by: str | dict[str, dict[str, Any] | None] = "borda"
     tie: TieRule = "first"
-    _weigh: Reward = field(init=False, repr=False)
+    _weigh: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._weigh = get_vote_weight(self.by, "rewards.weighted_vote.by")
@@ -76,6 +76,10 @@ class WeightedVote(RemembersVotes):
         """Return the vote that is paid."""
         answers = [rollout.answer for rollout in group.rollouts]
         return vote_over_classes(answers, group_clusters(group), self.tie, self._weigh(group))
+
+    def group_metrics(self, group: Group) -> dict[str, float]:
+        """Return what the weight measures of a group; nothing if it measures nothing."""
+        return self._weigh.group_metrics(group) if hasattr(self._weigh, "group_metrics") else {}
 
     def explain(self, group: Group) -> list[dict[str, float | None]]:
         """Return the weight of each rollout's vote."""

@@ -127,6 +127,9 @@ class Group:
 #       together before any is scored, by the weights of that moment; called again with the replies
 #       in `group.asked` until nothing new is asked. What scores, votes and weighs sees them too,
 #       `observe` does not
+#   group_metrics(group)
+#       {name: number}: what it measures of a group beside what it pays, which runs average over the
+#       groups that have that name, as reward/<reward>/<name>
 #   group_weight(group)
 #       a factor of the group's finished advantages, at least 0; those of several rewards multiply
 #   sees_labels = True, set_labels(labels)

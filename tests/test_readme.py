@@ -97,5 +97,19 @@ def test_the_example_that_asks_keeps_the_contract_and_pays_by_the_replies(make_g
     assert names["Judge"]()(replace(group, asked=[asked])) == [2 / 3, None]
 
 
+def test_the_example_that_runs_programs_pays_what_most_of_them_print(make_group):
+    from rewards.contract import check_reward, example_groups
+
+    [example] = [block for block in TASK_BLOCKS if "def program_vote" in block]
+    names: dict = {}
+    exec(example, names)
+    findings = check_reward(names["program_vote"], example_groups())
+    problems = [f.problem for f in findings if f.check != "picklable"]
+    assert problems == [None] * len(problems)
+    texts = [f"```python\nprint({text})\n```" for text in ("1 + 1", "2", "3", "1 / 0")]
+    group = make_group([None] * 5, completions=[*texts, "none"])
+    assert names["program_vote"](group) == [1.0, 1.0, 0.0, 0.0, 0.0]
+
+
 def environment():
     return {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -24,6 +24,7 @@ OPEN_TO_REWARDS = {
     "rl.errors",
     "rl.plugins",
     "rl.whole_weights",
+    "rl.sandbox",
     "rl.settings",
     "rl.data.slots",
     "rl.answers",

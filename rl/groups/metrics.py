@@ -39,6 +39,7 @@ def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
         reward/mean, reward/unscorable_frac: over all rollouts; the mean skips unscorable ones.
         reward/<name>/seconds, reward/<name>/unscorable_frac: time over all groups; share.
         reward/<name>/group_weight: mean over the groups, of a reward that weighs whole groups.
+        reward/<name>/<what it measures>: mean over the groups of which it measured that.
         reward/<name>/num_not_finite: values that are no numbers, left out where there are none.
     """
     rollouts = [rollout for scored in scored_groups for rollout in scored.group.rollouts]
@@ -66,16 +67,7 @@ def group_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
         metrics["vote/kappa"] = kappa
     if known:
         metrics["reward/mean"] = fmean(known)
-    for name in scored_groups[0].rewards:
-        scores = [score for scored in scored_groups for score in scored.rewards[name]]
-        metrics[f"reward/{name}/seconds"] = sum(s.reward_seconds[name] for s in scored_groups)
-        metrics[f"reward/{name}/unscorable_frac"] = fmean(score is None for score in scores)
-        if count := sum(scored.num_not_finite.get(name, 0) for scored in scored_groups):
-            metrics[f"reward/{name}/num_not_finite"] = count
-    for name in scored_groups[0].group_weights:
-        weights = [scored.group_weights[name] for scored in scored_groups]
-        metrics[f"reward/{name}/group_weight"] = fmean(weights)
-    return metrics
+    return metrics | _metrics_of_rewards(scored_groups)
 
 
 def audit_metrics(
@@ -133,6 +125,26 @@ def answer_keys(group: Group) -> list[Hashable | None]:
     }
     keys = {cluster: answer_key(answer) for cluster, answer in first.items()}
     return [None if r.cluster is None else keys.get(r.cluster) for r in group.rollouts]
+
+
+def _metrics_of_rewards(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:
+    """What is told of each reward by its name: reward/<name>/..."""
+    metrics: dict[str, float] = {}
+    for name in scored_groups[0].rewards:
+        scores = [score for scored in scored_groups for score in scored.rewards[name]]
+        metrics[f"reward/{name}/seconds"] = sum(s.reward_seconds[name] for s in scored_groups)
+        metrics[f"reward/{name}/unscorable_frac"] = fmean(score is None for score in scores)
+        if count := sum(scored.num_not_finite.get(name, 0) for scored in scored_groups):
+            metrics[f"reward/{name}/num_not_finite"] = count
+    for name in scored_groups[0].measured:
+        told = [scored.measured[name] for scored in scored_groups]
+        for key in sorted({key for of_group in told for key in of_group}):
+            values = [of_group[key] for of_group in told if key in of_group]
+            metrics[f"reward/{name}/{key}"] = fmean(values)
+    for name in scored_groups[0].group_weights:
+        weights = [scored.group_weights[name] for scored in scored_groups]
+        metrics[f"reward/{name}/group_weight"] = fmean(weights)
+    return metrics
 
 
 def _teacher_metrics(scored_groups: Sequence[ScoredGroup]) -> dict[str, float]:

@@ -38,6 +38,7 @@ class ScoredGroup:
         reward: Weighted sum of them per rollout (`weighted_sums`); None where none scored it.
         reward_seconds: Reward name -> time it took on this group.
         vote: Which answer was taken for right, by the first reward that votes; None if none does.
+        measured: Name of each reward that measures more of a group -> what it measured.
         group_weights: Name of each reward that weighs whole groups -> this group's weight.
         num_not_finite: Reward name -> its values that are no numbers, where there are any; they
             count as None in `rewards`, and such a group weight as 0.
@@ -49,6 +50,7 @@ class ScoredGroup:
     reward: list[float | None]
     reward_seconds: dict[str, float]
     vote: GroupVote | None = None
+    measured: dict[str, dict[str, float]] = field(default_factory=dict)
     group_weights: dict[str, float] = field(default_factory=dict)
     num_not_finite: dict[str, int] = field(default_factory=dict)
 
@@ -226,6 +228,11 @@ def score_group(
             ),
             None,
         ),
+        measured={
+            name: _checked_metrics(name, _ask(name, reward.group_metrics, seen[name]))
+            for name, reward in everything.items()
+            if hasattr(reward, "group_metrics")
+        },
         group_weights=group_weights,
         num_not_finite={name: count for name, count in num_not_finite.items() if count},
     )
@@ -360,3 +367,16 @@ def _checked_weight(name: str, weight: Any) -> float:
             "Return 0.0 for a group that is to teach nothing."
         )
     return float(weight)
+
+
+def _checked_metrics(name: str, metrics: Any) -> dict[str, float]:
+    is_metrics = isinstance(metrics, dict) and all(
+        isinstance(key, str) and isinstance(value, Real) and math.isfinite(value)
+        for key, value in metrics.items()
+    )
+    if not is_metrics:
+        raise InputError(
+            f"group metrics of reward {name!r}: got {str(metrics)[:200]}, expected "
+            "{name: finite number}. Leave out what cannot be measured."
+        )
+    return {key: float(value) for key, value in metrics.items()}

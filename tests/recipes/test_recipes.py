@@ -31,6 +31,7 @@ BASELINES = [name for name in RECIPES if name.startswith("evol_rl/baselines/")]
 OURS = [  # in sizes of our own
     "self_verification/self_verification_qwen3_8b_aime24.yaml",
     "spell/spell_single_gpu.yaml",
+    "weighted_vote/weighted_vote_own_code_qwen2.5_math_1.5b_instruct_aime24.yaml",
 ]
 PAPERS = [name for name in LARGE if name not in CONTROLS + BASELINES + OURS]
 
@@ -46,6 +47,7 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "scope/": (8, 64, 64, 8),
     "dare/": (8, 64, 32, 8),  # TTRL's
     "reflected_vote/|self_verification/": (8, 64, 32, 8),  # TTRL's
+    "tool_verified_vote/|weighted_vote/weighted_vote_own": (8, 64, 32, 8),  # the prompts are TTRL's
     "em_ft/": (512, 4, 4, 1),
     "empo/": (256, 16, 16, 8),
     "rlsc/": (8, 16, 16, 1),  # the number of prompts is ours
@@ -71,6 +73,7 @@ PUBLISHED = {
     "scope/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
     "dare/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
     "reflected_vote/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 8192),
+    "tool_verified_vote/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 2560),
     "em_ft/": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 2048),
     "empo/": (5e-7, "constant", 0, 0.0, 0.0, 1.0, "grpo", 4e-4, 0.0, 3072),
     "rlsc/": (1e-5, "constant", 0, 0.01, 0.0, 0.5, "dapo", None, 0.0, 3072),
@@ -378,9 +381,9 @@ def test_settings_stand_for_those_of_verl_as_the_readme_says(configured, name):
 def test_the_prompt_is_limited_as_published(name):
     # SPINE's limit is ours; the others' are in the scripts and files that the headers name.
     short = "ttrl/.*aime24|evol_rl/|certainty/self|certainty/semantic|scope/|dare/|em_ft/|rlsc/"
-    short += "|co_rewarding/"
+    short += "|co_rewarding/|tool_verified_vote/|weighted_vote/"
     assert RECIPES[name]["max_prompt_length"] == (512 if re.match(short, name) else 1024)
     # vLLM's context follows from it, but for questions; what is longer is dropped.
-    asks = re.match("reflected_vote/|self_verification/", name)
+    asks = re.match("reflected_vote/|self_verification/|tool_verified_vote/", name)
     assert ("vllm_max_model_length" in RECIPES[name]) == bool(asks)
     assert "overlong_prompts" not in RECIPES[name]

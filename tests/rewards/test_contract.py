@@ -159,6 +159,9 @@ class Telling:
     def group_weight(self, group):
         return self.told["weight"]
 
+    def group_metrics(self, group):
+        return self.told["metrics"]
+
 
 def fail(group):
     raise ZeroDivisionError("nobody voted")
@@ -194,6 +197,10 @@ BROKEN = {
         Telling(pseudo_label="2", selected=(True,) + (False,) * 15),
     ),
     "group_weight returned -1.0": ("group weight is a factor", Telling(weight=-1.0)),
+    "group_metrics returned {'share': None}": (
+        "group metrics are numbers",
+        Telling(metrics={"share": None}),
+    ),
     "whether a rollout is trained": (
         "trained or not plays no part",
         lambda g: [float(r.trained) for r in g.rollouts],

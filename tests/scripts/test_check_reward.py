@@ -116,7 +116,7 @@ def test_a_good_reward_passes():
     process = check("majority_vote")
     assert process.returncode == 0, process.stderr
     assert set(results(process.stdout).values()) == {"pass"}
-    assert len(results(process.stdout)) == 10
+    assert len(results(process.stdout)) == 11
     # Group 0 is "majority": nine 2s are paid, four 3s, two 5s and the silent one are not.
     paid = [row[1] for row in cells(process.stdout)[-16:]]
     assert paid == ["1"] * 9 + ["0"] * 7

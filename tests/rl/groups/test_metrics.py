@@ -1,5 +1,7 @@
 """A step's metrics over four groups counted by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from rewards.correctness import Correctness
@@ -79,6 +81,13 @@ def test_rewards_by_hand(make_group):
     assert metrics["reward/unscorable_frac"] == 1 / 4
     assert metrics["reward/a/unscorable_frac"] == 1 / 4
     assert metrics["reward/a/seconds"] == 0.75
+
+
+def test_what_a_reward_measures_is_averaged_where_it_does(make_group):
+    told = ({"a": {"failed": 0.5, "run": 1.0}}, {"a": {"run": 0.0}}, {"a": {"failed": 0.0}})
+    groups = [replace(scored(make_group, ["2"]), measured=measured) for measured in told]
+    metrics = group_metrics(groups)
+    assert (metrics["reward/a/failed"], metrics["reward/a/run"]) == (0.25, 0.5)
 
 
 def test_truncated_share():

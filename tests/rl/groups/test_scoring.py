@@ -178,6 +178,18 @@ def test_a_groups_weight_must_be_a_factor(weight):
         score_group(group, 0, {"a": reward}, {"a": 1.0})
 
 
+@pytest.mark.parametrize("metrics", [None, {"a": None}, {"a": math.nan}, {1: 1.0}, [1.0]])
+def test_what_a_reward_measures_is_numbers(metrics):
+    reward: Any = constant(1.0, 0.0)
+    reward.group_metrics = lambda group: {"share": 1, "other": 0.5}
+    group = make_unanswered("x", "y")
+    scored = score_group(group, 0, {"a": reward, "b": constant(0.0, 0.0)}, {"a": 1.0, "b": 1.0})
+    assert scored.measured == {"a": {"share": 1.0, "other": 0.5}}
+    reward.group_metrics = lambda group: metrics
+    with pytest.raises(ValueError, match="group metrics of reward 'a': got "):
+        score_group(group, 0, {"a": reward}, {"a": 1.0})
+
+
 @pytest.mark.parametrize("scores", [[], [1.0], [1.0, 0.0, 0.0]])
 def test_a_reward_must_score_every_rollout(scores):
     with pytest.raises(ValueError, match=rf"reward 'a': got {len(scores)} values, .*\(2\)"):

@@ -1,0 +1,134 @@
+"""Programs in model text, run in the sandbox, and whether what they print is an answer."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Annotated
+
+from pydantic import Field
+
+from rl.answers import extract_answer, same_answer
+from rl.sandbox import LIMITS, run_programs
+
+# How many votes a verified one counts for; below 1 a check that is passed would speak against.
+Omega = Annotated[float, Field(ge=1, allow_inf_nan=False)]
+_FENCE = re.compile(r"[ \t]*```[ \t]*(\w*)")
+_PYTHON = ("python", "python3", "py")
+_MAX_ANSWER = 300  # characters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """What a program said of an answer.
+
+    Attributes:
+        ended: How the program ended (`rl.sandbox.ProgramResult`); None: there is none.
+        is_verified: Whether it finished and printed the answer.
+    """
+
+    ended: str | None
+    is_verified: bool
+
+
+def python_blocks(text: str) -> list[str]:
+    r"""Return the programs in a text: what stands in fences marked python, each closed.
+
+    Example:
+        >>> python_blocks("So:\n```python\nprint(2)\n```\n```output\n2\n```\n```py\n1 / 0")
+        ['print(2)']
+    """
+    blocks: list[str] = []
+    block: list[str] | None = None
+    for line in text.split("\n"):
+        fence = _FENCE.match(line)
+        if fence and fence[1].lower() in _PYTHON:
+            block = []  # one that was open was never closed
+        elif fence and block is not None:
+            blocks.append("\n".join(block))
+            block = None
+        elif block is not None:
+            block.append(line)
+    return blocks
+
+
+def printed_answers(stdout: str) -> list[str]:
+    r"""Return the answer that a program printed, in the forms it may be meant in; none if none.
+
+    It is what the output says as a completion would, in a box or after "the answer is"; else its
+    last line that is not blank. A list's brackets may be Python's alone.
+
+    Example:
+        >>> printed_answers("n = 3\n[1, 2]\n"), printed_answers(" \n")
+        (['[1, 2]', '1, 2'], [])
+    """
+    lines = [line.strip() for line in stdout.splitlines() if line.strip()]
+    if not lines or len(lines[-1]) > _MAX_ANSWER:
+        return []
+    answer = extract_answer(stdout) or lines[-1]
+    is_list = answer.startswith("[") and answer.endswith("]")
+    return [answer, answer[1:-1]] if is_list else [answer]
+
+
+def check_answers(
+    programs: Sequence[str | None],
+    answers: Sequence[str | None],
+    max_seconds: float,
+    max_group_seconds: float,
+) -> list[Check]:
+    """Run programs, and compare what each printed with an answer.
+
+    An answer is verified if its program finishes by itself and prints an equal one (`same_answer`).
+    A decimal of few digits equals nothing that it rounds.
+
+    Args:
+        programs: One for each answer; None: there is none.
+        answers: None: there is none, and nothing is run.
+        max_seconds: Wall-clock time of a program.
+        max_group_seconds: Of all of them; those that have not begun by then verify nothing.
+    """
+    is_run = [p is not None and a is not None for p, a in zip(programs, answers, strict=True)]
+    wanted = [p for p, run in zip(programs, is_run, strict=True) if run and p is not None]
+    limits = replace(LIMITS, seconds=max_seconds)
+    results = iter(run_programs(wanted, limits, max_group_seconds) if wanted else ())
+    checks = []
+    for answer, run in zip(answers, is_run, strict=True):
+        result = next(results) if run else None
+        forms = printed_answers(result.stdout) if result and result.ended == "finished" else []
+        checks.append(
+            Check(
+                ended=result and result.ended,
+                is_verified=any(same_answer(form, answer) for form in forms),
+            )
+        )
+    return checks
+
+
+def check_metrics(checks: Sequence[Check]) -> dict[str, float]:
+    """Count what the programs of a group's rollouts did.
+
+    Returns:
+        verified_frac, program_frac: shares of the rollouts that are verified, that have a program.
+        refuted_frac, failed_frac, timed_out_frac, not_run_frac: shares of those with a program:
+            it printed another answer, failed or printed too much, was killed at its own deadline,
+            or was not run before the group's. Left out where nobody has a program.
+    """
+    if not checks:
+        return {}
+    with_program = [check for check in checks if check.ended is not None]
+    metrics = {
+        "verified_frac": fmean(check.is_verified for check in checks),
+        "program_frac": len(with_program) / len(checks),
+    }
+    if not with_program:
+        return metrics
+    finished = [check.ended == "finished" for check in with_program]
+    refuted = [f and not c.is_verified for f, c in zip(finished, with_program, strict=True)]
+    broken = [check.ended in ("failed", "printed_too_much") for check in with_program]
+    return {
+        **metrics,
+        "refuted_frac": fmean(refuted),
+        "failed_frac": fmean(broken),
+        "timed_out_frac": fmean(check.ended == "timed_out" for check in with_program),
+        "not_run_frac": fmean(check.ended == "not_run" for check in with_program),
+    }

@@ -1,0 +1,53 @@
+"""Own code as a weight of votes: a vote counts more if the completion's own program confirms it.
+
+Source: ours, after T3RL (arXiv 2603.02203), whose verifier writes the program; a completion of
+    tool-integrated reasoning holds one already, which costs no token more.
+Fails when: the policy learns to write programs that print what it has decided on. When all do, all
+    votes weigh alike again and this is the plain vote: look at `verified_frac`.
+"""
+
+from dataclasses import dataclass
+
+from rewards.code_checks import Check, Omega, check_answers, check_metrics, python_blocks
+from rl.sandbox import require_sandbox
+from rl.settings import Positive, checked
+from rl.types import Group
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class OwnCode:
+    """Weigh a vote more if running the completion's own code prints its answer.
+
+    w_i = omega if the program of rollout i finishes and prints answer_i, else 1
+
+    The program is all of the completion's blocks marked python, in their order, as a notebook runs
+    them: in `rl.sandbox`, without network, files and memory of the machine. A completion without
+    one, and one whose program fails or says something else, counts for 1.
+
+    Attributes:
+        omega: At least 1; 1 is the plain vote.
+        max_seconds: Wall-clock time of a program.
+        max_group_seconds: Of all programs of a group on its rank, a few at a time; what has not
+            begun by then verifies nothing, and `not_run_frac` counts it.
+    """
+
+    omega: Omega = 5.0
+    max_seconds: Positive = 5.0
+    max_group_seconds: Positive = 120.0
+
+    def __post_init__(self) -> None:
+        require_sandbox()
+
+    def __call__(self, group: Group) -> list[float | None]:
+        """Weigh a group's votes: 1 or omega."""
+        return [self.omega if check.is_verified else 1.0 for check in self._checks(group)]
+
+    def group_metrics(self, group: Group) -> dict[str, float]:
+        """Count what the programs did (`rewards.code_checks.check_metrics`)."""
+        return check_metrics(self._checks(group))
+
+    def _checks(self, group: Group) -> list[Check]:
+        programs = ["\n".join(python_blocks(r.completion)) or None for r in group.rollouts]
+        answers = [rollout.answer for rollout in group.rollouts]
+        return check_answers(programs, answers, self.max_seconds, self.max_group_seconds)
