@@ -66,7 +66,7 @@ def build_pictures(
 ) -> bool:
     """Build the testbed of pictures in a folder, or leave it if it is there already.
 
-    The same settings give the same bytes on the same machine. Building takes about three minutes.
+    The same settings give the same bytes on the same machine. Building takes about two minutes.
 
     Args:
         output_dir: A new or empty folder, or one that holds this testbed.

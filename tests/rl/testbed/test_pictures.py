@@ -90,7 +90,7 @@ def test_a_mark_stays_in_its_cell():
             if not (8 <= x < 16 and 8 <= y < 16)
         ]
         assert set(outside) == {ground}
-        assert len(image.getcolors()) == 2
+        assert len(image.getcolors() or []) == 2
 
 
 @pytest.mark.parametrize(
