@@ -73,6 +73,7 @@ REWARDS: dict[str, Callable[..., Any]] = {
 TOKEN_SELECTORS: dict[str, str] = {
     "entropy_band": "rewards.entropy_band:EntropyBand",
     "random_share": "rewards.entropy_band:RandomShare",
+    "confident_errors": "rewards.confident_errors:ConfidentErrors",
 }
 
 # Self-play, with the rewards of its roles; likewise by their place.

@@ -36,7 +36,10 @@ from typing import Literal
 from pydantic import PositiveInt
 
 from rewards.correctness import overruled_vote
-from rewards.embedding import (
+from rewards.majority_vote import MajorityVote, Preset
+from rewards.novelty import cosine_similarities, novelties, positions_in_band
+from rl.answers import after_thought, last_box
+from rl.answers.embedding import (
     DEFAULT_MODEL,
     MAX_TOKENS,
     Embedder,
@@ -44,9 +47,6 @@ from rewards.embedding import (
     SentenceTransformerEmbedder,
     ServerEmbedder,
 )
-from rewards.majority_vote import MajorityVote, Preset
-from rewards.novelty import cosine_similarities, novelties, positions_in_band
-from rl.answers import after_thought, last_box
 from rl.answers.votes import GroupVote, TieRule
 from rl.settings import Share, checked
 from rl.types import Group
@@ -98,7 +98,7 @@ class EvolRL:
             tags what stands before the last box. A blank part stands for the completion. None: the
             preset's.
         embedder: Model to embed with, a sentence-transformers name or folder; or an object with
-            `embed(texts)`, see `rewards.embedding`.
+            `embed(texts)`, see `rl.answers.embedding`.
         embedder_url: OpenAI-compatible server that serves it, up to and with `/v1`; None: the model
             is loaded in this process.
         embedder_device: Device of a model in this process; None: the GPU if there is one.

@@ -33,6 +33,19 @@ class TokenStatistics:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Branch:
+    """Where a completion leaves another one of the same prompt.
+
+    Attributes:
+        root: Number of the completion, among those of the prompt, that it begins as.
+        position: Tokens the two have in common, at least 0; they were sampled once.
+    """
+
+    root: int
+    position: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rollout:
     """One sampled completion of a prompt and what is known about it without a label.
 
@@ -42,12 +55,17 @@ class Rollout:
             options are shuffled (`rl.data.views`), by the letter of the data set's own order.
         cluster: Number of the answer's equivalence class in its group, counted from 0 in order of
             first appearance; None if there is no answer.
-        num_tokens: Sampled tokens, the end token included.
+        num_tokens: Its tokens, the end token included.
         truncated: Whether sampling stopped at the length limit instead of at an end token.
         trained: Whether the policy is updated on this rollout; False for one that only votes.
         token_statistics: Statistics of its tokens, for rewards with `needs_token_statistics`; None
             in runs without such a reward.
         policy_version: Optimizer steps the weights had taken that sampled it; None where unknown.
+        branch: In a run with `branching`: where it left another rollout; None for one that was
+            sampled from the prompt on.
+        num_pruned: Tokens that were sampled behind its end and cut off.
+        entropy: Mean entropy of the distributions its tokens were drawn from, in nats; of trained
+            rollouts where the run's advantage reads it, else None.
     """
 
     completion: str
@@ -58,6 +76,15 @@ class Rollout:
     trained: bool = True
     token_statistics: TokenStatistics | None = None
     policy_version: int | None = None
+    branch: Branch | None = None
+    num_pruned: int = 0
+    entropy: float | None = None
+
+    @property
+    def num_sampled(self) -> int:
+        """Tokens that were drawn for it: not those it shares, but those that were cut off."""
+        num_shared = self.branch.position if self.branch else 0
+        return self.num_tokens - num_shared + self.num_pruned
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,11 +37,12 @@ files:
     DIR/<tier>/heldout.jsonl   {"prompt", "label"}
     DIR/testbed.json           settings and library versions; written last
     with --strategies          model/, train.jsonl, labelled.jsonl, heldout.jsonl and, by kind,
-                               heldout/<set>.jsonl; wordings.jsonl, each problem in other words
+                               heldout/<set>.jsonl; wordings.jsonl, each problem in other words;
+                               train/<wording or kind>.jsonl, for streams of data sets
     with --selfplay            base/, documents.jsonl, heldout.jsonl, by kind heldout/<set>.jsonl,
                                and questions/ with labels, for controls
-    with --pictures            as with --strategies, without wordings.jsonl; PNG files in pictures/
-                               and heldout/pictures/, named in a column "images"
+    with --pictures            model/, train.jsonl, labelled.jsonl, heldout.jsonl, heldout/<set>.jsonl;
+                               PNG files, named in a column "images"
 
 The same seed gives the same files on the same machine. A DIR that holds the finished testbed is
 left as it is; a DIR that holds anything else is refused.
@@ -80,6 +81,7 @@ def main() -> None:
 
         say_where(folder, HELDOUT, was_there=build_strategies(folder, seed=seed))
         print(f"wordings   {folder / 'wordings.jsonl'}")
+        print(f"in parts   {folder / 'train'}/: by wording, and by kind")
         return
 
     if arguments.pictures:

@@ -225,17 +225,19 @@ def group_of_completions(where: str, row: Mapping[str, Any], methods: Sequence[s
 
 def rollout_of_row(row: Mapping[str, Any]) -> Any:
     """Rebuild a rollout from the line a run wrote."""
-    from rl.types import Rollout, TokenStatistics
+    from rl.types import Branch, Rollout, TokenStatistics
 
     known = {field.name: row[field.name] for field in fields(Rollout) if field.name in row}
     try:
         if known.get("token_statistics"):
             lists = known["token_statistics"].items()
             known["token_statistics"] = TokenStatistics(**{k: tuple(v) for k, v in lists})
+        if known.get("branch"):
+            known["branch"] = Branch(**known["branch"])
         if all(isinstance(known.get(name, default), kind) for name, kind, default in ROLLOUT_KINDS):
             return Rollout(**known)
     except (TypeError, AttributeError):
-        pass  # statistics that are none
+        pass  # statistics, or a branch, that are none
     raise bad_line(row["where"], {name: row[name] for name in row if name != "where"})
 
 

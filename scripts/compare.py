@@ -195,14 +195,14 @@ def report(study: "Study", output_dir: Path) -> None:
             f"output_dir: got {output_dir} without a finished run, expected at least one. Leave "
             "--report_only out."
         )
-    columns = {
-        title: name
-        for title, name in (study.columns or COLUMNS).items()
-        if any(name in row.values for row in rows)
-    }
     parts = []
     for variant in dict.fromkeys(row.variant for row in rows):
         under = [row for row in rows if row.variant == variant]
+        columns = {
+            title: name
+            for title, name in (study.columns or COLUMNS).items()
+            if any(name in row.values for row in under)
+        }
         tables = (markdown_table(under, columns), differences_table(under, columns))
         parts += [f"{variant}:\n", *(table for table in tables if table)]
     text = "\n".join(parts)

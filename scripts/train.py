@@ -114,6 +114,8 @@ def print_outcome(summary: dict[str, Any], output_dir: str) -> None:
     """Say how the run went, what it did to pass@1, what the base reaches without, what is next."""
     from accelerate import PartialState
 
+    from rl.report.streams import stream_sentence
+
     if not PartialState().is_main_process:
         return
     if "verdict" in summary:
@@ -125,6 +127,8 @@ def print_outcome(summary: dict[str, Any], output_dir: str) -> None:
             print(f"{start}pass@1 {before:.3f} before training, {after:.3f} after")
         if "controls" in found:
             print(f"{start}{found['controls']['verdict']}")
+    if kept := stream_sentence(summary.get("continual", {})):
+        print(kept)
     print(f"Files: {output_dir}. One page of them: python scripts/report.py {output_dir}")
 
 

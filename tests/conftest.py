@@ -1,13 +1,16 @@
 """Fixtures shared by all tests: groups with counted votes, tiny random models, an evaluation."""
 
 import json
+import subprocess
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from rl.answers import cluster_answers
 from rl.answers.views import cluster_views, link_views
+from rl.errors import InputError
 from rl.types import Group, Rollout
 
 CHARACTERS = "0123456789+-=;\\boxed{}"
@@ -22,6 +25,31 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if END_TO_END in item.path.parents or MEDIUM_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.medium)
+
+
+@cache
+def has_namespaces():
+    """Whether this machine lets its user make the namespaces that a sandbox needs."""
+    spaces = ["unshare", "--mount", "--net", "--ipc", "--uts", "--pid", "--fork"]
+    commands = [*spaces, "true"], [*spaces, "--map-root-user", "true"]
+    return any(subprocess.run(c, capture_output=True).returncode == 0 for c in commands)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    try:
+        return (yield)
+    except InputError as error:
+        if str(error).startswith("sandbox: ") and not has_namespaces():
+            pytest.skip(f"no program can be shut in on this machine: {error}")
+        raise
+
+
+@pytest.fixture
+def namespaces():
+    """Skip what runs programs in a sandbox where a machine grants none."""
+    if not has_namespaces():
+        pytest.skip("no program can be shut in on this machine")
 
 
 @pytest.fixture(autouse=True)

@@ -28,6 +28,7 @@ OPEN_TO_REWARDS = {
     "rl.settings",
     "rl.data.slots",
     "rl.answers",
+    "rl.answers.embedding",
     "rl.answers.repetition",
     "rl.answers.views",
     "rl.answers.votes",

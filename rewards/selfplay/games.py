@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rewards.embedding import DEFAULT_MODEL, SentenceTransformerEmbedder, free_models
 from rewards.selfplay.questioner import GaussianDifficulty, UncertaintyChallenge
 from rewards.selfplay.verifier import VerifierVote
+from rl.answers.embedding import DEFAULT_MODEL, SentenceTransformerEmbedder, free_models
 from rl.errors import InputError
 from rl.selfplay.document_vectors import VectorFiles, default_folder
 from rl.selfplay.documents import Corpus, load_corpus

@@ -8,15 +8,16 @@ relation is closed: if a matches b and b matches c, all three are one class.
 
 No answer (None) is in no class.
 
-A task may bring a comparer of its own (`use_comparer`), which then decides in place of all of this.
+A task may name another comparer (`use_comparer`), which then decides in place of all of this: one
+of its own, or one that goes by what words mean (`rl.answers.comparers`).
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain, combinations
 
+from rl.answers.comparers import ComparerSetting, classes_by, comparer_name
 from rl.answers.keys import AnswerKey, answer_key, approximate_value
-from rl.answers.plugins import cluster_by, load_comparer
 from rl.answers.readings import other_reading
 from rl.answers.text import clean_answer
 from rl.answers.workers import PairVerifier, VerificationCounters, is_verifiable
@@ -66,8 +67,11 @@ def cluster_answers(answers: Sequence[str | None]) -> list[int | None]:
         >>> cluster_answers(["7", r"\frac12", None, "0.5", "7.0"])
         [0, 1, None, 1, 0]
     """
-    if _comparers:
-        return cluster_by(_comparers[0], answers)
+    return classes_by(_comparers[0], answers, _by_rule) if _comparers else _by_rule(answers)
+
+
+def _by_rule(answers: Sequence[str | None]) -> list[int | None]:
+    """Classes of equal answers by our rules and Math-Verify."""
     keys = [None if answer is None else answer_key(answer) for answer in answers]
     votes = Counter(key for key in keys if key is not None)
     first_answers: dict[AnswerKey, str] = {}
@@ -94,20 +98,18 @@ def group_clusters(group: Group) -> list[int | None]:
     return cluster_answers([rollout.answer for rollout in group.rollouts])
 
 
-def use_comparer(name: str | None) -> None:
-    """Let a task's own comparer decide in this process which answers are the same.
+def use_comparer(setting: ComparerSetting | None) -> None:
+    """Let another comparer decide in this process which answers are the same.
 
     There is one for votes, rewards, audits and grading alike, so that all mean the same by "same".
 
     Args:
-        name: As `rl.answers.plugins` has it; None goes back to our rules.
+        setting: As `rl.answers.comparers` has it; None goes back to our rules.
 
     Raises:
-        InputError: If there is nothing of that name.
+        InputError: If there is nothing of that name, or its settings are wrong.
     """
-    if name is not None:
-        load_comparer(name)
-    _comparers[:] = [] if name is None else [name]
+    _comparers[:] = [] if setting is None else [comparer_name(setting)]
 
 
 def comparer_in_use() -> str | None:

@@ -77,6 +77,14 @@ _SENTENCE_END = re.compile(r"\n|[.;!?](?=\s|\*|$)|,(?=\s*[A-Za-z]{2})|<")
 _PROSE_WORD = re.compile(r"\s\(?(?!and\b|or\b|percent\b|mod\b)[A-Za-z]{2,}\b")
 _FIRST_PHRASE_END = re.compile(r"[\n;:!?(]|[.,](?=\s|$)")
 _NUMBER = re.compile(r"(?<![\w.])-?\$?(\d[\d,]*(?:\.\d+)?(?:/\d+)?|\.\d+)(\s?\\?%)?")
+_OPTION_WORD = r"(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer)[\s:*]+)?"
+# After a letter: "A proton" and "I think" are prose; "A because" is not.
+_NOT_PROSE = r"(?!(?<=[AI])[ \t]+(?!because\b|since\b|as\b|and\b|or\b)[a-z])"
+# After a letter: "and B", "or (C)", "/D", ", E".
+_ANOTHER_LETTER = re.compile(
+    r"[).*$}]*\s*(?:(?:/|&|and\b|or\b)\s*(?:[Oo]ption\s|[Cc]hoice\s)?[(*$]*[A-Z](?![\w'\u2019-])"
+    r"|,\s*[(*$]*[A-Z](?![\w'\u2019-])(?!\s+[a-z]))"
+)
 _FONT = re.compile(r"\\(?:text|math)[a-z]*\s*(?=\{)")
 
 
@@ -98,8 +106,10 @@ def extract_answer(
             answer is" after the last box comes before the boxes.
         choices: Letters of a multiple-choice prompt, such as "ABCD". Then only one of them is an
             answer: the letter a box starts with, or a stand-alone capital after an answer phrase
-            or on the last line. The article "a" and the letters of words are never a choice. What
-            an extractor of one's own returns is taken as it is.
+            or on the last line. The article "a" and the letters of words are never a choice, nor
+            are two letters, as in "A or B". The text of an option without its letter is no answer:
+            prompts ask for a letter, and texts of options may be each other's parts. What an
+            extractor of one's own returns is taken as it is.
 
     Returns:
         The answer without surrounding whitespace, LaTeX left as it is; the letter in upper case if
@@ -256,8 +266,9 @@ def _find_last_number(text: str) -> str | None:
 def _choice_in_box(content: str, choices: Collection[str]) -> str | None:
     r"""Read `C`, `(C)`, `\text{C}`, `C. 12` or `\textbf{(C)}\ 12`; a lone letter in either case."""
     plain = _FONT.sub("", content).replace("{", " ").replace("}", " ").strip(" $*")
-    match = re.match(r"\(?\s*([A-Za-z])(?![A-Za-z])\s*(?:[).:]|\s|\\ |$)", plain)
-    if match is None:
+    pattern = rf"{_OPTION_WORD}\(?\s*([A-Za-z])(?![A-Za-z]){_NOT_PROSE}\s*(?:[).:]|\s|\\ |$)"
+    match = re.match(pattern, plain)
+    if match is None or _ANOTHER_LETTER.match(plain, match.end(1)):
         return None
     is_alone = not re.search(r"[A-Za-z0-9]", plain[match.end(1) :])
     letter = match[1].upper() if is_alone else match[1]
@@ -266,12 +277,12 @@ def _choice_in_box(content: str, choices: Collection[str]) -> str | None:
 
 def _choice_in_prose(text: str, choices: Collection[str]) -> str | None:
     letters = "".join(re.escape(letter) for letter in choices if len(letter) == 1)
-    standing = rf"[\s*$]*(?:\\(?:text|math)[a-z]*\{{)?\(?([{letters}])(?![\w'\u2019-])"
-    # "A proton" and "I think" are prose; "A because" is not.
-    not_prose = r"(?!(?<=[AI])[ \t]+(?!because\b|since\b|as\b|and\b)[a-z])"
+    font = r"[\s*$]*(?:\\(?:text|math)[a-z]*\{)?"
+    standing = rf"{font}{_OPTION_WORD}{font}[(\[\"']?([{letters}])(?![\w\u2019-]|'\w){_NOT_PROSE}"
     for phrase in reversed(list(_CHOICE_PHRASE.finditer(text))):
-        if match := re.match(standing + not_prose, text[phrase.end() : phrase.end() + 40]):
-            return match[1]
+        after = text[phrase.end() : phrase.end() + 60]
+        if match := re.match(standing, after):
+            return None if _ANOTHER_LETTER.match(after, match.end(1)) else match[1]
     last_line = SPECIAL_TOKEN.sub("", text.rstrip().rpartition("\n")[2])
     match = re.fullmatch(rf"[\s*$]*\(?([{letters}])[).]?[\s*$.]*", last_line)
     return match[1] if match else None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rl.answers import use_comparer
+from rl.answers.comparers import ComparerSetting
 from rl.answers.extraction import DEFAULT_METHODS, METHODS, check_methods
 from rl.plugins import allow_code
 
@@ -25,15 +26,16 @@ def add_answer_arguments(group: Any, default: str = " ".join(DEFAULT_METHODS)) -
     )
     group.add_argument(
         "--answer_comparer",
-        metavar="FILE.py:FUNCTION",
-        help="your own test of equal answers; '' is ours (ours)",
+        metavar="NAME",
+        help="what tells equal answers: meaning, which goes by what words mean, with settings as "
+        "{meaning: {threshold: 0.8}}, or your own as file.py:function; '' is ours (ours)",
     )
 
 
 def use_answer_arguments(
     arguments: argparse.Namespace,
     methods: Sequence[str] | None = None,
-    comparer: str | None = None,
+    comparer: ComparerSetting | None = None,
 ) -> tuple[str, ...]:
     """Check both options, let the comparer decide in this process, and return the methods.
 

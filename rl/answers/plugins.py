@@ -18,8 +18,8 @@ _MAX_CACHED_PAIRS = 200_000
 
 
 def is_plugin(name: str) -> bool:
-    """Tell a plug-in's name from that of a built-in method."""
-    return ":" in name
+    """Tell a plug-in's name from that of a built-in method, with settings or without."""
+    return ":" in name and not name.startswith("{")
 
 
 def load_comparer(name: str) -> Any:

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 Part: TypeAlias = dict[str, Any]
 # A message's content: plain text, or its parts.
 Content: TypeAlias = str | list[Part]
+# In place of the row of a data set whose images a prompt has places for: it has none.
+NO_IMAGES = -1
 
 
 # Where an image stands in a text, in data sets that have no parts.

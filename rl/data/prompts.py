@@ -57,6 +57,7 @@ def load_prompts(
     system_prompt: str | None = None,
     prompt_suffix: str | None = None,
     views: ViewMaker | None = None,
+    table: Table | None = None,
 ) -> PromptSet:
     """Load prompts and keep the labels, if a column of them is named, apart.
 
@@ -74,6 +75,7 @@ def load_prompts(
         prompt_suffix: Put after the prompt's text exactly as written; in a chat, after the last
             user message.
         views: Makes other wordings of each prompt.
+        table: What was read from there, if it was; None: it is read.
 
     Returns:
         One prompt per row, in the source's order, each followed by its other wordings.
@@ -82,7 +84,8 @@ def load_prompts(
         InputError: If the source cannot be read, is empty, lacks a column, or a prompt is neither
             text nor messages, is empty, or has not as many images as places for them.
     """
-    table = load_table(dataset, split=split, config_name=config_name)
+    if table is None:
+        table = load_table(dataset, split=split, config_name=config_name)
     images = images_of_rows(table, prompt_column, image_column)
     words: Any = {"system_prompt": system_prompt, "prompt_suffix": prompt_suffix}
     words["num_images"] = None if images is None else list(map(len, images))

@@ -16,8 +16,6 @@ from rl.errors import InputError, unknown_name
 
 # Columns that are taken for images where none is named, as TRL does.
 IMAGE_COLUMNS = ("images", "image")
-# Number of the row of what has no images.
-NO_IMAGES = -1
 # Images of so many prompts are kept read: one generation batch's, mostly.
 _NUM_KEPT = 256
 

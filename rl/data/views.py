@@ -17,6 +17,7 @@ from random import Random
 from typing import Any, NamedTuple, TypeAlias
 
 from rl.data.chat_parts import text_of, with_text
+from rl.data.option_order import option_order
 from rl.data.tables import Table, short_repr
 from rl.errors import InputError, unknown_name
 from rl.plugins import Contract, call_plugin, find
@@ -40,6 +41,7 @@ ViewMaker: TypeAlias = Callable[[str, Mapping[str, Any]], Sequence[str | View]]
 
 VIEW_MAKER = Contract(takes=("prompt", "columns"))
 _SLOT = "{prompt}"
+_MAX_DRAWS = 64  # of two options each draw is the other order with probability 1/2
 _OPTION = re.compile(r"^(?P<before>\s*\(?)(?P<letter>[A-Z])(?P<after>[.:)]\s*)(?P<text>\S.*)$")
 
 
@@ -111,7 +113,8 @@ class OptionShuffle:
 
     Options are the last lines that begin with A, B, C, ... in turn, as `A. `, `A) `, `A: ` or
     `(A) `, one line each. The order depends on the prompt and the seed alone, and is never the
-    data set's own where there are two options or more.
+    data set's own where another is possible: "None of the above" stands last, and options that name
+    others by letter keep all in their places (`rl.data.option_order`).
 
     Attributes:
         num: How many other orders; they may be alike where there are few options.
@@ -134,7 +137,8 @@ class OptionShuffle:
         lines = prompt.split("\n")
         places = _option_lines(lines)
         rng = Random(f"{self.seed} {prompt}")
-        return [_reordered(lines, places, _other_order(len(places), rng)) for _ in range(self.num)]
+        texts = [_text_at(lines, place) for place in places]
+        return [_reordered(lines, places, _other_order(texts, rng)) for _ in range(self.num)]
 
 
 VIEWS: dict[str, Callable[..., Any] | str] = {
@@ -265,11 +269,17 @@ def _option_lines(lines: Sequence[str]) -> list[int]:
     return places
 
 
-def _other_order(num_options: int, rng: Random) -> list[int]:
-    order = list(range(num_options))
-    while order == sorted(order):
-        rng.shuffle(order)
-    return order
+def _text_at(lines: Sequence[str], place: int) -> str:
+    match = _OPTION.match(lines[place])
+    assert match is not None
+    return match["text"]
+
+
+def _other_order(texts: Sequence[str], rng: Random) -> list[int]:
+    """Draw an order until it is another than the texts have; that one where there is no other."""
+    drawn = (option_order(texts, rng) for _ in range(_MAX_DRAWS))
+    own = list(range(len(texts)))
+    return next((order for order in drawn if order != own), own)
 
 
 def _reordered(lines: Sequence[str], places: Sequence[int], order: Sequence[int]) -> View:

@@ -17,7 +17,8 @@ from rl.data.prompts import Prompt, join_prompts, load_prompts
 from rl.data.row_images import RowImages
 from rl.data.yaml_text import read_yaml_file
 from rl.errors import InputError
-from rl.evaluation.problems.labelled import Problem
+from rl.evaluation.problems.labelled import Problem, load_benchmark
+from rl.evaluation.problems.registry import split_name
 from rl.training.rollout_files import read_rollout_file
 
 # A shorter text, such as 1+2=, may be the end of another problem.
@@ -126,6 +127,13 @@ def read_train_prompts(run_dir: Path) -> list[TrainPrompt]:
             f"--train_run: got {run_dir}, expected the output folder of a training run, with "
             "rollouts/ or a config.yaml that names its dataset. Check the path."
         )
+    if all(split_name(name)[0] is not None for name in names):
+        problems = [problem for name in names for problem in load_benchmark(name).problems]
+        return [
+            _seen(_text_of(problem.prompt), problem.image_digests)
+            for row, problem in enumerate(problems)
+            if row not in dropped
+        ]
     parts = [
         load_prompts(
             name,
@@ -136,16 +144,15 @@ def read_train_prompts(run_dir: Path) -> list[TrainPrompt]:
         )
         for name in names
     ]
-    prompts = join_prompts(parts).dataset
-    digests: Sequence[Sequence[str]] = [()] * len(prompts)
-    if "images" in prompts.column_names:
-        readable = RowImages(prompts, bool(settings.get("allow_remote_images"))).keep_readable(
-            prompts
-        )
-        prompts, digests = readable.prompts, readable.prompts["image_digests"]
+    data = join_prompts(parts).dataset
+    digests: Sequence[Sequence[str]] = [()] * len(data)
+    if "images" in data.column_names:
+        allow_remote = bool(settings.get("allow_remote_images"))
+        readable = RowImages(data, allow_remote).keep_readable(data)
+        data, digests = readable.prompts, readable.prompts["image_digests"]
     return [
         _seen(_text_of(prompt), images)
-        for row, prompt, images in zip(prompts["row"], prompts["prompt"], digests, strict=True)
+        for row, prompt, images in zip(data["row"], data["prompt"], digests, strict=True)
         if row not in dropped
     ]
 

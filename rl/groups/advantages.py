@@ -13,7 +13,7 @@ from math import comb, sqrt
 from typing import Any
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from rl.errors import InputError
@@ -30,11 +30,14 @@ class TrainedVotes:
         shares: Share of all votes of the prompt, trained or not, that went to the rollout's class;
             0.0 without an answer, (P, G).
         majority_ratio: Share of all votes that went to the leading class, (P,).
+        entropies: Mean entropy of each trained rollout's tokens, in nats, (P, G); NaN where it was
+            not measured, None for nowhere.
     """
 
     clusters: Tensor
     shares: Tensor
     majority_ratio: Tensor
+    entropies: Tensor | None = None
 
 
 def normalized_advantages(rewards: Tensor, epsilon: NonNegativeFloat = 1e-6) -> Tensor:
@@ -241,6 +244,87 @@ def diversity_density_advantages(
     return (1 - agreement) * advantages + agreement * pass_at_k_advantages(rewards, k)
 
 
+def disagreement_advantages(
+    rewards: Tensor,
+    votes: TrainedVotes,
+    weight: PositiveFloat = 0.1,
+    epsilon: NonNegativeFloat = 1e-6,
+) -> Tensor:
+    """Punish rollouts that disagree with the majority, and leave those that agree alone.
+
+    With m the share of all votes of the prompt that went to the leading answer, trained or not:
+
+        A[g] = weight * min(0, (r[g] - m) / (sqrt(m (1 - m)) + epsilon)),  r[g] = 1 if it agrees
+
+    That is -weight * sqrt(m / (1 - m)) for a rollout that disagrees: the larger the majority, the
+    harder. What agrees is meant to be taught in another way (`loss_terms: {self_distillation}`).
+
+    Source: the negative branch of TTPO, arXiv 2608.27448; ZJU-REAL/TTPO at 36326ed,
+    TTPO/ttpo_trainer.py: the mean and the population deviation of all rollouts' votes, rl_weight
+    0.1. Differs: a leading answer with a single vote counts as a pseudo-label; there it needs two,
+    and otherwise nobody is punished; theirs is a mean over the tokens of each completion, here
+    `loss_type` decides.
+
+    Args:
+        rewards: Of a majority vote, 0 or 1, shape (P, G), NaN = unscorable.
+        votes: Votes of the same rollouts.
+        weight: Factor, lambda.
+        epsilon: Added to the deviation.
+
+    Returns:
+        At most 0.0, in standard deviations times the weight, shape (P, G); where all votes agree,
+        or there is no pseudo-label, 0.0 throughout. A group of one rollout has an advantage too:
+        its votes are those of the prompt.
+    """
+    m = votes.majority_ratio[:, None].to(rewards.dtype)
+    advantages = (rewards.nan_to_num(1.0) - m) / ((m * (1 - m)).sqrt() + epsilon)
+    return weight * torch.where(rewards.isnan() | (m >= 1), 0.0, advantages.clamp(max=0.0))
+
+
+def entropy_reshaped_advantages(rewards: Tensor, entropies: Tensor) -> Tensor:
+    """Let completions of low entropy teach more than those of high entropy (EAR, Adv-Res).
+
+    A[p, g] = Y[p, g] normalized(r)[p, g],  Y[p, g] = 1 + (M[p] - H[p, g]) / M[p],
+    M[p] = mean_g H[p, g]
+
+    Source: ETTRL, arXiv 2508.11356, the relative-entropy form of its entropy-based advantage
+    reshaping, as two summaries give it alike; the paper could not be read beyond its abstract. H is
+    the mean entropy of a response's tokens. Differs: means are of the scorable rollouts among the
+    trained ones of the group; what the paper averages over is not said in what we read. As in the
+    formula, a response of more than twice the mean entropy has its advantage turned round.
+
+    Args:
+        rewards: Shape (P, G), NaN = unscorable.
+        entropies: Mean entropy of the tokens of each rollout, in nats, at least 0, (P, G).
+
+    Returns:
+        Advantages in standard deviations times Y, shape (P, G); Y is 1 in a group whose entropies
+        are all 0.
+    """
+    known = torch.where(rewards.isnan(), 0.0, entropies.to(rewards.dtype))
+    mean = known.sum(dim=1, keepdim=True) / (~rewards.isnan()).sum(dim=1, keepdim=True).clamp(min=1)
+    factor = torch.where(mean > 0, 1 + (mean - known) / mean, 1.0)
+    return factor * normalized_advantages(rewards)
+
+
+def clipped_advantages(rewards: Tensor, limit: PositiveFloat = 2.0) -> Tensor:
+    """Cut normalized advantages off, so that a rare answer does not teach too much (EAR, Adv-Clip).
+
+    A[p, g] = min(max(normalized(r)[p, g], -limit), limit)
+
+    Source: ETTRL, arXiv 2508.11356, the other form of its advantage reshaping; 2 is its beta, as
+    one summary gives it.
+
+    Args:
+        rewards: Shape (P, G), NaN = unscorable.
+        limit: Largest advantage, above 0.
+
+    Returns:
+        Advantages in standard deviations, shape (P, G).
+    """
+    return normalized_advantages(rewards).clamp(-limit, limit)
+
+
 def _spread(rewards: Tensor) -> Tensor:
     infinity = float("inf")
     highest = rewards.nan_to_num(-infinity).amax(dim=1, keepdim=True)
@@ -254,6 +338,9 @@ ADVANTAGES: dict[str, Callable[..., Tensor]] = {
     "pass_at_k": pass_at_k_advantages,
     "restrain": restrain_advantages,
     "diversity_density": diversity_density_advantages,
+    "disagreement": disagreement_advantages,
+    "entropy_reshaped": entropy_reshaped_advantages,
+    "clipped": clipped_advantages,
 }
 
 _CONTRACT = Contract(takes=("rewards",))
@@ -267,7 +354,7 @@ def get_advantage(
     Args:
         chosen: A key of `ADVANTAGES`, or a function of one's own as `rl.plugins` has it; or
             {name: settings} with that function's keyword arguments. One that has a parameter
-            `votes` gets the votes too.
+            `votes` gets the votes too; one that has `entropies`, theirs.
 
     Returns:
         A function of rewards (P, G) and their votes.
@@ -283,8 +370,19 @@ def get_advantage(
         )
     [(name, given)] = named.items()
     function = find(name, ADVANTAGES, "advantage", contract=_CONTRACT)
-    inputs = ("rewards", "votes")
+    inputs = ("rewards", "votes", "entropies")
     settings = check_settings(f"advantage.{name}", function, given or {}, filled_in=inputs)
-    if "votes" in signature(function).parameters:
-        return lambda rewards, votes: function(rewards, votes, **settings)
-    return lambda rewards, votes: function(rewards, **settings)
+
+    def advantage(rewards: Tensor, votes: TrainedVotes) -> Tensor:
+        given = {"votes": votes, "entropies": votes.entropies}
+        asked = {key: given[key] for key in given.keys() & signature(function).parameters.keys()}
+        return function(rewards, **asked, **settings)
+
+    return advantage
+
+
+def reads_entropies(chosen: str | Mapping[str, Mapping[str, Any] | None]) -> bool:
+    """Say whether the rule that `get_advantage` builds reads entropies, which must be measured."""
+    name = chosen if isinstance(chosen, str) else next(iter(chosen))
+    function = find(name, ADVANTAGES, "advantage", contract=_CONTRACT)
+    return "entropies" in signature(function).parameters

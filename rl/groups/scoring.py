@@ -97,6 +97,8 @@ def make_group(
             truncated=sample.truncated,
             trained=i in trained,
             policy_version=policy_version,
+            branch=sample.branch,
+            num_pruned=sample.num_pruned,
         )
         for i, (text, sample) in enumerate(zip(texts, samples, strict=True))
     )
@@ -265,7 +267,9 @@ def rewards_of_rows(
 def trained_votes(groups: Sequence[Group]) -> TrainedVotes:
     """Collect how the trained rollouts of P groups, G of each, voted."""
     votes = [count_votes([rollout.cluster for rollout in g.rollouts]) for g in groups]
-    clusters = [[r.cluster for r in g.rollouts if r.trained] for g in groups]
+    trained = [[r for r in group.rollouts if r.trained] for group in groups]
+    clusters = [[r.cluster for r in row] for row in trained]
+    entropies = [[math.nan if r.entropy is None else r.entropy for r in row] for row in trained]
     return TrainedVotes(
         clusters=torch.tensor([[-1 if c is None else c for c in row] for row in clusters]),
         shares=torch.tensor(
@@ -275,6 +279,7 @@ def trained_votes(groups: Sequence[Group]) -> TrainedVotes:
             ]
         ),
         majority_ratio=torch.tensor([vote.majority_ratio for vote in votes]),
+        entropies=torch.tensor(entropies),
     )
 
 

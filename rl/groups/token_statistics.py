@@ -23,6 +23,8 @@ from rl.types import Group, Rollout, TokenStatistics
 
 # Most numbers in one chunk of logits: 128 MiB of float32, whatever the vocabulary.
 MAX_CHUNK_LOGITS = 1 << 25
+# Likeliest tokens whose log-probabilities make a confidence (ECHO's code: confidence_top_k).
+NUM_LIKELIEST = 5
 # Settings by which some architectures change the logits after the output head.
 _SCALED_LOGITS = (
     "final_logit_softcapping",
@@ -58,13 +60,51 @@ def logit_statistics(logits: Tensor, token_ids: Tensor) -> tuple[Tensor, Tensor,
     return logps, entropies.clamp(min=0), (-log_size - all_logps.mean(dim=-1)).clamp(min=0)
 
 
+def refuse_scaled_logits(model: PreTrainedModel, what: str) -> None:
+    """Check that what the output head gives are the model's logits.
+
+    Args:
+        model: A causal language model.
+        what: Needs it.
+
+    Raises:
+        InputError: If the architecture changes its logits after the output head.
+    """
+    text_config = model.config.get_text_config()
+    scaled = [name for name in _SCALED_LOGITS if getattr(text_config, name, None) is not None]
+    if scaled:
+        raise InputError(
+            f"model: got an architecture with {scaled[0]}, expected plain logits for {what}. "
+            "Choose another reward, or term, or another model."
+        )
+
+
+def top_confidence(logits: Tensor, number: int = NUM_LIKELIEST) -> Tensor:
+    """Say how much of a distribution lies on few tokens.
+
+    C = -1/k sum of log p[v] over the k likeliest tokens v, at least log k
+
+    Source: DeepConf, arXiv 2508.15260, section 2; k is 5 as in ECHO's code, user683/ECHO.
+
+    Args:
+        logits: (N, V).
+        number: k; V where there are no more tokens.
+
+    Returns:
+        In nats, float32, (N,); infinite where fewer than k tokens are possible.
+    """
+    likeliest = logits.float().topk(min(number, logits.shape[-1]), dim=-1).values
+    return torch.logsumexp(logits.float(), dim=-1) - likeliest.mean(dim=-1)
+
+
 def add_token_statistics(model: PreTrainedModel, temperature: float) -> None:
     """Let `model(input_ids, labels=..., token_statistics=True)` return statistics of its labels.
 
     Called this way, the model returns the logps, entropies and self-certainties of the labels from
     the second on, stacked, (3, B, L - 1), at a label of -100 any; of `shift_labels`, which are
-    predicted where they stand, (3, B, L). It stays one call of the whole model, which is what
-    sharded training needs. Any other call is as before.
+    predicted where they stand, (3, B, L); with `with_confidence=True` as a fourth row the
+    confidences, which cost the search for the likeliest tokens. It stays one call of the whole
+    model, which is what sharded training needs. Any other call is as before.
 
     Args:
         model: A causal language model, not yet wrapped.
@@ -74,33 +114,34 @@ def add_token_statistics(model: PreTrainedModel, temperature: float) -> None:
         InputError: If the architecture changes its logits after the output head.
     """
     text_config = model.config.get_text_config()
-    scaled = [name for name in _SCALED_LOGITS if getattr(text_config, name, None) is not None]
-    if scaled:
-        raise InputError(
-            f"model: got an architecture with {scaled[0]}, expected plain logits for rewards with "
-            "token statistics. Choose another reward or another model."
-        )
+    refuse_scaled_logits(model, "rewards with token statistics")
     original: Any = model.forward
 
     @wraps(original)
     def forward(*args: Any, **kwargs: Any) -> Any:
         if not kwargs.pop("token_statistics", False):
             return original(*args, **kwargs)
+        with_confidence = kwargs.pop("with_confidence", False)
         labels, shift_labels = kwargs.pop("labels", None), kwargs.pop("shift_labels", None)
         hidden = model.base_model(*args, use_cache=False, **kwargs).last_hidden_state
         if shift_labels is None:
             hidden, shift_labels = hidden[:, :-1], labels[:, 1:].clamp(min=0)
         head: Any = model.get_output_embeddings()
         chunk = max(1, MAX_CHUNK_LOGITS // text_config.vocab_size)
+
+        def measure(logits: Tensor, token_ids: Tensor) -> Tensor:
+            more = [top_confidence(logits)] if with_confidence else []
+            return torch.stack([*logit_statistics(logits, token_ids), *more])
+
         parts = [
-            torch.stack(logit_statistics(head(states) / temperature, token_ids))
+            measure(head(states) / temperature, token_ids)
             for states, token_ids in zip(
                 hidden.flatten(0, 1).split(chunk),
                 shift_labels.flatten().split(chunk),
                 strict=True,
             )
         ]
-        return torch.cat(parts, dim=1).view(3, *shift_labels.shape)
+        return torch.cat(parts, dim=1).view(-1, *shift_labels.shape)
 
     model.forward = forward
 
@@ -112,6 +153,7 @@ def measure_tokens(
     rows: Sequence[tuple[list[int], list[int]]],
     pad_token_id: int,
     batch_size: int,
+    with_confidence: bool = False,
     images: Images = None,
     image_inputs: ImageInputs | None = None,
 ) -> list[list[list[float]]]:
@@ -123,11 +165,13 @@ def measure_tokens(
         rows: Prompt ids and completion ids; ranks may have different numbers of rows.
         pad_token_id: Fills rows up; any token does.
         batch_size: Rows per forward pass.
+        with_confidence: Whether to measure `top_confidence` as well.
         images: Of each row's prompt.
         image_inputs: Makes pixels of them; None for a model of text alone.
 
     Returns:
-        For each row, in order: logps, entropies and self-certainties of its completion's tokens.
+        For each row, in order: logps, entropies and self-certainties of its completion's tokens,
+        and their confidences.
     """
     # Rows of one length share a batch, so that little is padded.
     order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]) + len(rows[i][1]))
@@ -151,7 +195,8 @@ def measure_tokens(
         inputs |= image_tensors(image_inputs, of_rows, input_ids)
         with accelerator.autocast():
             inputs = {name: value.to(accelerator.device) for name, value in inputs.items()}
-            statistics = model(**inputs, token_statistics=True).cpu()
+            more = {"with_confidence": True} if with_confidence else {}
+            statistics = model(**inputs, token_statistics=True, **more).cpu()
         for row, i in enumerate(batch):
             start, end = len(rows[i][0]) - 1, len(rows[i][0]) + len(rows[i][1]) - 1
             measured[i] = statistics[:, row, start:end].tolist()
@@ -186,8 +231,8 @@ def add_statistics(
     of_rows = [of_prompt for of_prompt, (_, votes) in pairs for _ in votes]
     pad_token_id = tokenizer.pad_token_id
     assert isinstance(pad_token_id, int)
-    own = of_rows, image_inputs
-    measured = iter(measure_tokens(model, accelerator, rows, pad_token_id, batch_size, *own))
+    own = {"images": of_rows, "image_inputs": image_inputs}
+    measured = iter(measure_tokens(model, accelerator, rows, pad_token_id, batch_size, **own))
 
     def complete(rollout: Rollout, sample: Sample) -> Rollout:
         logps, entropies, self_certainties = map(tuple, next(measured))

@@ -28,6 +28,7 @@ from rl.errors import InputError, unknown_name
 from rl.report.budgets import at_equal_budgets, read_spending
 from rl.report.curves import read_series
 from rl.report.folders import read_whole_lines
+from rl.report.streams import benchmark_name, stream_values
 from rl.settings import Seed, check_value
 from rl.training.recipe import load_recipe
 
@@ -119,10 +120,9 @@ def load_study(path: str | Path) -> Study:
             **(document["methods"][method] or {}),
         }
         is_first = (method, seed) == (methods[0], document["seeds"][0])
-        # The first run of a base evaluates it; a variant may also name a model of its own.
-        settings["eval_base"] = is_first and (
-            variant == variants[0] or "model" in (document["variants"][variant] or {})
-        )
+        # The first run of a base evaluates it; a variant may have a model or benchmarks of its own.
+        own = {"model", "eval_benchmarks"} & set(document["variants"][variant] or {})
+        settings["eval_base"] = is_first and (variant == variants[0] or bool(own))
         settings = _fill_in(settings, base) | {"seed": seed}
         runs.append(
             StudyRun(method=method, variant=variant, base=base, seed=seed, settings=settings)
@@ -170,8 +170,9 @@ def collect(study: Study, output_dir: Path) -> list[StudyRow]:
         For each variant the base models, their controls, and then every method with a finished run,
         in the study's order. Values are the final metrics of every benchmark, the means of
         `TRAINING_METRICS` over the last steps of training where a run has them,
-        `sampled_tokens`, in millions, and of runs with `eval_every` what they had reached "at equal
-        sampled tokens" and "at equal trained rows" (`rl.report.budgets`).
+        `sampled_tokens`, in millions, of runs with `eval_every` what they had reached "at equal
+        sampled tokens" and "at equal trained rows" (`rl.report.budgets`), and of streams of data
+        sets what is kept of each (`rl.report.streams`).
     """
     summaries = {run.name: _read_summary(output_dir / run.name) for run in study.runs}
     finished = [run for run in study.runs if summaries[run.name]]
@@ -179,6 +180,8 @@ def collect(study: Study, output_dir: Path) -> list[StudyRow]:
     rows = []
     for variant in dict.fromkeys(run.variant for run in study.runs):
         runs = [run for run in finished if run.variant == variant]
+        told = ((run.base, summaries[run.name].get("before")) for run in reversed(runs))
+        before = {base: found for base, found in told if found}
         for method in (BASE, *CONTROLS):
             found = {}
             for base in dict.fromkeys(run.base for run in study.runs):
@@ -193,6 +196,7 @@ def collect(study: Study, output_dir: Path) -> list[StudyRow]:
                 _short_name(run.base, run.seed): _flat(summaries[run.name]["after"])
                 | _training_values(output_dir / run.name)
                 | reached[run.name]
+                | stream_values(summaries[run.name], before.get(run.base))
                 for run in runs
                 if run.method == method
             }
@@ -246,14 +250,14 @@ def _read_summary(folder: Path) -> dict[str, Any]:
 def _flat(results: Mapping[str, Any]) -> dict[str, float]:
     """{"runs/testbed/easy/heldout.jsonl": {"pass@1": ...}} -> {"easy pass@1": ...}.
 
-    A file is named by itself, or by its folder if it is called heldout. A run with one benchmark
-    names none; one with several also has the mean over them of each number that all of them have.
+    A run with one benchmark names none; one with several also has the mean over them of each number
+    that all of them have.
     """
     if not all(isinstance(metrics, dict) for metrics in results.values()):
         return dict(results)
     flat = {
-        f"{path.parent.name if path.stem == 'heldout' else path.stem} {metric}": value
-        for path, metrics in ((Path(name), metrics) for name, metrics in results.items())
+        f"{benchmark_name(benchmark)} {metric}": value
+        for benchmark, metrics in results.items()
         for metric, value in metrics.items()
     }
     of_all = [*results.values()] if len(results) > 1 else []

@@ -9,6 +9,7 @@ from rl.report.costs_and_settings import spent
 from rl.report.curves import is_drawable
 from rl.report.folders import ReportedRun
 from rl.report.results import ResultRow, Tone, controls_by_benchmark
+from rl.report.streams import stream_sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ def statements(run: ReportedRun, rows: Sequence[ResultRow]) -> list[Statement]:
     """
     if run.kind == "evaluation":
         return []
-    said = [*_results(run, rows), _health(run), _cost(run)]
+    said = [*_results(run, rows), _stream(run), _health(run), _cost(run)]
     return [statement for statement in said if statement is not None]
 
 
@@ -62,6 +63,11 @@ def _results(run: ReportedRun, rows: Sequence[ResultRow]) -> list[Statement]:
     if lent:
         return [Statement(about="Result", text=_beside_lent(lent))]
     return [Statement(about="Result", text=_without_controls(after))] if run.is_finished else []
+
+
+def _stream(run: ReportedRun) -> Statement | None:
+    text = stream_sentence(run.summary.get("continual") or {})
+    return None if text is None else Statement(about="Result", text=text)
 
 
 def _gain(rows: Sequence[ResultRow]) -> str:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -235,7 +235,7 @@ def _values(samples: "Future[list[Sample] | None]") -> list[tuple[Any, ...]] | N
     """What is saved of a prompt's samples, once they are there; None where they are lost."""
     if samples.exception() is not None or (found := samples.result()) is None:
         return None
-    return [astuple(sample) for sample in found]
+    return [(s.completion_ids, s.truncated, s.sampling_per_token_logps) for s in found]
 
 
 def _sample(ids: list[int], truncated: bool, logps: list[float] | None) -> Sample:

@@ -8,11 +8,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
+from rl.rollouts.branching.contract import takes_limits
 from rl.rollouts.engine import RolloutEngine, Sample, with_settings
 
 NUM_SAMPLES = 8
 _NUMBER = "as many samples of each prompt as asked for"
+_LIMITS = "max_lengths cut a completion off where it would go on"
 _STOP = "a stop string ends a completion, and its last token belongs to it"
 
 Decode = Callable[[list[int]], str]
@@ -40,8 +43,7 @@ def check_engine(
     """
     prompts, seeds = list(prompt_ids), list(seeds)
     flat = list(chain.from_iterable(samples := engine.generate(prompts, NUM_SAMPLES, seeds)))
-    drawn = _tokens(samples)
-    other_seeds = [seed ^ 1 for seed in seeds]
+    drawn, other_seeds = _tokens(samples), [seed ^ 1 for seed in seeds]
     layouts: dict[str, tuple[Drawn, Drawn]] = {
         "no prompts give no samples": (_tokens(engine.generate([], NUM_SAMPLES, [])), []),
         "the same call gives the same samples": (_draw(engine, prompts, seeds), drawn),
@@ -76,9 +78,29 @@ def check_engine(
     for name, check in _OF_A_SAMPLE.items():
         problems = (check(sample, limit, end_token_ids) for sample in flat)
         findings[name] = next(filter(None, problems), None)
+    findings |= _check_limits(engine, prompts, seeds, samples)
     if decode is not None:
         findings[_STOP] = _check_stop_strings(engine, prompts, seeds, drawn, decode)
     return findings
+
+
+def _check_limits(
+    engine: Any, prompts: list[list[int]], seeds: list[int], samples: Sequence[Sequence[Sample]]
+) -> dict[str, str | None]:
+    """Sample again, each prompt with a limit of its own, where the engine takes any."""
+    if not takes_limits(engine):
+        return {}
+    limits = [1 + 2 * number for number in range(len(prompts))]
+    limited = engine.generate(prompts, NUM_SAMPLES, seeds, max_lengths=limits)
+    for group, cut, limit in zip(samples, limited, limits, strict=True):
+        expected = [
+            (one.completion_ids[:limit], one.truncated or len(one.completion_ids) > limit)
+            for one in group
+        ]
+        found = [(one.completion_ids, one.truncated) for one in cut]
+        if found != expected:
+            return {_LIMITS: f"got {found} with at most {limit} tokens, expected {expected}"}
+    return {_LIMITS: None}
 
 
 def _check_stop_strings(

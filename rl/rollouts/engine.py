@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeAlias
 from pydantic import Field
 
 from rl.settings import Length, NonNegative, Positive, PositiveShare, Share, checked
+from rl.types import Branch
 
 if TYPE_CHECKING:
     from rl.data.images import PromptImage
@@ -57,11 +58,15 @@ class Sample:
             stop string.
         sampling_per_token_logps: Log-probability of each token under the distribution it was drawn
             from, in nats; None where the engine does not report it.
+        branch: Where it left another completion; None for one that was sampled from the prompt on.
+        num_pruned: Tokens sampled behind the last one that was kept.
     """
 
     completion_ids: list[int]
     truncated: bool
     sampling_per_token_logps: list[float] | None = None
+    branch: Branch | None = None
+    num_pruned: int = 0
 
 
 class RolloutEngine(Protocol):

@@ -40,6 +40,7 @@ class Request(NamedTuple):
 
     prompt_ids: list[int]
     seed: int
+    max_length: int
     images: "Sequence[PromptImage]" = ()
 
 
@@ -216,12 +217,14 @@ class TransformersEngine:
         seeds: list[int],
         first_sample: int = 0,
         images: Images = None,
+        max_lengths: Sequence[int] | None = None,
     ) -> list[list[Sample]]:
         """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`)."""
+        limits = max_lengths or [self.settings.max_completion_length] * len(prompt_ids)
         images = images or [()] * len(prompt_ids)
         requests = [
-            Request(ids, derive_seed(seed, sample), own)
-            for ids, seed, own in zip(prompt_ids, seeds, images, strict=True)
+            Request(ids, derive_seed(seed, sample), limit, own)
+            for ids, seed, limit, own in zip(prompt_ids, seeds, limits, images, strict=True)
             for sample in range(first_sample, first_sample + num_samples)
         ]
         samples: dict[int, Sample] = {}
@@ -273,6 +276,7 @@ class TransformersEngine:
         else:  # the last token of a prompt is no image's
             pixels = {}
         prompt_length = prompt_ids.shape[1]
+        limits = [request.max_length for request in requests]
         stops = self.settings.stop_strings
         criteria = [StopAtStrings(self.tokenizer, stops, prompt_length)] if stops else []
         output = model.generate(
@@ -282,7 +286,7 @@ class TransformersEngine:
             **pixels,
             # What is not set here, `generate` takes from the model's own generation settings.
             generation_config=GenerationConfig(
-                max_new_tokens=self.settings.max_completion_length,
+                max_new_tokens=max(limits),
                 do_sample=False,
                 repetition_penalty=self.settings.repetition_penalty,
                 pad_token_id=self.tokenizer.pad_token_id,
@@ -295,7 +299,10 @@ class TransformersEngine:
         )
         ends = criteria[0].ends if criteria else {}
         completions = output[:, prompt_length:].tolist()
-        return [self._to_sample(tokens, ends.get(row)) for row, tokens in enumerate(completions)]
+        return [
+            self._to_sample(tokens, ends.get(row), limit)
+            for row, (tokens, limit) in enumerate(zip(completions, limits, strict=True))
+        ]
 
     def _pad_left(
         self, prompts: list[list[int]], device: torch.device
@@ -325,9 +332,11 @@ class TransformersEngine:
         processors.append(SeededSampling(seeds, prompt_length))
         return processors
 
-    def _to_sample(self, tokens: list[int], stopped_at: int | None) -> Sample:
+    def _to_sample(self, tokens: list[int], stopped_at: int | None, limit: int) -> Sample:
         """Cut off what pads a row: its end token, or a stop string, is the last that counts."""
-        tokens = tokens[:stopped_at]
+        if stopped_at is not None and stopped_at > limit:
+            stopped_at = None
+        tokens = tokens[: stopped_at or limit]
         for position, token in enumerate(tokens):
             if token in self.eos_token_ids:
                 return Sample(completion_ids=tokens[: position + 1], truncated=False)

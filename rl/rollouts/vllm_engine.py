@@ -1,7 +1,7 @@
 """Sampling with vLLM inside this process: offline, or colocated with the trainer on each rank."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +171,7 @@ class VLLMEngine:
         seeds: list[int],
         first_sample: int = 0,
         images: Images = None,
+        max_lengths: Sequence[int] | None = None,
     ) -> list[list[Sample]]:
         """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`).
 
@@ -181,6 +182,7 @@ class VLLMEngine:
 
         if not prompt_ids:
             return []
+        limits = max_lengths or [None] * len(prompt_ids)
         prompts = [
             self._prompt(ids, own)
             for ids, own in zip(prompt_ids, images or [()] * len(prompt_ids), strict=True)
@@ -193,9 +195,9 @@ class VLLMEngine:
                 flat_logprobs=True,  # cheaper: lists of numbers instead of an object a token
                 detokenize=bool(self.settings.stop_strings),  # it is looked for in the text
                 logit_bias=dict.fromkeys(self.never_sampled, -100.0) or None,
-                **request_settings(self.settings),
+                **request_settings(self.settings, limit),
             )
-            for seed in seeds
+            for seed, limit in zip(seeds, limits, strict=True)
         ]
         outputs = self.llm.generate(prompts, requests, use_tqdm=False)
         for ids, output in zip(prompt_ids, outputs, strict=True):
@@ -236,6 +238,7 @@ class VLLMEngine:
         self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": count_parameters()})
         self.llm.collective_rpc("repack_tied_weights")
         self.llm.reset_prefix_cache()
+        self.llm.llm_engine.reset_encoder_cache()  # what images became under the old weights
         [held] = self.llm.collective_rpc("weight_fingerprint")
         check_fingerprint(expected, held)
 
@@ -267,11 +270,16 @@ def to_sample(completion: "CompletionOutput") -> Sample:
     )
 
 
-def request_settings(settings: SamplingSettings) -> dict[str, Any]:
-    """Return the sampling settings under vLLM's names, for a call or an HTTP request."""
+def request_settings(settings: SamplingSettings, max_length: int | None = None) -> dict[str, Any]:
+    """Return the sampling settings under vLLM's names, for a call or an HTTP request.
+
+    Args:
+        settings: How completions are sampled.
+        max_length: Most tokens of this one; None: `max_completion_length`.
+    """
     stops = list(settings.stop_strings)
     return {
-        "max_tokens": settings.max_completion_length,
+        "max_tokens": max_length or settings.max_completion_length,
         "temperature": settings.temperature,
         "top_p": settings.top_p,
         "top_k": settings.top_k,

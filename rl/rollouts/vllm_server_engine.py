@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -136,17 +136,21 @@ class VLLMServerEngine:
         num_samples: int,
         seeds: list[int],
         first_sample: int = 0,
+        max_lengths: Sequence[int] | None = None,
     ) -> list[list[Sample]]:
         """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`)."""
         # The server adds its own number to each of the n samples.
         first_seeds = [seed % _SEEDS + first_sample for seed in seeds]
-        requests = prompt_ids, first_seeds, repeat(num_samples)
+        limits = max_lengths or repeat(None)
+        requests = prompt_ids, first_seeds, repeat(num_samples), limits
         if len(prompt_ids) == 1:
             return list(map(self._complete, *requests))
         with ThreadPoolExecutor(MAX_CONCURRENT_REQUESTS) as pool:
             return list(pool.map(self._complete, *requests))
 
-    def _complete(self, prompt: list[int], seed: int, num_samples: int) -> list[Sample]:
+    def _complete(
+        self, prompt: list[int], seed: int, num_samples: int, max_length: int | None
+    ) -> list[Sample]:
         body = {
             "model": self.model_name,
             "prompt": prompt,
@@ -154,7 +158,7 @@ class VLLMServerEngine:
             "seed": seed,
             "logprobs": 0,
             "return_token_ids": True,
-            **request_settings(self.settings),
+            **request_settings(self.settings, max_length),
         }
         response = _checked(self.client.post("/v1/completions", json=body))
         choices = sorted(response["choices"], key=lambda choice: choice["index"])

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rl.errors import InputError
 from rl.processes import with_progress
 
-# Vectors of texts, shape (N, D), such as an embedder's of `rewards.embedding`.
+# Vectors of texts, shape (N, D), such as an embedder's of `rl.answers.embedding`.
 Embed: TypeAlias = Callable[[Sequence[str]], Any]
 # Documents embedded between two files.
 CHUNK = 128

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Protocol, TypeAlias
 
-from rl.data.row_images import NO_IMAGES
+from rl.data.chat_parts import NO_IMAGES
 from rl.questions import Answered, Prompt
 
 # Number of tokens of a text, without any added by a chat template.

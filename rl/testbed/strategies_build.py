@@ -10,6 +10,8 @@
     DIR/wordings.jsonl   labelled.jsonl with other wordings of each problem in a column, for views;
                          made of the files above, also where the testbed is there already; none of
                          those wordings is held out, but the corpus may hold one
+    DIR/train/<part>.jsonl    train.jsonl by wording (compact, spaced, listed), and again by kind
+                         (plain, dips, peaks), for streams of data sets; made likewise
 
 The sets (`HELDOUT`): three wordings as in training; `spoken`, a wording never trained on; `long`,
 five terms where training has three and four; `dips` and `peaks`, which one way alone solves well.
@@ -33,6 +35,7 @@ from rl.testbed.folder import check_numbers, write_folder
 from rl.testbed.model import pretrain
 from rl.testbed.parts import Part
 from rl.testbed.strategies import WORK_PROB, Kind, Wording, draw_terms, write_prompt, write_solution
+from rl.testbed.strategies_parts import PARTS_FOLDER, write_parts
 from rl.testbed.strategies_wordings import WORDINGS_FILE, write_wordings
 
 NUM_TRAIN = 320
@@ -113,6 +116,8 @@ def build_strategies(
     was_there = write_folder(output_dir, _settings(seed, num_pretraining_steps), write)
     if not (output_dir / WORDINGS_FILE).exists():
         write_wordings(output_dir, TRAIN_WORDINGS)
+    if not (output_dir / PARTS_FOLDER).exists():
+        write_parts(output_dir)
     return was_there
 
 

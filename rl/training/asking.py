@@ -15,10 +15,9 @@ from typing import Any, TypeAlias
 from accelerate.utils import gather_object
 from transformers import PreTrainedTokenizerBase
 
-from rl.data.chat_parts import text_of
+from rl.data.chat_parts import NO_IMAGES, text_of
 from rl.data.prompt_rows import with_images
 from rl.data.prompts import tokenize_prompt
-from rl.data.row_images import NO_IMAGES
 from rl.errors import InputError
 from rl.groups.visits import VisitKey
 from rl.plugins import call_plugin

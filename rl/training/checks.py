@@ -10,12 +10,13 @@ from peft import LoraConfig
 from transformers.integrations.integration_utils import get_available_reporting_integrations
 from transformers.trainer_pt_utils import AcceleratorConfig
 
+from rl.answers.comparers import comparer_name
 from rl.answers.extraction import check_methods
-from rl.answers.plugins import load_comparer
 from rl.data.views import get_view_maker
 from rl.errors import InputError, unknown_name
 from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, criteria
 from rl.groups.advantages import get_advantage
+from rl.rollouts.branching.registry import build_branching
 from rl.selfplay.run_settings import read_selfplay
 from rl.settings import check_settings, check_value
 from rl.training.curriculum.registry import build_curricula
@@ -24,6 +25,7 @@ from rl.training.guards.registry import build_guards
 from rl.training.losses.terms import build_loss_terms
 from rl.training.model_init import check_model_init, check_remote_code
 from rl.training.ranges import LORA_RANGES
+from rl.training.self_teacher import check_self_teacher
 from rl.training.teacher_settings import read_teacher
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def check_combinations(config: "LabelFreeConfig") -> None:
     _check_views(config)
     _check_teacher(config)
     _check_sampling(config)
+    _check_branching(config)
     _check_micro_batches(config)
     _check_token_selection(config)
     _check_evaluation(config)
@@ -105,7 +108,9 @@ def _check_groups(config: "LabelFreeConfig") -> None:
             f"num_votes: got {config.vote_budget.min}, expected at least num_generations "
             f"({config.num_generations}). Raise num_votes or lower num_generations."
         )
-    if not build_loss_terms(config.loss_terms) and not config.rewards:
+    terms = build_loss_terms(config.loss_terms)
+    check_self_teacher(config, terms)
+    if not terms and not config.rewards:
         raise InputError(
             "rewards: got none beside no loss_terms, expected at least one. Add "
             "`rewards: {majority_vote: {}}`."
@@ -120,7 +125,7 @@ def _check_groups(config: "LabelFreeConfig") -> None:
         )
     check_methods(config.answer_methods)
     if config.answer_comparer is not None:
-        load_comparer(config.answer_comparer)
+        comparer_name(config.answer_comparer)
     if config.scale_rewards != "group" or config.reward_weights is not None:
         raise InputError(
             "scale_rewards, reward_weights: got a value, expected neither. Set `advantage` "
@@ -187,6 +192,23 @@ def _check_sampling(config: "LabelFreeConfig") -> None:
             f"eval_strategy: got {config.eval_strategy!r}, expected 'no'. TRL's evaluation needs "
             "a reward per row; name files in eval_benchmarks instead."
         )
+
+
+def _check_branching(config: "LabelFreeConfig") -> None:
+    measured = "branching" if config.branching is not None else "advantage"
+    if config.measures_tokens:
+        # The policy says what it thinks of tokens, so it must be the one that sampled them.
+        _check_beside(config, measured, {"max_staleness": 0})
+    if config.branching is None:
+        return
+    if config.vote_budget.min != config.vote_budget.max:
+        raise InputError(
+            f"num_votes: got {config.num_votes!r} beside branching, expected a number: a tree has "
+            "a size. Set it, or leave branching out."
+        )
+    build_branching(config.branching, config.vote_budget.max)
+    # A stop string may stand across a fork, where no engine would see it.
+    _check_beside(config, "branching", {"selfplay": None, "stop_strings": []})
 
 
 def _check_micro_batches(config: "LabelFreeConfig") -> None:

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from trl.trainer.grpo_config import GRPOConfig
 
+from rl.groups.advantages import reads_entropies
 from rl.rollouts.adaptive_votes import VoteBudget, read_vote_budget
 from rl.settings import (
     Count,
@@ -71,6 +72,13 @@ class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
         default="first",
         metadata={"help": "Which num_generations of the num_votes rollouts are trained."},
     )
+    branching: dict[str, dict[str, Any] | None] | None = field(
+        default=None,
+        metadata={
+            "help": "How completions branch off others, to save tokens, such as {entropy_fork: "
+            "{num_trees: 12, num_forks: 2, num_branches: 2}}; none: all begin at the prompt."
+        },
+    )
     num_prompts: CountOrNone = field(
         default=0,
         metadata={"help": "Prompts per generation batch, over all devices; 0: as few as fit."},
@@ -101,7 +109,8 @@ class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
         default="normalized",
         metadata={
             "help": "How a group's rewards become advantages: normalized, centered, leave_one_out, "
-            "pass_at_k, restrain or diversity_density; with settings as {pass_at_k: {k: 4}}."
+            "pass_at_k, restrain, diversity_density, disagreement, entropy_reshaped or clipped; "
+            "with settings as {pass_at_k: {k: 4}}."
         },
     )
     token_selector: dict[str, dict[str, Any] | None] | None = field(
@@ -301,6 +310,11 @@ class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
     def vote_budget(self) -> VoteBudget:
         """How many completions of a prompt vote."""
         return read_vote_budget(self.num_votes)
+
+    @property
+    def measures_tokens(self) -> bool:
+        """Whether a batch is sampled or weighed by what the policy thought of its tokens."""
+        return self.branching is not None or reads_entropies(self.advantage)
 
     @property
     def geometry(self) -> dict[str, int]:

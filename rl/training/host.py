@@ -43,6 +43,7 @@ from rl.training.resume import load_buffer, save_buffer, save_memories
 from rl.training.run_images import RunImages
 from rl.training.sampler_correction import SamplerCorrection
 from rl.training.sampling import Sampling
+from rl.training.self_teacher import SelfTeacher
 from rl.training.shared_prompts import share_prompts
 from rl.training.source import Batch, Source
 from rl.training.step_metrics import gathered, reward_metrics
@@ -151,6 +152,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         models = [m.get_base_model() if is_peft_model(m) else m for m in models]
         self.selected_tokens = self._prepare(models[0])
         self.loss_terms = build_loss_terms(config.loss_terms)
+        known = (models[0], unwrap(self.model), tokenizer, self.accelerator, config)
+        self.self_teacher = SelfTeacher(self.loss_terms, *known)
         mask = build_gradient_mask(config.gradient_mask)
         self.masking = GradientMasking(mask, unwrap(self.model), self.accelerator, config.seed)
         selects, has_router = token_selector is not None, self.aux_loss_enabled
@@ -166,7 +169,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             self.beta = 0.0  # the KL term is ours then
             if getattr(self.token_selector, "raw_entropies", False) and self.temperature != 1.0:
                 return_raw_entropies(policy, self.args.cast_lm_head_to_fp32)
-        if self.source.needs_token_statistics:
+        if self.source.needs_token_statistics or self.args.measures_tokens:
             add_token_statistics(policy, self.temperature)
         return selected_tokens
 
@@ -235,13 +238,14 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         tensors["num_items_in_batch"] = gathered(self.accelerator, num_items).sum()
         tensors["loss_scale"] = torch.tensor(1.0)
         tensors |= self.loss_terms.weigh(tensors, self.accelerator)
+        tensors |= self.self_teacher.read(batch.rows, tensors, self._run)
         if batch.policy_version == self.state.global_step:
             check, get_logps = self.start_check, lambda: self._run(tensors, self.model)[0]
             self.add_metrics(check(tensors, self.engine, get_logps))
         if self.selected_tokens is not None:
-            entropies = self._run(tensors, self.model, compute_entropy=True)[1]
+            logps, entropies = self._run(tensors, self.model, compute_entropy=True)[:2]
             selection, metrics = self.selected_tokens.select_rows(
-                entropies, tensors, batch, self.accelerator
+                entropies, logps, tensors, batch, self.accelerator
             )
             tensors |= selection
             self.add_metrics(metrics)
@@ -300,6 +304,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self._row_scale = inputs["row_scale"][0].item()
         inputs = inputs | self._image_inputs(inputs)
         self._inputs_of_loss = inputs
+        compare = self.self_teacher.begin(inputs, self.temperature)
         loss = super()._compute_loss(model, inputs) * inputs["loss_scale"]
         if self.selected_tokens is None and not self.loss_terms:
             return loss
@@ -312,7 +317,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             compares = every > 0 and self.state.global_step % every == 0
             compares &= not self.is_deepspeed_enabled  # whose hooks take it for the backward pass
             loss, metrics = self.selected_tokens.add_to(loss, *known, compares_gradients=compares)
-        loss, of_terms = self.loss_terms.add_to(loss, *known)
+        loss, of_terms = self.loss_terms.add_to(loss, *known, compare=compare)
         self.add_metrics({name: value.item() for name, value in (metrics | of_terms).items()})
         return loss
 

@@ -13,9 +13,9 @@ from typing import Any
 # Settings that name code, and keys under which they name files of data.
 OF_CODE = (
     *("rewards", "advantage", "token_selector", "loss_terms", "curriculum", "guards", "selfplay"),
-    *("gradient_mask", "engine", "answer_methods", "answer_comparer", "views"),
+    *("gradient_mask", "branching", "engine", "answer_methods", "answer_comparer", "views"),
 )
-OF_DATA = ("documents", "prompts", "majority_ratios")
+OF_DATA = ("documents", "prompts", "majority_ratios", "pairs")
 
 
 def file_hashes(settings: Mapping[str, Any]) -> dict[str, dict[str, str]]:

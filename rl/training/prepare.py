@@ -33,10 +33,13 @@ from rl.errors import InputError
 from rl.evaluation.problems.labelled import Benchmark, load_benchmark, unlabelled_problems
 from rl.evaluation.problems.problem_images import check_images_are_read
 from rl.evaluation.problems.registry import split_name
+from rl.rollouts.branching.contract import takes_limits
 from rl.rollouts.engines import engine_class
 from rl.selfplay.game import Game
+from rl.training.benchmark_prompts import is_benchmark, load_benchmark_prompts
 from rl.training.changed_settings import check_changed_settings
 from rl.training.config import LabelFreeConfig
+from rl.training.curriculum.registry import build_curricula
 from rl.training.curriculum.stream import check_first_epoch
 from rl.training.files import CONFIG_FILE, RunFiles
 from rl.training.going_on import choose_checkpoint
@@ -188,6 +191,12 @@ def check_run_engine(config: LabelFreeConfig, rewards: Sequence[Reward]) -> None
             "expected one that samples beside the trainer. Set use_vllm: true and vllm_mode: "
             "server, or max_staleness: 0."
         )
+    if config.branching is not None and not takes_limits(engine):
+        raise InputError(
+            f"branching: got the engine {config.engine_name}, expected one whose generate takes "
+            "max_lengths, by which a branch ends where its whole completion must. Add it, or leave "
+            "branching out."
+        )
     if config.max_staleness and any(getattr(r, "needs_token_statistics", False) for r in rewards):
         raise InputError(
             f"max_staleness: got {config.max_staleness} beside a reward that reads token "
@@ -236,9 +245,11 @@ def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
     """Load the prompts and their labels."""
     names = [config.dataset] if isinstance(config.dataset, str) else config.dataset
     parts = [
-        load_prompts(
+        load_benchmark_prompts(name, config)
+        if is_benchmark(name)
+        else load_prompts(
             name,
-            split=config.dataset_split,
+            split=config.dataset_split or "train",
             config_name=config.dataset_config_name,
             prompt_column=config.prompt_column,
             label_column=config.label_column,
@@ -282,13 +293,16 @@ def check_supervision(config: LabelFreeConfig, rewards: Mapping[str, Reward]) ->
     Raises:
         InputError: If one does, if none does in a run declared so, or if there are no labels.
     """
+    rules = build_curricula(config.curriculum).rules
+    told = [name for name, rule in rules.items() if getattr(rule, "sees_labels", False)]
     seeing = [name for name, reward in rewards.items() if getattr(reward, "sees_labels", False)]
-    if seeing and not config.supervised:
+    if (seeing or told) and not config.supervised:
         raise InputError(
-            f"rewards: got {seeing[0]!r}, which sees labels, expected label-free rewards. Set "
-            "supervised: true if the run is meant as a supervised control."
+            f"{'rewards' if seeing else 'curriculum'}: got {[*seeing, *told][0]!r}, which sees "
+            "labels, expected label-free ones. Set supervised: true if the run is meant as a "
+            "supervised control."
         )
-    if config.supervised and not (seeing and config.label_column):
+    if config.supervised and not told and not (seeing and config.label_column):
         missing = "label_column" if seeing else "rewards"
         raise InputError(
             f"{missing}: got none for labels in a supervised run, expected a reward that sees "

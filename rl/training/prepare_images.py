@@ -19,6 +19,9 @@ from rl.training.run_images import RunImages
 
 _logger = logging.getLogger(__name__)
 
+# Of settings, what reads prompts in a way of its own, as text.
+_READS_TEXT = {"loss_terms": "self_distillation", "curriculum": "hidden_states"}
+
 
 class PreparedImages(NamedTuple):
     """The prompts of a run without their images, and where these are.
@@ -69,6 +72,12 @@ def prepare_images(
         return PreparedImages(prompts, RunImages(inputs), [])
     engine = engine_class(config.engine_name, "for_run", "engine")
     check_takes_images(engine, config.engine_name, "engine")
+    for setting, name in _READS_TEXT.items():
+        if name in getattr(config, setting):
+            raise InputError(
+                f"{setting}: got {name}, which reads text alone, for prompts with images, expected "
+                "another one. Leave it out, or set image_column to an empty text."
+            )
     is_main = PartialState().is_main_process
     rows = RowImages(prompts, config.allow_remote_images)
     found = rows.keep_readable(prompts, show_progress=is_main and not config.disable_tqdm)

@@ -16,10 +16,14 @@ class PromptSettings:
     dataset: str | list[str] = field(
         default="",
         metadata={
-            "help": "Prompts: a .jsonl, .json, .csv or .parquet file, or a hub id; or several."
+            "help": "Prompts: a .jsonl, .json, .csv or .parquet file, a hub id, or a benchmark of "
+            "evaluate.py's list, as it asks it (NAME, or NAME=FILE); or several."
         },
     )
-    dataset_split: str = field(default="train", metadata={"help": "Split of a hub dataset."})
+    dataset_split: str | None = field(
+        default=None,
+        metadata={"help": "Split of a hub dataset; none: train, or a known benchmark's own."},
+    )
     dataset_config_name: str | None = field(
         default=None, metadata={"help": "Configuration of a hub dataset."}
     )
@@ -71,9 +75,12 @@ class PromptSettings:
             "extractor of your own as file.py:function."
         },
     )
-    answer_comparer: str | None = field(
+    answer_comparer: str | dict[str, dict[str, Any] | None] | None = field(
         default=None,
-        metadata={"help": "Your own test of equal answers, as file.py:function; none: ours."},
+        metadata={
+            "help": "What tells equal answers: meaning, for answers in words, with settings as "
+            "{meaning: {threshold: 0.8}}, or your own as file.py:function; none: ours."
+        },
     )
     answer_choices: Letters | None = field(
         default=None,

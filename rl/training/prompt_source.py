@@ -12,7 +12,8 @@ from torch import Tensor
 
 from rl.answers import verification_counters
 from rl.answers.views import link_views
-from rl.groups.advantages import get_advantage
+from rl.groups.advantages import get_advantage, reads_entropies
+from rl.groups.branch_metrics import branch_metrics
 from rl.groups.leaders import LeaderMemory
 from rl.groups.memory import show_groups
 from rl.groups.metrics import audit_metrics, group_metrics
@@ -41,6 +42,7 @@ from rl.training.visit_sampling import (
     sampled_group,
     tokenize_prompts,
     visit_key,
+    with_entropies,
 )
 from rl.types import Group, Reward
 
@@ -116,6 +118,8 @@ class PromptSource:
             sampled_group(key, prompt.example, samples, policy)
             for key, prompt, samples in zip(mine, of_mine, votes, strict=True)
         ]
+        if reads_entropies(policy.config.advantage):
+            groups = with_entropies(groups, of_mine, votes, policy)
         taught = self.teacher.answer(mine, prompts, policy, index) if self.teacher else []
 
         # Answer, ask and score: each group on the rank that sampled it; then all ranks know all.
@@ -134,7 +138,10 @@ class PromptSource:
         size = len(inputs)
         wanted = [range(start, start + size) for start in range(0, len(row_keys), size)]
         trained = hand_over(trained_samples(groups, votes, visits), wanted, policy.accelerator)
-        rows = [row_of(prompts[key], *of) for key, of in zip(keys, trained.values(), strict=True)]
+        rows = [
+            row_of(prompts[key], *of, by_key[key])
+            for key, of in zip(keys, trained.values(), strict=True)
+        ]
         by_visit = {key: advantages[torch.tensor(at)].tolist() for key, at in visits.items()}
         return Batch(
             rows=rows,
@@ -209,6 +216,8 @@ class PromptSource:
     def _metrics(self, scored: Sequence[ScoredGroup], policy: Policy) -> dict[str, float]:
         with policy.costs.time("log_seconds"):
             metrics = group_metrics(scored)
+            if policy.config.branching is not None:
+                metrics |= branch_metrics([one.group for one in scored])
             if self.labels is not None:
                 metrics |= audit_metrics(scored, self.labels)
         return metrics
@@ -308,12 +317,14 @@ def group_numbers(visits: Mapping[VisitKey, Sequence[int]]) -> Tensor:
 def count_costs(scored: Sequence[ScoredGroup], policy: Policy) -> None:
     """Count what all ranks sampled, a teacher's completions included, and what they had not to."""
     lengths = [[rollout.num_tokens for rollout in group.group.rollouts] for group in scored]
+    rollouts = [rollout for group in scored for rollout in group.group.rollouts]
+    num_shared = sum(rollout.branch.position for rollout in rollouts if rollout.branch)
     teachers = [group.group.teacher for group in scored if group.group.teacher is not None]
     taught = [r.num_tokens for teacher in teachers for r in teacher.rollouts if r.num_tokens]
-    policy.costs.add("num_sampled_tokens", sum(map(sum, lengths)) + sum(taught))
-    policy.costs.add("num_sampled_completions", sum(map(len, lengths)) + len(taught))
+    policy.costs.add("num_sampled_tokens", sum(r.num_sampled for r in rollouts) + sum(taught))
+    policy.costs.add("num_sampled_completions", len(rollouts) + len(taught))
     if taught:
         policy.costs.add("num_teacher_tokens", sum(taught))
     saved = count_saved(lengths, policy.config.vote_budget.max)
     policy.costs.add("num_saved_completions", saved.num_completions)
-    policy.costs.add("num_saved_tokens", saved.num_tokens)
+    policy.costs.add("num_saved_tokens", saved.num_tokens + num_shared)

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rl.data.chat_parts import NO_IMAGES
 from rl.data.image_inputs import ImageInputs, join_pixels, read_prompt
 from rl.data.images import PromptImage
 from rl.data.prompts import Prompt
-from rl.data.row_images import NO_IMAGES, RowImages
+from rl.data.row_images import RowImages
 
 
 @dataclass(frozen=True)

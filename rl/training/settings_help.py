@@ -35,7 +35,7 @@ GROUPS = {
     ),
     "answers": ("answer_methods", "answer_comparer", "answer_choices", "stop_strings"),
     "sampling": (
-        *("num_votes", "trained_subset", "temperature", "top_p", "max_sampled_tokens"),
+        *("num_votes", "trained_subset", "branching", "temperature", "top_p", "max_sampled_tokens"),
         *("use_vllm", "vllm_mode", "vllm_launch_server", "vllm_weight_sync", "vllm_sync_dir"),
         *("max_staleness", "engine", "max_sampling_logp_gap"),
     ),

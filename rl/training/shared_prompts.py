@@ -169,7 +169,7 @@ def _share_prompts(model: PreTrainedModel) -> None:
     def forward(*args: Any, **kwargs: Any) -> Any:
         asked = kwargs.keys() - {"input_ids", "attention_mask", "labels"}
         packed = None
-        if asked in ({"fused_lm_head"}, {"token_statistics"}):
+        if asked == {"fused_lm_head"} or asked - {"with_confidence"} == {"token_statistics"}:
             packed = pack(kwargs["input_ids"], kwargs["attention_mask"], kwargs["labels"])
         if packed is None:
             return original(*args, **kwargs)

@@ -14,8 +14,8 @@ from accelerate import Accelerator
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from rl.data.chat_parts import NO_IMAGES
 from rl.data.images import PromptImage
-from rl.data.row_images import NO_IMAGES
 from rl.groups.scoring import ScoredGroup
 from rl.rollouts.engine import RolloutEngine, Sample
 from rl.training.config import LabelFreeConfig
@@ -61,6 +61,7 @@ class Row:
         sample: Tokens of the completion, and what the engine says of them.
         prompt: Text or chat messages, for logs.
         completion: Text without special tokens, for logs.
+        pseudo_label: The answer that its group's vote takes for right; None: no vote, or none won.
         image_row: Row of the training set whose images the prompt has; -1: it has none.
     """
 
@@ -68,6 +69,7 @@ class Row:
     sample: Sample
     prompt: str | list[dict[str, Any]]
     completion: str
+    pseudo_label: str | None = None
     image_row: int = NO_IMAGES
 
 

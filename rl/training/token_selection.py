@@ -28,11 +28,13 @@ class TokenSelection:
 
 
 class TokenSelector(Protocol):
-    """Chooses the tokens to train, from their entropies alone.
+    """Chooses the tokens to train, from their entropies.
 
-    It may also have `state_dict()` and `load_state_dict(state)`, plain JSON saved in checkpoints,
-    and `raw_entropies = True`: entropies, those of the band too, are then of the policy's logits as
-    they are, not divided by the sampling temperature.
+    With `needs_logps = True` it is called with a fourth argument, the log-probabilities of the
+    sampled tokens under the sampling policy, (B, T). It may also have `state_dict()` and
+    `load_state_dict(state)`, plain JSON saved in checkpoints, and `raw_entropies = True`: the
+    entropies, those of the band too, are then of the policy's logits as they are, not divided by
+    the sampling temperature.
 
     Attributes:
         low_weight: Coefficient of the band's lower side in the loss; 0.0 switches it off.
@@ -55,6 +57,34 @@ class TokenSelector(Protocol):
             groups: Number of the group each row belongs to, (B,).
         """
         ...
+
+
+def scaled_in_completions(values: Tensor, mask: Tensor, quantile: float = 0.98) -> Tensor:
+    """Scale the values of each completion to 0..1, from its least to a high quantile.
+
+    s_t = min(1, (v_t - min v) / (q - min v)),  q: that quantile of the completion's values
+
+    Source: TTPO, arXiv 2608.27448; ZJU-REAL/TTPO at 36326ed, TTPO/ttpo_trainer.py,
+    `_normalize_token_scores`, which its scripts call with one completion at a time.
+
+    Args:
+        values: (B, T).
+        mask: True at sampled tokens, (B, T).
+        quantile: In (0, 1].
+
+    Returns:
+        (B, T), 0.0 where there is no token, and throughout a completion whose values are equal up
+        to 1e-8, or has none.
+    """
+    scaled = torch.zeros_like(values)
+    for row, is_token, target in zip(values, mask.bool(), scaled, strict=True):
+        if not is_token.any():
+            continue
+        known = row[is_token].float()
+        low, high = known.min(), torch.quantile(known, quantile)
+        if high - low >= 1e-8:
+            target[is_token] = ((known - low) / (high - low)).clamp(max=1.0).to(values.dtype)
+    return scaled
 
 
 def band_violations(entropies: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:

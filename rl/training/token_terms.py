@@ -44,7 +44,12 @@ class SelectedTokenTerms:
         self._hidden = output.last_hidden_state if torch.is_grad_enabled() else None
 
     def select(
-        self, entropies: Tensor, mask: Tensor, groups: Tensor, advantages: Tensor
+        self,
+        entropies: Tensor,
+        mask: Tensor,
+        groups: Tensor,
+        advantages: Tensor,
+        logps: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Select among all rows of a generation batch.
 
@@ -53,12 +58,18 @@ class SelectedTokenTerms:
             mask: True at sampled tokens of scorable rollouts, (B, T).
             groups: Number of each row's group, from 0, (B,).
             advantages: (B,).
+            logps: Of the sampled tokens, likewise; for a selector that needs them, (B, T).
 
         Returns:
             What the loss needs: `token_weights` (B, T), `band_low` and `band_high` (B,), and
             `num_selected_in_batch`, the sum of the weights.
         """
-        selection = self.selector(entropies, mask, groups)
+        selector: Any = self.selector
+        selection = (
+            selector(entropies, mask, groups, logps)
+            if self.needs_logps
+            else selector(entropies, mask, groups)
+        )
         weights = selection.weights * mask
         if not self.selector.keep_silent_groups:
             # A row of advantage 0 beside others that have one is a part of the step's KL and band.
@@ -71,9 +82,15 @@ class SelectedTokenTerms:
             "num_selected_in_batch": weights.sum(),
         }
 
+    @property
+    def needs_logps(self) -> bool:
+        """Whether the selector looks at log-probabilities too."""
+        return getattr(self.selector, "needs_logps", False)
+
     def select_rows(
         self,
         entropies: Tensor,
+        logps: Tensor,
         rows: Mapping[str, Tensor],
         batch: Batch,
         accelerator: Accelerator,
@@ -84,6 +101,7 @@ class SelectedTokenTerms:
 
         Args:
             entropies: Of this rank's rows under the sampling policy, (B, T).
+            logps: Of their sampled tokens, likewise, (B, T).
             rows: The same rows, laid out.
             batch: What they are made of.
             accelerator: Knows the other ranks.
@@ -95,12 +113,12 @@ class SelectedTokenTerms:
         mask = rows["completion_mask"]
         parts = [
             accelerator.pad_across_processes(part, dim=1)
-            for part in (entropies.float() * mask, mask)
+            for part in (entropies.float() * mask, mask, *([logps.float()] * self.needs_logps))
         ]
-        all_entropies, all_masks = (torch.as_tensor(accelerator.gather(part)) for part in parts)
-        selection = self.select(
-            all_entropies.cpu(), all_masks.cpu().bool(), batch.groups, batch.advantages
+        entropies, all_masks, *known = (
+            torch.as_tensor(accelerator.gather(part)).cpu() for part in parts
         )
+        selection = self.select(entropies, all_masks.bool(), batch.groups, batch.advantages, *known)
         frac = selection["num_selected_in_batch"].item() / max(1, all_masks.sum().item())
         num_rows, width = mask.shape
         first_row = accelerator.process_index * num_rows

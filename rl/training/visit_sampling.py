@@ -7,11 +7,14 @@ from typing import Any, NamedTuple
 from accelerate.utils import gather_object
 
 from rl.data.image_inputs import read_prompt
-from rl.groups.scoring import classify_samples, make_group
+from rl.groups.mean_entropies import add_mean_entropies
+from rl.groups.scoring import ScoredGroup, classify_samples, make_group
 from rl.groups.visits import VisitKey, choose_trained
 from rl.rollouts.adaptive_votes import sample_votes
 from rl.rollouts.ahead_engine import Request
+from rl.rollouts.branching.registry import build_branching
 from rl.rollouts.engine import Sample, derive_seed
+from rl.training.branched_sampling import sample_branches
 from rl.training.run_images import image_row
 from rl.training.source import Policy, Row
 from rl.types import Group
@@ -45,13 +48,14 @@ def prompt_tokens(example: Mapping[str, Any], policy: Policy) -> list[int]:
     return read_prompt(example["prompt"], images, policy.tokenizer, inputs, arguments)
 
 
-def row_of(prompt: Prompt, sample: Sample, completion: str) -> Row:
-    """Turn a trained sample of a visit into a row of the batch."""
+def row_of(prompt: Prompt, sample: Sample, completion: str, scored: ScoredGroup) -> Row:
+    """Turn a trained sample of a visit into a row, with what its group takes for right."""
     return Row(
         prompt_ids=prompt.ids,
         sample=sample,
         prompt=prompt.example["prompt"],
         completion=completion,
+        pseudo_label=None if scored.vote is None else scored.vote.pseudo_label,
         image_row=image_row(prompt.example),
     )
 
@@ -74,7 +78,10 @@ def sample_visits(
     """Sample the votes of some visits; every rank must call it."""
     config, request = policy.config, request_of(keys, prompts, policy)
     limit = deadline("sampling", config.max_sampling_seconds, "max_sampling_seconds")
+    branching = build_branching(config.branching, config.vote_budget.max)
     with policy.costs.time("sample_seconds"), limit:
+        if branching is not None:
+            return sample_branches(request, branching, policy)
         return sample_votes(
             policy.engine,
             request.prompt_ids,
@@ -89,6 +96,28 @@ def sample_visits(
             ),
             lambda is_over: all(gather_object([is_over])),
             request.images,
+        )
+
+
+def with_entropies(
+    groups: Sequence[Group],
+    prompts: Sequence[Prompt],
+    votes: Sequence[list[Sample]],
+    policy: Policy,
+) -> list[Group]:
+    """Fill in how unsure the policy was of each trained rollout; every rank must call it."""
+    pad_token_id = policy.tokenizer.pad_token_id
+    assert isinstance(pad_token_id, int)
+    with policy.costs.time("token_statistics_seconds"):
+        return add_mean_entropies(
+            groups,
+            [(prompt.ids, samples) for prompt, samples in zip(prompts, votes, strict=True)],
+            model=policy.model,
+            accelerator=policy.accelerator,
+            pad_token_id=pad_token_id,
+            batch_size=policy.config.per_device_train_batch_size,
+            images=[policy.images_of(prompt.example) for prompt in prompts],
+            image_inputs=policy.images and policy.images.inputs,
         )
 
 

@@ -15,7 +15,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from rl.rollouts.engine import Sample, SamplingSettings
+from rl.rollouts.engine import Images, Sample, SamplingSettings
 from rl.testbed.model import make_tokenizer
 from rl.training.config import LabelFreeConfig
 from rl.training.host import LabelFreeTrainer
@@ -286,6 +286,7 @@ class MadeUpRollouts:
         num_samples: int,
         seeds: list[int],
         first_sample: int = 0,
+        images: Images = None,
     ) -> list[list[Sample]]:
         """Return completions of random length and random tokens, the same for the same seed."""
         time.sleep(self.seconds)

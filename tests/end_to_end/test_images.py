@@ -46,8 +46,9 @@ def recipe(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def one(recipe, tmp_path_factory):
-    """A run of one process."""
-    return launch(one_process(), recipe, tmp_path_factory.mktemp("one"))
+    """A run of one process, evaluated on its own prompts."""
+    evaluated = {"eval_prompts": [str(recipe.parent / "pictures.jsonl")], "eval_num_samples": 2}
+    return launch(one_process(), recipe, tmp_path_factory.mktemp("one"), **evaluated)
 
 
 def gradient_norm(folder):
@@ -70,6 +71,7 @@ def test_two_ranks_do_what_one_does(recipe, one, tmp_path):
         "<image><image>2+2=": 2,
         "3+3=": 0,
     }
+    assert any("eval/majority_ratio" in line for line in read_metrics(one))
     # Each picture is kept once, by the main process alone.
     digests = {digest for line in lines for digest in line.get("images", ())}
     assert {path.stem for path in (one / "images").iterdir()} == digests

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from launching import launch, one_process, ranks, read_metrics, read_rollouts
 
 PROGRAM = f"{Path(__file__).parent / 'first_character_program.py'}:first_character_program"
@@ -18,6 +19,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.usefixtures("namespaces")
 def test_ranks_run_the_same_programs(recipe, tmp_path):
     whole = launch(
         one_process(), recipe, tmp_path / "one", per_device_train_batch_size=16, **SETTINGS

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from accelerate.commands.config.config_args import ClusterConfig
+from published import BATCHES, IN_ALL, NUMBERS, OF_SOME, PUBLISHED
 
 from rewards import get_reward_for_run, get_token_selector
 from rl.answers.extraction import METHODS
@@ -29,80 +30,12 @@ WITHOUT_REWARD = [name for name, settings in RECIPES.items() if settings.get("re
 CONTROLS = [name for name in RECIPES if name.startswith(("controls/", "spine/baselines/"))]
 BASELINES = [name for name in RECIPES if name.startswith("evol_rl/baselines/")]
 OURS = [  # in sizes of our own
+    "migu/migu_stream_qwen2.5_math_1.5b_aime24_amc.yaml",
     "self_verification/self_verification_qwen3_8b_aime24.yaml",
     "spell/spell_single_gpu.yaml",
     "weighted_vote/weighted_vote_own_code_qwen2.5_math_1.5b_instruct_aime24.yaml",
 ]
 PAPERS = [name for name in LARGE if name not in CONTROLS + BASELINES + OURS]
-
-
-BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer steps
-    "ttrl/.*_math500": (32, 64, 32, 32),
-    "ttrl/": (8, 64, 32, 8),
-    "evol_rl/": (8, 64, 32, 8),
-    "format_length/": (128, 8, 8, 1),
-    "certainty/self_certainty": (128, 7, 7, 1),
-    "certainty/semantic_entropy": (112, 5, 5, 1),
-    "certainty/token_entropy": (480, 5, 5, 2),
-    "scope/": (8, 64, 64, 8),
-    "dare/": (8, 64, 32, 8),  # TTRL's
-    "reflected_vote/|self_verification/": (8, 64, 32, 8),  # TTRL's
-    "tool_verified_vote/|weighted_vote/weighted_vote_own": (8, 64, 32, 8),  # the prompts are TTRL's
-    "em_ft/": (512, 4, 4, 1),
-    "empo/": (256, 16, 16, 8),
-    "rlsc/": (8, 16, 16, 1),  # the number of prompts is ours
-    "co_rewarding/co_rewarding_1": (256, 8, 8, 1),  # 128 problems in two wordings
-    "co_rewarding/co_rewarding_2": (128, 8, 8, 1),
-    "srt/": (16, 32, 32, 1),
-    "self_harmony/": (256, 16, 16, 1),
-    "spine/": (8, 8, 8, 1),  # the number of prompts is ours
-    "spell/spell_single_gpu": (44, 8, 8, 1),  # 256 + 64 + 32 episodes, ours
-    "spell/": (176, 8, 8, 1),  # 1024 + 256 + 128 episodes of the three roles
-}
-NUMBERS = (  # of the authors' code; SPINE's are those of another one
-    *("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "beta", "temperature"),
-    *("loss_type", "epsilon_high", "entropy_coef", "max_completion_length"),
-)
-PUBLISHED = {
-    "ttrl/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
-    "evol_rl/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", 0.28, 0.003, 12288),
-    "format_length/": (1e-6, "constant", 0, 0.01, 0.001, 0.6, "dapo", None, 0.001, 3072),
-    "certainty/self": (3e-6, "cosine", 0.1, 0.0, 0.005, 1.0, "dapo", None, 0.0, 3072),
-    "certainty/semantic": (1e-6, "constant", 0, 0.0, 0.0, 1.0, "dapo", None, 0.0, 2048),
-    "certainty/token": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 3072),
-    "scope/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
-    "dare/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
-    "reflected_vote/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 8192),
-    "tool_verified_vote/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 2560),
-    "em_ft/": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 2048),
-    "empo/": (5e-7, "constant", 0, 0.0, 0.0, 1.0, "grpo", 4e-4, 0.0, 3072),
-    "rlsc/": (1e-5, "constant", 0, 0.01, 0.0, 0.5, "dapo", None, 0.0, 3072),
-    "co_rewarding/co_rewarding_1": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
-    "co_rewarding/co_rewarding_2": (3e-6, "cosine", 0.1, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
-    "srt/srt_qwen": (1e-6, "constant", 0, 0.01, 0.0, 1.0, "bnpo", None, 0.001, 3072),
-    "srt/": (1e-6, "constant", 0, 0.01, 0.0, 1.0, "bnpo", None, 0.0, 3072),
-    "self_harmony/": (3e-6, "cosine", 0.1, 0.01, 0.005, 1.0, "bnpo", None, 0.0, 3072),
-    "spine/": (1e-6, "constant", 0, 0.0, 0.01, 0.7, "dapo", None, 0.0, 2048),
-    "spell/.*thinking": (2e-6, "constant", 0, 0.01, 0.0, 0.7, "dapo", None, 0.0, 20480),
-    "spell/": (2e-6, "constant", 0, 0.01, 0.0, 0.7, "dapo", None, 0.0, 4096),
-}
-IN_ALL = {  # of every method; most of it stands in no recipe
-    "epsilon": 0.2,
-    "max_grad_norm": 1.0,
-    "adam_beta1": 0.9,
-    "adam_beta2": 0.999,
-    "top_k": 0,
-    "num_iterations": 1,
-    "advantage": "normalized",
-    "trained_subset": "first",
-    "mask_truncated_completions": False,
-    "vllm_importance_sampling_correction": False,
-}
-OF_SOME = {  # what two methods have in place of it
-    "srt/": {"advantage": "leave_one_out"},
-    "empo/": {"epsilon": 3e-4, "importance_sampling_level": "sequence"},
-    "": {"importance_sampling_level": "token"},
-}
 MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; benchmark -> epochs
     "ttrl": (
         ["qwen2.5_math_1.5b", "qwen2.5_math_7b"],
@@ -114,7 +47,9 @@ MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; ben
     "spine": (["qwen2.5_math_1.5b", "qwen3_1.7b"], {"aime25": 30, "amc": 10, "math500": 3}),
 }
 SIGNALS = {  # in a recipe's name -> its reward, where they are not the same word
-    "demo|ttrl|spine|srt_(?!offline)|mixed_rewards|migu": "majority_vote",
+    "demo|e?ttrl|echo|ttpo|select_ttrl|spine|mm_upt|srt_(?!offline)|mixed_rewards|migu": (
+        "majority_vote"
+    ),
     "empo": "semantic_entropy",
     "format_only": "boxed_format",
     "co_rewarding_1": "cross_view_vote",
@@ -381,8 +316,11 @@ def test_settings_stand_for_those_of_verl_as_the_readme_says(configured, name):
 def test_the_prompt_is_limited_as_published(name):
     # SPINE's limit is ours; the others' are in the scripts and files that the headers name.
     short = "ttrl/.*aime24|evol_rl/|certainty/self|certainty/semantic|scope/|dare/|em_ft/|rlsc/"
-    short += "|co_rewarding/|tool_verified_vote/|weighted_vote/"
-    assert RECIPES[name]["max_prompt_length"] == (512 if re.match(short, name) else 1024)
+    short += "|co_rewarding/|tool_verified_vote/|weighted_vote/|ettrl/|echo/"
+    limit = 512 if re.match(short, name) else 1024
+    if RECIPES[name].get("freeze_vision_tower") is False:  # pictures are many tokens
+        limit = 2048 if name.startswith("mm_upt/") else 4096
+    assert RECIPES[name]["max_prompt_length"] == limit
     # vLLM's context follows from it, but for questions; what is longer is dropped.
     asks = re.match("reflected_vote/|self_verification/|tool_verified_vote/", name)
     assert ("vllm_max_model_length" in RECIPES[name]) == bool(asks)

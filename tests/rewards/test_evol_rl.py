@@ -5,8 +5,8 @@ import pickle
 import numpy as np
 import pytest
 
-from rewards.embedding import EmbeddingError, SentenceTransformerEmbedder, ServerEmbedder
 from rewards.evol_rl import EvolRL
+from rl.answers.embedding import EmbeddingError, SentenceTransformerEmbedder, ServerEmbedder
 from rl.errors import InputError
 from rl.types import Group, Rollout
 

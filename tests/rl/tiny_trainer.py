@@ -2,6 +2,7 @@
 
 import torch
 from datasets import Dataset
+from peft import LoraConfig
 from scripted_engine import ScriptedEngine
 from transformers import AutoModelForCausalLM
 
@@ -39,8 +40,7 @@ def make_trainer(
         logp: What the engine says of every token.
         selector: A token selector.
         views: Wordings of each problem; the prompts of one stand in turn.
-        model: In place of the one in the folder.
-        dataset: In place of the prompts; `images` are theirs.
+        model: In place of the one in the folder; `dataset` of the prompts, `images` are theirs.
         settings: Of the configuration.
     """
     if not callable(next(iter(rewards.values()))):
@@ -68,6 +68,7 @@ def make_trainer(
         images=images,
         token_selector=selector,
         engine=ScriptedEngine(tokenizer, completions, logp),
+        peft_config=LoraConfig(**config.lora) if config.lora is not None else None,
     )
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps

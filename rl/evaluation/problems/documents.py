@@ -1,12 +1,13 @@
 """The text that a question is about, whatever shape its source gives it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rl.data.tables import short_repr
 from rl.errors import InputError
 
-_TEXT_KEYS = ("text", "paragraph_text", "sentences", "content")
+_TEXT_KEYS = ("text", "paragraph_text", "sentences", "content", "contexts")
+_TITLE_KEYS = ("title", "labels")
 
 
 def document_text(cell: Any, where: str) -> str:
@@ -15,7 +16,8 @@ def document_text(cell: Any, where: str) -> str:
     Args:
         cell: A text; a list of texts (DocMath); of objects with `title` and `text` or
             `paragraph_text` (Frames, MuSiQue); of pairs [title, sentences] (HotpotQA, 2Wiki); or an
-            object with a list of titles and one of sentences (the same two on the hub).
+            object with a list of titles and one of sentences (the same two on the hub) or, as
+            `labels` and `contexts`, one of an abstract's sections (PubMedQA).
         where: Row and column, for the message.
 
     Raises:
@@ -40,7 +42,7 @@ def document_text(cell: Any, where: str) -> str:
 def _documents(cell: Any) -> Iterator[str | None]:
     """Yield each document's text, None for what is none."""
     if isinstance(cell, Mapping):
-        titles, bodies = cell.get("title"), _body(cell)
+        titles, bodies = _first(cell, _TITLE_KEYS), _first(cell, _TEXT_KEYS)
         if not isinstance(titles, list) or not isinstance(bodies, list):
             titles, bodies = [], []
         cell = list(zip(titles, bodies, strict=False))
@@ -48,15 +50,15 @@ def _documents(cell: Any) -> Iterator[str | None]:
         if isinstance(one, str):
             yield one
         elif isinstance(one, Mapping):
-            yield _titled(one.get("title"), _body(one))
+            yield _titled(one.get("title"), _first(one, _TEXT_KEYS))
         elif isinstance(one, list | tuple) and len(one) == 2:
             yield _titled(one[0], one[1])
         else:
             yield None
 
 
-def _body(document: Mapping[str, Any]) -> Any:
-    return next((document[key] for key in _TEXT_KEYS if document.get(key) is not None), None)
+def _first(document: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    return next((document[key] for key in keys if document.get(key) is not None), None)
 
 
 def _titled(title: Any, body: Any) -> str | None:

@@ -8,13 +8,12 @@ unless it names a rule of its own (`rl.evaluation.rules`).
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from random import Random
-from string import ascii_uppercase
 from typing import Any
 
 from rl.data.tables import short_repr
 from rl.errors import InputError
 from rl.evaluation.metrics.docmath import read_docmath_number
+from rl.evaluation.problems.choices import LabelIs, read_choices
 from rl.evaluation.problems.documents import document_text
 
 
@@ -28,6 +27,7 @@ class RawRow:
         label: Text of the label's column.
         options: Cells of the options' columns.
         option_seed: Seed that shuffles options; None leaves them in order.
+        label_is: What the label says of the right option; None: its letter or its text.
         where: Row and column, for messages.
         documents: Cell with what the question is about; None where there is none.
         aliases: Further accepted answers.
@@ -40,6 +40,7 @@ class RawRow:
     options: Sequence[Any]
     option_seed: int | None
     where: str
+    label_is: LabelIs | None = None
     documents: Any = None
     aliases: Sequence[str] = ()
     strata: Mapping[str, str] = field(default_factory=dict)
@@ -91,17 +92,40 @@ def read_choice(row: RawRow) -> Row:
     Raises:
         InputError: If there are not between 2 and 26 options, or the label names none of them.
     """
-    options = choice_options([row.label, *row.options], row.where)
-    if row.option_seed is not None:
-        Random(row.option_seed).shuffle(options)
-    letters = ascii_uppercase[: len(options)]
-    lines = "\n".join(f"{letter}) {text}" for letter, text in zip(letters, options, strict=True))
+    several = any(isinstance(cell, list | Mapping) for cell in row.options)
+    cells = row.options if several else [row.label, *row.options]  # the wrong ones, a column each
+    is_text = isinstance(row.question, str)  # messages hold their options already
+    seed = row.option_seed if is_text else None
+    found = read_choices(row.label, cells, row.where, seed=seed, label_is=row.label_is)
     return Row(
         id=row.id,
-        question=f"{row.question}\n\n{lines}" if isinstance(row.question, str) else row.question,
-        label=choice_letter(row.label, options, row.where),
-        letters=letters,
+        question=f"{row.question}\n\n{found.lines()}" if is_text else row.question,
+        label=found.label,
+        letters=found.letters,
+        strata=row.strata,
     )
+
+
+def read_choice_or_maths(row: RawRow) -> Row:
+    """Read a multiple choice where a row has options, and an answer where it has none."""
+    if any(cell is not None and cell != [] for cell in row.options):
+        return read_choice(row)
+    return replace(read_maths(row), strata=row.strata)
+
+
+def read_short_answer_row(row: RawRow) -> Row:
+    """Read a question that is answered in some words, which equal an accepted answer."""
+    aliases = dict.fromkeys(alias.strip() for alias in row.aliases if alias.strip())
+    accepted = tuple(alias for alias in aliases if alias != row.label)
+    return replace(read_maths(row), rule="exact", aliases=accepted, strata=row.strata)
+
+
+def read_document_word(row: RawRow) -> Row:
+    """Read a question over documents, answered with a word that is compared as maths answers are.
+
+    Such as yes, no or maybe (PubMedQA).
+    """
+    return replace(_over_documents(row, None), aliases=())
 
 
 def read_document_exact(row: RawRow) -> Row:
@@ -138,15 +162,15 @@ def read_document_choice(row: RawRow) -> Row:
     Raises:
         InputError: If there are not between 2 and 26 options, or the label names none of them.
     """
-    options = choice_options(row.options, row.where)
-    letters = ascii_uppercase[: len(options)]
-    lines = "\n".join(f"({letter}) {text}" for letter, text in zip(letters, options, strict=True))
+    found = read_choices(
+        row.label, row.options, row.where, seed=row.option_seed, label_is=row.label_is
+    )
     asked = _over_documents(row, None)
     return replace(
         asked,
-        question=f"{asked.question}\nChoices:\n{lines}",
-        label=choice_letter(row.label, options, row.where),
-        letters=letters,
+        question=f"{asked.question}\nChoices:\n{found.lines('({letter}) {text}')}",
+        label=found.label,
+        letters=found.letters,
         aliases=(),
     )
 
@@ -174,13 +198,16 @@ KINDS: Mapping[str, Callable[[RawRow], Row]] = {
     "maths": read_maths,
     "hashes": read_hashes,
     "choice": read_choice,
+    "choice_or_maths": read_choice_or_maths,
+    "short_answer": read_short_answer_row,
     "document_exact": read_document_exact,
     "document_cover": read_document_cover,
     "document_number": read_document_number,
     "document_choice": read_document_choice,
+    "document_word": read_document_word,
 }
-CHOICE_KINDS = ("choice", "document_choice")
-DOCUMENT_KINDS = ("document_exact", "document_cover", "document_number", "document_choice")
+CHOICE_KINDS = ("choice", "document_choice")  # every problem has options
+DOCUMENT_KINDS = tuple(name for name in KINDS if name.startswith("document_"))
 
 
 def after_hashes(solution: str, where: str) -> str:
@@ -201,41 +228,3 @@ def after_hashes(solution: str, where: str) -> str:
             "the row or name another column or kind."
         )
     return answer
-
-
-def choice_options(cells: Sequence[Any], where: str) -> list[str]:
-    """Return the options of a row: those of a cell with a list, or else one of each cell.
-
-    Raises:
-        InputError: If they are not between 2 and 26 texts.
-    """
-    options = next((list(cell) for cell in cells if isinstance(cell, list)), list(cells))
-    texts = [str(option).strip() for option in options]
-    if not 2 <= len(texts) <= len(ascii_uppercase) or not all(texts):
-        raise InputError(
-            f"options in {where}: got {short_repr(options)}, expected a list of 2 to 26 texts. "
-            "Correct the row or name another --options_column."
-        )
-    return texts
-
-
-def choice_letter(label: str, options: Sequence[str], where: str) -> str:
-    """Return the letter of the right option, which a label names by letter or by text.
-
-    Raises:
-        InputError: If it names none.
-
-    Example:
-        >>> choice_letter("B", ["4", "5"], "row 0"), choice_letter("4", ["4", "5"], "row 0")
-        ('B', 'A')
-    """
-    letters = ascii_uppercase[: len(options)]
-    label = label.strip()
-    if label in options:
-        return letters[options.index(label)]
-    if len(label) == 1 and label in letters:
-        return label
-    raise InputError(
-        f"label in {where}: got {short_repr(label)}, expected a letter up to {letters[-1]} or one "
-        "of the options. Correct the row or name another column."
-    )

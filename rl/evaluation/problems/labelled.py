@@ -1,8 +1,8 @@
 """Labelled problems, read from a file or the hub: what an evaluation samples and grades."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TypedDict, Unpack
+from dataclasses import dataclass, field, replace
+from typing import Any, TypedDict, Unpack
 
 from datasets import Dataset
 
@@ -15,7 +15,7 @@ from rl.evaluation.problems.kinds import CHOICE_KINDS, DOCUMENT_KINDS
 from rl.evaluation.problems.problem_images import read_problem_images
 from rl.evaluation.problems.prompt_templates import apply_template, find_template, with_documents
 from rl.evaluation.problems.registry import BENCHMARKS, check_name, short_name, split_name
-from rl.evaluation.problems.rows import Row, find_layout, read_rows
+from rl.evaluation.problems.rows import Row, find_layout, kept_rows, read_rows
 from rl.evaluation.problems.sources import Source, load_source
 
 _COLUMNS = ("prompt_column", "label_column", "options_column", "documents_column", "kind")
@@ -89,7 +89,8 @@ class Reading(TypedDict, total=False):
     Attributes:
         split: Split of a hub dataset; None takes the named benchmark's, or "test".
         config_name: Configuration of a hub dataset; None takes the named benchmark's.
-        revision: Branch, tag or commit of a hub dataset; None takes its newest.
+        revision: Branch, tag or commit of a hub dataset; None takes the named benchmark's, or else
+            the newest.
         prompt_column: Column with the prompt; None takes the named benchmark's if it is there, or
             else `prompt`, `problem` or `question`, in any letter case.
         label_column: Column with the label; None takes the named benchmark's if it is there, or
@@ -147,7 +148,7 @@ def load_benchmark(
     """
     name, _ = split_name(name_or_path)
     spec = BENCHMARKS[name] if name else None
-    source = _load_named(name_or_path, reading)
+    source = load_named(name_or_path, reading)
     columns = {key: reading.get(key) for key in _COLUMNS}
     layout = find_layout(source.table, spec, **columns)
     if template is not None:
@@ -198,15 +199,8 @@ def _put(
 ) -> list[Problem]:
     """Turn what a source states into what a model is asked; `images` None: no row has any."""
     of_rows = images or [()] * len(rows)
-    stated = [
-        row.question
-        if template or row.documents is None
-        # Where there is no template to place them.
-        else with_documents(row.question, row.documents)
-        for row in rows
-    ]
     prompts = prompts_of(
-        {column: stated},
+        {column: stated_questions(rows, template)},
         column,
         system_prompt=system_prompt,
         prompt_suffix=prompt_suffix,
@@ -238,20 +232,32 @@ def _put(
     ]
 
 
-def _load_named(name_or_path: str, reading: Reading) -> Source:
+def stated_questions(rows: list[Row], template: str | None) -> list[Any]:
+    """Return what each row asks: its documents before it where no template places them."""
+    return [
+        row.question
+        if template or row.documents is None
+        else with_documents(row.question, row.documents)
+        for row in rows
+    ]
+
+
+def load_named(name_or_path: str, reading: Reading) -> Source:
+    """Load the rows of a benchmark that is named, or of a file or hub dataset."""
     name, path = split_name(name_or_path)
     spec = BENCHMARKS[name] if name else None
     if name is None:
         check_name(name_or_path)
-    return load_source(
+    source = load_source(
         path or (spec.hub_id if spec else name_or_path),
         split=reading.get("split") or (spec.split if spec else "test"),
         config_name=reading.get("config_name") or (spec.config_name if spec else None),
-        revision=reading.get("revision"),
+        revision=reading.get("revision") or (spec.revision if spec and path is None else None),
         local_way=f"pass {name}=FILE with its .jsonl, .json, .csv or .parquet file"
         if name
         else None,
     )
+    return replace(source, table=kept_rows(source.table, spec))
 
 
 def default_template(name_or_path: str) -> str | None:

@@ -99,6 +99,22 @@ TEMPLATES: dict[str, PromptTemplate] = {
         source="the same for models trained on boxes",
         for_choices=True,
     ),
+    "mathvision": PromptTemplate(
+        text='Please solve the problem step by step and put your answer in one "\\boxed{}". If it '
+        'is a multiple choice question, only one letter is allowed in the "\\boxed{}".\n{problem}',
+        source="MATH-Vision's own scripts",
+    ),
+    "short-boxed": PromptTemplate(
+        text="{problem}\nPlease reason step by step, and put your final answer, a word or a few "
+        "words, within \\boxed{}.",
+        source="ours, for answers in words",
+    ),
+    "abstract-word": PromptTemplate(
+        text="Read the abstract of a study and answer the question with yes, no or maybe.\n\n"
+        "{documents}\n\nQuestion: {problem}\n\nPlease reason step by step, and put your final "
+        "answer, one of these three words, within \\boxed{}.",
+        source="ours, for PubMedQA",
+    ),
     "longbench-v2": PromptTemplate(
         text="Please read the following text and answer the question below.\n\n<text>\n"
         "{documents}\n</text>\n\nWhat is the correct answer to this question: {problem}\n\n"

@@ -1,56 +1,14 @@
 """The benchmarks that go by a name: where they are, how their rows are read, how they are put."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rl.errors import InputError, unknown_name
+from rl.evaluation.problems.benchmark_spec import BenchmarkSpec
+from rl.evaluation.problems.expert import EXPERT
+from rl.evaluation.problems.visual import VISUAL
 
 _SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".gz")
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchmarkSpec:
-    """A named benchmark.
-
-    Attributes:
-        hub_id: Dataset on the hub.
-        config_name: Its configuration, None for the only one.
-        split: Its split.
-        prompt_column: Column with the problem.
-        label_column: Column with the answer.
-        id_column: Column that names the problems, None for the row's number.
-        options_columns: Columns of a choice's options: one with a list of them, or several that
-            hold the wrong ones, to which the label is added.
-        shuffles_options: Whether each problem's options are shuffled, by a seed of its own.
-        documents_column: Column with what a question is about, None where it stands by itself.
-        aliases_column: Column with further accepted answers.
-        strata_columns: Columns by whose values results are reported as well.
-        image_columns: Columns with the problem's images, an image or a list each, in their order.
-        size: Number of problems.
-        kind: How a row is read: a key of `rl.evaluation.problems.kinds.KINDS`.
-        template: Prompt template it is put with unless another is named.
-        is_gated: Whether the hub asks for an account that accepted its terms.
-        note: What one should know about it.
-    """
-
-    hub_id: str
-    config_name: str | None = None
-    split: str = "test"
-    prompt_column: str = "problem"
-    label_column: str = "answer"
-    id_column: str | None = None
-    options_columns: tuple[str, ...] = ()
-    shuffles_options: bool = False
-    documents_column: str | None = None
-    aliases_column: str | None = None
-    strata_columns: tuple[str, ...] = ()
-    image_columns: tuple[str, ...] = ()
-    size: int
-    kind: str = "maths"
-    template: str = "qwen25-math-cot"
-    is_gated: bool = False
-    note: str = ""
 
 
 def _matharena(name: str, size: int) -> BenchmarkSpec:
@@ -114,29 +72,8 @@ BENCHMARKS: dict[str, BenchmarkSpec] = {
         size=1319,
         kind="hashes",
     ),
-    "gpqa_diamond": BenchmarkSpec(
-        hub_id="Idavidrein/gpqa",
-        config_name="gpqa_diamond",
-        split="train",
-        prompt_column="Question",
-        label_column="Correct Answer",
-        id_column="Record ID",
-        options_columns=("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3"),
-        shuffles_options=True,
-        size=198,
-        kind="choice",
-        template="choice-letter",
-        is_gated=True,
-    ),
-    "mmlu_pro": BenchmarkSpec(
-        hub_id="TIGER-Lab/MMLU-Pro",
-        prompt_column="question",
-        id_column="question_id",
-        options_columns=("options",),
-        size=12032,
-        kind="choice",
-        template="choice-letter",
-    ),
+    **EXPERT,
+    **VISUAL,
     "docmath": BenchmarkSpec(
         hub_id="yale-nlp/DocMath-Eval",
         split="complong_testmini+compshort_testmini+simplong_testmini+simpshort_testmini",

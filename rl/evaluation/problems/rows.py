@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rl.data.prompts import labels_of
 from rl.data.row_images import IMAGE_COLUMNS
 from rl.data.tables import Table
 from rl.errors import InputError, unknown_name
+from rl.evaluation.problems.benchmark_spec import BenchmarkSpec
+from rl.evaluation.problems.choices import LabelIs
 from rl.evaluation.problems.kinds import CHOICE_KINDS, DOCUMENT_KINDS, KINDS, RawRow, Row
-from rl.evaluation.problems.registry import BenchmarkSpec
 from rl.plugins import Contract, find
 from rl.rollouts.engine import derive_seed
 
@@ -38,6 +40,8 @@ class Layout:
     aliases_column: str | None = None
     strata_columns: tuple[str, ...] = ()
     image_columns: tuple[str, ...] = ()
+    label_is: LabelIs | None = None
+    question_ends_at: str | None = None
 
 
 def find_layout(
@@ -61,7 +65,7 @@ def find_layout(
     options_columns = (options_column,) if options_column else spec.options_columns if spec else ()
     if documents_column is not None and documents_column not in table:
         raise unknown_name("--documents_column", documents_column, list(table))
-    if kind in CHOICE_KINDS:
+    if kind in (*CHOICE_KINDS, "choice_or_maths"):
         if not options_columns:
             raise InputError(
                 "--options_column: got none for a multiple choice, expected the column with the "
@@ -91,6 +95,9 @@ def find_layout(
         aliases_column=_named(table, spec.aliases_column if spec else "answer_aliases"),
         strata_columns=tuple(name for name in spec.strata_columns if name in table) if spec else (),
         image_columns=_image_columns(table, spec, image_column, prompt_column),
+        # Of a copy with labels of its own nothing is known.
+        label_is=spec.label_is if spec and label_column in (None, spec.label_column) else None,
+        question_ends_at=spec.question_ends_at if spec else None,
     )
 
 
@@ -132,8 +139,9 @@ def read_rows(table: Table, layout: Layout, option_seed: int = 0) -> list[Row]:
         seed = derive_seed(option_seed, "options", name) if layout.shuffles_options else None
         cells = RawRow(
             id=name,
-            question=question,
+            question=_without_options(question, layout.question_ends_at),
             label=label,
+            label_is=layout.label_is,
             options=[table[column][number] for column in layout.options_columns],
             option_seed=seed,
             where=where,
@@ -145,6 +153,25 @@ def read_rows(table: Table, layout: Layout, option_seed: int = 0) -> list[Row]:
     return rows
 
 
+def kept_rows(table: Table, spec: BenchmarkSpec | None) -> Table:
+    """Return the rows that belong to a benchmark, of columns that the table has.
+
+    Raises:
+        InputError: If none does.
+    """
+    conditions = [pair for pair in (spec.kept_rows if spec else ()) if pair[0] in table]
+    if not conditions:
+        return table
+    size = len(next(iter(table.values())))
+    kept = [row for row in range(size) if all(table[name][row] == v for name, v in conditions)]
+    if not kept:
+        raise InputError(
+            f"benchmark: got no row with {conditions[0][0]} {conditions[0][1]!r}, expected at "
+            "least one. Check the file."
+        )
+    return {name: [column[row] for row in kept] for name, column in table.items()}
+
+
 def problem_ids(table: Table, column: str | None = None) -> list[str]:
     """Return the values of the first id column whose values are unique, or else row numbers."""
     num_problems = len(next(iter(table.values())))
@@ -153,6 +180,13 @@ def problem_ids(table: Table, column: str | None = None) -> list[str]:
         if len(set(ids)) == num_problems:
             return ids
     return [str(row) for row in range(num_problems)]
+
+
+def _without_options(question: Any, ends_at: str | None) -> Any:
+    """Leave out the options that a question repeats."""
+    if ends_at is None or not isinstance(question, str) or ends_at not in question:
+        return question
+    return question.rpartition(ends_at)[0].rstrip()
 
 
 def _aliases(table: Table, layout: Layout, number: int) -> list[str]:

@@ -26,6 +26,7 @@ from rl.groups.visits import shard
 from rl.rollouts.engine import SamplingSettings, with_settings
 from rl.training.callbacks.best_policy import BestPolicy
 from rl.training.callbacks.guards import GuardCallback
+from rl.training.callbacks.stream_evaluations import StreamEvaluations
 from rl.training.guards.signs import veto
 from rl.training.guards.verdict import Event
 from rl.training.host import LabelFreeTrainer
@@ -51,13 +52,15 @@ class PolicyEvaluation(TrainerCallback):
     what the best one had settled (`rl.training.guards.signs.veto`). What it chose after the step
     that a later alarm calls the last healthy one is given up again.
 
+    Of a stream of data sets every benchmark is evaluated after each of them (`StreamEvaluations`).
+
     With labelled benchmarks and `eval_base` the base model's controls are measured before training
     (`rl.evaluation.controls`, unless `eval_controls` is off) and compared with the trained policy.
 
     Attributes:
         results: "before" and "after" -> metrics, with several benchmarks by name; "intervals" ->
             "before" and "after" -> metric -> both ends of its 95% interval, likewise; "controls"
-            likewise; "best".
+            likewise; "best"; "continual".
     """
 
     def __init__(
@@ -68,6 +71,9 @@ class PolicyEvaluation(TrainerCallback):
         self.guards = guards
         self.leaders = {name: LeaderMemory() for name in run.benchmarks}
         trainer.memories |= {f"leaders of {name}": found for name, found in self.leaders.items()}
+        names = [n for n in run.config.eval_benchmarks if n in run.benchmarks]
+        self.stream = StreamEvaluations(trainer, names)
+        trainer.memories["evaluations of a stream"] = self.stream
         self.results: dict[str, dict[str, Any]] = {}
         self.output_dir = run.run_files.output_dir
         self.best = BestPolicy(trainer, self.output_dir)
@@ -100,9 +106,10 @@ class PolicyEvaluation(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Evaluate where the schedule says so; the last step is evaluated at the end anyway."""
+        """Evaluate where schedule or stream say so; the last step is evaluated at the end."""
         every = self.run.config.eval_every
-        if every and state.global_step % every == 0 and state.global_step < state.max_steps:
+        is_due = every and state.global_step % every == 0
+        if (is_due or self.stream.is_due(state)) and state.global_step < state.max_steps:
             self._evaluate("now", state, control)
 
     def on_train_end(
@@ -114,6 +121,11 @@ class PolicyEvaluation(TrainerCallback):
             results.pop("now", None)
         if self.best.record is not None:
             self.results["best"] = self.best.record
+        if self.stream.rows:
+            before = self.results.get("before")
+            if before is not None and len(self.run.benchmarks) == 1:
+                before = {next(iter(self.run.benchmarks)): before}
+            self.results["continual"] = self.stream.summary(before)
         if self.controls:
             found = {
                 name: compare_with_controls(scores(self.samples[name], "pass@1"), controls)
@@ -140,6 +152,8 @@ class PolicyEvaluation(TrainerCallback):
             for name, of in estimates.items()
         }
         self.results[when] = by_benchmark(found)
+        if when == "after" or self.stream.is_due(state):
+            self.stream.add(found, state.global_step)
         self.results.setdefault("intervals", {})[when] = by_benchmark(
             {
                 name: {m: [e.ci_low, e.ci_high] for m, e in of.items()}
@@ -147,10 +161,14 @@ class PolicyEvaluation(TrainerCallback):
             }
         )
         seconds = time.perf_counter() - start
-        logs = eval_logs(found) | {
-            "eval/sampled_tokens": self.trainer.costs.total["num_sampled_tokens"],
-            "cost/eval_seconds": seconds,
-        }
+        logs = (
+            eval_logs(found)
+            | self.stream.logs(state.global_step)
+            | {
+                "eval/sampled_tokens": self.trainer.costs.total["num_sampled_tokens"],
+                "cost/eval_seconds": seconds,
+            }
+        )
         # Not through the trainer's `log`, which would take the running step's averages with it.
         should_log = control.should_log
         self.trainer.callback_handler.on_log(self.trainer.args, state, control, logs)

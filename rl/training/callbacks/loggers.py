@@ -10,7 +10,16 @@ from typing import Any
 
 from transformers.integrations import integration_utils
 
-GROUPS = ("audit/", "cost/", "eval/", "reward/", "selfplay/", "signal/", "vote/")
+GROUPS = (
+    "audit/",
+    "branches/",
+    "cost/",
+    "eval/",
+    "reward/",
+    "selfplay/",
+    "signal/",
+    "vote/",
+)
 _rewrite_logs = integration_utils.rewrite_logs
 
 

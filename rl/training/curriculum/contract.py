@@ -59,7 +59,12 @@ class ChoosesGroups(Protocol):
 
 
 # What a rule may have beside, as a reward does (`rl.groups.memory`):
+#     prepare(prompts, policy): is called before each batch, on every rank, with the training set
+#         and the policy; a rule that needs to know it asks once, and remembers what came of it
+#     sees_labels: whether it learned from labels, which a run has to be declared `supervised` for
 #     observe(groups): sees every group of a batch, trained or not, in one order on all ranks
 #     state_dict(), load_state_dict(state): what it remembers, as plain JSON, for checkpoints
+#     part, is_last_epoch: number of the data set that it visits, and whether another one follows
+#         the epoch at hand: every benchmark is evaluated before
 METHODS = ("order", "teaches")
 State = Mapping[str, Any]

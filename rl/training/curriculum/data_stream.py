@@ -13,10 +13,9 @@ from rl.training.curriculum.contract import PromptFact, State
 class DataStream:
     """Visit the files that `dataset` lists one after the other, each for as many epochs.
 
-    A file of n prompts has n // num_prompts * epochs * num_updates updates, so files of one size
-    have equally many; with this number as `eval_every` every benchmark is evaluated after each
-    file, which shows what of the earlier ones is forgotten. The last one goes on until the run
-    ends.
+    A file of n prompts has n // num_prompts * epochs * num_updates updates; the last one goes on
+    until the run ends. After each file every benchmark is evaluated, and what is forgotten of the
+    earlier ones stands in the summary (`rl.training.callbacks.stream_evaluations`).
 
     Source: the setting of MIGU, arXiv 2406.17245: a sequence of tasks, no rehearsal.
 
@@ -26,6 +25,17 @@ class DataStream:
 
     epochs: Count = 1
     _num_begun: int = field(default=0, init=False, repr=False)
+    _num_parts: int = field(default=0, init=False, repr=False)
+
+    @property
+    def part(self) -> int:
+        """Number of the file whose turn it is, from 0."""
+        return min(max(self._num_begun - 1, 0) // self.epochs, max(self._num_parts - 1, 0))
+
+    @property
+    def is_last_epoch(self) -> bool:
+        """Whether another file comes after the epoch at hand."""
+        return self._num_begun % self.epochs == 0 and self.part < self._num_parts - 1
 
     def order(self, rows: Sequence[int], prompts: Sequence[PromptFact]) -> list[int]:
         """Return the rows of the file whose turn it is, in the order given.
@@ -39,14 +49,14 @@ class DataStream:
                 "curriculum.data_stream: got the prompts of one file, expected several. Write "
                 "`dataset: [FIRST.jsonl, SECOND.jsonl]`, or leave data_stream out."
             )
-        part = parts[min(self._num_begun // self.epochs, len(parts) - 1)]
+        self._num_parts = len(parts)
         self._num_begun += 1
-        return [row for row in rows if prompts[row].part == part]
+        return [row for row in rows if prompts[row].part == parts[self.part]]
 
     def state_dict(self) -> State:
-        """How many epochs have begun, as plain JSON."""
-        return {"num_begun": self._num_begun}
+        """How many epochs have begun, and how many files there are, as plain JSON."""
+        return {"num_begun": self._num_begun, "num_parts": self._num_parts}
 
     def load_state_dict(self, state: State) -> None:
         """Go on from a state."""
-        self._num_begun = state["num_begun"]
+        self._num_begun, self._num_parts = state["num_begun"], state["num_parts"]

@@ -1,7 +1,9 @@
 """Curricula by name, and those of a run as one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from datasets import Dataset
 
 from rl.errors import InputError
 from rl.groups.memory import show_groups
@@ -11,14 +13,21 @@ from rl.settings import build
 from rl.training.curriculum.contract import METHODS, PromptFact
 from rl.training.curriculum.data_stream import DataStream
 from rl.training.curriculum.easy_first import EasyFirst
+from rl.training.curriculum.hidden_states import HiddenStates
 from rl.training.curriculum.majority_band import MajorityBand
 from rl.training.curriculum.mixed_rewards import MixedRewards
+from rl.training.curriculum.random_prompts import RandomPrompts
+
+if TYPE_CHECKING:
+    from rl.training.source import Policy
 
 CURRICULA: dict[str, Callable[..., Any]] = {
     "data_stream": DataStream,
     "easy_first": EasyFirst,
+    "hidden_states": HiddenStates,
     "majority_band": MajorityBand,
     "mixed_rewards": MixedRewards,
+    "random_prompts": RandomPrompts,
 }
 
 
@@ -38,6 +47,12 @@ class Curricula:
 
     def __bool__(self) -> bool:
         return bool(self.rules)
+
+    def prepare(self, prompts: Dataset, policy: "Policy") -> None:
+        """Let the rules ask the policy what they need to know; every rank must call it."""
+        for name, rule in self.rules.items():
+            if hasattr(rule, "prepare"):
+                call_plugin(f"curriculum {name!r}", rule.prepare, prompts, policy)
 
     def order(self, rows: Sequence[int], prompts: Sequence[PromptFact]) -> list[int]:
         """Put the prompts of an epoch in order.

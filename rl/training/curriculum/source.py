@@ -39,6 +39,20 @@ class CurriculumSource:
         self.teacher = getattr(source, "teacher", None)
         self.signals = {**source.signals, **curricula.signals, "prompt stream": self.stream}
 
+    @property
+    def part(self) -> int | None:
+        """Number of the data set of a stream that the newest batch is of; None: there is none."""
+        return next(
+            (rule.part for rule in self.curricula.rules.values() if hasattr(rule, "part")), None
+        )
+
+    @property
+    def ends_part(self) -> bool:
+        """Whether the newest batch was the last of its data set, and another data set comes."""
+        if len(self.stream.rows) >= self.stream.sampler.num_prompts:
+            return False
+        return any(getattr(rule, "is_last_epoch", False) for rule in self.curricula.rules.values())
+
     def next_batch(self, inputs: Sequence[Mapping[str, Any]], policy: Policy, index: int) -> Batch:
         """Make the next batch of the stream; of `inputs` only their number is read.
 
@@ -46,6 +60,7 @@ class CurriculumSource:
         signal/curriculum_tries, signal/curriculum_left_out_frac: share of the sampled groups, and
         signal/curriculum_taught_frac: share of the batch's places that have a group that teaches.
         """
+        self.curricula.prepare(self.prompts, policy)
         batches = [self._ask(self.stream.next_batch(), policy, index)]
         teaches = [[self.curricula.teaches(scored) for scored in batches[0].sampled]]
         num_empty = teaches[0].count(False)

@@ -1,5 +1,6 @@
 """What a further term of the loss is: its weights, its count, its loss at each token."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -8,7 +9,9 @@ from torch import Tensor
 # Begins the names of the weights of terms among a batch's values, (B, T).
 TERM_WEIGHTS = "term_weights."
 
-Per = Literal["token", "completion"]
+Per = Literal["token", "completion", "rollout"]
+# Of N tokens' log-probabilities over the vocabulary under policy and teacher, (N, V), to (N,) each.
+Comparison = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +25,16 @@ class TermTokens:
         old_logps: Log-probabilities under the policy before its first update on these rows, without
             gradient, (B, T).
         mask: 1 at sampled tokens of rollouts that can be scored, 0 elsewhere, (B, T).
+        compare: Calls a function with whole distributions of the policy, with gradient, and of its
+            teacher, and returns what it returns at the tokens of the mask, 0 elsewhere, (B, T)
+            each; for a term that has `weights_of` and `prompt` (`rl.training.self_teacher`).
     """
 
     logps: Tensor
     entropies: Tensor
     old_logps: Tensor
     mask: Tensor
+    compare: Callable[[Comparison], tuple[Tensor, ...]] | None = None
 
 
 class LossTerm(Protocol):
@@ -40,7 +47,8 @@ class LossTerm(Protocol):
 
     Attributes:
         coef: Coefficient; 0.0 leaves the term out.
-        per: N counts "token", the sum of the weights, or "completion", the rows with a weight.
+        per: N counts "token", the sum of the weights, "completion", the rows with a weight, or
+            "rollout", all rows that can be scored.
     """
 
     coef: float

@@ -10,7 +10,8 @@ from rl.plugins import Contract, find
 from rl.settings import build
 from rl.training.losses.entropy_minimisation import EntropyMinimisation
 from rl.training.losses.self_confidence import SelfConfidence
-from rl.training.losses.term import TERM_WEIGHTS, LossTerm, TermTokens
+from rl.training.losses.self_distillation import SelfDistillation
+from rl.training.losses.term import TERM_WEIGHTS, Comparison, LossTerm, TermTokens
 
 TERM = Contract(built_with=("coef", "per"), has=("weights", "per_token"))
 COUNT = "term_count."  # + the term's name: its N of the generation batch, on all ranks, ()
@@ -18,6 +19,7 @@ COUNT = "term_count."  # + the term's name: its N of the generation batch, on al
 LOSS_TERMS: dict[str, Callable[..., Any]] = {
     "entropy_minimisation": EntropyMinimisation,
     "self_confidence": SelfConfidence,
+    "self_distillation": SelfDistillation,
 }
 
 
@@ -48,7 +50,12 @@ class LossTerms:
         mask = rows["completion_mask"]
         for name, term in self.terms.items():
             weights = term.weights(mask, rows["advantages"]) * mask
-            here = (weights if term.per == "token" else weights.amax(dim=1) > 0).sum()
+            counted = {
+                "token": weights,
+                "completion": weights.amax(dim=1) > 0,
+                "rollout": mask.any(dim=1),
+            }
+            here = counted[term.per].sum()
             found[f"{TERM_WEIGHTS}{name}"] = weights
             found[f"{COUNT}{name}"] = accelerator.reduce(here.float(), reduction="sum")
         return found
@@ -60,6 +67,7 @@ class LossTerms:
         entropies: Tensor,
         inputs: Mapping[str, Tensor],
         share_of_step: float,
+        compare: Callable[[Comparison], tuple[Tensor, ...]] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Add the terms to the loss of one micro-batch.
 
@@ -70,6 +78,7 @@ class LossTerms:
             inputs: The micro-batch, with what `weigh` returned.
             share_of_step: Factor on the batch-wide counts that makes them those of one optimizer
                 step, divided by the number of ranks, whose gradients are averaged.
+            compare: As in `TermTokens`.
 
         Returns:
             The whole loss, and signal/NAME of each term: its mean over this micro-batch's tokens.
@@ -79,6 +88,7 @@ class LossTerms:
             entropies=entropies,
             old_logps=inputs.get("old_per_token_logps", logps).detach(),
             mask=inputs["completion_mask"],
+            compare=compare,
         )
         metrics = {}
         for name, term in self.terms.items():

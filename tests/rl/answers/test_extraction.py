@@ -201,6 +201,13 @@ def test_answer_stands_after_the_thought():
         ("I compare them.\n**(B)**", "B"),
         ("B", "B"),
         (r"\boxed{12}, so the answer is D", "D"),
+        ("The correct answer is option C.", "C"),
+        ("So the answer is choice (B), not A.", "B"),
+        (r"\boxed{Option C}", "C"),
+        (r"\boxed{C: an ACE inhibitor}", "C"),
+        ("Answer: [C]", "C"),
+        ('Answer: "B"', "B"),
+        ("The answer is C, D is wrong.", "C"),
     ],
 )
 def test_multiple_choice(text, letter):
@@ -215,6 +222,20 @@ def test_multiple_choice(text, letter):
         "The answer is A proton.",
         "Answer: A proton has charge.",
         r"\boxed{a proton}",
+        r"\boxed{A proton}",
+        r"\boxed{ACE inhibitor}",
+        "Answer: Vitamin C",
+        "Answer: B12",
+        "The answer is D-dimer.",
+        # Two letters are no answer.
+        "Answer: A and B",
+        "Answer: (A) or (B)",
+        r"\boxed{A or B}",
+        r"\boxed{A, B}",
+        "The answer is A. No: the answer is C/D.",
+        # The text of an option is none either.
+        "Answer: Neutron",
+        r"\boxed{\text{Neutron}}",
         r"\boxed{12}",
         r"\boxed{E}",
         "The answer is Carbon.",
@@ -226,6 +247,16 @@ def test_multiple_choice(text, letter):
 )
 def test_the_article_and_letters_of_words_are_no_choice(text):
     assert extract_answer(text, choices="ABCD", methods=METHODS) is None
+
+
+def test_letters_beyond_four_are_choices_where_they_are_given():
+    assert extract_answer(r"\boxed{J}", choices="ABCDEFGHIJ") == "J"
+    assert extract_answer("Answer: I", choices="ABCDEFGHIJ") == "I"
+    assert extract_answer("Answer: I think", choices="ABCDEFGHIJ") is None
+    assert extract_answer(r"\boxed{I am sure}", choices="ABCDEFGHIJ") is None
+    # An abbreviated genus reads as a letter where there is such an option.
+    assert extract_answer("Answer: E. coli", choices="ABCD") is None
+    assert extract_answer("Answer: E. coli", choices="ABCDE") == "E"
 
 
 def test_completion_state():

@@ -20,8 +20,16 @@ def png():
     return data.getvalue()
 
 
+class Server(ThreadingHTTPServer):
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.asked, self.may_end = [], threading.Event()
+
+
 class Answers(BaseHTTPRequestHandler):
     """A server's answers, by the path that is asked for."""
+
+    server: Server
 
     def do_GET(self):
         self.server.asked.append((self.path, self.headers["Host"]))
@@ -61,8 +69,7 @@ class Answers(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    server.asked, server.may_end = [], threading.Event()
+    server = Server()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

@@ -5,7 +5,15 @@ import json
 import pytest
 
 from rl.data.prompts import load_prompts
-from rl.data.views import Column, OptionShuffle, Template, get_view_maker, num_views, read_back
+from rl.data.views import (
+    Column,
+    OptionShuffle,
+    Template,
+    View,
+    get_view_maker,
+    num_views,
+    read_back,
+)
 from rl.errors import InputError
 
 CHOICE = "Which is even?\nA) 3\nB) 4\nC) 5"
@@ -174,3 +182,13 @@ def test_what_a_maker_may_not_return(tmp_path, made, message):
 def test_a_maker_that_raises_is_named(tmp_path):
     with pytest.raises(InputError, match=r"views of row 0 \(from 0\), view maker: got ZeroDiv"):
         load(tmp_path, [{"prompt": "p"}], lambda prompt, columns: [1 / 0])
+
+
+def test_options_that_speak_of_others_are_shuffled_as_everywhere():
+    shuffle = OptionShuffle(num=8, seed=3)
+    views = shuffle("Which?\nA. 3\nB. None of the above\nC. 4", {})
+    # The second option stands last in each; the others in both orders.
+    assert {view.letters for view in views} == {"ACB", "CAB"}
+    assert {view.prompt.split("\n")[3] for view in views} == {"C. None of the above"}
+    [same] = OptionShuffle()("Which?\nA. 3\nB. 4\nC. Both A and B", {})
+    assert same == View("Which?\nA. 3\nB. 4\nC. Both A and B", "ABC")

@@ -1,6 +1,7 @@
 """Advantages against numbers derived by hand; groups without a signal come first."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,16 +11,20 @@ from rl.groups.advantages import (
     ADVANTAGES,
     TrainedVotes,
     centered_advantages,
+    clipped_advantages,
+    disagreement_advantages,
     diversity_density_advantages,
+    entropy_reshaped_advantages,
     get_advantage,
     leave_one_out_advantages,
     normalized_advantages,
     pass_at_k_advantages,
+    reads_entropies,
     restrain_advantages,
 )
 
 NAN = math.nan
-OF_VOTES = ("restrain", "diversity_density")
+OF_VOTES = ("restrain", "diversity_density", "disagreement", "entropy_reshaped")
 REWARD_RULES = {name: rule for name, rule in ADVANTAGES.items() if name not in OF_VOTES}
 every_rule = pytest.mark.parametrize("rule", REWARD_RULES.values(), ids=REWARD_RULES)
 
@@ -96,7 +101,7 @@ def test_scorable_rollouts_do_not_see_unscorable_ones(rule):
     assert with_gaps[[0, 2]].tolist() == [0.0, 0.0]
 
 
-@every_rule
+@pytest.mark.parametrize("rule", [rule for name, rule in REWARD_RULES.items() if name != "clipped"])
 def test_advantages_sum_to_zero_and_leave_the_rewards_alone(rule):
     rewards = torch.randn(50, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     rewards[::3, 2] = NAN
@@ -213,7 +218,56 @@ def test_unscorable_rollouts_get_nothing_from_restrain():
     assert found == pytest.approx([root / 3, root / 3, -2 * root / 3, 0.0], abs=1e-4)
 
 
+# ETTRL.
+
+
+def reshaped(rewards, entropies):
+    found = entropy_reshaped_advantages(torch.tensor([rewards]), torch.tensor([entropies]))
+    return found[0].tolist()
+
+
+def test_reshaping_without_a_signal():
+    assert reshaped([1.0, 1.0], [0.2, 0.4]) == [0.0, 0.0]
+    assert reshaped([1.0, NAN], [0.2, NAN]) == [0.0, 0.0]
+    assert entropy_reshaped_advantages(torch.empty(0, 2), torch.empty(0, 2)).shape == (0, 2)
+
+
+def test_reshaping_by_hand():
+    # Rewards 1, 0: mean 1/2, sample deviation sqrt(1/2), so +-sqrt(1/2). Mean entropy 0.4: the
+    # first, at 0.2, is weighed with 1 + 0.2 / 0.4 = 3/2; the second, at 0.6, with 1/2.
+    root = math.sqrt(0.5)
+    assert reshaped([1.0, 0.0], [0.2, 0.6]) == pytest.approx([1.5 * root, -0.5 * root], abs=1e-4)
+    # More than twice the mean, 0.3 of 0.1: the factor is -1.
+    found = reshaped([1.0, 0.0, 1.0, 0.0], [0.3, 0.0, 0.1, 0.0])
+    assert (found[0] < 0, found[2] > 0) == (True, True)
+    # Nobody is unsure: nothing is reshaped.
+    assert reshaped([1.0, 0.0], [0.0, 0.0]) == pytest.approx([root, -root], abs=1e-4)
+
+
+def test_an_unscorable_rollout_s_entropy_is_in_no_mean():
+    beside = reshaped([1.0, 0.0, NAN], [0.2, 0.6, 9.0])
+    assert beside == [*reshaped([1.0, 0.0], [0.2, 0.6]), 0.0]
+
+
+def test_clipping_by_hand():
+    # Of nine one is right: (8/9) / sqrt(1/9) = 2.667, and -1/9 / (1/3) = -0.333.
+    rewards = torch.tensor([[1.0, *[0.0] * 8]])
+    assert clipped_advantages(rewards)[0, 0].item() == 2.0
+    assert clipped_advantages(rewards)[0, 1].item() == pytest.approx(-1 / 3, abs=1e-4)
+    assert clipped_advantages(rewards, limit=0.25)[0].tolist() == [0.25, *[-0.25] * 8]
+
+
 # By name.
+
+
+def test_a_rule_that_reads_entropies():
+    rewards, group = torch.tensor([[1.0, 0.0]]), votes([0, 1])
+    group = replace(group, entropies=torch.tensor([[0.2, 0.6]]))
+    found = get_advantage("entropy_reshaped")(rewards, group)
+    assert found.equal(entropy_reshaped_advantages(rewards, torch.tensor([[0.2, 0.6]])))
+    assert reads_entropies({"entropy_reshaped": None})
+    assert not reads_entropies("normalized")
+    assert not reads_entropies({"restrain": {}})
 
 
 def test_a_rule_by_name():
@@ -289,3 +343,18 @@ def test_the_more_a_group_agrees_the_more_its_vote_counts():
     mixed = diversity_density_advantages(rewards, found, k=2)
     diverse = diversity_density_advantages(rewards, found, k=2, hybrid=False)
     torch.testing.assert_close(mixed, 0.25 * diverse + 0.75 * pass_at_k_advantages(rewards, 2))
+
+
+def test_who_agrees_is_not_punished():
+    def punished(clusters, rewards, **settings):
+        found = disagreement_advantages(torch.tensor([rewards]), votes(clusters), **settings)
+        return found[0].tolist()
+
+    assert punished([0, 0], [1.0, 1.0]) == [0.0, 0.0]
+    assert punished([-1, -1], [NAN, NAN]) == [0.0, 0.0]
+    # m = 3/4: (0 - 3/4) / sqrt(3/16) = -sqrt(3); who has no answer disagrees, too.
+    exact = {"weight": 1.0, "epsilon": 0.0}
+    found = punished([0, 0, 0, -1], [1.0, 1.0, 1.0, 0.0], **exact)
+    assert found == pytest.approx([0.0, 0.0, 0.0, -(3**0.5)])
+    # m = 1/2 of four: -1, a tenth of it by default; what cannot be scored has none.
+    assert punished([0, 0, 1, 2], [1.0, 1.0, 0.0, NAN]) == pytest.approx([0, 0, -0.1, 0], abs=1e-5)

@@ -19,6 +19,7 @@ from rl.groups.token_statistics import (
     find_answer_tokens,
     logit_statistics,
     measure_tokens,
+    top_confidence,
 )
 from rl.rollouts.engine import Sample
 from rl.types import Group, Rollout
@@ -49,6 +50,16 @@ def test_statistics_by_hand():
     assert certainties.item() == pytest.approx(0.1438, abs=1e-4)
 
 
+def test_confidence_by_hand():
+    # Of ten alike each has 1/10: -log(1/10), whatever the number; of two, over both of them.
+    assert top_confidence(torch.zeros(1, 10)).tolist() == pytest.approx([math.log(10)])
+    # p = (3/4, 1/4): -(log 3/4 + log 1/4) / 2 = 0.8370; the likeliest alone -log 3/4 = 0.2877.
+    logits = torch.tensor([[math.log(3.0), 0.0]]) + 7.0
+    assert top_confidence(logits).item() == pytest.approx(0.8370, abs=1e-4)
+    assert top_confidence(logits, 1).item() == pytest.approx(0.2877, abs=1e-4)
+    assert top_confidence(torch.tensor([[0.0, -math.inf]])).item() == math.inf
+
+
 def expected_of(model, prompt_ids, completion_ids, temperature):
     with torch.no_grad():
         logits = model(torch.tensor([prompt_ids + completion_ids])).logits[0]
@@ -69,6 +80,17 @@ def test_a_model_measures_what_its_logits_say(make_tiny_model, monkeypatch, batc
     for values, wanted in zip(found, expected, strict=True):
         for measured, right in zip(values, wanted, strict=True):
             assert measured == pytest.approx(right, abs=1e-5)
+
+
+def test_confidences_are_a_fourth_row(make_tiny_model):
+    model = make_tiny_model()
+    with torch.no_grad():
+        logits = model(torch.tensor([ROWS[0][0] + ROWS[0][1]])).logits[0, 2:5] / 0.7
+    add_token_statistics(model, temperature=0.7)
+    arguments = model, Accelerator(cpu=True), ROWS, 0, 2
+    plain, more = measure_tokens(*arguments), measure_tokens(*arguments, with_confidence=True)
+    assert [row[:3] for row in more] == plain
+    assert more[0][3] == pytest.approx(top_confidence(logits).tolist(), abs=1e-5)
 
 
 def test_the_model_is_otherwise_as_before(make_tiny_model):

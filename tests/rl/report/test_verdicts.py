@@ -66,6 +66,16 @@ def test_several_benchmarks_are_summed_up():
     ]
 
 
+def test_what_is_kept_of_a_stream_of_data_sets():
+    told = {"steps": [4, 8], "average_accuracy": 0.5, "forgetting": 0.25}
+    told |= {"backward_transfer": -0.25, "forward_transfer": 0.125}
+    said = said_of({"after": {"pass@1": 0.5}, "continual": told})
+    text = "Over 2 data sets: mean pass@1 0.500, forgotten +0.250, backward transfer -0.250, "
+    assert ("Result", text + "forward transfer +0.125.", "plain") in said
+    told |= {"forgetting": None}
+    assert len(said_of({"after": {"pass@1": 0.5}, "continual": told})) == len(said) - 1
+
+
 def test_what_can_be_said_without_controls_and_without_labels():
     unlabelled = {"before": {"majority_ratio": 0.25}, "after": {"majority_ratio": 0.5}}
     [(_, text, _)] = said_of(unlabelled, settings={"eval_benchmarks": []})

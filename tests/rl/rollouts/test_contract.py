@@ -69,6 +69,19 @@ def test_the_transformers_engine_keeps_it(engine, batch_size):
     assert any("stop string" in promise for promise in found)
 
 
+def test_an_engine_need_not_know_limits_but_keeps_to_them(engine):
+    class Deaf(Broken):
+        def generate(self, prompt_ids, num_samples, seeds, first_sample=0, max_lengths=None):
+            return super().generate(prompt_ids, num_samples, seeds, first_sample)
+
+    promise = "max_lengths cut a completion off where it would go on"
+    assert promise in check_engine(engine, PROMPTS, SEEDS, END)
+    limited = Broken(engine, lambda engine, *arguments: engine.generate(*arguments))
+    assert promise not in check_engine(limited, PROMPTS, SEEDS, END)
+    found = check_engine(Deaf(engine, limited.change), PROMPTS, SEEDS, END)
+    assert "with at most 1 tokens" in found[promise]
+
+
 @pytest.mark.parametrize(
     ("change", "promise"),
     [

@@ -84,7 +84,7 @@ def test_an_engine_without_parameters_keeps_its_weights(session):
 
 @needs_vllm
 @pytest.mark.medium
-@pytest.mark.parametrize("splits", [False, True], ids=["whole", "tiles"])
+@pytest.mark.parametrize("splits", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_images_are_seen_as_the_trainer_sees_them(tmp_path, splits):
     tiny_vision.save(tmp_path, splits=splits)
     seen = run_session(str(tmp_path), "--images")

@@ -160,7 +160,7 @@ def test_a_real_embedder_reads_more_than_the_end(tmp_path):
 
 def test_a_real_embedder_finds_subjects(tmp_path):
     pytest.importorskip("sentence_transformers")
-    from rewards.embedding import SentenceTransformerEmbedder
+    from rl.answers.embedding import SentenceTransformerEmbedder
 
     seas = [f"Whales and {other} swim in the deep ocean." for other in ("dolphins", "squid", "cod")]
     money = [f"The bank's shareholders got {what} this year." for what in ("dividends", "losses")]

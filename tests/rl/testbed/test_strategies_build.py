@@ -55,6 +55,18 @@ def test_wordings_are_added_where_they_are_missing(testbed):
     assert read(path) == rows
 
 
+def test_the_training_prompts_are_there_by_wording_and_by_kind(testbed):
+    sizes = {path.stem: len(read(path)) for path in (testbed / "train").iterdir()}
+    assert sizes == {
+        "compact": 160,
+        "spaced": 96,
+        "listed": 64,
+        "plain": 160,
+        "dips": 80,
+        "peaks": 80,
+    }
+
+
 def test_the_same_seed_gives_the_same_bytes(testbed, tmp_path):
     build(tmp_path / "again")
     build(tmp_path / "other", seed=1)

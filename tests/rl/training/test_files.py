@@ -3,6 +3,7 @@
 import gzip
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from rl.groups.scoring import ScoredGroup, score_group
 from rl.groups.visits import VisitKey
 from rl.training.files import MetricsFile, RunFiles, read_config, rollout_lines
 from rl.training.recipe import make_config
+from rl.types import Branch
 
 ROOT = Path(__file__).parents[3]
 # The line of rollouts/step_*.jsonl.gz, a public contract.
@@ -170,6 +172,17 @@ def test_one_line_per_sampled_rollout(run_files, make_group):
     for line in lines:
         assert line.keys() == ROLLOUT_FIELDS.keys()
         assert all(isinstance(line[name], kind) for name, kind in ROLLOUT_FIELDS.items())
+
+
+def test_what_only_some_runs_tell_of_a_rollout(make_group):
+    plain, branch = make_group(["2", "2"]).rollouts
+    branch = replace(branch, branch=Branch(root=0, position=3), num_pruned=2, entropy=0.5)
+    group = replace(make_group(["2", "2"]), rollouts=(plain, branch))
+    advantages = {VisitKey("p", "0-0"): [0.0] * 2}
+    first, second = rollout_lines([score_group(group, 0, {}, {})], advantages)
+    assert not {"branch", "num_pruned", "entropy"} & first.keys()
+    assert (second["branch"], second["num_pruned"]) == ({"root": 0, "position": 3}, 2)
+    assert second["entropy"] == 0.5
 
 
 def test_text_of_any_kind_comes_back(run_files, make_group):

@@ -90,6 +90,17 @@ def test_a_supervised_run_needs_labels_and_a_reward_that_sees_them(settings):
         prepare(settings, supervised=True, label_column="label")
 
 
+def test_a_direction_of_labelled_answers_is_supervised(settings, tmp_path):
+    pairs = write_rows(
+        tmp_path / "pairs.jsonl", [{"prompt": "1+1=", "positive": "2", "negative": "3"}]
+    )
+    rule = {"layer": 1, "pairs": pairs, "low": 0.0, "high": 1.0}
+    changes = {"curriculum": {"hidden_states": rule}, "num_prompts": 2}
+    with pytest.raises(InputError, match="curriculum: got 'hidden_states', which sees labels"):
+        prepare(settings, **changes)
+    prepare(settings, **changes, supervised=True)  # the prompts themselves need none
+
+
 def test_a_supervised_control_gets_the_labels_by_prompt(settings):
     rewards = {"a": (len, 1.0), "control": (SeesLabels(), 1.0)}
     run = prepare(settings, rewards, supervised=True, label_column="label")
@@ -122,6 +133,19 @@ def test_another_run_is_not_written_over(settings, tmp_path):
         prepare(settings)
     with pytest.raises(InputError, match="resume_from_checkpoint: got no checkpoint-N folder"):
         prepare(settings, resume_from_checkpoint="true")
+
+
+def test_an_engine_that_cannot_end_a_branch_in_time(settings, tmp_path):
+    path = tmp_path / "endless.py"
+    path.write_text(
+        "class Endless:\n    for_run = classmethod(print)\n"
+        "    def generate(self, prompt_ids, num_samples, seeds, first_sample=0): ...\n"
+    )
+    branching = {"branching": {"entropy_confidence": {}}, "engine": f"{path}:Endless"}
+    allow_code(branching)
+    with pytest.raises(InputError, match=r"branching: got the engine .* generate takes max_len"):
+        prepare(settings, **branching)
+    prepare(settings, branching={"entropy_confidence": {}})
 
 
 def test_an_engine_and_rewards_that_cannot_be_asked_ahead(settings):

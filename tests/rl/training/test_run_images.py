@@ -6,7 +6,7 @@ from tiny_trainer import gradient, micro_batches, move_away, tensors_of
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from rewards.entropy_band import EntropyBand
-from rl.data.row_images import NO_IMAGES
+from rl.data.chat_parts import NO_IMAGES
 from rl.questions import Question
 from rl.training.layout import prompt_and_completion
 from rl.training.resume import save_buffer

@@ -151,9 +151,11 @@ def test_raw_entropies_and_token_statistics():
     scored = rows["labels"][:, 1:] != -100
     with torch.no_grad():
         raw = [model(**rows, fused_lm_head=True).entropy[scored] for model in (whole, shared)]
-        statistics = [model(**rows, token_statistics=True)[:, scored] for model in (whole, shared)]
+        asked = {"token_statistics": True, "with_confidence": True}
+        statistics = [model(**rows, **asked)[:, scored] for model in (whole, shared)]
     torch.testing.assert_close(raw[1], raw[0], atol=1e-5, rtol=0)
     torch.testing.assert_close(statistics[1], statistics[0], atol=1e-5, rtol=0)
+    assert len(statistics[1]) == 4
     # The entropy of the distribution that tokens come from is the statistics' second.
     assert (raw[0] - statistics[0][1]).abs().max() > 0.01
 

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from rl.answers import extract_answer, same_answer
+from rl.data.chat_parts import text_of
 from rl.errors import InputError
+from rl.evaluation.problems import labelled
 from rl.evaluation.problems.kinds import CHOICE_KINDS
 from rl.evaluation.problems.labelled import default_template, load_benchmark
 from rl.evaluation.problems.prompt_templates import TEMPLATES
 from rl.evaluation.problems.registry import BENCHMARKS, short_name, split_benchmarks, split_name
+from rl.evaluation.problems.sources import Source
 
 FIXTURES = Path(__file__).with_name("fixtures")
 # The labels of the first two rows of each fixture, as they are graded.
@@ -32,7 +36,16 @@ LABELS = {
     "apex_shortlist": ["24", "81"],
     "gsm8k": ["1200", "2"],
     "gpqa_diamond": None,
+    "mmlu": ["D", "B"],
     "mmlu_pro": ["C", "C"],
+    "supergpqa": ["B", "B"],
+    "medqa": ["C", "A"],
+    "pubmedqa": ["yes", "no"],
+    "medxpertqa_text": ["D", "F"],
+    "mathvision": ["B", "4"],
+    "slake": ["Left Lung", "Yes"],
+    "medxpertqa_mm": ["C", "D"],
+    "mathvista": ["B", "3.2"],
     "docmath": ["-3.0", "12.5"],
     "frames": ["Two towers", "1899"],
     "longbench_v2": ["C", "C"],
@@ -107,8 +120,10 @@ def test_a_local_copy_is_read_with_the_benchmark_s_own_columns(name):
         assert [problem.label for problem in found.problems[:2]] == LABELS[name]
     for problem in found.problems:
         assert problem.prompt[-1]["role"] == "user"
-        assert problem.question in problem.prompt[-1]["content"]
-        assert (problem.choices is not None) == (spec.kind in CHOICE_KINDS)
+        assert problem.question in text_of(problem.prompt[-1]["content"])
+        assert bool(problem.images) == bool(spec.image_columns)
+        if spec.kind != "choice_or_maths":
+            assert (problem.choices is not None) == (spec.kind in CHOICE_KINDS)
 
 
 @pytest.mark.parametrize("name", OVER_DOCUMENTS)
@@ -174,6 +189,90 @@ def test_options_that_have_an_order_keep_it():
     many, few = load("mmlu_pro").problems
     assert many.prompt.startswith("What is 6*7?\n\nA) 40\nB) 41\n")
     assert (many.choices, few.choices) == ("ABCDEFGHIJ", "ABC")
+
+
+def test_a_letter_is_no_text_of_an_option_and_a_place_is_no_number():
+    # Of "Which vitamin", whose options are C, A, D and none of them, A is the first; of the note
+    # after C the second option, D, is right though the fourth letter is D; 5 - 3 has place 1, B.
+    assert "\nA) C\nB) A\n" in load("medqa").problems[1].prompt
+    assert load("supergpqa").problems[1].prompt.endswith("A) E\nB) D\nC) F\nD) G")
+    assert load("mmlu").problems[1].prompt.endswith("A) 1\nB) 2\nC) 3\nD) 4")
+
+
+def test_an_abstract_is_in_the_prompt_by_its_sections_and_the_label_is_a_word():
+    problems = load("pubmedqa", template="abstract-word").problems
+    text = problems[0].prompt[0]["content"]
+    assert "\n\nBACKGROUND\nOld dogs sleep badly.\nMETHODS\nWe gave milk" in text
+    assert "Question: Does warm milk help old dogs sleep?" in text
+    assert [problem.label for problem in problems] == ["yes", "no", "maybe"]
+    assert "Milk helped" not in text
+    right = [r"Sure. \boxed{Yes}", r"\boxed{\text{no}}.", "The final answer is **maybe**."]
+    for problem, completion in zip(problems, right, strict=True):
+        assert same_answer(extract_answer(completion), problem.label)
+
+
+def test_options_that_a_question_repeats_stand_in_it_once():
+    first = load("medxpertqa_text").problems[0]
+    assert first.question.count("Fever") == 1
+    assert "Answer Choices" not in first.question
+    assert first.question.startswith("A girl fell on her arm. Which sign is expected?\n\nA) Fever")
+    assert first.choices == "ABCDEFGHIJ"
+
+
+def test_pictures_stand_before_the_question_in_their_order():
+    first, second = load("medxpertqa_mm", template="choice-letter").problems
+    assert [len(problem.images) for problem in (first, second)] == [2, 1]
+    parts = first.prompt[0]["content"]
+    assert [part["type"] for part in parts] == ["image", "image", "text"]
+    assert [image.decode().getpixel((0, 0)) for image in first.images] == [
+        (255, 0, 0),
+        (0, 0, 255),
+    ]
+    # The label is the letter C, not the option whose text is C.
+    assert (first.label, first.choices) == ("C", "ABCDE")
+    assert parts[-1]["text"].endswith("A) C\nB) D\nC) A\nD) B\nE) None of the above")
+
+
+def test_a_set_may_mix_choices_and_answers():
+    for name, choices in (("mathvision", ["ABCDE", None]), ("mathvista", ["AB", None])):
+        problems = load(name).problems
+        assert [problem.choices for problem in problems] == choices
+    assert load("mathvision").problems[1].strata == {
+        "level": "2",
+        "subject": "metric geometry - length",
+    }
+
+
+def test_of_slake_the_english_questions_are_read_and_answered_in_words():
+    problems = load("slake").problems
+    assert [problem.id for problem in problems] == ["2", "3"]
+    assert [problem.strata["answer_type"] for problem in problems] == ["OPEN", "CLOSED"]
+    assert {problem.rule for problem in problems} == {"exact"}
+
+
+def test_a_table_without_a_row_that_belongs_is_refused(tmp_path):
+    (tmp_path / "de.jsonl").write_text('{"question": "q", "answer": "a", "q_lang": "de"}')
+    with pytest.raises(InputError, match="got no row with q_lang 'en'"):
+        load_benchmark(f"slake={tmp_path}/de.jsonl")
+
+
+def test_a_pinned_revision_is_asked_for_unless_another_or_a_file_is_named(monkeypatch):
+    asked = []
+    empty = Source(table={}, place="")
+    monkeypatch.setattr(
+        labelled, "load_source", lambda place, **settings: asked.append(settings) or empty
+    )
+    for name, settings in (
+        ("mmlu", {}),
+        ("mmlu", {"revision": "v2"}),
+        ("mmlu=mmlu.jsonl", {}),
+        ("aime24", {}),
+    ):
+        labelled.load_named(name, settings)
+    pinned = BENCHMARKS["mmlu"].revision
+    assert [settings["revision"] for settings in asked] == [pinned, "v2", None, None]
+    pins = [spec.revision for spec in BENCHMARKS.values() if spec.revision]
+    assert all(re.fullmatch("[0-9a-f]{40}", pin) for pin in pins)
 
 
 def test_a_template_for_letters_names_those_there_are():

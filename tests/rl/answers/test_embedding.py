@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rewards import embedding
-from rewards.embedding import (
+from rl.answers import embedding
+from rl.answers.embedding import (
     Embedder,
     EmbeddingError,
     SentenceTransformerEmbedder,

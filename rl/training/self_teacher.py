@@ -1,0 +1,245 @@
+"""The policy as its own teacher: it has read the voted answer, and tells what it would write then.
+
+What it would write at a token follows from the last hidden state before it, so only these states
+are kept of a batch; whole distributions exist for some tokens at a time, when they are compared.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from accelerate import Accelerator, DistributedType
+from accelerate.utils import is_peft_model
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from rl.data.prompts import tokenize_prompt
+from rl.data.slots import fill_slots
+from rl.errors import InputError
+from rl.groups.token_statistics import MAX_CHUNK_LOGITS, refuse_scaled_logits
+from rl.training.losses.term import Comparison
+from rl.training.losses.terms import LossTerms
+from rl.trl_internals import pad, use_adapter
+
+if TYPE_CHECKING:
+    from rl.training.config import LabelFreeConfig
+    from rl.training.source import Row
+
+STATES = "teacher_states"
+
+
+class Taught(Protocol):
+    """What a loss term says of its teacher; see `rl.training.losses.self_distillation`."""
+
+    weights_of: str
+    prompt: str | None
+    chat_template_kwargs: Mapping[str, Any] | None
+
+
+def taught_term(terms: LossTerms) -> tuple[str, Taught] | None:
+    """Return the term that compares with a teacher, and its name; None if none does.
+
+    Raises:
+        InputError: If several do.
+    """
+    found: list[Any] = [(n, t) for n, t in terms.terms.items() if hasattr(t, "weights_of")]
+    if len(found) > 1:
+        raise InputError(
+            f"loss_terms: got {', '.join(name for name, _ in found)}, expected one that has a "
+            "teacher. Remove the others."
+        )
+    return found[0] if found else None
+
+
+def check_self_teacher(config: "LabelFreeConfig", terms: LossTerms) -> None:
+    """Check that what the teacher reads and is made of can be had.
+
+    Raises:
+        InputError: If the base policy is not kept, the prompt has other slots, nobody votes, or
+            the vote's letters are not those of the prompt.
+    """
+    if (found := taught_term(terms)) is None:
+        return
+    name, term = found
+    where = f"loss_terms.{name}"
+    if term.weights_of == "base" and config.lora is None:
+        raise InputError(
+            f"{where}.weights_of: got 'base' without lora, expected adapters, beside which the "
+            "base policy is kept. Set lora: {r: 16}, or weights_of: policy."
+        )
+    if config.selfplay is not None:
+        raise InputError(
+            f"{where}: got it beside selfplay, expected prompts with a vote. Remove one of the two."
+        )
+    if "option_shuffle" in (config.views or {}):
+        raise InputError(
+            f"{where}: got it beside views.option_shuffle, expected options in one order, or the "
+            "voted letter would name another option in the prompt. Remove one of the two."
+        )
+    if not config.rewards:
+        raise InputError(
+            f"{where}: got no reward, expected one that votes: its answer is what the teacher "
+            "reads. Add `rewards: {majority_vote: {}}`."
+        )
+    if term.prompt is not None:
+        fill_slots(term.prompt, {"prompt": "", "answer": ""}, f"{where}.prompt")
+
+
+class SelfTeacher:
+    """Runs the completions of a batch behind the teacher's prompts, and compares distributions.
+
+    Without a term that has a teacher it does nothing.
+
+    Args:
+        terms: One of them may say whose weights the teacher has, and what it reads.
+        policy: The policy's model, without adapters' wrapper or any other.
+        model: The same with its adapters.
+        tokenizer: The policy's.
+        accelerator: Knows how it is launched.
+        config: Settings of the run.
+
+    Raises:
+        InputError: Under FSDP and DeepSpeed, or if the architecture changes its logits after the
+            output head.
+    """
+
+    def __init__(
+        self,
+        terms: LossTerms,
+        policy: PreTrainedModel,
+        model: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        accelerator: Accelerator,
+        config: "LabelFreeConfig",
+    ) -> None:
+        self._kept: list[Tensor] | None = None
+        self.policy, self.model, self.tokenizer, self.config = policy, model, tokenizer, config
+        _, self.term = taught_term(terms) or ("", None)
+        if self.term is None:
+            return
+        if accelerator.distributed_type in (DistributedType.DEEPSPEED, DistributedType.FSDP):
+            raise InputError(
+                f"loss_terms: got a teacher under {accelerator.distributed_type.value}, expected "
+                "one process or DDP: its output head runs outside the model's own pass. Launch "
+                "with recipes/accelerate/multi_gpu.yaml, or remove the term."
+            )
+        refuse_scaled_logits(policy, "loss terms with a teacher")
+        backbone: nn.Module = policy.base_model
+        backbone.register_forward_hook(self._keep, with_kwargs=True)
+
+    def _keep(self, module: Any, arguments: Any, kwargs: Mapping[str, Any], output: Any) -> None:
+        """Keep the states before each token but a row's first, (B, L - 1, D)."""
+        if self._kept is None:
+            return
+        states = output.last_hidden_state
+        packed = kwargs.get("shared_prompts")
+        if packed is None:
+            self._kept.append(states[:, :-1])
+        else:  # one state a scored token, of rows that share their prompts
+            self._kept.append(packed.spread(states[0].T).permute(1, 2, 0))
+
+    @contextmanager
+    def _keeping(self) -> Iterator[list[Tensor]]:
+        self._kept = kept = []
+        yield kept
+        self._kept = None
+
+    def begin(
+        self, inputs: Mapping[str, Tensor], temperature: float
+    ) -> Callable[[Comparison], tuple[Tensor, ...]] | None:
+        """Keep the states of the next pass, which is the loss's, to compare them afterwards.
+
+        Args:
+            inputs: Its micro-batch.
+            temperature: Divides the logits of policy and teacher.
+
+        Returns:
+            See `TermTokens.compare`.
+        """
+        if self.term is None:
+            return None
+        self._kept = []
+        return partial(self._compare, inputs, temperature)
+
+    def read(
+        self, rows: Sequence["Row"], tensors: Mapping[str, Tensor], run: Callable[..., Any]
+    ) -> dict[str, Tensor]:
+        """Run the completions behind the teacher's prompts, without gradient.
+
+        Args:
+            rows: Of this rank.
+            tensors: The same rows, laid out.
+            run: Runs rows through a model in parts.
+
+        Returns:
+            `teacher_states`: the state before each token of the completions, (B, T, D).
+        """
+        if self.term is None:
+            return {}
+        prompts = [self._prompt_ids(row) for row in rows]
+        pad_token_id: Any = self.tokenizer.pad_token_id
+        device = tensors["completion_ids"].device
+        behind = dict(tensors)
+        for name, values, filling in (
+            ("prompt_ids", prompts, pad_token_id),
+            ("prompt_mask", [[1] * len(ids) for ids in prompts], 0),
+        ):
+            behind[name] = pad([torch.tensor(v) for v in values], filling, "left", None).to(device)
+        with self._keeping() as kept, self._weights():
+            run(behind, self.model)
+        return {STATES: torch.cat(kept)[:, -tensors["completion_ids"].shape[1] :]}
+
+    def _prompt_ids(self, row: "Row") -> list[int]:
+        term: Any = self.term
+        arguments: Any = term.chat_template_kwargs or self.config.chat_template_kwargs
+        template = term.prompt
+        if template is None or row.pseudo_label is None:
+            return row.prompt_ids
+
+        def told(text: str) -> str:
+            known = {"prompt": text, "answer": row.pseudo_label or ""}
+            return fill_slots(template, known, "loss_terms")
+
+        if isinstance(row.prompt, str):
+            return tokenize_prompt(told(row.prompt), self.tokenizer, arguments)
+        *before, last = row.prompt
+        messages = [*before, {**last, "content": told(last["content"])}]
+        return tokenize_prompt(messages, self.tokenizer, arguments)
+
+    def _weights(self) -> AbstractContextManager:
+        """Take the adapters out where the teacher is the base policy."""
+        term: Any = self.term
+        is_base = term.weights_of == "base" and is_peft_model(self.model)
+        return use_adapter(self.model, None) if is_base else nullcontext()
+
+    def _compare(
+        self, inputs: Mapping[str, Tensor], temperature: float, function: Comparison
+    ) -> tuple[Tensor, ...]:
+        assert self._kept is not None
+        mask, theirs = inputs["completion_mask"].bool(), inputs[STATES]
+        [states] = self._kept
+        self._kept = None
+        width = mask.shape[1]
+        own, theirs = states[:, -width:][mask], theirs[:, :width][mask]
+        chunk = max(1, MAX_CHUNK_LOGITS // self.policy.config.get_text_config().vocab_size)
+
+        def of_chunk(a: Tensor, b: Tensor) -> Tensor:
+            head: Any = self.policy.get_output_embeddings()
+            with torch.no_grad(), self._weights():
+                teacher = (head(b).float() / temperature).log_softmax(dim=-1)
+            return torch.stack(
+                function((head(a).float() / temperature).log_softmax(dim=-1), teacher)
+            )
+
+        # Logits are computed again on the way back: those of a whole batch would not fit.
+        parts: list[Any] = [
+            checkpoint(of_chunk, a, b, use_reentrant=False)
+            for a, b in zip(own.split(chunk), theirs.split(chunk), strict=True)
+        ]
+        found = torch.cat(parts, dim=1)
+        everywhere = found.new_zeros(len(found), *mask.shape)
+        everywhere[:, mask] = found
+        return tuple(everywhere)
