@@ -41,8 +41,8 @@ files:
                                train/<wording or kind>.jsonl, for streams of data sets
     with --selfplay            base/, documents.jsonl, heldout.jsonl, by kind heldout/<set>.jsonl,
                                and questions/ with labels, for controls
-    with --pictures            model/, train.jsonl, labelled.jsonl, heldout.jsonl, heldout/<set>.jsonl;
-                               PNG files, named in a column "images"
+    with --pictures            model/, train.jsonl, labelled.jsonl, heldout.jsonl and, by kind,
+                               heldout/<set>.jsonl; PNG files, named in a column "images"
 
 The same seed gives the same files on the same machine. A DIR that holds the finished testbed is
 left as it is; a DIR that holds anything else is refused.
