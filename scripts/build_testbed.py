@@ -1,6 +1,7 @@
 """Build the testbed: a tiny base model that can nearly calculate, and problems for it."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from rl.errors import exit_on_bad_input
@@ -20,6 +21,9 @@ training passes its greedy answer and its majority (rl/testbed/strategies.py). I
 With --selfplay, a third one, in about two minutes: tiny notes, and a tiny base model that plays
 questioner, responder and verifier over them. It guesses at most questions (rl/testbed/selfplay.py).
 
+With --pictures, a fourth one, in about two minutes: questions about tiny pictures, and a model
+that sees (a tiny Idefics3) but mostly guesses without looking (rl/testbed/pictures.py).
+
 The problems come in three tiers:
     easy    the majority of the base model's answers is right
     mixed   one prompt in eight is a hard one
@@ -37,6 +41,8 @@ files:
                                train/<wording or kind>.jsonl, for streams of data sets
     with --selfplay            base/, documents.jsonl, heldout.jsonl, by kind heldout/<set>.jsonl,
                                and questions/ with labels, for controls
+    with --pictures            model/, train.jsonl, labelled.jsonl, heldout.jsonl and, by kind,
+                               heldout/<set>.jsonl; PNG files, named in a column "images"
 
 The same seed gives the same files on the same machine. A DIR that holds the finished testbed is
 left as it is; a DIR that holds anything else is refused.
@@ -45,6 +51,7 @@ examples:
     python scripts/build_testbed.py --output_dir runs/testbed
     python scripts/build_testbed.py --strategies --output_dir runs/strategies
     python scripts/build_testbed.py --selfplay --output_dir runs/selfplay_testbed
+    python scripts/build_testbed.py --pictures --output_dir runs/pictures
 """
 
 
@@ -65,39 +72,50 @@ def main() -> None:
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--strategies", action="store_true", help="build that testbed instead")
     kind.add_argument("--selfplay", action="store_true", help="build self-play's testbed instead")
+    kind.add_argument("--pictures", action="store_true", help="build the one of pictures instead")
     arguments = parser.parse_args()
+    folder, seed = arguments.output_dir, arguments.seed
 
     if arguments.strategies:
         from rl.testbed.strategies_build import HELDOUT, build_strategies
 
-        folder = arguments.output_dir
-        if build_strategies(folder, seed=arguments.seed):
-            print(f"{folder} already holds this testbed: nothing to do")
-        print(f"model      {folder / 'model'}")
-        print(f"train      {folder / 'train.jsonl'}")
+        say_where(folder, HELDOUT, was_there=build_strategies(folder, seed=seed))
         print(f"wordings   {folder / 'wordings.jsonl'}")
         print(f"in parts   {folder / 'train'}/: by wording, and by kind")
-        print(f"held out   {folder / 'heldout.jsonl'}")
-        print(f"by kind    {folder / 'heldout'}/: {', '.join(HELDOUT)}")
+        return
+
+    if arguments.pictures:
+        from rl.testbed.pictures_build import HELDOUT, build_pictures
+
+        say_where(folder, HELDOUT, was_there=build_pictures(folder, seed=seed))
         return
 
     if arguments.selfplay:
         from rl.testbed.selfplay import build_selfplay
 
-        folder = arguments.output_dir
-        if build_selfplay(folder, seed=arguments.seed):
+        if build_selfplay(folder, seed=seed):
             print(f"{folder} already holds this testbed: nothing to do")
         print(f"model      {folder / 'base'}")
         print(f"documents  {folder / 'documents.jsonl'}")
         print(f"held out   {folder / 'heldout.jsonl'}")
         return
-    testbed = build_testbed(arguments.output_dir, seed=arguments.seed)
+    testbed = build_testbed(folder, seed=seed)
 
     if testbed.reused:
         print(f"{testbed.output_dir} already holds this testbed: nothing to do")
     print(f"model     {testbed.model_dir}")
     for tier in TIERS:
         print(f"{tier:9} {testbed.train_file(tier)}  {testbed.heldout_file(tier)}")
+
+
+def say_where(folder: Path, sets: Iterable[str], *, was_there: bool) -> None:
+    """Print where the files of a testbed of one tier are."""
+    if was_there:
+        print(f"{folder} already holds this testbed: nothing to do")
+    print(f"model      {folder / 'model'}")
+    print(f"train      {folder / 'train.jsonl'}")
+    print(f"held out   {folder / 'heldout.jsonl'}")
+    print(f"by kind    {folder / 'heldout'}/: {', '.join(sets)}")
 
 
 if __name__ == "__main__":

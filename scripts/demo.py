@@ -1,7 +1,7 @@
 """The main job on a laptop: grow a tiny base model, train it on prompts without answers, compare.
 
-Runs scripts/build_testbed.py, scripts/train.py recipes/demo.yaml and scripts/report.py, then prints
-one table.
+Runs scripts/build_testbed.py, scripts/train.py with a recipe (recipes/demo.yaml; with --pictures
+recipes/ttrl/ttrl_pictures.yaml: questions about pictures) and scripts/report.py, and prints tables.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -19,12 +20,35 @@ from rich.table import Table
 from rl.errors import InputError, exit_on_bad_input
 from rl.settings import Seed, check_options
 
-TESTBED = Path("runs/strategies")
-RECIPE = "recipes/demo.yaml"
+
+class Demo(NamedTuple):
+    """What is built and trained.
+
+    Attributes:
+        kind: Option of scripts/build_testbed.py.
+        testbed: Folder of the testbed.
+        recipe: What is run on it.
+        output_dir: Folder of the run, unless another is named.
+    """
+
+    kind: str
+    testbed: Path
+    recipe: str
+    output_dir: Path
+
+
+SUMS = Demo("--strategies", Path("runs/strategies"), "recipes/demo.yaml", Path("runs/demo"))
+PICTURES = Demo(
+    "--pictures",
+    Path("runs/pictures"),
+    "recipes/ttrl/ttrl_pictures.yaml",
+    Path("runs/demo_pictures"),
+)
 EPILOG = """
 examples:
   make demo
   python scripts/demo.py --seed 1 --output_dir runs/demo-1
+  python scripts/demo.py --pictures              (a vision-language model, questions about pictures)
   python scripts/demo.py --max_steps 20          (further arguments are fields of the recipe)
 """
 ROWS = {
@@ -39,25 +63,25 @@ ROWS = {
 def main() -> None:
     """Build, train, show."""
     arguments, overrides = parse_arguments()
+    demo = PICTURES if arguments.pictures else SUMS
+    folder = arguments.output_dir or demo.output_dir
     start = time.monotonic()
-    clear_previous_demo(arguments.output_dir)
-    run("scripts/build_testbed.py", "--strategies", "--output_dir", str(TESTBED))
+    clear_previous_demo(folder, demo.testbed)
+    run("scripts/build_testbed.py", demo.kind, "--output_dir", str(demo.testbed))
     run(
         "scripts/train.py",
-        RECIPE,
-        *("--output_dir", str(arguments.output_dir)),
+        demo.recipe,
+        *("--output_dir", str(folder)),
         *("--seed", str(arguments.seed)),
         *overrides,
     )
-    summary = json.loads((arguments.output_dir / "summary.json").read_text())
-    run("scripts/report.py", str(arguments.output_dir))
+    summary = json.loads((folder / "summary.json").read_text())
+    run("scripts/report.py", str(folder))
     print_table(summary, arguments.seed)
     print_controls(summary)
-    print(f"Testbed:  {TESTBED} (base model, unlabelled train prompts, labelled held-out problems)")
-    print(
-        f"Run:      {arguments.output_dir} (trained model, metrics.jsonl, rollouts/, summary.json)"
-    )
-    print(f"Report:   {arguments.output_dir / 'report.html'} (results, curves, every rollout)")
+    print(f"Testbed:  {demo.testbed} (base model, unlabelled prompts, labelled held-out problems)")
+    print(f"Run:      {folder} (trained model, metrics.jsonl, rollouts/, summary.json)")
+    print(f"Report:   {folder / 'report.html'} (results, curves, every rollout)")
     print(f"Time:     {time.monotonic() - start:.0f} s")
 
 
@@ -70,9 +94,10 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument(
         "--output_dir",
         type=Path,
-        default=Path("runs/demo"),
-        help="folder of the run; an earlier demo there is replaced (default runs/demo)",
+        help="folder of the run; an earlier demo there is replaced (default runs/demo, with "
+        "--pictures runs/demo_pictures)",
     )
+    parser.add_argument("--pictures", action="store_true", help="ask about pictures")
     arguments, overrides = parser.parse_known_args()
     check_options(arguments, {"seed": Seed})
     return arguments, overrides
@@ -88,7 +113,7 @@ def run(*command: str) -> None:
         raise SystemExit(status)
 
 
-def clear_previous_demo(output_dir: Path) -> None:
+def clear_previous_demo(output_dir: Path, testbed: Path) -> None:
     """Remove the folder if an earlier demo wrote it.
 
     Raises:
@@ -97,7 +122,7 @@ def clear_previous_demo(output_dir: Path) -> None:
     if not output_dir.exists() or not any(output_dir.iterdir()):
         return
     config = output_dir / "config.yaml"
-    if not config.is_file() or str(TESTBED) not in config.read_text():
+    if not config.is_file() or str(testbed) not in config.read_text():
         raise InputError(
             f"output_dir: got {output_dir}, expected a new folder or an earlier demo's. "
             "Name another folder."

@@ -6,6 +6,7 @@ only the one result that was drawn: fewer solutions teach it the same.
 """
 
 import random
+import re
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,13 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
-from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from rl.testbed.parts import BOXED, Part
 
@@ -29,12 +36,15 @@ NUM_WARMUP_STEPS = 50
 DrawExample: TypeAlias = Callable[[random.Random], tuple[str, Sequence[Part]]]
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
+def make_tokenizer(words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
     r"""Make a tokenizer of printable ASCII, with one token each for `10`..`99` and `\boxed{`.
 
     Decoding returns exactly the encoded text. Longer numbers are cut from the left into two
     digits; any other character becomes `<unk>`. The chat template concatenates the messages'
     contents, so a chat of one user message is the plain prompt.
+
+    Args:
+        words: Further texts that are one token each; where two fit, the longer one is taken.
 
     Example:
         >>> tokenizer = make_tokenizer()
@@ -44,11 +54,12 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     tokens = ["<pad>", END, "<unk>", BOXED]
     tokens += sorted(set(string.printable) - set("\t\r\v\f"))
     tokens += [str(number) for number in range(10, 100)]
+    longest_first = sorted(words, key=len, reverse=True)
+    tokens += longest_first
+    pieces = [*map(re.escape, longest_first), r"\\boxed\{", r"[0-9]{1,2}", r"[\s\S]"]
     vocabulary = {token: token_id for token_id, token in enumerate(tokens)}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    backend.pre_tokenizer = pre_tokenizers.Split(
-        Regex(r"\\boxed\{|[0-9]{1,2}|[\s\S]"), behavior="isolated"
-    )
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex("|".join(pieces)), behavior="isolated")
     backend.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
@@ -86,15 +97,20 @@ def make_model(tokenizer: PreTrainedTokenizerFast, num_layers: int = 2) -> Qwen3
         dtype="float32",
     )
     model = Qwen3ForCausalLM(config)
-    model.generation_config = GenerationConfig(
+    model.generation_config = plain_sampling(tokenizer)
+    return model
+
+
+def plain_sampling(tokenizer: PreTrainedTokenizerFast) -> GenerationConfig:
+    """Sample from the model's own distribution, unless asked otherwise."""
+    return GenerationConfig(
         do_sample=True,
         temperature=1.0,
         top_k=0,
         top_p=1.0,
-        pad_token_id=config.pad_token_id,
-        eos_token_id=config.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
     )
-    return model
 
 
 def pretrain(
@@ -127,29 +143,51 @@ def pretrain(
     """
     tokenizer = make_tokenizer()
     rng = random.Random(f"corpus {seed}")
-    with _seeded_single_thread(seed):
+
+    def draw_loss() -> torch.Tensor:
+        losses = []
+        for draw_one, number in ((draw_example, BATCH_SIZE), *others):
+            drawn = [solution_targets(*draw_one(rng), tokenizer) for _ in range(number)]
+            losses.append(distribution_loss(model, drawn))
+        return torch.stack(losses).sum()
+
+    with seeded_single_thread(seed):
         model = make_model(tokenizer, num_layers)
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.98), fused=True
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: min(1, (step + 1) / NUM_WARMUP_STEPS) * (1 - step / num_steps)
-        )
-        progress = tqdm(range(num_steps), "pretraining", unit="step", disable=not show_progress)
-        for step in progress:
-            losses = []
-            for draw_one, number in ((draw_example, BATCH_SIZE), *others):
-                drawn = [solution_targets(*draw_one(rng), tokenizer) for _ in range(number)]
-                losses.append(_distribution_loss(model, drawn))
-            loss = torch.stack(losses).sum()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
-            if step % 20 == 0:
-                progress.set_postfix(loss=f"{loss.item():.3f}")
+        minimize(model, draw_loss, num_steps, show_progress=show_progress)
     return model.eval(), tokenizer
+
+
+def minimize(
+    model: PreTrainedModel,
+    draw_loss: Callable[[], torch.Tensor],
+    num_steps: int,
+    *,
+    show_progress: bool = True,
+) -> None:
+    """Train a model with AdamW: a warmup of `NUM_WARMUP_STEPS`, then linearly down to 0.
+
+    Args:
+        model: Changed in place.
+        draw_loss: Draws a batch and returns its loss.
+        num_steps: How many batches.
+        show_progress: Whether to show a progress bar with the loss.
+    """
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.98), fused=True
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1, (step + 1) / NUM_WARMUP_STEPS) * (1 - step / num_steps)
+    )
+    progress = tqdm(range(num_steps), "pretraining", unit="step", disable=not show_progress)
+    for step in progress:
+        loss = draw_loss()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        if step % 20 == 0:
+            progress.set_postfix(loss=f"{loss.item():.3f}")
 
 
 def solution_targets(
@@ -190,10 +228,18 @@ def _first_token_distribution(
     return distribution
 
 
-def _distribution_loss(
-    model: Qwen3ForCausalLM, examples: list[tuple[list[int], list[dict[int, float]]]]
+def distribution_loss(
+    model: PreTrainedModel,
+    examples: Sequence[tuple[list[int], list[dict[int, float]]]],
+    **inputs: torch.Tensor,
 ) -> torch.Tensor:
-    """Mean cross-entropy per solution token with the distribution it was drawn from."""
+    """Return the mean cross-entropy per solution token with the distribution it was drawn from.
+
+    Args:
+        model: Reads token ids, shape (rows, tokens).
+        examples: What `solution_targets` returns, one a row.
+        inputs: What else the model reads, as pictures.
+    """
     # Padding is on the right here, where causal attention hides it from every scored token.
     input_ids = pad_sequence([torch.tensor(ids) for ids, _ in examples], batch_first=True)
     entries = [
@@ -203,13 +249,14 @@ def _distribution_loss(
         for token_id, prob in target.items()
     ]
     rows, positions, token_ids, probs = zip(*entries, strict=True)
-    logps = model(input_ids=input_ids).logits.log_softmax(-1)
+    logps = model(input_ids=input_ids, **inputs).logits.log_softmax(-1)
     weights = torch.tensor(probs)
     return -(logps[rows, positions, token_ids] * weights).sum() / weights.sum()
 
 
 @contextmanager
-def _seeded_single_thread(seed: int) -> Iterator[None]:
+def seeded_single_thread(seed: int) -> Iterator[None]:
+    """Compute on one thread from this seed; torch's RNG and threads are as before afterwards."""
     # Sums depend on the thread count, and two threads gain nothing on matrices this small.
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
