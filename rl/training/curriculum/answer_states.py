@@ -17,7 +17,7 @@ from rl.data.prompts import tokenize_prompt
 from rl.groups.visits import shard
 from rl.rollouts.engine import Sample, derive_seed, with_settings
 from rl.rollouts.stop_strings import completion_texts
-from rl.watchdog import deadline
+from rl.watchdog import sampling_deadline
 
 if TYPE_CHECKING:
     from rl.training.source import Policy
@@ -144,7 +144,7 @@ class AnswerStates:
         ids = [tokenize_prompt(p["prompt"], policy.tokenizer, arguments) for p in batch]
         seeds = [derive_seed(config.seed, "select", p["prompt_id"]) for p in batch]
         greedy = with_settings(policy.engine, replace(policy.engine.settings, temperature=0.0))
-        limit = deadline("sampling", config.max_sampling_seconds, "max_sampling_seconds")
+        limit = sampling_deadline(config.max_sampling_seconds)
         with policy.costs.time("sample_seconds"), limit:
             answers = greedy.generate(ids, 1, seeds)
             votes = [[] for _ in ids]
