@@ -20,7 +20,7 @@ from rl.errors import InputError
 from rl.evaluation.problems.labelled import Benchmark, Problem
 from rl.evaluation.problems.problem_images import check_images_are_read
 from rl.rollouts.engine import RolloutEngine, SamplingSettings
-from rl.rollouts.engines import StoredModel, engine_class
+from rl.rollouts.engines import StoredModel, check_takes_images, engine_class
 from rl.rollouts.openai_engine import TextEngine
 
 if TYPE_CHECKING:
@@ -74,10 +74,15 @@ def plan_engine(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> En
     """Find out how long completions may be, for all benchmarks; loads a tokenizer, no model.
 
     Raises:
-        InputError: If a prompt does not fit, or has images that the model cannot read.
+        InputError: If a prompt does not fit, or has images that the model or the engine cannot
+            read.
     """
     tokenizer, image_inputs, longest_prompt, num_cut, facts = None, None, 0, {}, {}
     length = args.max_completion_length or DEFAULT_MAX_COMPLETION_LENGTH
+    problems = [problem for benchmark in benchmarks for problem in benchmark.problems]
+    if any(problem.images for problem in problems):
+        engine = engine_class(args.engine, "for_model", "--engine")
+        check_takes_images(engine, args.engine, "--engine")
     if args.engine != "openai":
         tokenizer, max_length, commit = open_tokenizer(
             args.model,
@@ -85,7 +90,6 @@ def plan_engine(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> En
             chat_template_args=args.chat_template_args,
             revision=args.model_revision,
         )
-        problems = [problem for benchmark in benchmarks for problem in benchmark.problems]
         image_inputs = open_image_inputs(args.model, tokenizer, problems, args.model_revision)
         lengths = {
             benchmark.name: [
