@@ -79,18 +79,17 @@ def plan_engine(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> En
     """
     tokenizer, image_inputs, longest_prompt, num_cut, facts = None, None, 0, {}, {}
     length = args.max_completion_length or DEFAULT_MAX_COMPLETION_LENGTH
-    problems = [problem for benchmark in benchmarks for problem in benchmark.problems]
-    if any(problem.images for problem in problems):
-        engine = engine_class(args.engine, "for_model", "--engine")
-        check_takes_images(engine, args.engine, "--engine")
     if args.engine != "openai":
+        problems = [problem for benchmark in benchmarks for problem in benchmark.problems]
         tokenizer, max_length, commit = open_tokenizer(
             args.model,
             chat_template=args.chat_template,
             chat_template_args=args.chat_template_args,
             revision=args.model_revision,
         )
-        image_inputs = open_image_inputs(args.model, tokenizer, problems, args.model_revision)
+        image_inputs = open_image_inputs(
+            args.model, tokenizer, problems, args.engine, args.model_revision
+        )
         lengths = {
             benchmark.name: [
                 prompt_length(p.prompt, p.images, tokenizer, image_inputs)
@@ -161,6 +160,7 @@ def open_image_inputs(
     model: str,
     tokenizer: "PreTrainedTokenizerBase",
     problems: Iterable[Problem],
+    engine: str,
     revision: str | None = None,
 ) -> "ImageInputs | None":
     """Load what reads prompts with images, a vision-language model's processor, if there are some.
@@ -169,11 +169,12 @@ def open_image_inputs(
         model: Folder or hub id.
         tokenizer: As `open_tokenizer` returned it.
         problems: What is sampled.
+        engine: What samples: a key of `rl.rollouts.engines.ENGINES`, or a class of one's own.
         revision: Branch, tag or commit of a hub model.
 
     Raises:
-        InputError: If the model reads text alone, its processor cannot be loaded, or a problem's
-            text spells out the token that stands for an image.
+        InputError: If the model reads or the engine takes text alone, the model's processor cannot
+            be loaded, or a problem's text spells out the token that stands for an image.
     """
     problems = list(problems)
     inputs = None
@@ -182,6 +183,9 @@ def open_image_inputs(
     ):
         inputs = load_image_inputs(model, "--model", tokenizer, revision=revision)
     check_images_are_read(model, "--model", problems, inputs)
+    if inputs is not None:
+        found = engine_class(engine, "for_model", "--engine")
+        check_takes_images(found, engine, "--engine")
     return inputs
 
 
