@@ -1,7 +1,8 @@
 """Chat messages whose content is parts, text and images in turn, beside those of plain text.
 
 A part is {"type": "text", "text": ...} or {"type": "image"}, as chat templates of vision-language
-models read them; in a data set an image's part may hold the image too, under "image".
+models read them; in a data set an image's part may hold the image too, under "image", "url" or
+"path".
 """
 
 from collections.abc import Mapping, Sequence

@@ -356,7 +356,7 @@ def choose_prompts(
     is_text = isinstance(prompts["prompt"][0], str)
     lengths = list(map(len, tokenize_rendered(prompts["rendered_prompt"], is_text, tokenizer)))
     if images is not None and images.rows is not None:
-        of_rows = map(images.rows.of_row, prompts["row"])
+        of_rows = [images.rows.sizes[row] for row in prompts["row"]]
         lengths = list(map(images.inputs.num_tokens, lengths, of_rows))
     views = num_views(prompts)
     # A problem is left out whole: by its longest wording.

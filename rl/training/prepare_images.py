@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from accelerate import PartialState
+from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
@@ -80,7 +81,8 @@ def prepare_images(
             )
     is_main = PartialState().is_main_process
     rows = RowImages(prompts, config.allow_remote_images)
-    found = rows.keep_readable(prompts, show_progress=is_main and not config.disable_tqdm)
+    show_progress = is_main and not config.disable_tqdm
+    found = rows.keep_readable(prompts, show_progress, gather_object)
     if found.unreadable_rows:
         counts = f"{len(found.unreadable_rows)} of {len(prompts)} prompts"
         if not len(found.prompts):

@@ -4,6 +4,7 @@ import pytest
 import tiny_vision
 
 from rewards import get_reward
+from rl.data import row_images
 from rl.data.prompts import prompt_id
 from rl.errors import InputError
 from rl.training.config import LabelFreeConfig
@@ -47,6 +48,16 @@ def test_a_prompt_is_as_long_as_its_images_make_it(prepare):
     facts = prepare(max_prompt_length=15).prompt_facts
     assert facts.dropped_rows == [1]
     assert facts.longest == 11
+
+
+def test_each_image_is_read_once(prepare, monkeypatch):
+    read, read_image = [], row_images.read_image
+    monkeypatch.setattr(row_images, "_NUM_KEPT", 1)  # a data set of more than are kept
+    monkeypatch.setattr(
+        row_images, "read_image", lambda *a, **b: read.append(a) or read_image(*a, **b)
+    )
+    prepare()
+    assert len(read) == 4
 
 
 def test_prompts_with_unreadable_images_are_dropped_with_a_count(prepare, tmp_path, caplog):
