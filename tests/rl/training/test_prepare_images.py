@@ -9,6 +9,7 @@ from rl.data.prompts import prompt_id
 from rl.errors import InputError
 from rl.training.config import LabelFreeConfig
 from rl.training.prepare import prepare_run
+from rl.training.prepare_images import check_all_or_none
 
 ROWS = [("1+1=", [0]), ("2=", [1, 2]), ("3=", []), ("4=", [0])]
 
@@ -103,3 +104,21 @@ def test_where_no_image_can_be_read_the_first_error_is_said(prepare, tmp_path):
     path.write_text('{"prompt": "1=", "image": "gone.png"}\n')
     with pytest.raises(InputError, match=r"1 of 1 prompts with images .* got 'gone.png'"):
         prepare(dataset=str(path))
+
+
+def test_ranks_that_wait_in_the_vision_tower_have_images_in_all_prompts(tmp_path, monkeypatch):
+    def check(num_with_images, num_ranks, **settings):
+        config = LabelFreeConfig(output_dir=str(tmp_path), **settings)
+        check_all_or_none(config, 4, num_with_images, num_ranks)
+
+    trained = {"freeze_vision_tower": False}
+    with pytest.raises(InputError, match="images in 3 of 4 prompts with a trained vision tower"):
+        check(3, 2, **trained)
+    check(3, 1, **trained)
+    check(4, 2, **trained)
+    check(3, 2)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(InputError, match=r"3 of 4 prompts with FSDP on 2 ranks"):
+        check(3, 2)
+    check(4, 2)
+    check(0, 2)
