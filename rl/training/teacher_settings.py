@@ -71,7 +71,8 @@ def check_teacher_layout(config: "LabelFreeConfig") -> None:
     if sharding := sharding_of(config):
         raise InputError(
             f"teacher.kind: got {config.teacher['kind']!r} under {sharding}, expected a launch "
-            "that keeps whole weights on every device. Launch with DDP or ZeRO-2, or set kind: offline."
+            "that keeps whole weights on every device. Launch with DDP or ZeRO-2, or set kind: "
+            "offline."
         )
 
 
