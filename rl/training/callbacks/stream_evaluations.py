@@ -84,9 +84,9 @@ class StreamEvaluations:
 
         Returns:
             "benchmarks", "steps", "accuracies" (a row for each data set), "base" (None: not
-            evaluated on all of them), "after_each": the measures after each data set, and the last of these again:
-            average_accuracy, forgetting, backward_transfer, forward_transfer, None where there is
-            none.
+            evaluated on all of them), "after_each": the measures after each data set, and the last
+            of these again: average_accuracy, forgetting, backward_transfer, forward_transfer, None
+            where there is none.
         """
         found = [(before or {}).get(name, {}).get(METRIC) for name in self.benchmarks]
         base = None if None in found else found
