@@ -239,7 +239,7 @@ def evaluate_at(tmp_path):
         save_model=lambda folder: (Path(folder) / "model").write_text("weights"),
     )
     run = SimpleNamespace(
-        config=SimpleNamespace(keep_best="majority_ratio", eval_base=False),
+        config=SimpleNamespace(keep_best="majority_ratio", eval_base=False, eval_benchmarks=[]),
         benchmarks={"heldout": None},
         run_files=SimpleNamespace(output_dir=tmp_path),
     )
