@@ -34,6 +34,7 @@ from rl.rollouts.engines import engine_class
 from rl.selfplay.game import Game
 from rl.training.benchmark_prompts import is_benchmark, load_benchmark_prompts
 from rl.training.changed_settings import check_changed_settings
+from rl.training.checks import check_what_rewards_need
 from rl.training.config import LabelFreeConfig
 from rl.training.curriculum.registry import build_curricula
 from rl.training.curriculum.stream import check_first_epoch
@@ -44,7 +45,6 @@ from rl.training.prepare_evaluation import check_benchmarks, load_benchmarks
 from rl.training.prepare_game import preview_game, seats
 from rl.training.prepare_images import prepare_images, with_unreadable
 from rl.training.run_images import RunImages
-from rl.training.teacher_settings import check_teacher_layout
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward
 
@@ -202,25 +202,6 @@ def check_run_engine(config: LabelFreeConfig, rewards: Sequence[Reward]) -> None
         )
 
 
-def check_what_rewards_need(config: LabelFreeConfig, rewards: Mapping[str, Reward]) -> None:
-    """Check that views and a teacher are there where a reward asks for them.
-
-    Raises:
-        InputError: If one is not, or a teacher cannot be held under this launch.
-    """
-    for setting, example in (
-        ("views", "{column: {name: paraphrases}}"),
-        ("teacher", "{kind: ema}"),
-    ):
-        for name, reward in rewards.items():
-            if getattr(reward, f"needs_{setting}", False) and getattr(config, setting) is None:
-                raise InputError(
-                    f"{setting}: got none beside the reward {name!r}, which asks for it, expected "
-                    f"some. Set it, as in {setting}: {example}."
-                )
-    check_teacher_layout(config)
-
-
 def load_run_model_config(config: LabelFreeConfig) -> Any:
     """Load the configuration of the model that a run trains."""
     return load_model_config(config.model, "model", **_model_source(config))
@@ -329,7 +310,7 @@ def choose_prompts(
     is_text = isinstance(prompts["prompt"][0], str)
     lengths = list(map(len, tokenize_rendered(prompts["rendered_prompt"], is_text, tokenizer)))
     if images is not None and images.rows is not None:
-        of_rows = map(images.rows.of_row, prompts["row"])
+        of_rows = [images.rows.sizes[row] for row in prompts["row"]]
         lengths = list(map(images.inputs.num_tokens, lengths, of_rows))
     views = num_views(prompts)
     # A problem is left out whole: by its longest wording.

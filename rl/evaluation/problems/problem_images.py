@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from rl.data.images import PromptImage, image_folder, read_image
+from rl.data.images import PromptImage, image_folders, read_image
 from rl.data.row_images import images_of_rows
 from rl.data.tables import Table
 from rl.errors import InputError
@@ -37,7 +37,7 @@ def read_problem_images(
     found = images_of_rows(table, layout.prompt_column, layout.image_column)
     if found is None:
         return None
-    folder = image_folder(place)
+    folder = image_folders(place)
     known: dict[str, PromptImage] = {}
     images = []
     bar = tqdm(found, "reading images", unit="row", delay=2)

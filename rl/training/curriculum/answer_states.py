@@ -127,7 +127,8 @@ class AnswerStates:
         size = self.policy.config.num_prompts
         mine: dict[str, tuple[Tensor, Tensor | None]] = {}
         starts = range(0, len(prompts), size)
-        for start in tqdm(starts, "answers to select by", disable=not accelerator.is_main_process):
+        is_hidden = self.policy.config.disable_tqdm or not accelerator.is_main_process
+        for start in tqdm(starts, "answers to select by", disable=is_hidden):
             batch = shard(prompts[start : start + size], rank, num_ranks)
             mine |= self._read_some(batch)
         everyone: Any = gather_object([(mine, self.num_tokens, self.num_completions)])
