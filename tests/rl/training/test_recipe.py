@@ -135,7 +135,7 @@ def test_exact_conversions(name, value, read):
         ({"rewards": {"random": 1}}, "rewards.random: got 1, expected a valid dictionary"),
         (
             {"advantage": "best"},
-            "advantage: got 'best', expected one of centered, diversity_density, leave_one",
+            "advantage: got 'best', expected one of centered, clipped, disagreement, ",
         ),
         ({"trained_subset": "last"}, "trained_subset: got 'last', expected 'first' or 'random'"),
         ({"eval_benchmarks": "a.json"}, "eval_benchmarks: got 'a.json', expected a valid list"),
