@@ -89,6 +89,6 @@ def test_the_demo_of_pictures_passes_its_controls(tmp_path):
     build_pictures(testbed, show_progress=False)
     own, other, own_when_swapped = shares_read(testbed / "model")
     assert min(own, other) > 0.95 > 0.8 > own_when_swapped
-    run = run_on(testbed, tmp_path / "run", "heldout.jsonl", max_steps=120)
+    run = run_on(testbed, tmp_path / "run", "heldout.jsonl")
     controls = json.loads((run / "summary.json").read_text())["controls"]
     assert all(found["ci_low"] > 0 for found in controls["differences"].values())
