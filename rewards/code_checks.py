@@ -1,6 +1,7 @@
 """Programs in model text, run in the sandbox, and whether what they print is an answer."""
 
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -34,6 +35,9 @@ class Check:
 def python_blocks(text: str) -> list[str]:
     r"""Return the programs in a text: what stands in fences marked python, each closed.
 
+    A fence with another mark closes none. What all lines of a program are indented by is taken
+    away, as of one in a list.
+
     Example:
         >>> python_blocks("So:\n```python\nprint(2)\n```\n```output\n2\n```\n```py\n1 / 0")
         ['print(2)']
@@ -44,8 +48,10 @@ def python_blocks(text: str) -> list[str]:
         fence = _FENCE.match(line)
         if fence and fence[1].lower() in _PYTHON:
             block = []  # one that was open was never closed
+        elif fence and fence[1]:
+            block = None  # so was this one
         elif fence and block is not None:
-            blocks.append("\n".join(block))
+            blocks.append(textwrap.dedent("\n".join(block)))
             block = None
         elif block is not None:
             block.append(line)

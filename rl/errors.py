@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import TextIO, cast
 
 STOPPED = 75  # EX_TEMPFAIL of sysexits.h: the same command, given again, goes on
 TIMED_OUT = 124  # as of the command `timeout`
@@ -52,14 +53,20 @@ def exit_on_bad_input() -> Iterator[None]:
 
     So do errors of the system about a file or a disk, which are no bugs either. A `RunFailed` ends
     with exit status 3; a run that was asked to stop says so in one line and keeps its status,
-    `STOPPED`. Where nobody reads its output any more, as in `| head`, it ends with `NOBODY_READS`.
-    Use it as a decorator of a script's `main` or around a block.
+    `STOPPED`. Where nobody reads the output of what ended well, as in `| head`, it ends with
+    `NOBODY_READS`. Use it as a decorator of a script's `main` or around a block.
     """
     try:
         try:
             yield
-        finally:
-            sys.stdout.flush()  # not at the interpreter's end, where nothing can be caught
+        except SystemExit as end:
+            if end.code:
+                _flush_or_drop()
+            else:
+                _flush()
+            raise
+        else:
+            _flush()
     except RunFailed as error:
         _exit(str(error), 3)
     except InputError as error:
@@ -82,17 +89,38 @@ def exit_on_bad_input() -> Iterator[None]:
         )
 
 
+def _flush() -> None:
+    """Write what was printed, not at the interpreter's end, where nothing can be caught."""
+    output = cast("TextIO | None", sys.stdout)  # None where a shell closed it, as by `>&-`
+    if output is not None:
+        output.flush()
+
+
+def _flush_or_drop() -> None:
+    """Write what was printed if it can be; why the run ends is worth more than why it cannot."""
+    try:
+        _flush()
+    except OSError:
+        _drop_output()
+
+
+def _drop_output() -> None:
+    """Let what is printed and not written yet go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def _output_is_closed() -> bool:
     """Return whether nobody reads standard output any more; if so, what is left goes nowhere."""
     output = select.poll()
     output.register(1, 0)
     is_closed = any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0))
     if is_closed:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop_output()
     return is_closed
 
 
 def _exit(message: str, status: int = 2) -> None:
+    _flush_or_drop()
     line = " ".join(f"error: {message}".split())
     # A value may hold whatever a file held, and a terminal obeys control characters.
     printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)

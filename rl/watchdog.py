@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -83,6 +83,15 @@ def deadline(what: str, seconds: float, setting: str) -> Iterator[None]:
         yield
     finally:
         _watch.remove(number)
+
+
+def sampling_deadline(seconds: float) -> AbstractContextManager[None]:
+    """Return the deadline of one call to sample completions; see `deadline`.
+
+    Args:
+        seconds: The setting `max_sampling_seconds`.
+    """
+    return deadline("sampling", seconds, "max_sampling_seconds")
 
 
 def _end(late: _Deadline) -> None:

@@ -245,7 +245,7 @@ def solve(
     from rl.rollouts.engines import StoredModel, engine_class
 
     tokenizer, context, _ = open_tokenizer(model)
-    inputs = open_image_inputs(model, tokenizer, questions)
+    inputs = open_image_inputs(model, tokenizer, questions, arguments.engine)
     prompt_ids = [read_prompt(one.prompt, one.images, tokenizer, inputs) for one in questions]
     longest = max(map(len, prompt_ids))
     sampling = SamplingSettings(

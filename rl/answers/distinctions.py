@@ -23,6 +23,12 @@ _ROMAN = {"ii": 2, "iii": 3, "iv": 4, "vi": 6, "vii": 7, "viii": 8, "ix": 9, "xi
 _NUMBERS = {word: str(n) for n, words in enumerate(_NUMBER_WORDS) for word in words} | {
     numeral: str(n) for numeral, n in _ROMAN.items()
 }
+# Letters that are numerals behind a word that is numbered: type I, but hepatitis X.
+_ROMAN_LETTERS = {"I": "1", "V": "5", "X": "10"}
+_NUMBERED = {
+    *("type", "stage", "grade", "class", "phase", "group", "category", "level", "degree"),
+    *("factor", "nerve", "war", "part", "chapter", "zone", "lead"),
+}
 _NEGATIONS = {
     *("no", "not", "never", "none", "neither", "nor", "without", "cannot", "non", "nothing"),
     *("nobody", "lack", "lacks", "lacking", "absent", "absence", "denies"),
@@ -112,9 +118,11 @@ _UNITS = {
 def are_set_apart(left: str, right: str) -> bool:
     """Tell whether words alone say that two short texts mean different things.
 
-    They do where the texts differ in their numbers (also as words and Roman numerals), in letters
-    that stand alone ("vitamin C"), in units after a number, in how often they negate, or where one
-    has a word and the other its opposite: by a table, or by a prefix before the same word.
+    They do where the texts differ in their numbers (also as words and Roman numerals; I, V and X
+    are numerals behind some words alone, as "type"), in letters that stand alone ("vitamin C"), in
+    units after a number, in how often they negate, or where one has a word and the other its
+    opposite: by a table, or by a prefix before the same word. A number that one text leaves out
+    sets them apart too, "a single mass" from "a mass".
 
     Args:
         left: A text of some words.
@@ -151,6 +159,8 @@ def _features(text: str) -> dict[str, Counter[str]]:
             numbers.append(word.replace(",", "").lstrip("0") or "0")
         elif number:
             numbers.append(number)
+        elif word in _ROMAN_LETTERS and place > 0 and found[place - 1].lower() in _NUMBERED:
+            numbers.append(_ROMAN_LETTERS[word])
         elif len(word) == 1 and word.isalpha() and word != "a" and (word != "A" or place > 0):
             letters.append(lower)
         after_number = place > 0 and found[place - 1][0].isdigit()

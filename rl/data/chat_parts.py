@@ -1,7 +1,8 @@
 """Chat messages whose content is parts, text and images in turn, beside those of plain text.
 
 A part is {"type": "text", "text": ...} or {"type": "image"}, as chat templates of vision-language
-models read them; in a data set an image's part may hold the image too, under "image".
+models read them; in a data set an image's part may hold the image too, under "image", "url" or
+"path".
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,25 +83,29 @@ def num_images(messages: Sequence[Mapping[str, Any]]) -> int:
 def with_images_in_front(messages: Sequence[Mapping[str, Any]], number: int) -> list[dict]:
     """Write messages as parts, with places for images before the first user message's text.
 
+    Where no message is the user's, they stand in the last one.
+
     Source: TRL 1.16, `prepare_multimodal_messages`. Differs: places that the messages have are kept
     whatever is in the other messages, and no further ones are added then; and where the texts say
     `<image>` as often as there are images, as data sets for verl and LLaVA do, those are the
     places.
 
     Args:
-        messages: At least one of the user's where there are images.
+        messages: At least one.
         number: Images of the prompt.
     """
     missing = number - num_images(messages)
     num_marks = sum(text_of(message["content"]).count(MARK) for message in messages)
     is_marked = 0 < num_marks == missing
+    of_user = (i for i, message in enumerate(messages) if message["role"] == "user")
+    place = next(of_user, len(messages) - 1)
     prepared = []
-    for message in messages:
+    for i, message in enumerate(messages):
         parts = in_parts(message["content"])
         if is_marked:
             parts = [piece for part in parts for piece in _at_marks(part)]
-        elif missing > 0 and message["role"] == "user":
-            parts, missing = [*({"type": "image"} for _ in range(missing)), *parts], 0
+        elif i == place:
+            parts = [*({"type": "image"} for _ in range(missing)), *parts]
         prepared.append({**message, "content": parts})
     return prepared
 

@@ -37,7 +37,12 @@ _logger = logging.getLogger(__name__)
 _told: set[str] = set()
 
 
-def checked_image(source: bytes | Image.Image, name: str, where: str) -> tuple[bytes, int, int]:
+def checked_image(
+    source: bytes | Image.Image,
+    name: str,
+    where: str,
+    max_aspect_ratio: float = MAX_ASPECT_RATIO,
+) -> tuple[bytes, int, int]:
     """Decode an image within bounds.
 
     Transparent pixels are laid on white, CMYK becomes RGB without a colour profile, of 16 bits a
@@ -48,6 +53,7 @@ def checked_image(source: bytes | Image.Image, name: str, where: str) -> tuple[b
         source: The encoded image, or one that Pillow opened.
         name: What the image is called in an error.
         where: The row and column, for the error.
+        max_aspect_ratio: Most by which the longer side may exceed the shorter.
 
     Returns:
         Its bytes, width and height. The bytes are those given where every reader would see the same
@@ -62,7 +68,7 @@ def checked_image(source: bytes | Image.Image, name: str, where: str) -> tuple[b
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of what it mends, and of bombs
             image = source if isinstance(source, Image.Image) else _opened(source)
-            _check_size(*image.size, name, where)
+            _check_size(*image.size, max_aspect_ratio, name, where)
             image.load()
             settled = _settled(image)
     except InputError:
@@ -106,15 +112,15 @@ def _opened(data: bytes) -> Image.Image:
     return Image.open(BytesIO(data), formats=FORMATS)
 
 
-def _check_size(width: int, height: int, name: str, where: str) -> None:
+def _check_size(width: int, height: int, max_ratio: float, name: str, where: str) -> None:
     size = f"{where}: got {name} of {width} x {height} pixels"
     if width * height == 0:
         raise InputError(f"{size}, expected at least one. Replace it.")
     if width * height > MAX_PIXELS:
         raise _too_large(size)
-    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+    if max(width, height) > max_ratio * min(width, height):
         raise InputError(
-            f"{size}, expected sides that differ by a factor of {MAX_ASPECT_RATIO} at most. Cut it "
+            f"{size}, expected sides that differ by a factor of {max_ratio} at most. Cut it "
             "into pieces or remove it."
         )
 
@@ -157,4 +163,5 @@ def _kind(source: bytes | Image.Image) -> str:
         return "an AVIF, HEIC or video"
     start = source[:200].lstrip()
     found = (kind for signature, kind in _KINDS.items() if start.startswith(signature))
-    return next(found, f"bytes that begin with {source[:8]!r}")
+    # The bytes themselves are not shown: the file may be anything, and logs are passed on.
+    return next(found, f"{len(source)} bytes of no kind that is known")

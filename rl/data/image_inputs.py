@@ -1,7 +1,7 @@
 """What a vision-language model reads of prompts with images: token ids and pixels."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -64,14 +64,13 @@ class ImageInputs:
             return self.processor.tokenizer(rendered, add_special_tokens=False)["input_ids"]
         return self._read(rendered, [image.decode() for image in images])
 
-    def num_tokens(self, num_tokens: int, images: Sequence[PromptImage]) -> int:
+    def num_tokens(self, num_tokens: int, sizes: Iterable[tuple[int, int]]) -> int:
         """Count the tokens of a prompt with its images.
 
         Args:
             num_tokens: Of its text, in which each image has one token.
-            images: Of the prompt; their sizes are read, not their pixels.
+            sizes: Widths and heights of the prompt's images, in pixels.
         """
-        sizes = ((image.width, image.height) for image in images)
         return num_tokens + sum(len(self.image_tokens(*size)) - 1 for size in sizes)
 
     def with_placeholders(
@@ -162,7 +161,8 @@ def prompt_length(
 ) -> int:
     """Count a prompt's tokens, those of its images among them, without looking at pixels."""
     num_tokens = len(tokenize_prompt(prompt, tokenizer))
-    return image_inputs.num_tokens(num_tokens, images) if image_inputs and images else num_tokens
+    sizes = ((image.width, image.height) for image in images)
+    return image_inputs.num_tokens(num_tokens, sizes) if image_inputs else num_tokens
 
 
 def check_no_placeholder(prompt: Prompt, placeholder: str, where: str) -> None:

@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import datasets.config
+import huggingface_hub.constants
 from PIL import Image
 
-from rl.data.image_checks import KEPT_FORMATS, MAX_BYTES, checked_image
+from rl.data.image_checks import KEPT_FORMATS, MAX_ASPECT_RATIO, MAX_BYTES, checked_image
 from rl.data.remote_images import fetch_image
-from rl.data.tables import short_repr
+from rl.data.tables import has_half_surrogate, short_repr
 from rl.errors import InputError
 
 _LONGEST_PATH = 4_096  # of Linux, in bytes; a longer text is no path and is not asked for
@@ -74,7 +76,12 @@ class PromptImage:
 
 
 def read_image(
-    value: Any, where: str, *, folder: Path | None = None, allow_remote: bool = False
+    value: Any,
+    where: str,
+    *,
+    folder: Path | Sequence[Path] | None = None,
+    allow_remote: bool = False,
+    max_aspect_ratio: float = MAX_ASPECT_RATIO,
 ) -> PromptImage:
     """Read one image of a data set, whatever way its row has it.
 
@@ -82,10 +89,13 @@ def read_image(
         value: The path of a file in `folder`; encoded bytes; `{"bytes": ..., "path": ...}`, as
             `datasets.Image` has it undecoded; a PIL image; a `data:` URL; or a link.
         where: The row and column, for the error.
-        folder: Folder of the data set (`image_folder`): files outside it, also by `..` or a
-            symbolic link, are not read. None: no file is.
+        folder: Folder of the data set, or folders (`image_folders`), of which relative paths are
+            those of the first: files outside, also by `..` or a symbolic link, are not read. None:
+            no file is.
         allow_remote: Whether a link (http, https) is fetched. A data set may come from anybody, and
             so may its links.
+        max_aspect_ratio: Most by which the longer side may exceed the shorter. A smaller copy of an
+            image may exceed it: 400 x 2 becomes 256 x 1.
 
     Returns:
         The image, of which nothing but the first frame is taken where it is animated. A PNG, JPEG
@@ -94,17 +104,24 @@ def read_image(
     Raises:
         InputError: If there is no image that can be decoded, or it is beyond a bound.
     """
+    source, name = _encoded(value, where, folder, allow_remote)
+    data, width, height = checked_image(source, name, where, max_aspect_ratio)
+    return PromptImage(data, hashlib.sha256(data).hexdigest()[:16], width, height)
+
+
+def _encoded(
+    value: Any, where: str, folder: Path | Sequence[Path] | None, allow_remote: bool
+) -> tuple[bytes | Image.Image, str]:
+    """Return what is to be decoded, and what it is called in an error."""
     if isinstance(value, Image.Image):
-        return _made(value, "an image in memory", where)
+        return value, "an image in memory"
     if isinstance(value, bytes | bytearray):
-        return _made(bytes(value), f"{len(value)} bytes", where)
-    if isinstance(value, dict) and set(value) <= {"bytes", "path"} and any(value.values()):
-        if value.get("bytes"):
-            name = (
-                short_repr(value["path"]) if value.get("path") else f"{len(value['bytes'])} bytes"
-            )
-            return _made(bytes(value["bytes"]), name, where)
-        value = value["path"]
+        return bytes(value), f"{len(value)} bytes"
+    if isinstance(value, dict) and set(value) <= {"bytes", "path"}:
+        data, path = value.get("bytes"), value.get("path")
+        if isinstance(data, bytes | bytearray) and data and isinstance(path, str | None):
+            return bytes(data), short_repr(path) if path else f"{len(data)} bytes"
+        value = value if data or not path else path
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if not isinstance(value, str) or not value:
@@ -113,10 +130,15 @@ def read_image(
             "Correct the row."
         )
     if value[:5].lower() == "data:":
-        return _made(_from_data_url(value, where), short_repr(value), where)
-    if value[:8].lower().startswith(("http://", "https://")):
-        return _made(_from_link(value, where, allow_remote), short_repr(value), where)
-    return _made(_from_file(value, where, folder), short_repr(value), where)
+        return _from_data_url(value, where), short_repr(value)
+    if is_link(value):
+        return _from_link(value, where, allow_remote), short_repr(value)
+    return _from_file(value, where, folder), short_repr(value)
+
+
+def is_link(path: str) -> bool:
+    """Tell whether a text is a link to be fetched, and no path."""
+    return path[:8].lower().startswith(("http://", "https://"))
 
 
 def suffix_of(data: bytes) -> str:
@@ -124,20 +146,19 @@ def suffix_of(data: bytes) -> str:
     return "jpg" if data[:2] == b"\xff\xd8" else "webp" if data[:4] == b"RIFF" else "png"
 
 
-def image_folder(dataset: str) -> Path:
-    """Return the folder that files of a data set's images lie in.
+def image_folders(dataset: str) -> list[Path]:
+    """Return the folders that files of a data set's images may lie in.
 
-    That of a file, the folder itself, or, for a data set of the hub, where its files are kept.
+    That of a file, the folder itself, or, for a data set of the hub, the caches in which its files
+    and what they hold are kept; beside these lie things of the user's, a token among them.
     """
     path = Path(dataset).expanduser()
     if path.is_file():
-        return path.parent
-    return path if path.is_dir() else Path(datasets.config.HF_CACHE_HOME).expanduser()
-
-
-def _made(source: bytes | Image.Image, name: str, where: str) -> PromptImage:
-    data, width, height = checked_image(source, name, where)
-    return PromptImage(data, hashlib.sha256(data).hexdigest()[:16], width, height)
+        return [path.parent]
+    if path.is_dir():
+        return [path]
+    caches = (huggingface_hub.constants.HF_HUB_CACHE, datasets.config.HF_DATASETS_CACHE)
+    return [Path(cache).expanduser() for cache in caches]
 
 
 def _from_data_url(url: str, where: str) -> bytes:
@@ -167,16 +188,17 @@ def _from_link(url: str, where: str, allow_remote: bool) -> bytes:
     return fetch_image(url, where)
 
 
-def _from_file(text: str, where: str, folder: Path | None) -> bytes:
+def _from_file(text: str, where: str, folder: Path | Sequence[Path] | None) -> bytes:
     advice = "Correct the path."
     if folder is None:
         advice = "Give the image's bytes, or read a file in whose folder the images lie."
         raise _unreadable(text, where, "images without files", advice)
-    root = os.path.realpath(folder)
-    if "\0" in text or len(os.fsencode(text)) > _LONGEST_PATH:
+    folders = [folder] if isinstance(folder, Path) else folder
+    root, *more = map(os.path.realpath, folders)
+    if "\0" in text or has_half_surrogate(text) or len(os.fsencode(text)) > _LONGEST_PATH:
         raise _unreadable(text, where, "a path", advice)
     path = os.path.realpath(os.path.join(root, text))
-    if not Path(path).is_relative_to(root):
+    if not any(Path(path).is_relative_to(one) for one in (root, *more)):
         advice = "Move the image there; a symbolic link does not do."
         raise _unreadable(text, where, f"a path within the data set's folder {root}", advice)
     try:

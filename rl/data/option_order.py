@@ -19,7 +19,7 @@ _NAMES_LETTERS = re.compile(
 )
 
 
-def option_order(options: Sequence[str], rng: Random) -> list[int]:
+def option_order(options: Sequence[str], rng: Random, *, have_letters: bool = True) -> list[int]:
     """Shuffle options.
 
     Those that speak of the others as a whole ("None of the above") stand last, in the order they
@@ -29,6 +29,8 @@ def option_order(options: Sequence[str], rng: Random) -> list[int]:
     Args:
         options: Their texts, in the source's order.
         rng: Draws the order; options may be of any number.
+        have_letters: Whether the source gives them an order, in which an option may name others by
+            letter; if not, such a text is an option as any other.
 
     Returns:
         Which option stands first, second and so on.
@@ -41,7 +43,7 @@ def option_order(options: Sequence[str], rng: Random) -> list[int]:
     """
     places = list(range(len(options)))
     texts = [option.strip() for option in options]
-    if any(_NAMES_LETTERS.fullmatch(text) for text in texts):
+    if have_letters and any(_NAMES_LETTERS.fullmatch(text) for text in texts):
         return places
     last = [place for place in places if _OF_THE_OTHERS.match(texts[place])]
     free = [place for place in places if place not in last]

@@ -1,10 +1,9 @@
 """Prompts as the rows of a data set have them, checked one by one: text, or chat messages."""
 
-import re
 from typing import Any, TypeAlias
 
 from rl.data.chat_parts import text_of, with_images_in_front, with_more_text
-from rl.data.tables import short_repr
+from rl.data.tables import has_half_surrogate, short_repr
 from rl.errors import InputError
 
 # Plain text, or chat messages {"role": ..., "content": ...}; where a data set has images, contents
@@ -21,7 +20,7 @@ def checked_text(value: Any, where: str) -> str:
         )
     if not value.strip():
         raise InputError(f"{where}: got empty text, expected a prompt. Remove or fill the row.")
-    if re.search(r"[\ud800-\udfff]", value):
+    if has_half_surrogate(value):
         raise InputError(
             f"{where}: got half a surrogate pair, expected valid Unicode. Correct the row."
         )

@@ -19,10 +19,25 @@ MAX_REDIRECTS = 3
 # What a request raises, an address that has no form of one and a rule that is broken among it.
 _FAILED = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError)
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is one of the public network: not local, private or reserved."""
-    return ipaddress.ip_address(address.partition("%")[0]).is_global
+    """Tell whether an IP address is one of the public network: not local, private or reserved.
+
+    Of an IPv6 address that leads to one of IPv4 (mapped, 6to4, NAT64: RFC 4291, 3056, 6052), that
+    one decides. Groups of hosts (multicast) are not public.
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        led_to = ip.ipv4_mapped or ip.sixtofour
+        if ip in _NAT64:
+            led_to = ipaddress.IPv4Address(ip.packed[-4:])
+        if led_to is not None:
+            return is_public(str(led_to))
+        if ip.is_site_local:
+            return False
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
 def fetch_image(
@@ -94,30 +109,49 @@ def _asked(url: str, may_ask: Callable[[str], bool], end: float) -> tuple[bytes 
     Raises:
         ValueError: If the link or the host's address is not allowed, or the time is over.
         OSError: If the host has no address.
+        httpx.HTTPError: If none of its addresses answers, or what comes is an error.
     """
     link = httpx.URL(url)
     if link.scheme not in ("http", "https") or not link.host or link.userinfo:
         raise ValueError(f"{link.scheme}://{link.host} is no plain http or https link")
     port = link.port or {"http": 80, "https": 443}[link.scheme]
-    addresses = {
-        str(info[4][0]) for info in socket.getaddrinfo(link.host, port, type=socket.SOCK_STREAM)
-    }
+    # In the order in which this machine reaches them best (RFC 6724).
+    found = socket.getaddrinfo(link.host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
     if not all(may_ask(address) for address in addresses):
         raise ValueError(f"{link.host} is no host of the public network")
+    for number_left in range(len(addresses), 1, -1):
+        try:
+            return _answered(link, addresses[-number_left], number_left, end)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            pass  # such as those of IPv6 where this machine has none; the next may do
+    return _answered(link, addresses[-1], 1, end)
+
+
+def _answered(
+    link: httpx.URL, address: str, number_left: int, end: float
+) -> tuple[bytes | None, str]:
+    """Ask a host at one of its addresses, with an equal part of the time for each that is left."""
+    left = max(0.1, end - monotonic())
+    timeout = httpx.Timeout(left, connect=left / number_left)
     # A proxy of the environment would look the name up again, and wherever it likes.
-    with httpx.Client(trust_env=False, timeout=max(0.1, end - monotonic())) as client:
+    with httpx.Client(trust_env=False, timeout=timeout) as client:
         request = client.build_request(
             "GET",
-            link.copy_with(host=min(addresses)),
-            headers={"Host": link.netloc.decode(), "Accept": "image/*"},
+            link.copy_with(host=address),
+            headers={
+                "Host": link.netloc.decode(),
+                "Accept": "image/*",
+                "Accept-Encoding": "identity",  # the body is read as it comes
+            },
             extensions={"sni_hostname": link.host},
         )
         response = client.send(request, stream=True)
         try:
             if response.is_redirect:
-                return None, urljoin(url, response.headers.get("location", ""))
+                return None, urljoin(str(link), response.headers.get("location", ""))
             response.raise_for_status()
-            return _body(response, end), url
+            return _body(response, end), str(link)
         finally:
             response.close()
 

@@ -1,21 +1,21 @@
 """Images of a data set's prompts: found in their rows, kept as they came, read when needed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets import Dataset
 from PIL import Image
 from tqdm import tqdm
 
-from rl.data.images import PromptImage, image_folder, read_image
-from rl.data.tables import Table, short_repr
+from rl.data.images import PromptImage, image_folders, is_link, read_image
+from rl.data.tables import Table, has_half_surrogate, short_repr
 from rl.errors import InputError, unknown_name
 
 # Columns that are taken for images where none is named, as TRL does.
 IMAGE_COLUMNS = ("images", "image")
+_OWN_IMAGE = ("image", "url", "path")
 # Images of so many prompts are kept read: one generation batch's, mostly.
 _NUM_KEPT = 256
 
@@ -58,7 +58,7 @@ def _as_list(value: Any) -> list[Any]:
 
 def _in_places(prompt: Any, given: list[Any], where: str) -> list[Any]:
     places = [part for part in _parts(prompt) if part.get("type") == "image"]
-    in_parts = [part.get("image") for part in places]
+    in_parts = [_own_image(part) for part in places]
     num_open = sum(image is None for image in in_parts)
     if num_open == len(given):
         rest = iter(given)
@@ -69,6 +69,11 @@ def _in_places(prompt: Any, given: list[Any], where: str) -> list[Any]:
             'as many. Correct the row: each {"type": "image"} stands for one image.'
         )
     return given
+
+
+def _own_image(part: Mapping[str, Any]) -> Any:
+    """Return the image that a part has, under a name that transformers' chat templates know."""
+    return next((part[name] for name in _OWN_IMAGE if part.get(name) is not None), None)
 
 
 def _parts(prompt: Any) -> Iterator[Mapping[str, Any]]:
@@ -87,7 +92,6 @@ def stored(images: Sequence[Any], dataset: str, where: str) -> list[dict[str, An
         dataset: The source, whose folder files are looked for in.
         where: The row, for messages.
     """
-    folder = str(image_folder(dataset))
     found = []
     for image in images:
         if isinstance(image, Image.Image):
@@ -96,14 +100,18 @@ def stored(images: Sequence[Any], dataset: str, where: str) -> list[dict[str, An
             data, path = image.get("bytes"), image.get("path")
         else:
             data, path = (image, None) if isinstance(image, bytes) else (None, image)
-        if not (isinstance(data, bytes | None) and isinstance(path, str | None) and (data or path)):
+        if not (isinstance(data, bytes | None) and _is_path(path) and (data or path)):
             raise InputError(
                 f"{where}: got {short_repr(image)}, expected an image: a path, bytes or a data: "
                 "URL. Correct the row, or name another image_column."
             )
         # Empty in place of None, so that all data sets have columns of the same types.
-        found.append({"bytes": data or b"", "path": path or "", "folder": folder})
+        found.append({"bytes": data or b"", "path": path or "", "source": dataset})
     return found
+
+
+def _is_path(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not has_half_surrogate(value))
 
 
 class ReadableImages(NamedTuple):
@@ -120,20 +128,36 @@ class ReadableImages(NamedTuple):
     first_error: str
 
 
+class _Looked(NamedTuple):
+    """What one rank found of a row's images: digests and sizes, or what was wrong."""
+
+    digests: list[str]
+    sizes: list[tuple[int, int]]
+    error: str
+
+
 class RowImages:
     """The images of a data set by the number of a row, read from it when they are asked for.
+
+    What a link led to is kept in memory, encoded: it is fetched once, and may be gone or another
+    one at the next time.
 
     Args:
         prompts: Columns `row` and `images` (`stored`); wordings of a problem have the same images.
         allow_remote: Whether links are fetched.
     """
 
+    sizes: dict[int, list[tuple[int, int]]]
+    """Row -> widths and heights of its images, in pixels, once `keep_readable` has read them."""
+
     def __init__(self, prompts: Dataset, allow_remote: bool = False) -> None:
         self.allow_remote = allow_remote
         self._images = prompts["images"]
         self._places = {row: place for place, row in enumerate(prompts["row"])}
         self.of_row = lru_cache(maxsize=_NUM_KEPT)(self._of_row)
+        self.sizes = {}
         self._named: dict[str, tuple[int, int]] = {}
+        self._fetched: dict[str, PromptImage] = {}
 
     def _of_row(self, row: int) -> tuple[PromptImage, ...]:
         """Read the images of a row.
@@ -142,53 +166,81 @@ class RowImages:
             InputError: If one cannot be read.
         """
         return tuple(
-            read_image(
-                {"bytes": image["bytes"], "path": image["path"]},
-                f"image {number} of row {row} (both from 0)",
-                folder=Path(image["folder"]),
-                allow_remote=self.allow_remote,
-            )
+            self._read(image, f"image {number} of row {row} (both from 0)")
             for number, image in enumerate(self._images[self._places[row]])
         )
 
-    def _digests(self, row: int) -> list[str] | InputError:
+    def _read(self, image: Mapping[str, Any], where: str) -> PromptImage:
+        path = image["path"]
+        if path in self._fetched and not image["bytes"]:
+            return self._fetched[path]
+        found = read_image(
+            {"bytes": image["bytes"], "path": path},
+            where,
+            folder=image_folders(image["source"]),
+            allow_remote=self.allow_remote,
+        )
+        if is_link(path) and not image["bytes"]:
+            return self._fetched.setdefault(path, found)  # another thread may have been faster
+        return found
+
+    def _look(self, row: int) -> _Looked:
         try:
-            return [image.digest for image in self.of_row(row)]
+            images = self.of_row(row)
         except InputError as error:
-            return error
+            return _Looked([], [], str(error))
+        return _Looked([i.digest for i in images], [(i.width, i.height) for i in images], "")
 
     def find(self, digest: str) -> PromptImage:
         """Read an image that `keep_readable` found, by its digest."""
         row, number = self._named[digest]
         return self.of_row(row)[number]
 
-    def keep_readable(self, prompts: Dataset, show_progress: bool = False) -> ReadableImages:
-        """Read all images once, and leave out the prompts of those that cannot be read."""
-        digests: dict[int, list[str]] = {}
-        errors: dict[int, str] = {}
+    def keep_readable(
+        self,
+        prompts: Dataset,
+        show_progress: bool = False,
+        gather: Callable[[list[Any]], list[Any]] = list,
+    ) -> ReadableImages:
+        """Read all images once, and leave out the prompts of those that cannot be read.
+
+        Ranks keep the same prompts: those whose images every rank reads, and reads as the same.
+
+        Args:
+            prompts: Those that this was made with.
+            show_progress: Whether to show a bar.
+            gather: Puts the lists of all ranks behind each other, in the same order on each.
+        """
         rows = prompts["row"]
-        different = dict.fromkeys(rows)
+        different = list(dict.fromkeys(rows))
         with ThreadPoolExecutor() as pool:  # images are decoded beside each other
-            read = tqdm(
-                zip(different, pool.map(self._digests, different), strict=True),
-                "images",
-                len(different),
-                disable=not show_progress,
-            )
-            for row, found in read:
-                if isinstance(found, InputError):
-                    errors[row] = str(found)
-                else:
-                    digests[row] = found
+            read = pool.map(self._look, different)
+            bar = tqdm(read, "images", len(different), disable=not show_progress)
+            looked = dict(zip(different, bar, strict=True))
+        by_rank: list[dict[int, _Looked]] = gather([looked])
+        errors = {row: error for row in different if (error := _error(row, by_rank))}
+        readable_rows = [row for row in different if row not in errors]
+        self.sizes = {row: looked[row].sizes for row in readable_rows}
         self._named = {
             digest: (row, number)
-            for row, of_row in digests.items()
-            for number, digest in enumerate(of_row)
+            for row in readable_rows
+            for number, digest in enumerate(looked[row].digests)
         }
-        kept = [place for place, row in enumerate(rows) if row in digests]
+        kept = [place for place, row in enumerate(rows) if row not in errors]
         readable = prompts.select(kept) if errors else prompts
         readable = readable.remove_columns("images")
-        named = [digests[row] for row in readable["row"]]
+        named = [looked[row].digests for row in readable["row"]]
         readable = readable.add_column("image_digests", named)
         unreadable = [row for row in rows if row in errors]
         return ReadableImages(readable, unreadable, next(iter(errors.values()), ""))
+
+
+def _error(row: int, by_rank: Sequence[Mapping[int, _Looked]]) -> str:
+    """Say what is wrong with a row on some rank; "" if nothing is."""
+    found = [of_rank[row] for of_rank in by_rank]
+    if any(one.digests != found[0].digests for one in found) and not any(o.error for o in found):
+        return (
+            f"images of row {row} (from 0): got other images on one rank than on another, "
+            "expected the same. Download them, or remove the row."
+        )
+    return next((one.error for one in found if one.error), "")

@@ -1,6 +1,7 @@
 """The images of what was sampled, in a folder beside it: each once, bounded in size and number."""
 
 import logging
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -68,7 +69,7 @@ class SavedImages:
 
 
 def saved_image(folder: Path, digest: str) -> PromptImage | None:
-    """Read a saved image, checked as one of unknown origin.
+    """Read a saved image, checked as one of unknown origin but for the ratio of its sides.
 
     Args:
         folder: Of a run or an evaluation.
@@ -83,7 +84,7 @@ def saved_image(folder: Path, digest: str) -> PromptImage | None:
         name = f"{digest}.{suffix}"
         if (folder / FOLDER / name).is_file():
             try:
-                return read_image(name, name, folder=folder / FOLDER)
+                return read_image(name, name, folder=folder / FOLDER, max_aspect_ratio=math.inf)
             except InputError:
                 return None
     return None

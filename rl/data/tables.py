@@ -203,6 +203,11 @@ def _csv_columns(lines: TextIO, path: Path) -> Table:
     return {name: [row[name] for row in rows] for name in reader.fieldnames or []}
 
 
+def has_half_surrogate(text: str) -> bool:
+    """Tell whether a text is no valid Unicode, which neither Arrow nor a file's name takes."""
+    return re.search(r"[\ud800-\udfff]", text) is not None
+
+
 def short_repr(value: Any) -> str:
     """Return a value as it is shown in an error message: its `repr`, cut to 60 characters."""
     text = repr(value)

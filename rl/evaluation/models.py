@@ -20,7 +20,7 @@ from rl.errors import InputError
 from rl.evaluation.problems.labelled import Benchmark, Problem
 from rl.evaluation.problems.problem_images import check_images_are_read
 from rl.rollouts.engine import RolloutEngine, SamplingSettings
-from rl.rollouts.engines import StoredModel, engine_class
+from rl.rollouts.engines import StoredModel, check_takes_images, engine_class
 from rl.rollouts.openai_engine import TextEngine
 
 if TYPE_CHECKING:
@@ -74,19 +74,22 @@ def plan_engine(args: argparse.Namespace, benchmarks: Sequence[Benchmark]) -> En
     """Find out how long completions may be, for all benchmarks; loads a tokenizer, no model.
 
     Raises:
-        InputError: If a prompt does not fit, or has images that the model cannot read.
+        InputError: If a prompt does not fit, or has images that the model or the engine cannot
+            read.
     """
     tokenizer, image_inputs, longest_prompt, num_cut, facts = None, None, 0, {}, {}
     length = args.max_completion_length or DEFAULT_MAX_COMPLETION_LENGTH
     if args.engine != "openai":
+        problems = [problem for benchmark in benchmarks for problem in benchmark.problems]
         tokenizer, max_length, commit = open_tokenizer(
             args.model,
             chat_template=args.chat_template,
             chat_template_args=args.chat_template_args,
             revision=args.model_revision,
         )
-        problems = [problem for benchmark in benchmarks for problem in benchmark.problems]
-        image_inputs = open_image_inputs(args.model, tokenizer, problems, args.model_revision)
+        image_inputs = open_image_inputs(
+            args.model, tokenizer, problems, args.engine, args.model_revision
+        )
         lengths = {
             benchmark.name: [
                 prompt_length(p.prompt, p.images, tokenizer, image_inputs)
@@ -157,6 +160,7 @@ def open_image_inputs(
     model: str,
     tokenizer: "PreTrainedTokenizerBase",
     problems: Iterable[Problem],
+    engine: str,
     revision: str | None = None,
 ) -> "ImageInputs | None":
     """Load what reads prompts with images, a vision-language model's processor, if there are some.
@@ -165,11 +169,12 @@ def open_image_inputs(
         model: Folder or hub id.
         tokenizer: As `open_tokenizer` returned it.
         problems: What is sampled.
+        engine: What samples: a key of `rl.rollouts.engines.ENGINES`, or a class of one's own.
         revision: Branch, tag or commit of a hub model.
 
     Raises:
-        InputError: If the model reads text alone, its processor cannot be loaded, or a problem's
-            text spells out the token that stands for an image.
+        InputError: If the model reads or the engine takes text alone, the model's processor cannot
+            be loaded, or a problem's text spells out the token that stands for an image.
     """
     problems = list(problems)
     inputs = None
@@ -178,6 +183,9 @@ def open_image_inputs(
     ):
         inputs = load_image_inputs(model, "--model", tokenizer, revision=revision)
     check_images_are_read(model, "--model", problems, inputs)
+    if inputs is not None:
+        found = engine_class(engine, "for_model", "--engine")
+        check_takes_images(found, engine, "--engine")
     return inputs
 
 

@@ -3,7 +3,7 @@
 Prompts are compared after Unicode normalisation, in lower case and without spaces. A problem counts
 as trained on if it is the prompt, or, from 40 characters on, if it stands in one as a whole: a chat
 template, a system prompt or a suffix may be around it. Paraphrases are not found. A problem with
-images was trained on only beside the same images, in the same order.
+images was trained on only beside the same images, in the same order, and may then be of any length.
 """
 
 import unicodedata
@@ -17,7 +17,7 @@ from rl.data.prompts import Prompt, join_prompts, load_prompts
 from rl.data.row_images import RowImages
 from rl.data.yaml_text import read_yaml_file
 from rl.errors import InputError
-from rl.evaluation.problems.labelled import Problem, load_benchmark
+from rl.evaluation.problems.labelled import Problem, Reading, load_benchmark
 from rl.evaluation.problems.registry import split_name
 from rl.training.rollout_files import read_rollout_file
 
@@ -86,9 +86,10 @@ def find_overlap(problems: Sequence[Problem], train_prompts: Iterable[TrainPromp
     for problem in problems:
         known = by_images.get(problem.image_digests, set())
         text = normalize(problem.question or _text_of(problem.prompt))
-        is_long = len(text) >= MIN_CONTAINED_CHARACTERS
+        # The same images tell a short question from the end of another one.
+        shortest = 1 if problem.images else MIN_CONTAINED_CHARACTERS
         whole = normalize(_text_of(problem.prompt))
-        is_part = is_long and text in joined.get(problem.image_digests, "")
+        is_part = len(text) >= shortest and text in joined.get(problem.image_digests, "")
         if text in known or whole in known or is_part:
             found.append(problem.id)
     num_known = sum(map(len, by_images.values()))
@@ -128,7 +129,7 @@ def read_train_prompts(run_dir: Path) -> list[TrainPrompt]:
             "rollouts/ or a config.yaml that names its dataset. Check the path."
         )
     if all(split_name(name)[0] is not None for name in names):
-        problems = [problem for name in names for problem in load_benchmark(name).problems]
+        problems = _benchmark_problems(names, settings)
         return [
             _seen(_text_of(problem.prompt), problem.image_digests)
             for row, problem in enumerate(problems)
@@ -173,6 +174,16 @@ def _read_part(config_path: Path, name: str) -> dict[str, Any]:
     document = read_yaml_file(config_path)
     part = document.get(name) if isinstance(document, dict) else None
     return part if isinstance(part, dict) else {}
+
+
+def _benchmark_problems(names: Sequence[str], settings: dict[str, Any]) -> list[Problem]:
+    """The problems of benchmarks that a run of these settings was trained on."""
+    reading: Reading = {
+        "image_column": settings.get("image_column"),
+        "allow_remote_images": bool(settings.get("allow_remote_images")),
+        "needs_labels": False,
+    }
+    return [problem for name in names for problem in load_benchmark(name, **reading).problems]
 
 
 def _text_of(prompt: Prompt) -> str:

@@ -266,7 +266,7 @@ def disagreement_advantages(
     `loss_type` decides.
 
     Args:
-        rewards: Of a majority vote, 0 or 1, shape (P, G), NaN = unscorable.
+        rewards: Of a vote alone, with weight 1: 0 or 1, shape (P, G), NaN = unscorable.
         votes: Votes of the same rollouts.
         weight: Factor, lambda.
         epsilon: Added to the deviation.
@@ -275,7 +275,16 @@ def disagreement_advantages(
         At most 0.0, in standard deviations times the weight, shape (P, G); where all votes agree,
         or there is no pseudo-label, 0.0 throughout. A group of one rollout has an advantage too:
         its votes are those of the prompt.
+
+    Raises:
+        InputError: If a reward is another number, so that it does not say who agrees.
     """
+    others = rewards[~rewards.isnan() & (rewards != 0) & (rewards != 1)]
+    if len(others):
+        raise InputError(
+            f"advantage.disagreement: got the reward {others[0].item():g}, expected 0 or 1, as a "
+            "vote pays. Name one vote alone, with weight 1, or choose another advantage."
+        )
     m = votes.majority_ratio[:, None].to(rewards.dtype)
     advantages = (rewards.nan_to_num(1.0) - m) / ((m * (1 - m)).sqrt() + epsilon)
     return weight * torch.where(rewards.isnan() | (m >= 1), 0.0, advantages.clamp(max=0.0))

@@ -14,7 +14,7 @@ def branch_metrics(groups: Sequence[Group]) -> dict[str, float]:
 
     Returns:
         branches/saved_tokens: tokens that branches share with their roots.
-        branches/saved_frac: these / tokens of all completions.
+        branches/saved_frac: these / tokens of all completions, those that were cut off included.
         branches/branch_frac: share of completions that are branches.
         branches/pruned_frac: share of completions that were cut short; branches/pruned_tokens: the
             tokens that were cut off.
@@ -29,10 +29,11 @@ def branch_metrics(groups: Sequence[Group]) -> dict[str, float]:
         for rollout in group.rollouts
         if rollout.branch is not None
     ]
+    num_tokens = sum(rollout.num_tokens + rollout.num_pruned for rollout in rollouts)
     num_saved = sum(position for _, _, position in pairs)
     metrics = {
         "branches/saved_tokens": num_saved,
-        "branches/saved_frac": num_saved / max(1, sum(r.num_tokens for r in rollouts)),
+        "branches/saved_frac": num_saved / max(1, num_tokens),
         "branches/branch_frac": len(pairs) / len(rollouts),
         "branches/pruned_frac": fmean(r.num_pruned > 0 for r in rollouts),
         "branches/pruned_tokens": sum(r.num_pruned for r in rollouts),

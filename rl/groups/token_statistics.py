@@ -177,9 +177,10 @@ def measure_tokens(
     order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]) + len(rows[i][1]))
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     measured: list[list[list[float]]] = [[] for _ in rows]
-    # A forward pass of a sharded model is collective: a rank with fewer batches runs empty ones.
+    # A forward pass of a sharded model is collective: a rank with fewer batches runs its first row
+    # again, so that it has images where the others have; without rows it runs two tokens.
     for number in range(max(gather_object([len(batches)]))):
-        batch = batches[number] if number < len(batches) else []
+        batch = batches[number] if number < len(batches) else order[:1]
         ids = [torch.tensor(rows[i][0] + rows[i][1]) for i in batch] or [torch.zeros(2).long()]
         input_ids = pad_sequence(ids, batch_first=True, padding_value=pad_token_id)
         lengths = torch.tensor([len(row) for row in ids])
@@ -197,7 +198,7 @@ def measure_tokens(
             inputs = {name: value.to(accelerator.device) for name, value in inputs.items()}
             more = {"with_confidence": True} if with_confidence else {}
             statistics = model(**inputs, token_statistics=True, **more).cpu()
-        for row, i in enumerate(batch):
+        for row, i in enumerate(batch if number < len(batches) else []):
             start, end = len(rows[i][0]) - 1, len(rows[i][0]) + len(rows[i][1]) - 1
             measured[i] = statistics[:, row, start:end].tolist()
     return measured

@@ -83,8 +83,9 @@ def choose_trained(
     """Choose which rollouts of a group are trained; the others only vote.
 
     `first` takes the first `num_generations` in sampling order, as TTRL's code does (its paper
-    says "downsample"); since rollouts are exchangeable, that is a random choice too. `random`
-    draws a subset with the seed, as EVOL-RL's paper says.
+    says "downsample"); where rollouts are exchangeable, that is a random choice too. Those of trees
+    are not: roots come first, then their branches, root by root. `random` draws a subset with the
+    seed, as EVOL-RL's paper says.
 
     Returns:
         Rollout numbers, ascending, `num_generations` of them.

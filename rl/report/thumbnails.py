@@ -1,6 +1,7 @@
 """The images of prompts that a report shows: encoded anew, small, each once, as many as fit."""
 
 import base64
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,7 +138,7 @@ def _thumbnail(copy: bytes) -> Thumbnail:
 
 
 def _read(copy: bytes) -> PromptImage:
-    return read_image(copy, "a thumbnail")
+    return read_image(copy, "a thumbnail", max_aspect_ratio=math.inf)
 
 
 def _data_url(copy: bytes) -> str:

@@ -10,7 +10,7 @@ what is asked. A class of one's own goes by `package.module:Class` or `path/to/f
 
 One that samples without the trainer's model, and may be called from several threads at once, has a
 true attribute `samples_beside_updates`: runs with `max_staleness` above 0 ask it ahead. One whose
-`generate` has the argument `images` has a true attribute `takes_images`.
+`generate`, or `complete`, has the argument `images` has a true attribute `takes_images`.
 """
 
 from collections.abc import Callable, Iterator, Mapping

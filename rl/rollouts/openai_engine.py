@@ -99,6 +99,8 @@ class OpenAIEngine:
         InputError: If the client is not installed or the variable is not set.
     """
 
+    takes_images = True
+
     def __init__(
         self,
         model: str,

@@ -18,6 +18,7 @@ from typing import Any
 from rl.sandbox.system_calls import filter_program
 
 WORK = "/.program"  # of a program, empty and its own; no path of the machine has this name
+_NULL = WORK + "/null"  # beneath what a program's own folder is mounted over
 _OLD = "/.former"
 _NOBODY = 65534
 # linux/sched.h
@@ -65,11 +66,21 @@ class Limits:
     output_bytes: int
 
 
+def be_killed_first() -> None:
+    """Let the kernel take this process and its children before any other where memory runs out.
+
+    Raises:
+        Refused: If the system does not allow it.
+    """
+    _write("/proc/self/oom_score_adj", "1000", "to be the first that is killed for memory")
+
+
 def leave_the_machine(shown: Iterable[str], hidden: Iterable[str], packages: Iterable[str]) -> None:
     """Move this process to namespaces and a root of their own, for good.
 
     Its new root holds the folders given and the system's libraries, at their own paths, read-only
-    all of them; no file of the user, no /proc, no /dev. It has a network without a device.
+    all of them; no file of the user, no /proc, no /dev. The null device lies where `start_anew`
+    covers it. It has a network without a device.
 
     Args:
         shown: Folders to show.
@@ -92,21 +103,32 @@ def leave_the_machine(shown: Iterable[str], hidden: Iterable[str], packages: Ite
     for path in packages:
         _show(path, sources[path])
     os.mkdir(WORK)
+    Path(_NULL).touch()
+    _mount(_OLD + os.devnull, _NULL, None, _BIND)
     _seal()
 
 
-def start_anew(num_bytes: int) -> None:
+def start_anew(num_bytes: int) -> int:
     """Give this process's children process numbers of their own, and all of them an empty `WORK`.
 
     It lies in memory, holds as many bytes, and is gone with them; this process goes there.
 
+    Returns:
+        A descriptor of the null device, opened for them alone: flags of an open file are seen by
+        all that have it.
+
     Raises:
         Refused: If the system does not allow it.
     """
+    try:
+        null = os.open(_NULL, os.O_RDWR)
+    except OSError as error:
+        raise Refused("a null device", str(error.strerror)) from error
     _do("a new process namespace", _libc().unshare, _NEW_PROCESSES | _NEW_MOUNTS)
     flags = _NO_SUID | _NO_DEVICES | _NO_EXEC
     _mount("none", WORK, "tmpfs", flags, f"size={num_bytes},nr_inodes=1024,mode=1777")
     os.chdir(WORK)
+    return null
 
 
 def give_up_rights(limits: Limits) -> None:
@@ -150,9 +172,12 @@ def _enter_namespaces() -> None:
     if user == 0 and _is_mapped(_NOBODY) and _libc().unshare(spaces) == 0:
         return
     _do("a new user namespace", _libc().unshare, _NEW_USERS | spaces)
-    _write("/proc/self/setgroups", "deny")
-    _write("/proc/self/uid_map", f"{_NOBODY} {user} 1")
-    _write("/proc/self/gid_map", f"{_NOBODY} {group} 1")
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{_NOBODY} {user} 1"),
+        ("gid_map", f"{_NOBODY} {group} 1"),
+    ):
+        _write(f"/proc/self/{name}", text, "a new user namespace")
 
 
 def _is_mapped(user: int) -> bool:
@@ -217,7 +242,8 @@ def _seal() -> None:
         if path == "/" or path == _OLD or path.startswith(_OLD + "/"):
             continue
         kept = sum(flag for name, flag in _KEPT.items() if name in fields[5].split(","))
-        flags = _REMOUNT | _BIND | _READ_ONLY | _NO_SUID | _NO_DEVICES | kept
+        devices = 0 if path == _NULL else _NO_DEVICES
+        flags = _REMOUNT | _BIND | _READ_ONLY | _NO_SUID | devices | kept
         _mount(None, path, None, flags)
     _do("to let go of the former root", _libc().umount2, _OLD.encode(), _DETACH)
     os.rmdir(_OLD)
@@ -240,11 +266,11 @@ def _prctl(layer: str, *arguments: int) -> None:
     _do(layer, _libc().prctl, padded[0], *(ctypes.c_ulong(value) for value in padded[1:]))
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, text: str, layer: str) -> None:
     try:
         Path(path).write_text(text)
     except OSError as error:
-        raise Refused("a new user namespace", f"{path}: {error.strerror}") from error
+        raise Refused(layer, f"{path}: {error.strerror}") from error
 
 
 def _do(layer: str, call: Callable[..., int], *arguments: Any) -> None:

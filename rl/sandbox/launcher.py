@@ -24,6 +24,7 @@ from rl.sandbox.isolation import (
     WORK,
     Limits,
     Refused,
+    be_killed_first,
     give_up_rights,
     leave_the_machine,
     start_anew,
@@ -56,8 +57,8 @@ def serve(setup: Setup) -> None:
     shown = [os.path.dirname(os.path.dirname(os.__file__)), *library]  # with what packages link to
     for name in _PRELOADED:
         importlib.import_module(name)
-    null = os.open(os.devnull, os.O_RDWR)
     try:
+        be_killed_first()
         site = [os.path.join(p, d) for p in library for d in ("site-packages", "dist-packages")]
         leave_the_machine(shown, site, setup.packages)
     except Refused as refused:
@@ -75,16 +76,16 @@ def serve(setup: Setup) -> None:
         supervisor = os.fork()
         if supervisor == 0:
             # Read here, so that no program finds others in the memory it has from the launcher.
-            _supervise(_read(order["num_bytes"]).decode("utf-8", "surrogatepass"), limits, null)
+            _supervise(_read(order["num_bytes"]).decode("utf-8", "surrogatepass"), limits)
         _, status = os.waitpid(supervisor, 0)
         if status != 0:
             return  # the pool sees the input end
 
 
-def _supervise(program: str, limits: Limits, null: int) -> None:
+def _supervise(program: str, limits: Limits) -> None:
     """Run a program in a child, say what became of it, and end this process."""
     try:
-        start_anew(limits.file_bytes)
+        null = start_anew(limits.file_bytes)
         reading, writing = os.pipe()
         refusal, refusing = os.pipe()
         child = os.fork()
@@ -206,9 +207,11 @@ def _read(num_bytes: int) -> bytes:
 
 
 def _say(**values: Any) -> None:
+    """Write an answer; where the pool is gone nobody waits for it, and the input ends too."""
     left = (json.dumps(values) + "\n").encode()
-    while left:
-        left = left[os.write(1, left) :]
+    with contextlib.suppress(BrokenPipeError):
+        while left:
+            left = left[os.write(1, left) :]
 
 
 def setup_text(setup: Setup) -> str:

@@ -32,6 +32,7 @@ PACKAGES = ("sympy", "mpmath", "numpy")  # what a program may import beside the 
 MAX_LAUNCHERS = 16
 _MAX_CHARACTERS = 100_000
 _MAX_CACHED = 4096
+_MAX_CUT_SHORT = 16  # the rewards of a group may take turns
 _START_SECONDS = 60.0
 _GRACE_SECONDS = 20.0  # beyond a program's own: SymPy is loaded in them when it is first wanted
 _ADVICE = (
@@ -40,22 +41,26 @@ _ADVICE = (
     "kernel.apparmor_restrict_unprivileged_userns; in a container as root with CAP_SYS_ADMIN. "
     "Or leave out what runs programs: it never runs them without."
 )
-# What a program could do if the sandbox had a hole, each of which must fail.
+# What a program could do if the sandbox had a hole, each of which must fail. Calls must with EPERM,
+# the filter's refusal: any other error, as of a file that is not there, is past the filter.
 _PROBE = """
-import os, socket
-attempts = {
+import errno, os, socket
+files = {
     "read /etc/passwd": lambda: open("/etc/passwd"),
     "see processes": lambda: os.listdir("/proc"),
     "write to its root": lambda: open("/file", "w"),
+}
+calls = {
     "open a socket": lambda: socket.socket(),
     "start a process": os.fork,
     "run another program": lambda: os.execv("/bin/true", ["true"]),
 }
-for name, attempt in attempts.items():
+for name, attempt in {**files, **calls}.items():
     try:
         attempt()
-    except OSError:
-        continue
+    except OSError as error:
+        if name in files or error.errno == errno.EPERM:
+            continue
     print(name)
 open("file", "w").write("its own")
 print("end")
@@ -87,12 +92,17 @@ def run_programs(
     """Run programs in Python, each alone in a sandbox, a few at a time.
 
     A program sees the standard library and `PACKAGES`, an empty folder that it works in, and
-    nothing else: no file, network or process of the machine. Random numbers begin alike each time.
-    The result of a program is kept, and it is not run again, so that what is paid for it stays the
-    same while its group is looked at; the oldest results are forgotten, and all with this process.
+    nothing else: no file, network or process of the machine. The functions of `random` and
+    `numpy.random` begin alike each time; `random.Random()`, `numpy.random.default_rng()` and
+    `secrets` do not.
+
+    So that what is paid for a program stays the same while its group is looked at, it is not run
+    again: the latest 4,096 results are kept, as long as this process. What was not run for want of
+    time stays so where the same call comes again soon, and is run in any other.
 
     Args:
-        programs: Their texts. Equal ones are run once.
+        programs: Their texts. Equal ones are run once. As many run at a time as there are CPU cores
+            for each local rank, at most 16 (`MAX_LAUNCHERS`).
         limits: Of each.
         max_seconds: For all together; what has not begun by then is not run. None: no such limit.
 
@@ -102,18 +112,21 @@ def run_programs(
     Raises:
         InputError: If the sandbox cannot be had here.
     """
+    call = (limits, tuple(programs), max_seconds)
+    if call in _cut_short:
+        return list(_cut_short[call])
     deadline = None if max_seconds is None else time.monotonic() + max_seconds
     pool = _pool_for(limits)
     new = [text for text in dict.fromkeys(programs) if (limits, text) not in _results]
     with ThreadPoolExecutor(pool.num_launchers) as threads:
-        found = list(threads.map(lambda text: pool.run(text, deadline), new))
-    _results.update({(limits, text): result for text, result in zip(new, found, strict=True)})
-    for text in programs:
-        _results.move_to_end((limits, text))
-    results = [_results[limits, text] for text in programs]
-    while len(_results) > _MAX_CACHED:
-        _results.popitem(last=False)
-    return results
+        fresh = dict(zip(new, threads.map(lambda t: pool.run(t, deadline), new), strict=True))
+    results = [fresh[t] if t in fresh else _results[limits, t] for t in programs]
+    for text, result in zip(programs, results, strict=True):
+        if result.ended != "not_run":
+            _keep(_results, (limits, text), result, _MAX_CACHED)
+    if any(result.ended == "not_run" for result in results):
+        _keep(_cut_short, call, results, _MAX_CUT_SHORT)
+    return list(results)
 
 
 def require_sandbox(limits: Limits = LIMITS) -> None:
@@ -131,6 +144,7 @@ def close_sandbox() -> None:
         pool.close()
     _pools.clear()
     _results.clear()
+    _cut_short.clear()
 
 
 @dataclass
@@ -309,6 +323,14 @@ def package_folders() -> list[str]:
     return found
 
 
+def _keep(kept: "OrderedDict[Any, Any]", key: Any, value: Any, most: int) -> None:
+    """Keep a value as the newest, and forget the oldest beyond a number of them."""
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > most:
+        kept.popitem(last=False)
+
+
 def _write_all(process: "subprocess.Popen[bytes]", line: bytes) -> None:
     assert process.stdin is not None
     process.stdin.write(line)
@@ -330,4 +352,7 @@ def _pool_for(limits: Limits) -> Pool:
 
 _pools: dict[Limits, Pool] = {}
 _results: "OrderedDict[tuple[Limits, str], ProgramResult]" = OrderedDict()
+# Calls of `run_programs` whose time was over before all of their programs had begun.
+_cut_short: "OrderedDict[tuple[Limits, tuple[str, ...], float | None], list[ProgramResult]]"
+_cut_short = OrderedDict()
 atexit.register(close_sandbox)

@@ -14,7 +14,7 @@ from rl.rollouts.stop_strings import completion_texts
 from rl.selfplay.game import Answered, Request
 from rl.training.costs import CostMeter
 from rl.training.run_images import RunImages
-from rl.watchdog import deadline
+from rl.watchdog import sampling_deadline
 
 
 class PolicySampler:
@@ -105,7 +105,7 @@ class PolicySampler:
         own: list[tuple[int, int, int, list[Answered]]] = []
         for share in share_out(len(requests), num_samples, rank, num_ranks):
             mine = [requests[number] for number in share.requests]
-            with deadline("sampling", self.max_seconds, "max_sampling_seconds"):
+            with sampling_deadline(self.max_seconds):
                 groups = engine.generate(
                     list(map(self._tokenize, mine)),
                     share.num_samples,

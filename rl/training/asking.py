@@ -15,8 +15,7 @@ from typing import Any, TypeAlias
 from accelerate.utils import gather_object
 from transformers import PreTrainedTokenizerBase
 
-from rl.data.chat_parts import NO_IMAGES, text_of
-from rl.data.prompt_rows import with_images
+from rl.data.chat_parts import NO_IMAGES, text_of, with_images_in_front
 from rl.data.prompts import tokenize_prompt
 from rl.errors import InputError
 from rl.groups.visits import VisitKey
@@ -69,7 +68,8 @@ def ask_policy(
 ) -> AskedOfVisits:
     """Let the rewards that ask put their questions; every rank must call it.
 
-    The policy sees the images of a prompt, in front of a question about it.
+    The policy sees the images of a prompt, in front of a question about it: of its first user
+    message, or where it has none of its last message.
 
     A reply depends on the run's seed, the number of the batch, the visit, the reward, the key of
     the question and the number of the reply, on no rank layout.
@@ -218,7 +218,9 @@ def _put(
     if policy.images is None:
         num_tokens = len(tokenize_prompt(prompt, policy.tokenizer, arguments))
     else:
-        prompt = with_images(prompt, len(group.images)) if group.images else prompt
+        if group.images:
+            assert isinstance(prompt, list), "prompts with images are chats"
+            prompt = with_images_in_front(prompt, len(group.images))
         num_tokens = len(policy.images.prompt_ids(prompt, image_row, arguments))
     return Put(
         visit=_visit(group),

@@ -4,12 +4,14 @@ Options, documents and images are where an evaluation has them, and options in t
 that a problem that was trained on is the one that is evaluated. The labels go to `audit/` metrics.
 """
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from rl.data.prompts import PromptSet, load_prompts
 from rl.data.tables import Table
 from rl.data.views import get_view_maker
 from rl.errors import InputError
+from rl.evaluation.problems.benchmark_spec import BenchmarkSpec
 from rl.evaluation.problems.labelled import Reading, load_named, stated_questions
 from rl.evaluation.problems.prompt_templates import apply_template
 from rl.evaluation.problems.registry import BENCHMARKS, split_name
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
 
 DEFAULT_COLUMN = "prompt"  # the setting's own value: the benchmark knows its column
+# Labels, and what explains them: MMLU-Pro's `cot_content`, PubMedQA's `long_answer`, GPQA's notes.
+_TELLS_ANSWERS = re.compile(
+    r"answer|label|solution|decision|expla|rationale|reasoning|(?:^|_)(?:cot|gold)(?:_|$)",
+    re.IGNORECASE,
+)
 
 
 def is_benchmark(dataset: str) -> bool:
@@ -30,7 +37,10 @@ def load_benchmark_prompts(dataset: str, config: "LabelFreeConfig") -> PromptSet
     """Load the problems of a benchmark as prompts.
 
     A system prompt or a suffix of the run stands around the bare problem, in place of the
-    benchmark's own template. Columns that the run names count as in an evaluation.
+    benchmark's own template. Columns that the run names count as in an evaluation; rows need no
+    label, but for multiple choices that list their wrong options alone. Views may be made of the
+    source's further columns, not of those whose names say that they tell an answer; a wording takes
+    the place of the whole text, template and options included.
 
     Args:
         dataset: `NAME`, or `NAME=FILE` for a local copy.
@@ -52,6 +62,8 @@ def load_benchmark_prompts(dataset: str, config: "LabelFreeConfig") -> PromptSet
         label_column=config.label_column,
         options_column=None,
         kind=None,
+        image_column=config.image_column,
+        needs_labels=False,
     )
     rows = read_rows(source.table, layout)
     _check_letters(name, rows, config.answer_choices)
@@ -63,13 +75,17 @@ def load_benchmark_prompts(dataset: str, config: "LabelFreeConfig") -> PromptSet
             apply_template(template, question, row.letters, name, row.documents)
             for question, row in zip(asked, rows, strict=True)
         ]
-    images = _images(source.table, layout, len(rows))
+    table: Table = {**_other_columns(source.table, layout, spec), "prompt": asked}
+    if layout.image_column:
+        table["images"] = source.table[layout.image_column]
+    if config.label_column is not None:
+        table["label"] = [row.label for row in rows]
     return load_prompts(
         source.place,
         label_column=None if config.label_column is None else "label",
-        image_column="images" if images else "",
+        image_column="images" if layout.image_column else "",
         views=None if config.views is None else get_view_maker(config.views),
-        table={"prompt": asked, "label": [row.label for row in rows], **images},
+        table=table,
         **words,
     )
 
@@ -86,13 +102,12 @@ def _check_letters(name: str, rows: list[Row], choices: str | None) -> None:
         )
 
 
-def _images(table: Table, layout: Layout, num_rows: int) -> dict[str, list[list[object]]]:
-    """The column `images` of a set that has images, a list a row; nothing for any other."""
-    if not layout.image_columns:
-        return {}
-    found: list[list[object]] = [[] for _ in range(num_rows)]
-    for column in layout.image_columns:
-        for of_row, cell in zip(found, table[column], strict=True):
-            cells = cell if isinstance(cell, list | tuple) else [cell]
-            of_row += [image for image in cells if image is not None]
-    return {"images": found}
+def _other_columns(table: Table, layout: Layout, spec: BenchmarkSpec) -> Table:
+    """Columns that views may be made of: without those that hold, or tell, what is right."""
+    hidden = {layout.label_column, spec.label_column, layout.aliases_column}
+    hidden |= {layout.prompt_column, layout.image_column, *layout.options_columns}
+    return {
+        name: cells
+        for name, cells in table.items()
+        if name not in hidden and not _TELLS_ANSWERS.search(name)
+    }

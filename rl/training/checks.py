@@ -25,8 +25,9 @@ from rl.training.guards.registry import build_guards
 from rl.training.losses.terms import build_loss_terms
 from rl.training.model_init import check_model_init, check_remote_code
 from rl.training.ranges import LORA_RANGES
-from rl.training.self_teacher import check_self_teacher
-from rl.training.teacher_settings import read_teacher
+from rl.training.self_teacher import check_rewards_of_self_teacher, check_self_teacher
+from rl.training.teacher_settings import check_teacher_layout, read_teacher
+from rl.types import Reward
 
 if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
@@ -115,14 +116,7 @@ def _check_groups(config: "LabelFreeConfig") -> None:
             "rewards: got none beside no loss_terms, expected at least one. Add "
             "`rewards: {majority_vote: {}}`."
         )
-    get_advantage(config.advantage)
-    settings = {} if isinstance(config.advantage, str) else config.advantage
-    k = (settings.get("pass_at_k") or {}).get("k", 1)
-    if k > config.num_generations:
-        raise InputError(
-            f"advantage.pass_at_k.k: got {k}, expected at most num_generations "
-            f"({config.num_generations}), or no group teaches anything. Lower it."
-        )
+    _check_advantage(config)
     check_methods(config.answer_methods)
     if config.answer_comparer is not None:
         comparer_name(config.answer_comparer)
@@ -130,6 +124,24 @@ def _check_groups(config: "LabelFreeConfig") -> None:
         raise InputError(
             "scale_rewards, reward_weights: got a value, expected neither. Set `advantage` "
             "(normalized, centered, ...) and each reward's `weight` instead."
+        )
+
+
+def _check_advantage(config: "LabelFreeConfig") -> None:
+    get_advantage(config.advantage)
+    settings = {config.advantage: None} if isinstance(config.advantage, str) else config.advantage
+    k = (settings.get("pass_at_k") or {}).get("k", 1)
+    if k > config.num_generations:
+        raise InputError(
+            f"advantage.pass_at_k.k: got {k}, expected at most num_generations "
+            f"({config.num_generations}), or no group teaches anything. Lower it."
+        )
+    weights = {name: (of or {}).get("weight", 1) for name, of in config.rewards.items()}
+    # The sum of rewards has to say who agrees, which it does where it is 0 or 1.
+    if "disagreement" in settings and [w for w in weights.values() if w != 0] != [1]:
+        raise InputError(
+            f"advantage.disagreement: got rewards of the weights {weights}, expected one vote of "
+            "weight 1. Leave the others out, or choose another advantage."
         )
 
 
@@ -150,6 +162,27 @@ def _check_teacher(config: "LabelFreeConfig") -> None:
         return
     read_teacher(config.teacher)
     _check_beside(config, "teacher", {"selfplay": None, "max_staleness": 0})
+
+
+def check_what_rewards_need(config: "LabelFreeConfig", rewards: Mapping[str, Reward]) -> None:
+    """Check that views and a teacher are there where a reward asks for them, and the reverse.
+
+    Raises:
+        InputError: If one is not, a teacher cannot be held under this launch, or no reward says
+            what the policy as its own teacher reads.
+    """
+    for setting, example in (
+        ("views", "{column: {name: paraphrases}}"),
+        ("teacher", "{kind: ema}"),
+    ):
+        for name, reward in rewards.items():
+            if getattr(reward, f"needs_{setting}", False) and getattr(config, setting) is None:
+                raise InputError(
+                    f"{setting}: got none beside the reward {name!r}, which asks for it, expected "
+                    f"some. Set it, as in {setting}: {example}."
+                )
+    check_teacher_layout(config)
+    check_rewards_of_self_teacher(build_loss_terms(config.loss_terms), rewards)
 
 
 def _check_sampling(config: "LabelFreeConfig") -> None:
@@ -207,6 +240,12 @@ def _check_branching(config: "LabelFreeConfig") -> None:
             "a size. Set it, or leave branching out."
         )
     build_branching(config.branching, config.vote_budget.max)
+    if config.trained_subset == "first" and config.vote_budget.max > config.num_generations:
+        raise InputError(
+            "trained_subset: got 'first' beside branching and more votes than num_generations, "
+            "expected 'random': the first completions are the roots and the branches of the first "
+            "of them. Set trained_subset: random."
+        )
     # A stop string may stand across a fork, where no engine would see it.
     _check_beside(config, "branching", {"selfplay": None, "stop_strings": []})
 

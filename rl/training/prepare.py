@@ -11,11 +11,9 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from rl.answers import use_comparer
-from rl.data.image_inputs import prompt_length
 from rl.data.model_files import context_length, load_model_config, load_tokenizer
 from rl.data.prompt_lengths import (
     PromptFacts,
-    check_problem_lengths,
     check_same_prompts,
     keep_short_prompts,
     prompt_limit,
@@ -30,24 +28,23 @@ from rl.data.prompts import (
 )
 from rl.data.views import get_view_maker, num_views
 from rl.errors import InputError
-from rl.evaluation.problems.labelled import Benchmark, load_benchmark, unlabelled_problems
-from rl.evaluation.problems.problem_images import check_images_are_read
-from rl.evaluation.problems.registry import split_name
+from rl.evaluation.problems.labelled import Benchmark
 from rl.rollouts.branching.contract import takes_limits
 from rl.rollouts.engines import engine_class
 from rl.selfplay.game import Game
 from rl.training.benchmark_prompts import is_benchmark, load_benchmark_prompts
 from rl.training.changed_settings import check_changed_settings
+from rl.training.checks import check_what_rewards_need
 from rl.training.config import LabelFreeConfig
 from rl.training.curriculum.registry import build_curricula
 from rl.training.curriculum.stream import check_first_epoch
 from rl.training.files import CONFIG_FILE, RunFiles
 from rl.training.going_on import choose_checkpoint
 from rl.training.model_init import check_model
+from rl.training.prepare_evaluation import check_benchmarks, load_benchmarks
 from rl.training.prepare_game import preview_game, seats
 from rl.training.prepare_images import prepare_images, with_unreadable
 from rl.training.run_images import RunImages
-from rl.training.teacher_settings import check_teacher_layout
 from rl.training.token_selection import TokenSelector
 from rl.types import Reward
 
@@ -205,25 +202,6 @@ def check_run_engine(config: LabelFreeConfig, rewards: Sequence[Reward]) -> None
         )
 
 
-def check_what_rewards_need(config: LabelFreeConfig, rewards: Mapping[str, Reward]) -> None:
-    """Check that views and a teacher are there where a reward asks for them.
-
-    Raises:
-        InputError: If one is not, or a teacher cannot be held under this launch.
-    """
-    for setting, example in (
-        ("views", "{column: {name: paraphrases}}"),
-        ("teacher", "{kind: ema}"),
-    ):
-        for name, reward in rewards.items():
-            if getattr(reward, f"needs_{setting}", False) and getattr(config, setting) is None:
-                raise InputError(
-                    f"{setting}: got none beside the reward {name!r}, which asks for it, expected "
-                    f"some. Set it, as in {setting}: {example}."
-                )
-    check_teacher_layout(config)
-
-
 def load_run_model_config(config: LabelFreeConfig) -> Any:
     """Load the configuration of the model that a run trains."""
     return load_model_config(config.model, "model", **_model_source(config))
@@ -261,30 +239,6 @@ def load_training_prompts(config: LabelFreeConfig) -> PromptSet:
         for name in names
     ]
     return join_prompts(parts)
-
-
-def load_benchmarks(config: LabelFreeConfig) -> dict[str, Benchmark]:
-    """Load what the run is evaluated on, with its own prompt format; prompts have empty labels."""
-    words: Any = {"system_prompt": config.system_prompt, "prompt_suffix": config.prompt_suffix}
-    benchmarks = {
-        name: load_benchmark(
-            name,
-            # A named benchmark has columns of its own.
-            image_column=None if split_name(name)[0] else config.image_column,
-            allow_remote_images=config.allow_remote_images,
-            **words,
-        )
-        for name in config.eval_benchmarks
-    }
-    words |= {"prompt_column": config.prompt_column, "image_column": config.image_column}
-    for name in config.eval_prompts:
-        prompts = load_prompts(name, **words).dataset
-        benchmarks[name] = Benchmark(
-            problems=unlabelled_problems(prompts, config.allow_remote_images),
-            prompt_column=config.prompt_column,
-            label_column="",
-        )
-    return benchmarks
 
 
 def check_supervision(config: LabelFreeConfig, rewards: Mapping[str, Reward]) -> None:
@@ -356,7 +310,7 @@ def choose_prompts(
     is_text = isinstance(prompts["prompt"][0], str)
     lengths = list(map(len, tokenize_rendered(prompts["rendered_prompt"], is_text, tokenizer)))
     if images is not None and images.rows is not None:
-        of_rows = map(images.rows.of_row, prompts["row"])
+        of_rows = [images.rows.sizes[row] for row in prompts["row"]]
         lengths = list(map(images.inputs.num_tokens, lengths, of_rows))
     views = num_views(prompts)
     # A problem is left out whole: by its longest wording.
@@ -378,22 +332,3 @@ def choose_prompts(
             "of a problem, each of which is a prompt. Change it."
         )
     return prompts, facts
-
-
-def check_benchmarks(
-    config: LabelFreeConfig,
-    benchmarks: Mapping[str, Benchmark],
-    tokenizer: PreTrainedTokenizerBase,
-    context: int | None,
-    images: RunImages | None = None,
-) -> None:
-    """Check that the problems the run is evaluated on fit; none of them is ever dropped."""
-    inputs = images and images.inputs
-    problems = [problem for benchmark in benchmarks.values() for problem in benchmark.problems]
-    check_images_are_read(config.model, "model", problems, inputs)
-    room = prompt_limit(0, context, config.max_completion_length)
-    for name, benchmark in benchmarks.items():
-        lengths = {
-            p.id: prompt_length(p.prompt, p.images, tokenizer, inputs) for p in benchmark.problems
-        }
-        check_problem_lengths(name, lengths, room)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from accelerate import PartialState
+from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
@@ -16,6 +17,7 @@ from rl.errors import InputError
 from rl.rollouts.engines import check_takes_images, engine_class
 from rl.training.config import LabelFreeConfig
 from rl.training.run_images import RunImages
+from rl.training.sharding import sharding_of
 
 _logger = logging.getLogger(__name__)
 
@@ -54,8 +56,9 @@ def prepare_images(
         source: `revision` and `trust_remote_code` of `from_pretrained`.
 
     Raises:
-        InputError: If a model or an engine of text alone would get images, none can be read, or a
-            prompt's text spells out the token that stands for one.
+        InputError: If a model or an engine of text alone would get images, none can be read, a
+            prompt's text spells out the token that stands for one, or ranks that wait for each
+            other in the vision tower would have prompts without images beside those with some.
     """
     has_images = "images" in prompts.column_names
     if not takes_images(model_config):
@@ -80,7 +83,8 @@ def prepare_images(
             )
     is_main = PartialState().is_main_process
     rows = RowImages(prompts, config.allow_remote_images)
-    found = rows.keep_readable(prompts, show_progress=is_main and not config.disable_tqdm)
+    show_progress = is_main and not config.disable_tqdm
+    found = rows.keep_readable(prompts, show_progress, gather_object)
     if found.unreadable_rows:
         counts = f"{len(found.unreadable_rows)} of {len(prompts)} prompts"
         if not len(found.prompts):
@@ -91,7 +95,36 @@ def prepare_images(
         if is_main:
             message = "%s: %s dropped, whose images cannot be read. The first: %s"
             _logger.warning(message, config.dataset, counts, found.first_error)
+    digests = found.prompts["image_digests"]
+    check_all_or_none(config, len(digests), sum(map(bool, digests)), PartialState().num_processes)
     return PreparedImages(found.prompts, RunImages(inputs, rows), found.unreadable_rows)
+
+
+def check_all_or_none(
+    config: LabelFreeConfig, num_prompts: int, num_with_images: int, num_ranks: int
+) -> None:
+    """Check that ranks run the same layers where they wait for each other in every one.
+
+    A forward pass without images never calls the vision tower. Ranks whose passes differ in that
+    would wait for ever under ZeRO-3 and FSDP, which gather a layer's weights from all ranks, and
+    under DDP where the tower is trained, whose gradients all ranks are to have.
+
+    Args:
+        config: Settings of the run.
+        num_prompts: Prompts of the run.
+        num_with_images: Of these, those with images.
+        num_ranks: Ranks of the run.
+
+    Raises:
+        InputError: If only some prompts have images, and ranks would wait.
+    """
+    why = sharding_of(config) or ("" if config.freeze_vision_tower else "a trained vision tower")
+    if num_ranks > 1 and why and 0 < num_with_images < num_prompts:
+        raise InputError(
+            f"dataset: got images in {num_with_images} of {num_prompts} prompts with {why} on "
+            f"{num_ranks} ranks, expected them in all or in none. Train the two apart, or launch "
+            "with DDP or ZeRO-2 and freeze_vision_tower: true."
+        )
 
 
 def with_unreadable(facts: PromptFacts, rows: list[int]) -> PromptFacts:

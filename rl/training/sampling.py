@@ -10,7 +10,7 @@ from rl.errors import InputError
 from rl.rollouts.ahead_engine import AheadEngine
 from rl.training.prompts_ahead import PromptsAhead
 from rl.training.source import Batch, Policy, Source
-from rl.watchdog import deadline
+from rl.watchdog import sampling_deadline
 
 if TYPE_CHECKING:
     from rl.training.host import LabelFreeTrainer
@@ -90,7 +90,7 @@ class Sampling:
     def _limit(self) -> Iterator[None]:
         """Count a wait for samples as sampling, and bound it as that."""
         seconds = self.trainer.args.max_sampling_seconds
-        limit = deadline("sampling", seconds, "max_sampling_seconds")
+        limit = sampling_deadline(seconds)
         with self.trainer.costs.time("sample_seconds"), limit:
             yield
 

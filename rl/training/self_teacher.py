@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from rl.data.model_files import context_length
 from rl.data.prompts import tokenize_prompt
 from rl.data.slots import fill_slots
 from rl.errors import InputError
@@ -23,6 +24,7 @@ from rl.groups.token_statistics import MAX_CHUNK_LOGITS, refuse_scaled_logits
 from rl.training.losses.term import Comparison
 from rl.training.losses.terms import LossTerms
 from rl.trl_internals import pad, use_adapter
+from rl.types import Reward
 
 if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
@@ -58,8 +60,8 @@ def check_self_teacher(config: "LabelFreeConfig", terms: LossTerms) -> None:
     """Check that what the teacher reads and is made of can be had.
 
     Raises:
-        InputError: If the base policy is not kept, the prompt has other slots, nobody votes, or
-            the vote's letters are not those of the prompt.
+        InputError: If the base policy is not kept, the prompt has other slots, there is no reward,
+            or the vote's letters are not those of the prompt.
     """
     if (found := taught_term(terms)) is None:
         return
@@ -81,17 +83,44 @@ def check_self_teacher(config: "LabelFreeConfig", terms: LossTerms) -> None:
         )
     if not config.rewards:
         raise InputError(
-            f"{where}: got no reward, expected one that votes: its answer is what the teacher "
-            "reads. Add `rewards: {majority_vote: {}}`."
+            f"{where}: got no reward, expected one that says which completions agree. Add "
+            "`rewards: {majority_vote: {}}`."
         )
     if term.prompt is not None:
         fill_slots(term.prompt, {"prompt": "", "answer": ""}, f"{where}.prompt")
 
 
+def check_rewards_of_self_teacher(terms: LossTerms, rewards: Mapping[str, Reward]) -> None:
+    """Check that a reward says what the teacher reads, and none weighs whole groups.
+
+    Raises:
+        InputError: If nobody votes though the teacher reads an answer, or a reward has a
+            `group_weight`, which is a factor of advantages: the term would teach groups that it
+            leaves out.
+    """
+    if (found := taught_term(terms)) is None:
+        return
+    name, term = found
+    if term.prompt is not None and not any(hasattr(reward, "vote") for reward in rewards.values()):
+        raise InputError(
+            f"loss_terms.{name}.prompt: got one beside {', '.join(rewards)}, expected a reward "
+            "that votes: its answer is what the teacher reads. Add `rewards: {majority_vote: {}}`, "
+            "or set prompt: null."
+        )
+    for reward in rewards:
+        if hasattr(rewards[reward], "group_weight"):
+            raise InputError(
+                f"loss_terms.{name}: got it beside the reward {reward!r}, which weighs whole "
+                "groups, expected one that does not: this term is not weighed with them. Remove "
+                "one of the two."
+            )
+
+
 class SelfTeacher:
     """Runs the completions of a batch behind the teacher's prompts, and compares distributions.
 
-    Without a term that has a teacher it does nothing.
+    Without a term that has a teacher it does nothing. Where the teacher's prompt and the completion
+    are longer together than the model's context, the teacher reads the policy's own prompt.
 
     Args:
         terms: One of them may say whose weights the teacher has, and what it reads.
@@ -204,10 +233,15 @@ class SelfTeacher:
             return fill_slots(template, known, "loss_terms")
 
         if isinstance(row.prompt, str):
-            return tokenize_prompt(told(row.prompt), self.tokenizer, arguments)
-        *before, last = row.prompt
-        messages = [*before, {**last, "content": told(last["content"])}]
-        return tokenize_prompt(messages, self.tokenizer, arguments)
+            prompt: Any = told(row.prompt)
+        else:
+            *before, last = row.prompt
+            prompt = [*before, {**last, "content": told(last["content"])}]
+        ids = tokenize_prompt(prompt, self.tokenizer, arguments)
+        context = context_length(self.policy.config)
+        # The answer is the model's own text, as long as a completion.
+        fits = context is None or len(ids) + len(row.sample.completion_ids) <= context
+        return ids if fits else row.prompt_ids
 
     def _weights(self) -> AbstractContextManager:
         """Take the adapters out where the teacher is the base policy."""

@@ -21,7 +21,7 @@ from rl.training.source import Policy
 from rl.training.teacher_settings import TeacherSettings, decay_at
 from rl.training.visit_sampling import Prompt
 from rl.types import Group
-from rl.watchdog import deadline
+from rl.watchdog import sampling_deadline
 
 TEACHER_FILE = "teacher.safetensors"
 _UPDATED = "updated"  # number of the last batch before which the average moved
@@ -103,7 +103,7 @@ class WeightsTeacher:
         config = policy.config
         if self.settings.kind == "ema":
             self.follow(policy.model, index)
-        limit = deadline("sampling", config.max_sampling_seconds, "max_sampling_seconds")
+        limit = sampling_deadline(config.max_sampling_seconds)
         with policy.costs.time("teacher_seconds"), limit, self._holding(policy) as engine:
             samples = engine.generate(
                 [prompts[key].ids for key in keys],

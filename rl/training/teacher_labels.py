@@ -30,7 +30,7 @@ from rl.rollouts.weights import full_parameters
 from rl.training.source import Policy
 from rl.training.visit_sampling import Prompt, prompt_tokens
 from rl.types import Group, Rollout
-from rl.watchdog import deadline
+from rl.watchdog import sampling_deadline
 
 LABELS_FILE = "teacher_labels.jsonl"
 
@@ -122,7 +122,7 @@ class LabelsTeacher:
         for start in tqdm(starts, "teacher", disable=not accelerator.is_main_process):
             batch = list(rows.values())[start : start + config.num_prompts]
             mine = shard(batch, accelerator.process_index, accelerator.num_processes)
-            limit = deadline("sampling", config.max_sampling_seconds, "max_sampling_seconds")
+            limit = sampling_deadline(config.max_sampling_seconds)
             with limit:  # every rank calls it as often: sampling from a sharded model is collective
                 samples = policy.engine.generate(
                     [prompt_tokens(row, policy) for row in mine],

@@ -1,7 +1,6 @@
 """What a recipe's `teacher` says: which copy of the policy answers, and how it follows it."""
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,6 +9,7 @@ from pydantic import Field
 
 from rl.errors import InputError
 from rl.settings import Count, CountOrNone, build, checked
+from rl.training.sharding import sharding_of
 
 if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
@@ -68,13 +68,11 @@ def check_teacher_layout(config: "LabelFreeConfig") -> None:
     """
     if config.teacher is None or read_teacher(config.teacher).kind == "offline":
         return
-    stage = getattr(getattr(config, "deepspeed_plugin", None), "zero_stage", 0)
-    uses_fsdp = os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("true", "1") or config.fsdp
-    if stage == 3 or uses_fsdp:
+    if sharding := sharding_of(config):
         raise InputError(
-            f"teacher.kind: got {config.teacher['kind']!r} under "
-            f"{'FSDP' if uses_fsdp else 'ZeRO-3'}, expected a launch that keeps whole weights on "
-            "every device. Launch with DDP or ZeRO-2, or set kind: offline."
+            f"teacher.kind: got {config.teacher['kind']!r} under {sharding}, expected a launch "
+            "that keeps whole weights on every device. Launch with DDP or ZeRO-2, or set kind: "
+            "offline."
         )
 
 

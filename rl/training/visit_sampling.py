@@ -18,7 +18,7 @@ from rl.training.branched_sampling import sample_branches
 from rl.training.run_images import image_row
 from rl.training.source import Policy, Row
 from rl.types import Group
-from rl.watchdog import deadline
+from rl.watchdog import sampling_deadline
 
 
 class Prompt(NamedTuple):
@@ -77,7 +77,7 @@ def sample_visits(
 ) -> list[list[Sample]]:
     """Sample the votes of some visits; every rank must call it."""
     config, request = policy.config, request_of(keys, prompts, policy)
-    limit = deadline("sampling", config.max_sampling_seconds, "max_sampling_seconds")
+    limit = sampling_deadline(config.max_sampling_seconds)
     branching = build_branching(config.branching, config.vote_budget.max)
     with policy.costs.time("sample_seconds"), limit:
         if branching is not None:

@@ -109,6 +109,7 @@ NAMES = [
     ({"branching": {"entropy_fork": {}}}, "num_votes"),
     ({"branching": {"entropy_confidence": {"entropy_high": NAN}}}, "entropy_high"),
     ({"branching": {"entropy_confidence": {}}, "max_staleness": 1}, "max_staleness"),
+    ({"branching": {"entropy_confidence": {}}, "num_votes": 9}, "trained_subset: got 'first'"),
     ({"branching": {"entropy_confidence": {}}, "stop_strings": ["Q"]}, "stop_strings"),
     (
         {"branching": {"entropy_confidence": {}}, "num_votes": {"min": 8, "max": 9}},
@@ -127,6 +128,14 @@ NAMES = [
     ({"curriculum": {"majority_band": {"num_tries": HUGE}}}, "curriculum.majority_band.num_tries"),
     ({"curriculum": {"hidden_states": {}}}, "curriculum.hidden_states"),
     ({"advantage": {"disagreement": {"weight": 0}}}, "advantage.disagreement.weight: got 0"),
+    (
+        {"advantage": "disagreement", "rewards": {"majority_vote": {"weight": 0.5}}},
+        "advantage.disagreement: got rewards of the weights {'majority_vote': 0.5}",
+    ),
+    (
+        {"advantage": "disagreement", "rewards": {"majority_vote": {}, "boxed_format": {}}},
+        "weights",
+    ),
     ({"loss_terms": {"self_distillation": {}}}, "weights_of: got 'base' without lora"),
     ({"curriculum": {"data_stream": {}}}, "curriculum.data_stream: got the prompts of one"),
     ({"dataset": []}, "dataset: got none"),

@@ -21,6 +21,7 @@ def test_trees_do_not_depend_on_ranks(recipe, tmp_path):
             recipe,
             tmp_path / name,
             branching=BRANCHING,
+            trained_subset="random",
             advantage="entropy_reshaped",
             num_prompts=3,
             num_updates=1,
@@ -53,7 +54,8 @@ def test_trees_do_not_depend_on_ranks(recipe, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["zero3", "lora", "vllm"])
 def test_pruned_trees_wherever_they_are_sampled(recipe, tmp_path, name):
-    settings = {"branching": PRUNED, "num_prompts": 3, "num_updates": 1, "max_steps": 2}
+    settings = {"num_prompts": 3, "num_updates": 1, "max_steps": 2}
+    settings |= {"branching": PRUNED, "trained_subset": "random"}
     launcher = zero(3) if name == "zero3" else one_process()
     more = {
         "zero3": {},
@@ -76,7 +78,8 @@ def test_pruned_trees_wherever_they_are_sampled(recipe, tmp_path, name):
 
 @pytest.mark.slow
 def test_a_stopped_run_grows_the_same_trees(recipe, tmp_path):
-    settings = {"branching": PRUNED, "advantage": "entropy_reshaped", "save_steps": 2}
+    settings = {"advantage": "entropy_reshaped", "save_steps": 2}
+    settings |= {"branching": PRUNED, "trained_subset": "random"}
     whole = launch(one_process(), recipe, tmp_path / "whole", **settings)
     going_on = {"resume_from_checkpoint": str(whole / "checkpoint-2")}
     rest = launch(one_process(), recipe, tmp_path / "rest", **settings, **going_on)

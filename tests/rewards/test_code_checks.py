@@ -11,10 +11,17 @@ from rewards.code_checks import Check, check_answers, check_metrics, printed_ans
         ("", []),
         ("```python\nprint(2)\n```", ["print(2)"]),
         ("```py\na = 1\n```\nthen\n``` Python\nprint(a)\n```", ["a = 1", "print(a)"]),
-        ("  ```python\n  print(2)\n  ```", ["  print(2)"]),
+        ("  ```python\n  print(2)\n  ```", ["print(2)"]),
+        (
+            "1. So\n   ```python\n   for i in [2]:\n       print(i)\n\n   ```",
+            ["for i in [2]:\n    print(i)\n"],
+        ),
+        ("  ```python\nif 1:\n  print(2)\n  ```", ["if 1:\n  print(2)"]),
         ("```python\n```", [""]),
         ("```python\nprint(2)", []),  # cut off
         ("```python\na = 1\n```python\nb = 2\n```", ["b = 2"]),
+        ("```python\na = 1\n```output\n1\n```", []),  # not closed
+        ("```python\na = 1\n```output\n1\n```\n```py\nb\n```", ["b"]),
         ("```\nprint(2)\n```", []),  # of no kind
         ("```output\n2\n```\n```pythonic\nx\n```", []),
         ("say ```python\nprint(2)\n```", []),

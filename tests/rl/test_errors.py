@@ -1,6 +1,7 @@
 """Bad input: one line and exit status 2; a bug keeps its traceback."""
 
 import errno
+import os
 import subprocess
 import sys
 
@@ -93,6 +94,47 @@ def test_nobody_reads_the_output_any_more(end):
     command = f"{sys.executable} -c '{code}' | head --lines=1; echo ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert (result.stdout, result.stderr) == ("0\n141\n", "")
+
+
+PRINTING = "from rl.errors import *\nwith exit_on_bad_input():\n    print(1)"
+
+
+def buffered():
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
+@pytest.mark.parametrize("output", ["closed by its reader", "full", "closed"])
+@pytest.mark.parametrize(
+    ("end", "status", "line"),
+    [
+        ("InputError('x: got 1, expected 2. Do.')", 2, "error: x: got 1, expected 2. Do.\n"),
+        ("RunStopped('It can go on.')", 75, "It can go on.\n"),
+    ],
+)
+def test_why_a_run_ends_is_told_whatever_became_of_its_output(output, end, status, line):
+    command = [sys.executable, "-c", f"{PRINTING}\n    raise {end}"]
+    if output == "closed":
+        command = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open("/dev/full" if output == "full" else writing, "w") as stdout:
+        process = subprocess.run(
+            command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=buffered()
+        )
+    if output == "full":
+        os.close(writing)
+    assert (process.returncode, process.stderr) == (status, line)
+
+
+def test_nothing_wrong_and_a_full_disk():
+    command = [sys.executable, "-c", PRINTING]
+    with open("/dev/full", "w") as full:
+        process = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, env=buffered()
+        )
+    assert process.returncode == 2
+    [line] = process.stderr.splitlines()
+    assert line.startswith("error: files: got No space left on device")
 
 
 def test_a_broken_pipe_of_another_kind_is_a_bug(capsys):

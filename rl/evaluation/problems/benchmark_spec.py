@@ -25,7 +25,8 @@ class BenchmarkSpec:
         documents_column: Column with what a question is about, None where it stands by itself.
         aliases_column: Column with further accepted answers.
         strata_columns: Columns by whose values results are reported as well.
-        image_columns: Columns with the problem's images, an image or a list each, in their order.
+        image_columns: Names of the column with the problem's images in copies of it, an image or a
+            list; the first one that a table has counts.
         kept_rows: Column and value of the rows that belong to it, of a table that has the column.
         revision: Commit of the dataset that is read unless another is named; None: its newest.
         size: Number of problems.

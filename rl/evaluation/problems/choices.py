@@ -20,7 +20,7 @@ class Choices:
 
     Attributes:
         options: Their texts, in order.
-        label: Letter of the right one.
+        label: Letter of the right one; an empty text where the row has no label.
     """
 
     options: list[str]
@@ -44,17 +44,19 @@ def read_choices(
     *,
     seed: int | None = None,
     label_is: LabelIs | None = None,
+    have_letters: bool = True,
 ) -> Choices:
     """Read the options of a row and the letter of the right one.
 
     Args:
-        label: What the row says of the right option.
+        label: What the row says of the right option; an empty text: nothing.
         cells: One cell with a list of options or with an object of letter -> option, or one cell
             for each option.
         where: Row and column, for messages.
         seed: Shuffles the options (`rl.data.option_order`); None leaves them in order.
         label_is: What the label is. Of an object it is always a letter. None finds out: a text or a
             letter, and refuses one that is both.
+        have_letters: As for `option_order`.
 
     Raises:
         InputError: If there are not between 2 and 26 options, or the label names none of them.
@@ -62,9 +64,14 @@ def read_choices(
     options = choice_options(cells, where)
     if any(isinstance(cell, Mapping) for cell in cells):
         label_is = "letter"
+    order = list(range(len(options)))
+    if seed is not None:
+        order = option_order(options, Random(seed), have_letters=have_letters)
+    asked = [options[place] for place in order]
+    if not label:
+        return Choices(asked, "")
     right = _right_place(label, options, where, label_is)
-    order = list(range(len(options))) if seed is None else option_order(options, Random(seed))
-    return Choices([options[place] for place in order], ascii_uppercase[order.index(right)])
+    return Choices(asked, ascii_uppercase[order.index(right)])
 
 
 def choice_options(cells: Sequence[Any], where: str) -> list[str]:

@@ -24,7 +24,7 @@ class RawRow:
     Attributes:
         id: Names the problem within the benchmark.
         question: Text or chat messages.
-        label: Text of the label's column.
+        label: Text of the label's column; empty where it has none and none is needed.
         options: Cells of the options' columns.
         option_seed: Seed that shuffles options; None leaves them in order.
         label_is: What the label says of the right option; None: its letter or its text.
@@ -53,7 +53,7 @@ class Row:
     Attributes:
         id: Names it within the benchmark.
         question: Text with the options of a multiple choice below it, or chat messages.
-        label: The right answer; the letter of a multiple choice.
+        label: The right answer; the letter of a multiple choice. Empty where there is none.
         letters: Letters of a multiple choice, None for any other problem.
         documents: What the question is about; a template puts it in its place. None for nothing.
         aliases: Further accepted answers, the label not among them.
@@ -82,7 +82,7 @@ def read_hashes(row: RawRow) -> Row:
     Raises:
         InputError: If there are no `####`, or nothing follows.
     """
-    label = after_hashes(row.label, row.where)
+    label = after_hashes(row.label, row.where) if row.label else ""
     return Row(id=row.id, question=row.question, label=label, letters=None)
 
 
@@ -96,7 +96,14 @@ def read_choice(row: RawRow) -> Row:
     cells = row.options if several else [row.label, *row.options]  # the wrong ones, a column each
     is_text = isinstance(row.question, str)  # messages hold their options already
     seed = row.option_seed if is_text else None
-    found = read_choices(row.label, cells, row.where, seed=seed, label_is=row.label_is)
+    found = read_choices(
+        row.label,
+        cells,
+        row.where,
+        seed=seed,
+        label_is=row.label_is,
+        have_letters=several,  # a column that holds the right one is not the first option
+    )
     return Row(
         id=row.id,
         question=f"{row.question}\n\n{found.lines()}" if is_text else row.question,
@@ -146,7 +153,7 @@ def read_document_number(row: RawRow) -> Row:
     Raises:
         InputError: If the label is no number.
     """
-    if read_docmath_number(row.label) is None:
+    if row.label and read_docmath_number(row.label) is None:
         raise InputError(
             f"label in {row.where}: got {short_repr(row.label)}, expected a number. Correct the "
             "row or name another column."

@@ -15,7 +15,13 @@ from rl.evaluation.problems.kinds import CHOICE_KINDS, DOCUMENT_KINDS
 from rl.evaluation.problems.problem_images import read_problem_images
 from rl.evaluation.problems.prompt_templates import apply_template, find_template, with_documents
 from rl.evaluation.problems.registry import BENCHMARKS, check_name, short_name, split_name
-from rl.evaluation.problems.rows import Row, find_layout, kept_rows, read_rows
+from rl.evaluation.problems.rows import (
+    Row,
+    find_layout,
+    image_column_if_there,
+    kept_rows,
+    read_rows,
+)
 from rl.evaluation.problems.sources import Source, load_source
 
 _COLUMNS = ("prompt_column", "label_column", "options_column", "documents_column", "kind")
@@ -101,7 +107,11 @@ class Reading(TypedDict, total=False):
             `wiki_items`.
         image_column: Column with the problem's image or images; None takes the named benchmark's,
             or `images` or `image`, where there is one; an empty text takes none.
+        must_have_image_column: Whether a source without the column named so is refused; True if
+            left out. False reads it as if none were named.
         allow_remote_images: Whether links to images are fetched; False if left out.
+        needs_labels: Whether a row without a label is refused; True if left out. A multiple choice
+            that lists its wrong options alone needs one.
         kind: A key of `rl.evaluation.problems.kinds.KINDS`; None takes the named benchmark's, or
             "choice" with an `options_column`, or "maths".
         option_seed: Seed of the order of options, for benchmarks that shuffle them; 0 if left out.
@@ -115,7 +125,9 @@ class Reading(TypedDict, total=False):
     options_column: str | None
     documents_column: str | None
     image_column: str | None
+    must_have_image_column: bool
     allow_remote_images: bool
+    needs_labels: bool
     kind: str | None
     option_seed: int
 
@@ -150,7 +162,11 @@ def load_benchmark(
     spec = BENCHMARKS[name] if name else None
     source = load_named(name_or_path, reading)
     columns = {key: reading.get(key) for key in _COLUMNS}
-    layout = find_layout(source.table, spec, **columns)
+    if not reading.get("must_have_image_column", True):
+        columns["image_column"] = image_column_if_there(source.table, columns["image_column"])
+    layout = find_layout(
+        source.table, spec, **columns, needs_labels=reading.get("needs_labels", True)
+    )
     if template is not None:
         _check_template(template, layout.kind, system_prompt, prompt_suffix)
     rows = read_rows(source.table, layout, reading.get("option_seed", 0))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from rl.data.images import PromptImage, image_folder, read_image
+from rl.data.images import PromptImage, image_folders, read_image
 from rl.data.row_images import images_of_rows
 from rl.data.tables import Table
 from rl.errors import InputError
@@ -34,11 +34,10 @@ def read_problem_images(
     Raises:
         InputError: If an image cannot be read, or a row has more or fewer images than places.
     """
-    column, joined = _joined(table, layout)
-    found = images_of_rows(joined, layout.prompt_column, column)
+    found = images_of_rows(table, layout.prompt_column, layout.image_column)
     if found is None:
         return None
-    folder = image_folder(place)
+    folder = image_folders(place)
     known: dict[str, PromptImage] = {}
     images = []
     bar = tqdm(found, "reading images", unit="row", delay=2)
@@ -76,16 +75,3 @@ def check_images_are_read(
                 f"{what}: got {model}, which reads text alone, for problems with images, expected "
                 "a vision-language model. Name one, or set image_column to an empty text."
             )
-
-
-def _joined(table: Table, layout: Layout) -> tuple[str, Table]:
-    """Put the columns of images into one, where there are several; the text is its name."""
-    columns = layout.image_columns
-    if len(columns) < 2:
-        return (columns[0] if columns else ""), table
-    cells = zip(*(table[column] for column in columns), strict=True)
-    lists = [
-        [image for cell in row for image in (cell if isinstance(cell, list) else [cell]) if image]
-        for row in cells
-    ]
-    return "images", {layout.prompt_column: table[layout.prompt_column], "images": lists}

@@ -26,7 +26,8 @@ class Layout:
     """Which columns of a table mean what; see `BenchmarkSpec` for the fields.
 
     `takes_first_label` is for benchmarks whose labels are lists of equal answers. Columns of
-    documents, aliases, strata and images are those that the table has.
+    documents, aliases, strata and images are those that the table has; where labels are not needed,
+    `label_column` is empty if it has none.
     """
 
     prompt_column: str
@@ -39,7 +40,8 @@ class Layout:
     documents_column: str | None = None
     aliases_column: str | None = None
     strata_columns: tuple[str, ...] = ()
-    image_columns: tuple[str, ...] = ()
+    image_column: str = ""
+    needs_labels: bool = True
     label_is: LabelIs | None = None
     question_ends_at: str | None = None
 
@@ -54,6 +56,7 @@ def find_layout(
     kind: str | None,
     documents_column: str | None = None,
     image_column: str | None = None,
+    needs_labels: bool = True,
 ) -> Layout:
     """Join what the user names, what a named benchmark has and what the column names tell.
 
@@ -83,7 +86,7 @@ def find_layout(
         prompt_column=prompt_column,
         label_column=label_column
         or _named(table, spec and spec.label_column)
-        or _detect(table, LABEL_COLUMNS, "label_column"),
+        or _detect(table, LABEL_COLUMNS, "label_column", needs_labels),
         id_column=_named(table, spec and spec.id_column),
         options_columns=options_columns,
         shuffles_options=spec is not None and spec.shuffles_options,
@@ -94,7 +97,8 @@ def find_layout(
         or next((name for name in DOCUMENT_COLUMNS if name in table), None),
         aliases_column=_named(table, spec.aliases_column if spec else "answer_aliases"),
         strata_columns=tuple(name for name in spec.strata_columns if name in table) if spec else (),
-        image_columns=_image_columns(table, spec, image_column, prompt_column),
+        image_column=_image_column(table, spec, image_column, prompt_column),
+        needs_labels=needs_labels,
         # Of a copy with labels of its own nothing is known.
         label_is=spec.label_is if spec and label_column in (None, spec.label_column) else None,
         question_ends_at=spec.question_ends_at if spec else None,
@@ -113,14 +117,12 @@ def read_rows(table: Table, layout: Layout, option_seed: int = 0) -> list[Row]:
     Raises:
         InputError: If a column is missing or a row lacks what its kind needs.
     """
-    for column, setting in (
-        (layout.prompt_column, "prompt_column"),
-        (layout.label_column, "label_column"),
-    ):
-        if column not in table:
-            raise unknown_name(setting, column, list(table))
+    if layout.prompt_column not in table:
+        raise unknown_name("prompt_column", layout.prompt_column, list(table))
+    if layout.label_column not in ("", *table):
+        raise unknown_name("label_column", layout.label_column, list(table))
     ids = problem_ids(table, layout.id_column)
-    cells = table[layout.label_column]
+    cells = table[layout.label_column] if layout.label_column else [None] * len(ids)
     if layout.takes_first_label:
         cells = [cell[0] if isinstance(cell, list) and cell else cell for cell in cells]
     labels = labels_of({layout.label_column: cells}, layout.label_column)
@@ -131,7 +133,7 @@ def read_rows(table: Table, layout: Layout, option_seed: int = 0) -> list[Row]:
         zip(ids, table[layout.prompt_column], labels, strict=True)
     ):
         where = f"row {number} (from 0), column {layout.label_column!r}"
-        if label is None:
+        if label is None and layout.needs_labels:
             raise InputError(
                 f"label in {where}: got none, expected the right answer. Fill it in, remove the "
                 "row or name another column."
@@ -140,7 +142,7 @@ def read_rows(table: Table, layout: Layout, option_seed: int = 0) -> list[Row]:
         cells = RawRow(
             id=name,
             question=_without_options(question, layout.question_ends_at),
-            label=label,
+            label=label or "",
             label_is=layout.label_is,
             options=[table[column][number] for column in layout.options_columns],
             option_seed=seed,
@@ -191,7 +193,7 @@ def _without_options(question: Any, ends_at: str | None) -> Any:
 
 def _aliases(table: Table, layout: Layout, number: int) -> list[str]:
     """What else is right: the rest of a list of labels, and the column of aliases."""
-    label = table[layout.label_column][number]
+    label = table[layout.label_column][number] if layout.label_column else None
     more = table[layout.aliases_column][number] if layout.aliases_column else None
     more = [more] if isinstance(more, str) else more
     if not (more is None or isinstance(more, list | tuple)):
@@ -203,19 +205,26 @@ def _aliases(table: Table, layout: Layout, number: int) -> list[str]:
     return [str(cell) for cell in cells if cell is not None]
 
 
-def _image_columns(
+def _image_column(
     table: Table, spec: BenchmarkSpec | None, image_column: str | None, prompt_column: str
-) -> tuple[str, ...]:
+) -> str:
     """The column the user names, a named benchmark's, or one called as TRL's are; '' is none."""
     if image_column:
         if image_column not in table:
             raise unknown_name("--image_column", image_column, list(table))
-        return (image_column,)
+        return image_column
     if image_column == "":
-        return ()
-    found = tuple(name for name in (spec.image_columns if spec else ()) if name in table)
-    usual = [name for name in IMAGE_COLUMNS if name in table and name != prompt_column]
-    return found or tuple(usual[:1])
+        return ""
+    names = (*(spec.image_columns if spec else ()), *IMAGE_COLUMNS)
+    return next((name for name in names if name in table and name != prompt_column), "")
+
+
+def image_column_if_there(table: Table, column: str | None) -> str | None:
+    """Return a setting's column of images for one of several sources: None where it has none such.
+
+    An empty text, no images, holds for every source.
+    """
+    return column if column in ("", *table) else None
 
 
 def _named(table: Table, column: str | None) -> str | None:
@@ -223,11 +232,13 @@ def _named(table: Table, column: str | None) -> str | None:
     return column if column in table else None
 
 
-def _detect(table: Table, candidates: Sequence[str], setting: str) -> str:
+def _detect(table: Table, candidates: Sequence[str], setting: str, is_needed: bool = True) -> str:
     by_lower_case = {name.lower(): name for name in table}
     for candidate in candidates:
         if candidate in by_lower_case:
             return by_lower_case[candidate]
+    if not is_needed:
+        return ""
     raise InputError(
         f"{setting}: got none of the columns {', '.join(candidates)}, expected one of the file's "
         f"own ({', '.join(sorted(table))}). Name it."

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
+from rl.errors import InputError
 from rl.rollouts.branching.contract import Fork, TokenRow
 from rl.settings import Count, CountOrNone, Finite, NonNegative, NumSamples, checked
 
@@ -80,6 +81,18 @@ class EntropyConfidence:
     delta_rise_steps: Count = 3
     delta_upper: NonNegative = 0.5
 
+    def __post_init__(self) -> None:
+        if self.min_branches > self.max_branches:
+            raise InputError(
+                f"branching.entropy_confidence.min_branches: got {self.min_branches}, expected at "
+                f"most max_branches ({self.max_branches}). Lower it."
+            )
+        if self.entropy_low >= self.entropy_high:
+            raise InputError(
+                f"branching.entropy_confidence.entropy_low: got {self.entropy_low}, expected less "
+                f"than entropy_high ({self.entropy_high}). Lower it."
+            )
+
     def forks(self, root: TokenRow) -> list[Fork]:
         """Choose the first token that meets the conditions, if there is one."""
         rises, confidences = self._rises(root), self._grouped(root)
@@ -94,7 +107,7 @@ class EntropyConfidence:
 
     def width(self, entropy: float, confidence: float) -> int:
         """Say how many completions leave a token, the root among them."""
-        span = max(self.entropy_high - self.entropy_low, 1e-9)
+        span = self.entropy_high - self.entropy_low
         threshold = max(self.branch_threshold, 1e-9)
         raw = self.min_branches + self.alpha * (entropy - self.entropy_low) / span
         raw -= self.beta * (confidence - self.branch_threshold) / threshold

@@ -204,7 +204,9 @@ class PolicyEvaluation(TrainerCallback):
         path = self.output_dir / CONTROLS_FILE
         if path.exists():
             found = json.loads(path.read_text())
-            self.controls = {name: Controls(**controls) for name, controls in found.items()}
+            # A benchmark that the run goes on without is not compared.
+            kept = [name for name in found if name in self.run.benchmarks]
+            self.controls = {name: Controls(**found[name]) for name in kept}
 
     def _keep_if_best(
         self, benchmark: str, found: Mapping[str, float], state: TrainerState

@@ -27,7 +27,8 @@ class StreamEvaluations:
     The first labelled benchmark belongs to the first file of `dataset`, the second to the second,
     and so on; further ones belong to none and are only told. With fewer benchmarks than data sets
     there is the matrix and no measure. The last row is of the end of the run, whatever data set it
-    ends in. Checkpoints have the rows so far.
+    ends in. Checkpoints have the rows so far; a run that goes on with other benchmarks drops them,
+    and has no measure either, as it does not know what there was to forget.
 
     Args:
         trainer: Whose source may visit one data set after another.
@@ -83,11 +84,12 @@ class StreamEvaluations:
 
         Returns:
             "benchmarks", "steps", "accuracies" (a row for each data set), "base" (None: not
-            evaluated), "after_each": the measures after each data set, and the last of these again:
-            average_accuracy, forgetting, backward_transfer, forward_transfer, None where there is
-            none.
+            evaluated on all of them), "after_each": the measures after each data set, and the last
+            of these again: average_accuracy, forgetting, backward_transfer, forward_transfer, None
+            where there is none.
         """
-        base = None if before is None else [before[name][METRIC] for name in self.benchmarks]
+        found = [(before or {}).get(name, {}).get(METRIC) for name in self.benchmarks]
+        base = None if None in found else found
         after_each = [self._measures(k, base) for k in range(1, len(self.rows) + 1)]
         return {
             "benchmarks": self.benchmarks,
@@ -99,8 +101,10 @@ class StreamEvaluations:
         }
 
     def _measures(self, num_parts: int, base: Sequence[float] | None) -> dict[str, float | None]:
-        matrix = [row["accuracies"] for row in self.rows[:num_parts]]
-        if len(self.benchmarks) < num_parts:
+        rows = self.rows[:num_parts]
+        matrix = [row["accuracies"] for row in rows]
+        is_whole = [row["part"] for row in rows] == list(range(num_parts))
+        if len(self.benchmarks) < num_parts or not is_whole:
             return {}
         return {
             "average_accuracy": average_accuracy(matrix),
@@ -110,9 +114,15 @@ class StreamEvaluations:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows so far, as plain JSON."""
-        return {"rows": self.rows}
+        """The rows so far and what they are of, as plain JSON."""
+        return {"benchmarks": self.benchmarks, "rows": self.rows}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+        """Go on from a state; rows of other benchmarks are dropped, and a warning says so."""
         self.rows = list(state["rows"])
+        if self.rows and state.get("benchmarks") != self.benchmarks:
+            self.rows = []
+            _logger.warning(
+                "eval_benchmarks: other ones than in the checkpoint, so what is forgotten in the "
+                "stream is not measured. Name the same ones to measure it."
+            )

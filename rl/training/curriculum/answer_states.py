@@ -17,7 +17,7 @@ from rl.data.prompts import tokenize_prompt
 from rl.groups.visits import shard
 from rl.rollouts.engine import Sample, derive_seed, with_settings
 from rl.rollouts.stop_strings import completion_texts
-from rl.watchdog import deadline
+from rl.watchdog import sampling_deadline
 
 if TYPE_CHECKING:
     from rl.training.source import Policy
@@ -127,7 +127,8 @@ class AnswerStates:
         size = self.policy.config.num_prompts
         mine: dict[str, tuple[Tensor, Tensor | None]] = {}
         starts = range(0, len(prompts), size)
-        for start in tqdm(starts, "answers to select by", disable=not accelerator.is_main_process):
+        is_hidden = self.policy.config.disable_tqdm or not accelerator.is_main_process
+        for start in tqdm(starts, "answers to select by", disable=is_hidden):
             batch = shard(prompts[start : start + size], rank, num_ranks)
             mine |= self._read_some(batch)
         everyone: Any = gather_object([(mine, self.num_tokens, self.num_completions)])
@@ -144,7 +145,7 @@ class AnswerStates:
         ids = [tokenize_prompt(p["prompt"], policy.tokenizer, arguments) for p in batch]
         seeds = [derive_seed(config.seed, "select", p["prompt_id"]) for p in batch]
         greedy = with_settings(policy.engine, replace(policy.engine.settings, temperature=0.0))
-        limit = deadline("sampling", config.max_sampling_seconds, "max_sampling_seconds")
+        limit = sampling_deadline(config.max_sampling_seconds)
         with policy.costs.time("sample_seconds"), limit:
             answers = greedy.generate(ids, 1, seeds)
             votes = [[] for _ in ids]

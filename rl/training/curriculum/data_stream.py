@@ -13,9 +13,10 @@ from rl.training.curriculum.contract import PromptFact, State
 class DataStream:
     """Visit the files that `dataset` lists one after the other, each for as many epochs.
 
-    A file of n prompts has n // num_prompts * epochs * num_updates updates; the last one goes on
-    until the run ends. After each file every benchmark is evaluated, and what is forgotten of the
-    earlier ones stands in the summary (`rl.training.callbacks.stream_evaluations`).
+    A file of n prompts, at least num_prompts, has n // num_prompts * epochs * num_updates updates;
+    the last one goes on until the run ends. After each file every benchmark is evaluated, and what
+    is forgotten of the earlier ones stands in the summary
+    (`rl.training.callbacks.stream_evaluations`).
 
     Source: the setting of MIGU, arXiv 2406.17245: a sequence of tasks, no rehearsal.
 

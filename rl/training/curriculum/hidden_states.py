@@ -36,7 +36,9 @@ class HiddenStates:
 
     h(x) is what a layer of the base policy holds at the token that completes its greedy answer to
     x; prompts are ranked by cos, least first, and those from `low` to `high` of them are visited.
-    The base answers all prompts once, before the first update; what it costs counts as sampled.
+    The base answers all prompts once, before the first update; what it costs counts as sampled. A
+    run that goes on with other prompts, another layer, other pairs or another number of samples
+    asks once more, and then it is the policy of the checkpoint that answers.
 
     d without `pairs`, which needs no label: the mean over the prompts whose sampled answers differ
     of (mean state of the answers that agree with the majority less mean state of the others).
@@ -74,13 +76,19 @@ class HiddenStates:
         """Whether the direction comes from labelled answers."""
         return self.pairs is not None
 
+    @property
+    def _made_with(self) -> State:
+        """What the cosines depend on."""
+        num_samples = 0 if self.sees_labels else self.num_samples
+        return {"layer": self.layer, "num_samples": num_samples, "pairs": self.pairs}
+
     def prepare(self, prompts: Dataset, policy: "Policy") -> None:
-        """Let the base answer all prompts, unless a checkpoint says what came of it.
+        """Let the base answer all prompts, unless it is known of each what came of it.
 
         Raises:
             InputError: If the model has fewer layers, or there is no direction.
         """
-        if self._cosines:
+        if self._cosines.keys() >= set(prompts["prompt_id"]):
             return
         num_layers = policy.model.config.get_text_config().num_hidden_layers
         if self.layer > num_layers:
@@ -90,8 +98,7 @@ class HiddenStates:
             )
         rows: Any = [prompts[i] for i in range(len(prompts))]
         of_pairs = None if self.pairs is None else self._read_pairs(policy)
-        num_samples = 0 if self.sees_labels else self.num_samples
-        found = AnswerStates(policy, self.layer, num_samples).read(rows)
+        found = AnswerStates(policy, self.layer, self._made_with["num_samples"]).read(rows)
         differences = [d for _, d in found.values() if d is not None]
         direction = of_pairs if of_pairs is not None else mean_direction(differences)
         if direction is None or not direction.norm() > 0:
@@ -132,12 +139,13 @@ class HiddenStates:
         return (right - wrong).mean(dim=0)
 
     def state_dict(self) -> State:
-        """The cosines, as plain JSON."""
-        return {"cosines": self._cosines}
+        """The cosines and what they are made with, as plain JSON."""
+        return {"made_with": self._made_with, "cosines": self._cosines}
 
     def load_state_dict(self, state: State) -> None:
-        """Go on from a state."""
-        self._cosines = dict(state["cosines"])
+        """Go on from a state; cosines made with other settings are left, and asked for anew."""
+        is_same = state.get("made_with") == self._made_with
+        self._cosines = dict(state["cosines"]) if is_same else {}
 
 
 def interval(values: Sequence[float], low: float, high: float) -> list[int]:

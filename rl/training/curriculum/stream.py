@@ -1,5 +1,6 @@
 """The prompts of a run one after another, in the order of its curriculum; its place is kept."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,11 +16,27 @@ from rl.training.prompt_order import PromptSampler
 def check_first_epoch(prompts: Dataset, config: LabelFreeConfig) -> None:
     """Check that the curriculum leaves enough prompts in the first epoch.
 
+    Of a stream each file must have enough; a rule beside it may leave fewer later on.
+
     Raises:
         InputError: If it does not, or what it reads is not there or is of another kind.
     """
-    if curricula := build_curricula(config.curriculum):
-        PromptStream(prompts, config, curricula).next_batch()
+    curricula = build_curricula(config.curriculum)
+    if not curricula:
+        return
+    stream = PromptStream(prompts, config, curricula)
+    stream.next_batch()
+    if not any(hasattr(rule, "part") for rule in curricula.rules.values()):
+        return
+    # Its first epoch says nothing of the files to come.
+    found = Counter(fact.part for fact in stream.facts)
+    for part, name in enumerate(config.dataset):
+        if found[part] < config.num_prompts:
+            raise InputError(
+                f"dataset: got {found[part]} prompts of {name} that are not too long, expected at "
+                f"least num_prompts ({config.num_prompts}), as the stream visits each file by "
+                "itself. Remove the file, lower num_prompts, or raise max_prompt_length."
+            )
 
 
 class PromptStream:

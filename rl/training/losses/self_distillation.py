@@ -42,15 +42,18 @@ class SelfDistillation:
     both within the completion. So a token counts where the policy is undecided or the teacher
     differs. N counts all completions that can be scored, those that disagree among them.
 
-    A completion agrees if its advantage is not below 0: this goes with `advantage: disagreement`.
+    A completion agrees if its advantage is not below 0: this goes with `advantage: disagreement`,
+    and with no reward that weighs whole groups.
 
     Attributes:
         coef: Coefficient.
         weights_of: Whose distribution is q: "base", the policy as it was at the start, which LoRA
-            keeps (the paper's), or "policy", as it is at the batch.
+            keeps (the paper's), or "policy": its last hidden states at the batch, through its
+            output head at the update, so that with `num_updates` above 1 a head that is trained
+            moves the teacher within a batch.
         prompt: What the teacher reads, with the slots {{prompt}} and {{answer}}, in place of the
-            prompt's text, or of the last message of a chat; none: the prompt alone, so that it
-            knows no more than the policy.
+            prompt's text, or of the last message of a chat; none, or where it does not fit into the
+            context: the prompt alone, so that it knows no more than the policy.
         chat_template_kwargs: Of the teacher's prompt, such as {enable_thinking: true}; none: the
             run's.
         clip: Most that an entry of the vocabulary adds.

@@ -57,6 +57,11 @@ def test_images_go_in_front_of_the_first_user_message():
     assert num_images(found) == 2
 
 
+def test_images_go_into_the_last_message_where_none_is_the_user_s():
+    found = with_images_in_front([{"role": "system", "content": "s"}], 1)
+    assert found == [{"role": "system", "content": [IMAGE, text("s")]}]
+
+
 def test_places_that_are_there_stay():
     messages = [{"role": "user", "content": MIXED}]
     assert with_images_in_front(messages, 2) == messages

@@ -37,7 +37,8 @@ def test_tokens_are_counted_from_sizes_alone(inputs):
     for own in ([], images(SIZES[0]), images(*SIZES)):
         text = "1+" + "<image>=" * len(own)
         num_text = len(inputs.processor.tokenizer(text)["input_ids"])
-        assert inputs.num_tokens(num_text, own) == len(inputs.prompt_ids(text, own))
+        sizes = [(image.width, image.height) for image in own]
+        assert inputs.num_tokens(num_text, sizes) == len(inputs.prompt_ids(text, own))
 
 
 def test_placeholders_are_put_back(inputs):

@@ -5,11 +5,12 @@ from io import BytesIO
 from pathlib import Path
 
 import datasets.config
+import huggingface_hub.constants
 import pytest
 from PIL import Image
 
 from rl.data import images
-from rl.data.images import PromptImage, image_folder, read_image
+from rl.data.images import PromptImage, image_folders, read_image
 from rl.errors import InputError
 
 WHERE = "images of row 3 (from 0)"
@@ -79,7 +80,7 @@ def test_the_name_of_a_file_decides_nothing(folder):
     (folder / "red.txt").write_bytes(png())
     assert read_image("red.txt", WHERE, folder=folder).suffix == "png"
     (folder / "text.png").write_text("What is in the picture?")
-    refused("text.png", "'text.png', bytes that begin with b'What is '", folder=folder)
+    refused("text.png", "'text.png', 23 bytes of no kind that is known", folder=folder)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,7 @@ def test_what_is_no_file_is_not_waited_for(folder):
     refused("missing.png", "'missing.png'", "No such file", folder=folder)
     refused("a\0b", folder=folder)
     refused("a/" * 5_000, folder=folder)
+    refused("\ud800.png", r"got '\ud800.png', expected a path", folder=folder)
     refused("a" * 300, "File name too long", folder=folder)
 
 
@@ -177,7 +179,13 @@ def test_without_a_folder_no_file_is_read(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "value", [None, "", 3, [], {}, {"bytes": None, "path": None}, {"url": "x"}]
+    "value",
+    [
+        *(None, "", 3, [], {}, {"bytes": None, "path": None}, {"url": "x"}),
+        # As a JSON file has them.
+        *({"bytes": "iVBORw0KGgo="}, {"bytes": 7, "path": None}, {"bytes": [300], "path": "a"}),
+        *({"bytes": b"x", "path": 7}, {"path": ["a"]}),
+    ],
 )
 def test_other_values_are_refused(value, folder):
     refused(value, "expected a path, bytes, a data: URL or an image", folder=folder)
@@ -186,7 +194,7 @@ def test_other_values_are_refused(value, folder):
 def test_bad_data_urls_are_refused(monkeypatch):
     refused("data:image/png;base64", "behind its comma")
     refused("data:image/png;base64,!!!", "expected base64 behind the comma")
-    refused("data:image/png;base64,QUJD", "bytes that begin with b'ABC'")
+    refused("data:image/png;base64,QUJD", "3 bytes of no kind that is known")
     refused("data:image/svg+xml,%3Csvg%3E%3C/svg%3E", "an SVG")
     monkeypatch.setattr(images, "MAX_BYTES", 1_000)
     refused("data:image/png;base64," + "A" * 3_000, "of 3022 characters")
@@ -208,7 +216,25 @@ def test_other_schemes_are_paths_that_are_not_there(folder):
 
 def test_where_the_images_of_a_data_set_lie(folder, monkeypatch):
     (folder / "rows.jsonl").write_text("{}")
-    assert image_folder(str(folder / "rows.jsonl")) == folder
-    assert image_folder(str(folder)) == folder
-    monkeypatch.setattr(datasets.config, "HF_CACHE_HOME", str(folder.parent))
-    assert image_folder("owner/name") == folder.parent
+    assert image_folders(str(folder / "rows.jsonl")) == [folder]
+    assert image_folders(str(folder)) == [folder]
+    home = folder.parent
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(home / "datasets"))
+    folders = image_folders("owner/name")
+    assert folders == [home / "hub", home / "datasets"]
+    # Either is read, what lies beside them is not.
+    for one in folders:
+        one.mkdir()
+        (one / "red.png").write_bytes(png())
+        assert read_image(str(one / "red.png"), WHERE, folder=folders).width == 3
+    (home / "token").write_text("hf_SECRET")
+    refused("../token", "expected a path within", folder=folders)
+    refused(str(home / "token"), "expected a path within", folder=folders)
+
+
+def test_bytes_of_what_is_no_image_are_not_shown(folder):
+    (folder / "token").write_text("hf_SECRET")
+    with pytest.raises(InputError) as error:
+        read_image("token", WHERE, folder=folder)
+    assert "hf_" not in str(error.value)

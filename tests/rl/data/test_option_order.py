@@ -45,6 +45,9 @@ def test_what_speaks_of_all_others_stands_last(text):
 )
 def test_where_an_option_names_others_all_keep_their_places(text):
     assert orders(["x", "y", "z", text]) == [[0, 1, 2, 3]] * 60
+    # Without an order of the source no letter is anyone's name.
+    free = [option_order(["x", "y", text], Random(s), have_letters=False) for s in range(60)]
+    assert len(set(map(tuple, free))) == 6
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
+import socket
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 
@@ -23,7 +25,7 @@ def png():
 class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Answers)
-        self.asked, self.may_end = [], threading.Event()
+        self.asked, self.encodings, self.may_end = [], [], threading.Event()
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -33,6 +35,7 @@ class Answers(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.asked.append((self.path, self.headers["Host"]))
+        self.server.encodings.append(self.headers["Accept-Encoding"])
         if self.path.startswith("/to/"):
             self.send_response(302)
             self.send_header("Location", self.path.removeprefix("/to/"))
@@ -103,6 +106,30 @@ def test_an_image_is_fetched():
         assert server.asked[-1] == ("/red.png", name)
 
 
+def test_nothing_compressed_is_asked_for():
+    with serving() as (server, base):
+        fetched(f"{base}/red.png")
+        assert server.encodings == ["identity"]
+
+
+def test_addresses_are_asked_in_their_order_until_one_answers(monkeypatch):
+    # 0100::/64 is the network that discards; text would put it and 127.0.0.1 in another order.
+    with serving() as (server, _):
+        url = f"http://host.test:{server.server_port}/red.png"
+        for addresses in (["127.0.0.1", "100::1"], ["100::1", "127.0.0.1"]):
+            found = [(0, 0, 0, "", (address, server.server_port)) for address in addresses]
+            monkeypatch.setattr(
+                remote_images.socket, "getaddrinfo", partial(resolved, found, socket.getaddrinfo)
+            )
+            assert fetched(url, max_seconds=1.0) == png()
+            monkeypatch.undo()
+        assert len(server.asked) == 2
+
+
+def resolved(found, real, host, *arguments, **named):
+    return found if host == "host.test" else real(host, *arguments, **named)
+
+
 def test_addresses_that_are_not_public_are_not_asked():
     with serving() as (server, base):
         with pytest.raises(InputError, match=r"127\.0\.0\.1 is no host of the public network"):
@@ -123,6 +150,13 @@ def test_addresses_that_are_not_public_are_not_asked():
         "fc00::1",
         "::ffff:127.0.0.1",
         "100.64.0.1",
+        "224.0.0.1",
+        "ff0e::1",
+        "fec0::1",
+        "::7f00:1",
+        # That lead to 127.0.0.1: NAT64 and 6to4.
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
     ],
 )
 def test_local_and_private_addresses_are_not_public(address):
@@ -132,6 +166,8 @@ def test_local_and_private_addresses_are_not_public(address):
 def test_addresses_of_the_world_are_public():
     assert is_public("1.1.1.1")
     assert is_public("2606:4700:4700::1111")
+    assert is_public("64:ff9b::101:101")  # leads to 1.1.1.1
+    assert is_public("::ffff:1.1.1.1")
 
 
 def test_redirections_are_followed_as_long_as_each_host_may_be_asked():

@@ -6,6 +6,7 @@ from datasets import Image as ImageFeature
 from PIL import Image
 from tiny_vision import picture
 
+from rl.data import images as images_module
 from rl.data.prompts import join_prompts, load_prompts
 from rl.data.row_images import RowImages, images_of_rows, stored
 from rl.data.tables import load_table
@@ -39,6 +40,12 @@ def test_images_stand_in_the_places_of_the_messages():
     assert images_of_rows(table, "prompt") == [["own.png", "a.png"], ["b.png", "c.png"]]
 
 
+@pytest.mark.parametrize("name", ["image", "url", "path"])
+def test_a_part_names_its_image_as_transformers_templates_know_it(name):
+    part = {"type": "image", "image": None, "url": None, "path": None, name: "own.png"}
+    assert images_of_rows({"prompt": [asked(part, TEXT)]}, "prompt") == [["own.png"]]
+
+
 @pytest.mark.parametrize("given", [[], ["a.png", "b.png"]])
 def test_places_and_images_must_be_as_many(given):
     with pytest.raises(InputError, match=rf"row 0 \(from 0\): got {len(given)} for 1 places"):
@@ -49,9 +56,13 @@ def test_all_ways_to_have_an_image_are_one_when_stored(tmp_path):
     image = Image.new("RGB", (2, 2))
     found = stored(["a.png", b"x", {"bytes": b"y", "path": None}, image], str(tmp_path), "row 0")
     assert [bool(one["bytes"]) for one in found] == [False, True, True, True]
-    assert {one["folder"] for one in found} == {str(tmp_path)}
-    with pytest.raises(InputError, match="row 0: got 7, expected an image"):
-        stored([7], str(tmp_path), "row 0")
+    assert {one["source"] for one in found} == {str(tmp_path)}
+
+
+@pytest.mark.parametrize("value", [7, "\ud800.png", {"bytes": "iVBORw0KGgo="}, {"bytes": [300]}])
+def test_what_is_no_image_is_refused_when_stored(tmp_path, value):
+    with pytest.raises(InputError, match=r"row 0: got .*, expected an image"):
+        stored([value], str(tmp_path), "row 0")
 
 
 @pytest.fixture
@@ -111,3 +122,55 @@ def test_images_of_a_hub_data_set_stay_encoded(tmp_path):
     assert [image.decode().tobytes() for image in found] == [
         picture(number).tobytes() for number in (1, 2)
     ]
+
+
+@pytest.fixture
+def linked(tmp_path, monkeypatch):
+    """Three prompts with a link each, and the list of what was fetched; the first link is dead."""
+    rows = [{"prompt": f"{i}?", "image": f"https://x.org/{i}.png"} for i in range(3)]
+    (tmp_path / "links.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    picture(0).save(tmp_path / "0.png")
+    asked = []
+
+    def fetch(url, where):
+        asked.append(url)
+        if url.endswith("0.png"):
+            raise InputError(f"{where}: dead")
+        return (tmp_path / "0.png").read_bytes()
+
+    monkeypatch.setattr(images_module, "fetch_image", fetch)
+    return load_prompts(str(tmp_path / "links.jsonl")).dataset, asked
+
+
+def test_a_link_is_fetched_once_in_a_run(linked):
+    prompts, asked = linked
+    images = RowImages(prompts, allow_remote=True)
+    found = images.keep_readable(prompts).prompts
+    images.of_row.cache_clear()  # as after more prompts than are kept read
+    assert [images.of_row(row)[0].digest for row in found["row"]] == [
+        digest for [digest] in found["image_digests"]
+    ]
+    assert sorted(asked) == [f"https://x.org/{i}.png" for i in range(3)]
+
+
+def test_sizes_are_known_without_reading_an_image_again(pictures):
+    prompts = load_prompts(pictures).dataset
+    images = RowImages(prompts)
+    images.keep_readable(prompts)
+    sizes = {row: [(i.width, i.height) for i in images.of_row(row)] for row in range(3)}
+    assert images.sizes == sizes
+
+
+def test_ranks_keep_the_prompts_that_all_of_them_read_as_the_same(pictures):
+    prompts = load_prompts(pictures).dataset
+
+    def with_another_rank(own):
+        [looked] = own
+        gone = looked[0]._replace(digests=[], error="row 0: gone")
+        changed = looked[1]._replace(digests=["0" * 16, "1" * 16])
+        return [looked, {**looked, 0: gone, 1: changed}]
+
+    found = RowImages(prompts).keep_readable(prompts, gather=with_another_rank)
+    assert found.unreadable_rows == [0, 1, 3, 4]
+    assert found.first_error == "row 0: gone"
+    assert found.prompts["row"][:] == [2]

@@ -98,3 +98,12 @@ def test_a_half_written_file_is_none(tmp_path):
     assert saved.missing([one.digest]) == [one.digest]
     saved.save([one])
     assert BytesIO(saved_image(tmp_path, one.digest).data).getvalue() == one.data
+
+
+def test_a_copy_may_be_thinner_than_an_image_of_a_data_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(saved_images, "MAX_FILE_BYTES", 0)
+    monkeypatch.setattr(saved_images, "COPY_SIDE", 256)
+    thin = picture(1, (400, 2))
+    SavedImages(tmp_path).save([thin])
+    found = saved_image(tmp_path, thin.digest)
+    assert (found.width, found.height) == (256, 1)

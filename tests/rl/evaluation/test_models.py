@@ -122,3 +122,17 @@ def test_a_model_of_text_alone_and_short_prompts_are_refused(
     with pytest.raises(SystemExit):
         evaluate([*asked, "--model", str(vision_model), "--max_prompt_length", "3"])
     assert "a prompt with images is not cut" in capsys.readouterr().err
+
+
+def test_an_engine_that_takes_no_images_is_refused_before_the_model(
+    evaluate, vision_model, pictures, tmp_path, capsys
+):
+    own = tmp_path / "own.py"
+    own.write_text("class Own:\n    @classmethod\n    def for_model(cls, model):\n        1 / 0\n")
+    asked = ["--benchmark", str(pictures), "--output_dir", str(tmp_path / "out")]
+    with pytest.raises(SystemExit):
+        evaluate([*asked, "--model", str(vision_model), "--engine", f"{own}:Own"])
+    error = capsys.readouterr().err
+    assert "--engine: got " in error
+    assert "for prompts with images, expected an engine that takes them" in error
+    assert not (tmp_path / "out").exists()

@@ -99,6 +99,10 @@ def test_a_problem_with_images_was_seen_only_beside_the_same_images(tmp_path):
     ]
     seen = ["Which?", ("which?", (red.digest,)), ("Which?", (blue.digest, red.digest))]
     assert find_overlap(problems, seen).problem_ids == ["red", "none"]
+    # As a model's chat template renders it: a short question of the same picture, of no other.
+    rendered = "<|user|><image>Which? Box it.<|end|>"
+    assert find_overlap(problems, [(rendered, (red.digest,))]).problem_ids == ["red"]
+    assert find_overlap(problems, [(rendered, (blue.digest,)), rendered]).problem_ids == []
     # From the data set that a run's settings name, or from its rollouts.
     (tmp_path / "red.png").write_bytes(red.data)
     rows = [{"prompt": "Which?", "image": "red.png"}, {"prompt": "Which?", "image": "gone.png"}]
@@ -113,3 +117,11 @@ def test_a_problem_with_images_was_seen_only_beside_the_same_images(tmp_path):
     with gzip.open(run / "rollouts" / "step_000001.jsonl.gz", "wt") as file:
         file.write(json.dumps(line) + "\n")
     assert read_train_prompts(run) == [("Which?", (red.digest,))]
+
+
+def test_a_run_may_have_trained_on_a_benchmark_without_labels(tmp_path):
+    row = {"question": "Which?", "image": "gone.png", "qid": 1, "q_lang": "en"}
+    (tmp_path / "copy.jsonl").write_text(json.dumps(row))
+    settings = {"dataset": f"slake={tmp_path}/copy.jsonl", "image_column": ""}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"settings": settings}))
+    assert read_train_prompts(tmp_path) == ["Which?"]

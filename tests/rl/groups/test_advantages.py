@@ -358,3 +358,6 @@ def test_who_agrees_is_not_punished():
     assert found == pytest.approx([0.0, 0.0, 0.0, -(3**0.5)])
     # m = 1/2 of four: -1, a tenth of it by default; what cannot be scored has none.
     assert punished([0, 0, 1, 2], [1.0, 1.0, 0.0, NAN]) == pytest.approx([0, 0, -0.1, 0], abs=1e-5)
+    # With half a vote's pay, what agrees would be below the majority's 3/4, and be punished.
+    with pytest.raises(InputError, match=r"disagreement: got the reward 0.5, expected 0 or 1"):
+        punished([0, 0, 1, 0], [0.5, 0.5, 0.0, NAN])

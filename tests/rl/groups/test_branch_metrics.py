@@ -37,7 +37,7 @@ def test_by_hand(make_group):
     assert [rollout.num_sampled for rollout in group.rollouts] == [8, 1, 8, 3]
     found = branch_metrics([group])
     assert found["branches/saved_tokens"] == 6
-    assert found["branches/saved_frac"] == pytest.approx(6 / 24)
+    assert found["branches/saved_frac"] == pytest.approx(6 / 26)  # the two cut off among them
     assert (found["branches/branch_frac"], found["branches/pruned_frac"]) == (0.75, 0.25)
     assert found["branches/pruned_tokens"] == 2
     # At 4, 2 and 0 of the root's 8 tokens.

@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny_vision
 import torch
 from accelerate import Accelerator
 
 import rl.groups.token_statistics as token_statistics
+from rl.data.image_inputs import ImageInputs
+from rl.data.images import read_image
 from rl.errors import InputError
 from rl.groups.token_statistics import (
     MAX_CHUNK_LOGITS,
@@ -105,6 +108,20 @@ def test_no_rows(make_tiny_model):
     model = make_tiny_model()
     add_token_statistics(model, temperature=1.0)
     assert measure_tokens(model, Accelerator(cpu=True), [], 0, 4) == []
+
+
+def test_a_rank_with_fewer_batches_runs_the_vision_tower_as_often_as_the_others(monkeypatch):
+    model, inputs = tiny_vision.make_model(), ImageInputs(tiny_vision.make_processor())
+    add_token_statistics(model, 1.0)
+    image = read_image(tiny_vision.picture(0), "here")
+    rows = [(inputs.prompt_ids("<image>1=", [image]), [3, 4])]
+    seen = []
+    model.model.vision_model.register_forward_hook(lambda *_: seen.append(1))
+    arguments = (model, Accelerator(cpu=True), rows, 0, 1, False, [[image]], inputs)
+    alone = measure_tokens(*arguments)
+    monkeypatch.setattr(token_statistics, "gather_object", lambda found: [*found, 3])
+    assert measure_tokens(*arguments) == alone
+    assert len(seen) == 1 + 3
 
 
 def test_an_architecture_that_changes_its_logits_is_refused(make_tiny_model):

@@ -76,6 +76,13 @@ def test_nothing_but_pixels_of_the_original_reaches_the_page(run_with, tmp_path)
     assert b"secret" not in base64.b64decode(found.images[kept.digest][0].partition(",")[2])
 
 
+def test_a_thin_image_gets_shorter_too(run_with):
+    thin = plain("red", (400, 2))
+    found = make_thumbnails(*run_with([thin, noise(1, 300)]), max_bytes=20_000)
+    assert decoded(found.images[thin.digest]).size == (found.side, 1)
+    assert found.side < 400
+
+
 def test_sides_get_shorter_until_all_fit(run_with):
     groups = [[noise(seed, 600)] for seed in range(3)]
     runs, shown = run_with(*groups)

@@ -4,7 +4,7 @@ import pytest
 
 from rl.errors import InputError
 from rl.rollouts.engine import SamplingSettings
-from rl.rollouts.engines import ENGINES, StoredModel, engine_class
+from rl.rollouts.engines import ENGINES, StoredModel, check_takes_images, engine_class
 from rl.rollouts.transformers_engine import TransformersEngine
 from rl.training.recipe import make_config
 
@@ -59,3 +59,5 @@ def test_what_cannot_be_used_is_one_clear_line(name, method, message):
 def test_the_table_holds_every_engine():
     assert engine_class("transformers", "for_model", "engine") is TransformersEngine
     assert list(ENGINES) == ["transformers", "vllm", "vllm_server", "openai"]
+    for name in ("transformers", "vllm", "openai"):
+        check_takes_images(engine_class(name, "for_model", "engine"), name, "engine")

@@ -109,3 +109,56 @@ def test_pictures_come_with_their_prompts():
     # A set in which some problems have options has no letters of its own.
     assert len(load("mathvision").dataset) == 2
     assert "images" not in load("medqa", answer_choices="ABCD").dataset.column_names
+
+
+def load_rows(tmp_path, name, rows, **settings):
+    path = tmp_path / "copy.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    config = make_config({"model": "m", "output_dir": "runs/test", **settings})
+    return load_benchmark_prompts(f"{name}={path}", config)
+
+
+def test_the_run_names_the_column_of_pictures(tmp_path):
+    row = {"question": "Which?", "q_lang": "en", "image": "a.png", "img_name": "a.png"}
+    rows = [row | {"other": "b.png"}]
+
+    def pictures(**settings):
+        found = load_rows(tmp_path, "slake", rows, **settings).dataset
+        return found["images"][0] if "images" in found.column_names else []
+
+    # Both names of a copy's column are of one picture.
+    assert [image["path"] for image in pictures()] == ["a.png"]
+    assert [image["path"] for image in pictures(image_column="other")] == ["b.png"]
+    assert pictures(image_column="") == []
+    with pytest.raises(InputError, match="image_column: got 'nothere'"):
+        pictures(image_column="nothere")
+
+
+def test_views_are_made_of_further_columns_but_of_no_answer(tmp_path):
+    row = {"question": "Which?", "answer_idx": "A", "answer": "x", "options": {"A": "x", "B": "y"}}
+    rows = [row | {"other": "In other words?", "cot_content": "So A."}]
+    settings = {"answer_choices": "AB", "prompt_suffix": ""}
+
+    def other(name, **more):
+        views = {"column": {"name": name}}
+        return load_rows(tmp_path, "medqa", rows, **settings, views=views, **more).dataset[1]
+
+    assert other("other")["prompt"] == "In other words?"
+    for name in ("label", "answer", "answer_idx", "options", "cot_content"):
+        for labels in ({}, {"label_column": "answer_idx"}):
+            with pytest.raises(InputError, match=f"got '{name}', expected one of other"):
+                other(name, **labels)
+
+
+def test_labels_are_not_needed(tmp_path):
+    row = {"question": "Which?", "options": {"A": "x", "B": "y"}}
+    assert len(load_rows(tmp_path, "medqa", [row], answer_choices="AB").dataset) == 1
+    rows = [row | {"answer_idx": None}, row | {"answer_idx": "B"}]
+    found = load_rows(tmp_path, "medqa", rows, answer_choices="AB", label_column="answer_idx")
+    assert found.labels == {1: "B"}
+    # The right option is the label's column alone.
+    wrong = {f"Incorrect Answer {i}": f"x{i}" for i in (1, 2, 3)}
+    with pytest.raises(InputError, match="options in row 0"):
+        load_rows(
+            tmp_path, "gpqa_diamond", [{"Question": "Which?", **wrong}], answer_choices="ABCD"
+        )

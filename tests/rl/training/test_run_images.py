@@ -169,10 +169,11 @@ def seen_by(trainer, seen):
     return list(seen.values())
 
 
-def test_a_question_about_a_prompt_shows_its_images(make_vision_trainer):
+@pytest.mark.parametrize("prompt", ["5=", [{"role": "system", "content": "5="}]])
+def test_a_question_about_a_prompt_shows_its_images(make_vision_trainer, prompt):
     class Ask:
         def questions(self, group):
-            return [Question(key="q", prompt="5=", num_samples=1, max_tokens=4)]
+            return [Question(key="q", prompt=prompt, num_samples=1, max_tokens=4)]
 
         def __call__(self, group):
             assert len(group.replies("q")) == 1

@@ -1,12 +1,16 @@
 """The policy that has read the answer, in the trainer: its gradient is that of full passes."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
-from tiny_trainer import gradient, logged, micro_batches, move_away, tensors_of
+from tiny_trainer import gradient, logged, micro_batches, move_away, rows_of, tensors_of
 
 from rewards import get_reward
 from rewards.confident_errors import ConfidentErrors
+from rewards.majority_vote import MajorityVote
 from rl.errors import InputError
+from rl.training.checks import check_what_rewards_need
 from rl.training.config import LabelFreeConfig
 from rl.training.losses.self_distillation import forward_kl, soft_or
 from rl.training.losses.terms import TERM_WEIGHTS
@@ -144,6 +148,48 @@ def test_rows_without_a_pseudo_label_have_no_part(make_trainer):
     tensors = tensors_of(trainer)
     assert tensors["completion_mask"].sum() == 0
     assert tensors[f"{TERM_WEIGHTS}self_distillation"].sum() == 0
+
+
+def test_where_the_answer_does_not_fit_the_teacher_reads_the_plain_prompt(make):
+    # The answer with the prompt, 2;1+1=, is 6 tokens; the tiny model's context is 128.
+
+    def read(num_filling):
+        trainer = make({"prompt": "1" * num_filling + TEMPLATE})
+        batch = trainer.next_batch(rows_of(trainer))
+        rows = batch.rows[:4]
+        own = [trainer.self_teacher._prompt_ids(row) == row.prompt_ids for row in rows]
+        lengths = [len(row.sample.completion_ids) for row in rows]
+        return own, lengths
+
+    own, lengths = read(0)
+    assert own == [False] * 4
+    longest = max(lengths)
+    own, _ = read(128 - 6 - longest)
+    assert own == [False] * 4
+    own, _ = read(128 - 6 - longest + 1)  # one token too many beside the longest
+    assert own == [length == longest for length in lengths]
+
+
+class Skips(MajorityVote):
+    def group_weight(self, group):
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "rewards", "message"),
+    [
+        ({}, {"token_entropy": get_reward("token_entropy")}, r"prompt: got one beside token_entro"),
+        ({"prompt": None}, {"token_entropy": get_reward("token_entropy")}, None),
+        ({}, {"skips": Skips()}, "got it beside the reward 'skips', which weighs whole groups"),
+        ({"coef": 0.0}, {"skips": Skips()}, None),
+        ({}, {"majority_vote": get_reward("majority_vote")}, None),
+    ],
+)
+def test_the_rewards_beside_it(settings, rewards, message):
+    term = {"weights_of": "policy", **settings}
+    config = LabelFreeConfig(loss_terms={"self_distillation": term})
+    with nullcontext() if message is None else pytest.raises(InputError, match=message):
+        check_what_rewards_need(config, rewards)
 
 
 @pytest.mark.parametrize(

@@ -132,15 +132,15 @@ def test_a_multiple_choice_has_its_options_below_the_question(write):
 def test_named_benchmarks_have_columns_of_their_own(write, monkeypatch):
     spec = BenchmarkSpec(hub_id="a/b", size=2, template="chat", image_columns=("one", "two"))
     monkeypatch.setitem(BENCHMARKS, "seen", spec)
-    rows = [
-        {"problem": "Which?", "answer": 1, "one": "red.png", "two": ["blue.png", "green.png"]},
-        {"problem": "Which?", "answer": 1, "one": None, "two": "red.png"},
-    ]
-    benchmark = load_benchmark("seen=" + write(*rows), template="chat")
-    assert digests(benchmark) == [
-        (digest("red"), digest("blue"), digest("green")),
-        (digest("red"),),
-    ]
+    # Copies call the column of pictures by one name or the other; of both the first counts.
+    both = {"problem": "Which?", "answer": 1, "one": "red.png", "two": "red.png"}
+    benchmark = load_benchmark("seen=" + write(both), template="chat")
+    assert digests(benchmark) == [(digest("red"),)]
+    several = {"problem": "Which?", "answer": 1, "two": ["blue.png", "green.png", "", None]}
+    with pytest.raises(InputError, match=r"image 2 of row 0"):
+        load_benchmark("seen=" + write(several))
+    benchmark = load_benchmark("seen=" + write(several | {"two": ["blue.png", "green.png"]}))
+    assert digests(benchmark) == [(digest("blue"), digest("green"))]
 
 
 def test_another_column_is_named_or_none(write):
@@ -149,6 +149,10 @@ def test_another_column_is_named_or_none(write):
     assert digests(load_benchmark(path, image_column="")) == [()]
     with pytest.raises(InputError, match=r"--image_column: got 'pictures'.*Did you mean 'picture'"):
         load_benchmark(path, image_column="pictures")
+    # A column that is named for several sources counts where it is.
+    for name, colour in (("pictures", "red"), ("picture", "blue")):
+        found = load_benchmark(path, image_column=name, must_have_image_column=False)
+        assert digests(found) == [(digest(colour),)]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Every named benchmark on a fixture of its schema, with rows of our own."""
 
+import json
 import re
 from pathlib import Path
 
@@ -175,6 +176,16 @@ def test_options_are_shuffled_by_a_seed_for_each_problem():
     lines = re.findall(r"^([A-D])\) (.*)$", first.prompt, re.MULTILINE)
     assert [letter for letter, _ in lines] == list("ABCD")
     assert {text for _, text in lines} == {"Neutron", "Proton", "Electron", "Positron"}
+
+
+def test_the_right_option_of_a_column_is_not_always_the_first(tmp_path):
+    # Two capitals are elements here; the source's order is no order of letters.
+    row = {"Question": "Which two?", "Correct Answer": "C, H", "Incorrect Answer 1": "A and B"}
+    rows = [row | {f"Incorrect Answer {i}": f"x{i}" for i in (2, 3)} for _ in range(20)]
+    path = tmp_path / "copy.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    problems = load_benchmark(f"gpqa_diamond={path}").problems
+    assert {problem.label for problem in problems} == set("ABCD")
 
 
 def test_the_order_of_one_problem_does_not_depend_on_the_others(tmp_path):

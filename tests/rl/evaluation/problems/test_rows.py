@@ -96,3 +96,22 @@ def test_own_questions_over_documents_need_only_their_kind():
 def test_rows_that_cannot_be_read_are_refused(table, settings, message):
     with pytest.raises(InputError, match=message):
         read(table, **settings)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["maths", "hashes", "short_answer", "document_number", "document_word"],
+)
+def test_labels_that_are_not_needed_may_be_missing(kind):
+    table = {"question": ["p?", "q?"], "answer": ["#### 1" if kind == "hashes" else "1", None]}
+    table["context"] = ["text", "text"]
+
+    def labels(table):
+        columns = dict.fromkeys(("prompt_column", "label_column", "options_column"))
+        layout = find_layout(table, None, **columns, kind=kind, needs_labels=False)
+        return [row.label for row in read_rows(table, layout)]
+
+    assert labels(table) == ["1", ""]
+    assert labels({name: table[name] for name in ("question", "context")}) == ["", ""]
+    with pytest.raises(InputError, match=r"label in row 1 .* got none"):
+        read(table, kind=kind)

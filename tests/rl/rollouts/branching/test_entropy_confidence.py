@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from rl.errors import InputError
 from rl.rollouts.branching.contract import Fork, TokenRow
 from rl.rollouts.branching.entropy_confidence import EntropyConfidence, trailing_means
 
@@ -76,6 +77,18 @@ def test_the_least_depth():
 )
 def test_widths(entropy, confidence, expected):
     assert EntropyConfidence().width(entropy, confidence) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"min_branches": 8}, r"min_branches: got 8, expected at most max_branches \(4\)"),
+        ({"entropy_low": 3.5}, r"entropy_low: got 3.5, expected less than entropy_high \(3.5\)"),
+    ],
+)
+def test_limits_that_contradict_each_other(settings, message):
+    with pytest.raises(InputError, match=message):
+        EntropyConfidence(**settings)
 
 
 def test_a_width_of_one_is_no_fork():

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from shutil import copytree, rmtree
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from accelerate import Accelerator
@@ -20,6 +21,14 @@ from rl.training.config import LabelFreeConfig
 from rl.training.guards.verdict import Event
 from rl.training.prepare import prepare_run
 from rl.training.run import train
+
+
+def test_controls_of_a_benchmark_that_is_named_no_more_are_left(tmp_path):
+    controls = {"greedy": {}, "cooled": {}, "temperature": 1.0, "majority": {}, "num_votes": 4}
+    (tmp_path / "controls.json").write_text(json.dumps({"a": controls, "b": controls}))
+    callback: Any = SimpleNamespace(output_dir=tmp_path, run=SimpleNamespace(benchmarks={"b": 1}))
+    PolicyEvaluation._read_controls(callback)
+    assert list(callback.controls) == ["b"]
 
 
 @pytest.fixture
@@ -230,7 +239,7 @@ def evaluate_at(tmp_path):
         save_model=lambda folder: (Path(folder) / "model").write_text("weights"),
     )
     run = SimpleNamespace(
-        config=SimpleNamespace(keep_best="majority_ratio", eval_base=False),
+        config=SimpleNamespace(keep_best="majority_ratio", eval_base=False, eval_benchmarks=[]),
         benchmarks={"heldout": None},
         run_files=SimpleNamespace(output_dir=tmp_path),
     )

@@ -95,6 +95,21 @@ def test_fewer_benchmarks_than_data_sets_have_no_measure(caplog):
     assert "eval_benchmarks: 1 for more data sets of the stream" in caplog.text
 
 
+@pytest.mark.parametrize("benchmarks", [["a", "b"], ["b"]])
+def test_a_run_that_goes_on_with_other_benchmarks_has_no_measure(benchmarks, caplog):
+    stream = make(["a"], part=0)
+    stream.add(found(0.5), 4)
+    again = make(benchmarks, part=1)
+    again.load_state_dict(json.loads(json.dumps(stream.state_dict())))
+    assert "eval_benchmarks: other ones than in the checkpoint" in caplog.text
+    again.add(found(0.5, 0.25), 8)
+    assert again.logs(8) == {"eval/continual_part": 1}
+    told = again.summary(found(0.75))  # nor is the base known on all of them
+    assert (told["steps"], told["base"], told["after_each"]) == ([8], None, [{}])
+    # A base that was evaluated on one benchmark is told without its name, on two with names.
+    assert again.summary({"pass@1": 0.75})["base"] is None
+
+
 def test_without_a_stream_or_a_labelled_benchmark_there_is_no_row():
     for stream in (make(["a"]), make([], part=0)):
         stream.add(found(0.5), 4)

@@ -22,7 +22,7 @@ COSINES = {"0": 0.5, "1": -0.5, "2": 0.1, "3": 0.3, "4": 0.1, "5": 0.9, "6": 0.2
 
 
 def chosen(rule):
-    rule.load_state_dict({"cosines": COSINES})
+    rule.load_state_dict({**rule.state_dict(), "cosines": COSINES})
     return rule
 
 
@@ -153,6 +153,36 @@ def test_the_base_is_asked_once_and_its_states_choose(make):
     assert trainer.costs.finish_step()["cost/num_sampled_completions"] == 8 * 4 + 2 * 4
     next_batch(trainer)
     assert trainer.costs.finish_step()["cost/num_sampled_completions"] == 2 * 4
+
+
+def test_it_asks_again_where_a_checkpoint_does_not_know(make):
+    trainer = make({"hidden_states": {"layer": 1, "num_samples": 3, "low": 0.0, "high": 0.5}})
+    [rule] = trainer.source.curricula.rules.values()
+    names = trainer.train_dataset["prompt_id"]
+    made_with = {"layer": 1, "num_samples": 3, "pairs": None}
+    others = ({"layer": 2}, {"num_samples": 2}, {"pairs": "a.jsonl"})
+    known = dict.fromkeys(names, 0.5)
+    asked = []
+    for made, cosines in (
+        (made_with, known),
+        *(({**made_with, **other}, known) for other in others),
+        (made_with, dict.fromkeys(names[1:], 0.5)),  # another data set
+    ):
+        rule.load_state_dict({"made_with": made, "cosines": cosines})
+        trainer.source.stream.load_state_dict({"epoch": -1, "rows": []})
+        next_batch(trainer)
+        asked.append(trainer.costs.finish_step()["cost/num_sampled_completions"] - 2 * 4)
+        assert rule.state_dict()["made_with"] == made_with
+        assert list(rule.state_dict()["cosines"]) == names
+    assert asked == [0, *[8 * (1 + 3)] * 4]
+
+
+def test_its_progress_can_be_hidden(make, capsys):
+    for is_hidden in (False, True):
+        trainer = make({"hidden_states": {"layer": 1, "num_samples": 3, "high": 0.75}})
+        trainer.args.disable_tqdm = is_hidden
+        next_batch(trainer)
+        assert ("answers to select by" in capsys.readouterr().err) is not is_hidden
 
 
 def test_where_all_agree_there_is_no_direction(make):

@@ -1,14 +1,16 @@
 """Rows epoch by epoch, in the curriculum's order, from any place."""
 
 import json
+from contextlib import nullcontext
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from datasets import Dataset
 
 from rl.errors import InputError
 from rl.training.curriculum.registry import Curricula
-from rl.training.curriculum.stream import PromptStream
+from rl.training.curriculum.stream import PromptStream, check_first_epoch
 from rl.training.prompt_order import PromptSampler
 
 
@@ -26,15 +28,42 @@ class Easiest:
 def make_stream(rules, num_prompts=2, num_rows=5, shuffle=False):
     columns = {"prompt_id": [f"p{i}" for i in range(num_rows)], "row": list(range(num_rows))}
     prompts = Dataset.from_dict({**columns, "rendered_prompt": columns["prompt_id"]})
-    config = SimpleNamespace(
-        num_prompts=num_prompts,
-        num_generations=4,
-        num_iterations=1,
-        steps_per_generation=1,
-        shuffle_dataset=shuffle,
-        seed=3,
-    )
+    config = config_of(num_prompts=num_prompts, shuffle_dataset=shuffle)
     return PromptStream(prompts, config, Curricula(rules))
+
+
+def config_of(**settings) -> Any:
+    return SimpleNamespace(
+        **{
+            "num_prompts": 2,
+            "num_generations": 4,
+            "num_iterations": 1,
+            "steps_per_generation": 1,
+            "shuffle_dataset": False,
+            "seed": 3,
+            **settings,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([0, 0, 1, 1, 2, 2, 2], None),
+        ([0, 0, 0, 0, 1, 2, 2], "got 1 prompts of b that are not too long, expected at least num"),
+        ([1, 1, 1, 2, 2], "got 0 prompts of a that"),  # or b would be measured as if it were a
+        ([0, 0, 1, 1], "got 0 prompts of c that"),
+    ],
+)
+def test_each_file_of_a_stream_fills_a_batch(parts, message):
+    names = [f"p{i}" for i in range(len(parts))]
+    columns = {"prompt_id": names, "rendered_prompt": names, "row": list(range(len(parts)))}
+    prompts = Dataset.from_dict({**columns, "part": parts})
+    config = config_of(curriculum={"data_stream": None}, dataset=["a", "b", "c"])
+    with nullcontext() if message is None else pytest.raises(InputError, match=message):
+        check_first_epoch(prompts, config)
+    # A mixture visits them together.
+    check_first_epoch(prompts, config_of(curriculum={"easy_first": None}, dataset=["a", "b", "c"]))
 
 
 def test_without_a_rule_the_rows_are_those_of_the_trainers_own_order():
