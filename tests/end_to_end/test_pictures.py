@@ -37,6 +37,7 @@ def test_the_picture_testbed_is_trained_and_compared(tmp_path):
         num_generations=4,
         per_device_train_batch_size=16,
         max_steps=2,
+        max_completion_length=12,
         eval_num_samples=2,
     )
     summary = json.loads((run / "summary.json").read_text())
