@@ -21,7 +21,7 @@ training passes its greedy answer and its majority (rl/testbed/strategies.py). I
 With --selfplay, a third one, in about two minutes: tiny notes, and a tiny base model that plays
 questioner, responder and verifier over them. It guesses at most questions (rl/testbed/selfplay.py).
 
-With --pictures, a fourth one, in about two minutes: questions about tiny pictures, and a model
+With --pictures, a fourth one, in some four minutes: questions about tiny pictures, and a model
 that sees (a tiny Idefics3) but mostly guesses without looking (rl/testbed/pictures.py).
 
 The problems come in three tiers:

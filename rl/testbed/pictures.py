@@ -10,14 +10,14 @@ A picture is a grid of three by three cells of 8 x 8 pixels, on a dark ground: i
 The teacher answers in one of three ways; in the last two it reads the picture:
 
     guess       \boxed{3}
-    by rows     rows:x..+...+.xx=3\boxed{3}      or, of digits,   rows:.4.+..1+6..=11\boxed{11}
-    by columns  columns:x..+..x+..x=3\boxed{3}                    columns:..6+4..+.1.=11\boxed{11}
+    by rows     rows:x..+...+.xx=3\boxed{3}      or, of digits,   rows:.4.+..1+3..=8\boxed{8}
+    by columns  columns:x..+..x+..x=3\boxed{3}                    columns:..3+4..+.1.=8\boxed{8}
 
 It marks the cells that hold what is asked for, or copies the digits, and reads two pictures one
 after the other: `rows:x..+...+.xx=3;...+x..+...=1;3-1=2\boxed{2}`. How often it works at all
 depends on the kind of question alone (`WORK_PROB`), and then either way is as likely. A guess knows
-nothing of the picture: half of them are the kind's `FAVOURITE`, the others spread evenly. Working
-is right but for slips (`SLIP_PROB` a number, `WRONG_MARK_PROB` a cell), which are carried on, and
+nothing of the picture: four in ten are the kind's `FAVOURITE`, the others spread evenly. Working is
+right but for slips (`SLIP_PROB` a number, `WRONG_MARK_PROB` a cell), which are carried on, and
 ends without a box one time in twenty. So the greedy answer is the favourite, whatever the picture
 shows, and answers that were worked out agree with one another more often than guesses do.
 
@@ -47,21 +47,21 @@ COLOURS = ("#f2c14e", "#5bc0eb", "#9bc53d", "#fa7921", "#e55934", "#f7f7f7")
 GLYPHS = ("75557", "26227", "71747", "71717", "55711", "74717", "74757", "71111", "75757", "75717")
 
 # How often the teacher works, by what is asked.
-WORK_PROB: Mapping[Kind, float] = {"counting": 0.5, "digits": 0.3, "comparing": 0.2}
-FAVOURITE: Mapping[Kind, int] = {"counting": 3, "digits": 12, "comparing": 1}
-FAVOURITE_PROB = 0.5
+WORK_PROB: Mapping[Kind, float] = {"counting": 0.45, "digits": 0.5, "comparing": 0.55}
+FAVOURITE: Mapping[Kind, int] = {"counting": 3, "digits": 6, "comparing": 1}
+FAVOURITE_PROB = 0.4
 GUESSES: Mapping[Kind, range] = {
     "counting": range(10),
-    "digits": range(3, 19),
+    "digits": range(3, 13),
     "comparing": range(7),
 }
-SLIP_PROB = 0.03
-WRONG_MARK_PROB = 0.01
+SLIP_PROB = 0.02
+WRONG_MARK_PROB = 0.005
 MARK = "x"
 NO_MARK = "."
 NO_BOX_PROB = 0.05
 LABELS: Mapping[Kind, range] = {"counting": range(1, 7), "comparing": range(5)}
-DIGITS = range(1, 7)
+DIGITS = range(1, 5)
 
 
 @dataclass(frozen=True)
@@ -183,9 +183,9 @@ def read_lines(problem: Problem, picture: Picture, way: Literal["rows", "columns
     """Read each row, from the top, or each column, from the left: its digits, or its cells marked.
 
     Example:
-        >>> picture = Picture(("", "4", "", "", "", "1", "6", "", ""), look=0)
+        >>> picture = Picture(("", "4", "", "", "", "1", "3", "", ""), look=0)
         >>> read_lines(Problem("digits", None, (picture,)), picture, "columns")
-        ['..6', '4..', '.1.']
+        ['..3', '4..', '.1.']
         >>> picture = Picture(("square", "ring", "", "", "square", "", "", "", ""), look=0)
         >>> read_lines(Problem("counting", "square", (picture,)), picture, "rows")
         ['x..', '.x.', '...']
@@ -226,7 +226,7 @@ def guess_distribution(kind: Kind) -> dict[int, float]:
 
     Example:
         >>> guess_distribution("comparing")[1]  # the favourite, and one of seven
-        0.5714285714285714
+        0.48571428571428577
     """
     guesses = {number: (1 - FAVOURITE_PROB) / len(GUESSES[kind]) for number in GUESSES[kind]}
     guesses[FAVOURITE[kind]] += FAVOURITE_PROB
@@ -238,7 +238,7 @@ def slip_distribution(right: int) -> dict[int, float]:
 
     Example:
         >>> slip_distribution(2), slip_distribution(0)
-        ({2: 0.97, 1: 0.015, 3: 0.015}, {0: 0.97, 1: 0.03})
+        ({2: 0.98, 1: 0.01, 3: 0.01}, {0: 0.98, 1: 0.02})
     """
     neighbours = [number for number in (right - 1, right + 1) if number >= 0]
     return {right: 1 - SLIP_PROB} | {n: SLIP_PROB / len(neighbours) for n in neighbours}
@@ -249,7 +249,7 @@ def sign_distribution(right: str) -> dict[str, float]:
 
     Example:
         >>> sign_distribution("x"), sign_distribution("2")["3"]
-        ({'x': 0.99, '.': 0.01}, 0.015)
+        ({'x': 0.995, '.': 0.005}, 0.01)
     """
     if right in (MARK, NO_MARK):
         wrong = NO_MARK if right == MARK else MARK
@@ -269,11 +269,11 @@ def write_solution(problem: Problem, rng: random.Random, way: Way | None = None)
         The completion, part by part, each with what might have stood in its place.
 
     Example:
-        >>> picture = Picture(("", "4", "", "", "", "1", "6", "", ""), look=0)
+        >>> picture = Picture(("", "4", "", "", "", "1", "3", "", ""), look=0)
         >>> problem = Problem("digits", None, (picture,))
         >>> parts = write_solution(problem, random.Random(3), "rows")
         >>> "".join(part.text for part in parts)
-        'rows:.4.+..1+6..=11\\boxed{11}'
+        'rows:.4.+..1+3..=8\\boxed{8}'
     """
     work = WORK_PROB[problem.kind]
     first = draw({BOXED: 1 - work, "rows:": work / 2, "columns:": work / 2}, rng)
@@ -314,7 +314,10 @@ def _draw_shapes(rng: random.Random, shape: Shape, count: int) -> Picture:
 
 
 def _draw_mark(canvas: ImageDraw.ImageDraw, mark: str, left: int, top: int, colour: str) -> None:
-    """Draw a shape or a digit, five pixels high, with its upper left corner there."""
+    """Draw a shape or a digit, five pixels high, with its upper left corner there.
+
+    Digits are six wide, twice as wide as their glyphs, to be told apart.
+    """
     box = (left, top, left + 4, top + 4)
     if mark == "square":
         canvas.rectangle(box, fill=colour)
@@ -326,4 +329,5 @@ def _draw_mark(canvas: ImageDraw.ImageDraw, mark: str, left: int, top: int, colo
         for down, bits in enumerate(GLYPHS[int(mark)]):
             for across in range(3):
                 if int(bits) & (4 >> across):
-                    canvas.point((left + across, top + down), fill=colour)
+                    x, y = left + 2 * across, top + down
+                    canvas.line((x, y, x + 1, y), fill=colour)

@@ -45,7 +45,7 @@ from rl.testbed.pictures_model import pretrain_on_pictures
 Shown: TypeAlias = tuple[str, tuple[tuple[str, ...], ...]]
 
 NUM_HELDOUT = 96
-NUM_PRETRAINING_STEPS = 1200
+NUM_PRETRAINING_STEPS = 2000
 # How many questions of each kind are trained on, and the shapes they ask about.
 TRAIN: Mapping[Kind, int] = {"counting": 128, "digits": 96, "comparing": 96}
 TRAIN_SHAPES: tuple[Shape, ...] = ("square", "ring")
@@ -66,7 +66,7 @@ def build_pictures(
 ) -> bool:
     """Build the testbed of pictures in a folder, or leave it if it is there already.
 
-    The same settings give the same bytes on the same machine. Building takes about two minutes.
+    The same settings give the same bytes on the same machine. Building takes three to four minutes.
 
     Args:
         output_dir: A new or empty folder, or one that holds this testbed.

@@ -37,6 +37,7 @@ def test_the_picture_testbed_is_trained_and_compared(tmp_path):
         num_generations=4,
         per_device_train_batch_size=16,
         max_steps=2,
+        max_completion_length=12,
         eval_num_samples=2,
     )
     summary = json.loads((run / "summary.json").read_text())
@@ -89,6 +90,6 @@ def test_the_demo_of_pictures_passes_its_controls(tmp_path):
     build_pictures(testbed, show_progress=False)
     own, other, own_when_swapped = shares_read(testbed / "model")
     assert min(own, other) > 0.95 > 0.8 > own_when_swapped
-    run = run_on(testbed, tmp_path / "run", "heldout.jsonl", max_steps=120)
+    run = run_on(testbed, tmp_path / "run", "heldout.jsonl")
     controls = json.loads((run / "summary.json").read_text())["controls"]
     assert all(found["ci_low"] > 0 for found in controls["differences"].values())
