@@ -2,7 +2,6 @@
 
 import json
 import math
-from typing import Any
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from rewards.entropy_band import (
     top_share_mask,
 )
 from rl.errors import InputError
-from rl.groups.advantages import get_advantage
+from rl.groups.advantages import TrainedVotes, get_advantage
 
 
 def row(*entropies, width=None):
@@ -184,10 +183,10 @@ def test_its_advantages_are_those_of_the_population_deviation():
     # Three of eight are paid: mean 3/8, variance 15/64 over n and 15/56 over n - 1.
     rewards = torch.tensor([[1.0] * 3 + [0.0] * 5])
     population = (rewards - 3 / 8) / (15 / 64) ** 0.5
-    nobody: Any = None
-    theirs = get_advantage({"pass_at_k": {"k": 1}})(rewards, nobody)
+    agreed = TrainedVotes(rewards.long(), torch.ones(1, 8), torch.ones(1))  # they do not read it
+    theirs = get_advantage({"pass_at_k": {"k": 1}})(rewards, agreed)
     torch.testing.assert_close(theirs, population)
-    ours = get_advantage("normalized")(rewards, nobody)
+    ours = get_advantage("normalized")(rewards, agreed)
     torch.testing.assert_close(theirs / ours, torch.full((1, 8), (8 / 7) ** 0.5))
 
 

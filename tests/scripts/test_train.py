@@ -91,7 +91,7 @@ def test_wrong_type(refuse, settings, key, value):
 
 def test_unknown_choice(refuse, settings):
     message = refuse({**settings, "advantage": "normalised"})
-    assert "expected one of centered, disagreement, diversity_density" in message
+    assert "expected one of centered, clipped, disagreement, " in message
     assert "Did you mean 'normalized'?" in message
     assert "'first' or 'random'" in refuse({**settings, "trained_subset": "last"})
 

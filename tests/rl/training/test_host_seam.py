@@ -27,7 +27,7 @@ CALLED = {"_load_from_checkpoint", "_load_optimizer_and_scheduler"}
 READ = {"_step", "_buffered_inputs", "_metrics", "_logs"}
 # Without an underscore, and as little promised: what TRL sets of its own where it is built.
 OPEN = {
-    *("aux_loss_enabled", "eos_token_ids", "loss_type", "num_iterations"),
+    *("aux_loss_enabled", "eos_token_ids", "log_completions", "loss_type", "num_iterations"),
     *("mask_truncated_completions", "pad_to_multiple_of", "ref_model", "temperature", "use_vllm"),
 }
 TREES = {path.relative_to(RL).as_posix(): ast.parse(path.read_text()) for path in RL.rglob("*.py")}
