@@ -183,7 +183,9 @@ def test_its_advantages_are_those_of_the_population_deviation():
     # Three of eight are paid: mean 3/8, variance 15/64 over n and 15/56 over n - 1.
     rewards = torch.tensor([[1.0] * 3 + [0.0] * 5])
     population = (rewards - 3 / 8) / (15 / 64) ** 0.5
-    agreed = TrainedVotes(rewards.long(), torch.ones(1, 8), torch.ones(1))  # they do not read it
+    agreed = TrainedVotes(  # which neither rule reads
+        clusters=rewards.long(), shares=torch.ones(1, 8), majority_ratio=torch.ones(1)
+    )
     theirs = get_advantage({"pass_at_k": {"k": 1}})(rewards, agreed)
     torch.testing.assert_close(theirs, population)
     ours = get_advantage("normalized")(rewards, agreed)
