@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from rl.answers import group_clusters
+from rl.data.slots import fill_slots
+from rl.questions import Question
 from rl.types import Group, Rollout
 
 # Whether a question is about a candidate of each class, or about each different completion.
 Per: TypeAlias = Literal["answer", "completion"]
+SLOTS = {"problem", "solution", "answer"}  # of a prompt that asks about one of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,39 @@ def shown_keys(group: Group, per: Per) -> list[str | None]:
         return [completion_key(r) if r.answer else None for r in group.rollouts]
     keys = {candidate.cluster: candidate.key for candidate in candidates(group)}
     return [None if c is None else keys[c] for c in group_clusters(group)]
+
+
+def questions_about(
+    group: Group,
+    per: Per,
+    prompt: str,
+    what: str,
+    *,
+    max_tokens: int | None,
+    num_samples: int = 1,
+) -> list[Question]:
+    """Ask about each of what is shown, in one round.
+
+    Args:
+        group: Rollouts of one prompt.
+        per: What is shown of it.
+        prompt: With some of `SLOTS`.
+        what: Name of the setting that holds the prompt.
+        max_tokens: See `Question`.
+        num_samples: See `Question`.
+    """
+    problem = group.problem_text or group.prompt
+    return [
+        Question(
+            key=key,
+            prompt=fill_slots(
+                prompt, {"problem": problem, "solution": completion, "answer": answer}, what
+            ),
+            num_samples=num_samples,
+            max_tokens=max_tokens,
+        )
+        for key, (answer, completion) in shown_completions(group, per).items()
+    ]
 
 
 def completion_key(rollout: Rollout) -> str:

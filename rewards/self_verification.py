@@ -14,9 +14,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rewards.candidates import Per, shown_completions, shown_keys
+from rewards.candidates import SLOTS, Per, questions_about, shown_completions, shown_keys
 from rl.answers import after_thought
-from rl.data.slots import check_slots, fill_slots
+from rl.data.slots import check_slots
 from rl.questions import Answered, Question
 from rl.settings import Count, Length, checked
 from rl.types import Group
@@ -30,7 +30,7 @@ A proposed solution:
 
 Its final answer is {{answer}}. Is that answer right? Check it step by step, and end with one line \
 that says either "Verdict: yes" or "Verdict: no"."""
-SLOTS = {"problem", "solution", "answer"}
+_WHAT = "rewards.self_verification.prompt"
 _VERDICT = re.compile(r"\bverdict(?:\W|boxed|text){0,12}(yes|no)\b", re.IGNORECASE)
 _FIRST_WORD = re.compile(r"\W{0,12}(yes|no)\b", re.IGNORECASE)
 
@@ -65,24 +65,18 @@ class SelfVerification:
 
     def __post_init__(self) -> None:
         needed = {"problem", "answer" if "{{answer}}" in self.prompt else "solution"}
-        check_slots(self.prompt, SLOTS, needed, "rewards.self_verification.prompt")
+        check_slots(self.prompt, SLOTS, needed, _WHAT)
 
     def questions(self, group: Group) -> list[Question]:
         """Ask about each candidate, in one round."""
-        problem = group.problem_text or group.prompt
-        return [
-            Question(
-                key=key,
-                prompt=fill_slots(
-                    self.prompt,
-                    {"problem": problem, "solution": completion, "answer": answer},
-                    "rewards.self_verification.prompt",
-                ),
-                num_samples=self.num_judgments,
-                max_tokens=self.max_judgment_tokens,
-            )
-            for key, (answer, completion) in shown_completions(group, self.per).items()
-        ]
+        return questions_about(
+            group,
+            self.per,
+            self.prompt,
+            _WHAT,
+            max_tokens=self.max_judgment_tokens,
+            num_samples=self.num_judgments,
+        )
 
     def __call__(self, group: Group) -> list[float | None]:
         """Score a group.

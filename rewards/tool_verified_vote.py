@@ -15,11 +15,11 @@ Fails when: the verifier is too weak to write code that runs, or copies the answ
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rewards.candidates import Per, shown_completions, shown_keys
+from rewards.candidates import SLOTS, Per, questions_about, shown_completions, shown_keys
 from rewards.code_checks import Check, Omega, check_answers, check_metrics, python_blocks
 from rl.answers import after_thought, group_clusters
 from rl.answers.votes import GroupVote, TieRule, vote_over_classes
-from rl.data.slots import check_slots, fill_slots
+from rl.data.slots import check_slots
 from rl.questions import Answered, Question
 from rl.sandbox import require_sandbox
 from rl.settings import Length, Positive, checked
@@ -37,7 +37,6 @@ Check this solution with a program. Write one Python program, in a block that be
 value from what the problem gives, copies no result from the solution, and prints the final answer \
 alone in its last line. Print exact values: fractions and roots, not decimals. It may import math, \
 fractions, sympy and numpy, reads no input, and runs for a few seconds at most."""
-SLOTS = {"problem", "solution", "answer"}
 _WHAT = "rewards.tool_verified_vote.prompt"
 
 
@@ -80,19 +79,9 @@ class ToolVerifiedVote:
 
     def questions(self, group: Group) -> list[Question]:
         """Ask for a program for each completion, or for one of each answer, in one round."""
-        problem = group.problem_text or group.prompt
-        return [
-            Question(
-                key=key,
-                prompt=fill_slots(
-                    self.prompt,
-                    {"problem": problem, "solution": completion, "answer": answer},
-                    _WHAT,
-                ),
-                max_tokens=self.max_program_tokens,
-            )
-            for key, (answer, completion) in shown_completions(group, self.per).items()
-        ]
+        return questions_about(
+            group, self.per, self.prompt, _WHAT, max_tokens=self.max_program_tokens
+        )
 
     def __call__(self, group: Group) -> list[float | None]:
         """Score a group.
