@@ -74,6 +74,7 @@ TOKEN_SELECTORS: dict[str, str] = {
     "entropy_band": "rewards.entropy_band:EntropyBand",
     "random_share": "rewards.entropy_band:RandomShare",
     "confident_errors": "rewards.confident_errors:ConfidentErrors",
+    "entropy_confidence": "rewards.entropy_confidence:EntropyConfidence",
 }
 
 # Self-play, with the rewards of its roles; likewise by their place.

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import rl
 from rl.questions import Answered, Asked
@@ -108,6 +109,17 @@ def test_the_example_that_runs_programs_pays_what_most_of_them_print(make_group)
     texts = [f"```python\nprint({text})\n```" for text in ("1 + 1", "2", "3", "1 / 0")]
     group = make_group([None] * 5, completions=[*texts, "none"])
     assert names["program_vote"](group) == [1.0, 1.0, 0.0, 0.0, 0.0]
+
+
+def test_the_example_that_weighs_tokens_trains_the_second_halves():
+    [example] = [block for block in TASK_BLOCKS if "class Late" in block]
+    names: dict = {}
+    exec(example, names)
+    mask = torch.tensor([[True] * 4, [True, True, False, False]])
+    selection = names["Late"]()(torch.zeros(2, 4), mask, torch.zeros(2))
+    # Four tokens: the third and the fourth; two: the second. 20 / 104 and 20 / 102.
+    assert (selection.weights * mask).tolist() == [[0, 0, 1, 1], [0, 1, 0, 0]]
+    assert selection.clip.tolist() == pytest.approx([20 / 104, 20 / 102])
 
 
 def environment():

@@ -48,7 +48,7 @@ from rl.training.shared_prompts import share_prompts
 from rl.training.source import Batch, Source
 from rl.training.step_metrics import gathered, reward_metrics
 from rl.training.token_selection import TokenSelector
-from rl.training.token_terms import SelectedTokenTerms
+from rl.training.token_terms import SelectedTokenTerms, clip_range
 from rl.training.update import kept_schedule, skip_if_not_finite
 from rl.trl_internals import (
     disable_gradient_checkpointing,
@@ -76,7 +76,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
     Called: `_load_from_checkpoint` and `_load_optimizer_and_scheduler`, to go back to one.
     Read: `_step` and `_buffered_inputs`, which a resumed run sets, `_metrics` (as `logged`) and
     `_logs` (as `table`), where what is logged is put. And of TRL's public attributes `beta` is a
-    property here.
+    property here, and `epsilon_low` and `epsilon_high` are set anew for each micro-batch.
 
     Args:
         model: The policy.
@@ -302,6 +302,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
 
     def _compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> Tensor:
         self._row_scale = inputs["row_scale"][0].item()
+        self.epsilon_low, self.epsilon_high = clip_range(inputs, self.args)  # type: ignore[assignment]
         inputs = inputs | self._image_inputs(inputs)
         self._inputs_of_loss = inputs
         compare = self.self_teacher.begin(inputs, self.temperature)

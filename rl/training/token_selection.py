@@ -20,11 +20,14 @@ class TokenSelection:
             token out, (B, T).
         low: Entropy below which a completion's selected tokens are pushed up, in nats, (B,).
         high: Entropy above which they are pushed down, in nats, (B,).
+        clip: How far from 1 the ratios of each completion's tokens may be, (B,); None: `epsilon`
+            and `epsilon_high` of the run.
     """
 
     weights: Tensor
     low: Tensor
     high: Tensor
+    clip: Tensor | None = None
 
 
 class TokenSelector(Protocol):

@@ -7,6 +7,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from trl.trainer.grpo_config import GRPOConfig
 
 from rl.training.source import Batch
 from rl.training.token_selection import TokenSelector, band_violations, kl_to_reference
@@ -61,8 +62,8 @@ class SelectedTokenTerms:
             logps: Of the sampled tokens, likewise; for a selector that needs them, (B, T).
 
         Returns:
-            What the loss needs: `token_weights` (B, T), `band_low` and `band_high` (B,), and
-            `num_selected_in_batch`, the sum of the weights.
+            What the loss needs: `token_weights` (B, T), `band_low` and `band_high` (B,), `clip`
+            (B,) of a selector that gives one, and `num_selected_in_batch`, the sum of the weights.
         """
         selector: Any = self.selector
         selection = (
@@ -71,15 +72,18 @@ class SelectedTokenTerms:
             else selector(entropies, mask, groups)
         )
         weights = selection.weights * mask
-        if not self.selector.keep_silent_groups:
+        acts = self.beta or self.selector.low_weight or self.selector.high_weight
+        if not (self.selector.keep_silent_groups and acts):
             # A row of advantage 0 beside others that have one is a part of the step's KL and band.
             num_heard = torch.zeros(len(groups)).index_add(0, groups, (advantages != 0).float())
             weights = weights * (num_heard[groups] > 0)[:, None]
+        clip = {} if selection.clip is None else {"clip": selection.clip}
         return {
             "token_weights": weights,
             "band_low": selection.low,
             "band_high": selection.high,
             "num_selected_in_batch": weights.sum(),
+            **clip,
         }
 
     @property
@@ -186,6 +190,22 @@ class SelectedTokenTerms:
         if compares_gradients:
             metrics |= _gradient_ratios(hidden, policy_loss, terms)
         return policy_loss + sum(terms.values()), {k: v.detach() for k, v in metrics.items()}
+
+
+def clip_range(
+    inputs: Mapping[str, Tensor], config: GRPOConfig
+) -> tuple[Tensor, Tensor] | tuple[float, float]:
+    """Say how far below and above 1 the ratios of a micro-batch may be.
+
+    Returns:
+        Both the selector's `clip`, (B, 1), where it gives one; else the run's `epsilon`, and
+        `epsilon_high` or the same.
+    """
+    if "clip" in inputs:
+        clip = inputs["clip"][:, None]
+        return clip, clip
+    high = config.epsilon if config.epsilon_high is None else config.epsilon_high
+    return config.epsilon, high
 
 
 def _gradient_ratios(

@@ -10,6 +10,7 @@ PRUNED = {
         **{"entropy_delta_threshold": 0.0, "branch_threshold": 9.0, "prune_threshold": 2.86},
     }
 }
+SHAPED = {"token_selector": {"entropy_confidence": {}}, "beta": 0.1}
 FLOATS = ("entropy", "advantage")  # rows of another batch round them differently
 
 
@@ -51,6 +52,17 @@ def test_trees_do_not_depend_on_ranks(recipe, tmp_path):
         assert metrics["branches/branch_frac"] == pytest.approx(len(branches) / 36)
 
 
+def test_echo_whole(recipe, tmp_path):
+    settings = {"branching": PRUNED, "trained_subset": "random", **SHAPED}
+    found = launch(one_process(), recipe, tmp_path / "echo", max_steps=2, **settings)
+    first, second = [line for line in read_metrics(found) if "loss" in line]
+    # Weights of 0.8 to 1.2, about 1 on average; the second update has ratios to clip.
+    assert first["signal/selected_frac"] == pytest.approx(1, abs=0.1)
+    assert first["grad_norm"] > 0
+    assert second["grad_norm"] > 0
+    assert "clip_ratio/region_mean" in second
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["zero3", "lora", "vllm"])
 def test_pruned_trees_wherever_they_are_sampled(recipe, tmp_path, name):
@@ -78,9 +90,10 @@ def test_pruned_trees_wherever_they_are_sampled(recipe, tmp_path, name):
 
 @pytest.mark.slow
 def test_a_stopped_run_grows_the_same_trees(recipe, tmp_path):
-    settings = {"advantage": "entropy_reshaped", "save_steps": 2}
-    settings |= {"branching": PRUNED, "trained_subset": "random"}
+    # Between the two updates on a batch, so that the rest of it is kept with its clips.
+    settings = {"advantage": "entropy_reshaped", "save_steps": 1}
+    settings |= {"branching": PRUNED, "trained_subset": "random", **SHAPED}
     whole = launch(one_process(), recipe, tmp_path / "whole", **settings)
-    going_on = {"resume_from_checkpoint": str(whole / "checkpoint-2")}
+    going_on = {"resume_from_checkpoint": str(whole / "checkpoint-1")}
     rest = launch(one_process(), recipe, tmp_path / "rest", **settings, **going_on)
-    assert read_rollouts(rest) == [line for line in read_rollouts(whole) if line["step"] > 2]
+    assert read_rollouts(rest) == [line for line in read_rollouts(whole) if line["step"] > 1]

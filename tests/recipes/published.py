@@ -42,7 +42,7 @@ PUBLISHED = {
     "certainty/token": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 3072),
     "scope/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
     "ettrl/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
-    "echo/": (5e-7, "cosine", 0.03, 0.01, 0.001, 0.8, "bnpo", 0.196, 0.0, 3072),
+    "echo/": (5e-7, "cosine", 0.03, 0.01, 0.001, 0.8, "dapo", None, 0.0, 3072),
     "dare/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
     "reflected_vote/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 8192),
     "tool_verified_vote/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 2560),
@@ -78,7 +78,6 @@ OF_SOME = {  # what some methods have in place of it
     "ttpo/": {"advantage": "disagreement", "max_grad_norm": 0.1, "top_p": 0.95, "top_k": 20},
     "empo/": {"epsilon": 3e-4, "importance_sampling_level": "sequence"},
     "ettrl/": {"advantage": "entropy_reshaped", "trained_subset": "random"},
-    "echo/": {"epsilon": 0.196},
     "mm_upt/": {"importance_sampling_level": "token", "top_p": 0.99},
     "": {"importance_sampling_level": "token"},
 }

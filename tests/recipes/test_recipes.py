@@ -263,9 +263,11 @@ def test_spine_version_one_is_one_changed_setting(configured, name):
 def test_testbed_recipes_run_on_one_process(configured, name):
     config, settings = configured(name, 1), RECIPES[name]
     rows = settings["num_prompts"] * settings["num_generations"]
+    rows_per_step = rows // settings.get("num_updates", 1)
     assert config["world_size"] == 1
-    assert config["generation_batch_size"] == rows  # all of them in one optimizer step
-    assert config["gradient_accumulation_steps"] == rows // settings["per_device_train_batch_size"]
+    assert config["generation_batch_size"] == rows
+    per_forward = settings["per_device_train_batch_size"]
+    assert config["gradient_accumulation_steps"] == rows_per_step // per_forward
 
 
 # Such as TTRL on AMC: 8 prompts x 64 = 512 votes, 8 x 32 = 256 trained, 8 steps of 256 / 8 = 32

@@ -90,7 +90,7 @@ def test_what_is_read_of_the_open_attributes_is_listed():
     set_by_trl = {n.attr for n in stored if isinstance(n.ctx, ast.Store) and n.attr[:1] != "_"}
     used = attributes(TREES["training/host.py"], of_self=True)
     used |= attributes(TREES["training/batch_log.py"], of_self=False) & {"log_completions"}
-    assert used & set_by_trl == OPEN | {"beta"}
+    assert used & set_by_trl == OPEN | {"beta", "epsilon_low", "epsilon_high"}
 
 
 def test_nobody_else_reaches_into_the_host():

@@ -1,10 +1,13 @@
 """A token selector in the trainer, on a tiny real model: what it changes and what it leaves."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from tiny_trainer import gradient, logged, move_away, tensors_of
+from tiny_trainer import gradient, logged, micro_batches, move_away, tensors_of
 
 from rewards.entropy_band import EntropyBand, RandomShare
+from rewards.entropy_confidence import EntropyConfidence
 from rl.errors import InputError
 from rl.training.config import LabelFreeConfig
 from rl.training.token_selection import TokenSelection
@@ -258,3 +261,56 @@ def test_what_does_not_go_together(tmp_path, settings, message):
     given = {"token_selector": {"entropy_band": None}, "loss_type": "dapo", **settings}
     with pytest.raises(InputError, match=message):
         LabelFreeConfig(output_dir=str(tmp_path), per_device_train_batch_size=8, **given)
+
+
+class OwnClip(EveryToken):
+    """Selects all tokens, and gives each completion a clip of its own."""
+
+    def __init__(self, *clips):
+        self.clips = torch.tensor(clips)
+
+    def __call__(self, entropies, mask, groups):
+        """All tokens, in order the completions' clips."""
+        return replace(super().__call__(entropies, mask, groups), clip=self.clips)
+
+
+def test_a_clip_of_each_completion_is_the_run_s_where_it_is_that_everywhere(make):
+    run, run_output = make(EveryToken(), epsilon=0.01)
+    own, own_output = make(OwnClip(*[0.01] * 12))
+    wide, wide_output = make(EveryToken())
+    for trainer, output in ((run, run_output), (own, own_output), (wide, wide_output)):
+        output["old_per_token_logps"] = trainer._run(output, trainer.model)[0]
+        move_away(trainer)
+    found, expected = step_gradient(own, own_output), step_gradient(run, run_output)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7 * expected.norm().item())
+    # It clips: without it the gradient is another one.
+    assert (step_gradient(wide, wide_output) - expected).norm() > 0.01 * expected.norm()
+
+
+def test_a_completion_with_a_clip_of_zero_stands_still(make):
+    # Of ratios that all moved the way the advantage wants, none has a gradient.
+    trainer, output = make(OwnClip(0.0, *[1e9] * 11), shared_prompts=False)
+    logps = trainer._run(output, trainer.model)[0]
+    rises = (output["advantages"] > 0).float() - (output["advantages"] < 0).float()
+    output["old_per_token_logps"] = logps - 0.1 * rises
+    norms = logit_gradient_norms(trainer, output)
+    assert norms[0].max() == 0.0
+    assert (norms[[1, 2, 4, 5]].amax(dim=1) > 0).all()
+
+
+def test_rows_keep_their_clips_in_micro_batches(make):
+    settings = {"num_updates": 2, "per_device_train_batch_size": 6, "beta": 0.1}
+    trainer, output = make(EntropyConfidence(clip_window=2), **settings)
+    found = [clips_of(batch) for batch in micro_batches(trainer)]
+    assert found[0] | found[1] == pytest.approx(clips_of(output))
+    assert len(set(found[0].values())) > 3
+
+
+def clips_of(batch):
+    """Tokens of a row that counts -> its clip."""
+    parts = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask", "clip")
+    return {
+        (*prompt[is_prompt.bool()].tolist(), -1, *ids[mask.bool()].tolist()): clip.item()
+        for prompt, is_prompt, ids, mask, clip in zip(*(batch[p] for p in parts), strict=True)
+        if mask.any()
+    }
