@@ -41,6 +41,7 @@ class EntropyConfidence:
     Source: ECHO, arXiv 2602.02150, code user683/ECHO@6f7b311,
     verl/verl/workers/rollout/deepconf_branching.py and vllm_rollout_spmd.py; the windows, alpha,
     beta, widths and the thresholds of entropy are those of verl/trainer/config/ppo_trainer.yaml.
+    ECHO's advantages and clip are the token selector `rewards.entropy_confidence`.
     Differs: the three thresholds of confidence are ours. The code's are 1.2, 1.0 and 0.4; the
     confidence that it takes is at least log 5 = 1.61, so that it never forks nor prunes, and by the
     paper's (mean probability of the 5 likeliest tokens, at most 0.2, as a review of it says) every
