@@ -10,8 +10,8 @@ _BY_INITIAL = {
     "thaliana",
     "B": "abortus anthracis burgdorferi cepacia cereus dermatitidis fragilis henselae melitensis "
     "microti pertussis pseudomallei quintana subtilis",
-    "C": "albicans auris botulinum burnetii coli diff difficile diphtheriae elegans freundii gattii "
-    "glabrata immitis jejuni neoformans perfringens pneumoniae psittaci tetani trachomatis",
+    "C": "albicans auris botulinum burnetii coli diff difficile diphtheriae elegans freundii "
+    "gattii glabrata immitis jejuni neoformans perfringens pneumoniae psittaci tetani trachomatis",
     "D": "latum melanogaster rerio",
     "E": "chaffeensis cloacae coli faecalis faecium granulosus histolytica vermicularis",
     "F": "nucleatum tularensis",
