@@ -44,6 +44,7 @@ class Problem:
         strata: Groups of problems it is reported with, such as {"length": "short"}.
         images: In the order of their places in the prompt, which is messages of parts then
             (`rl.data.chat_parts`).
+        documents: What the question is about; None for nothing.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Problem:
     rule: str | None = None
     strata: Mapping[str, str] = field(default_factory=dict)
     images: tuple[PromptImage, ...] = ()
+    documents: str | None = field(default=None, compare=False)
 
     @property
     def image_digests(self) -> tuple[str, ...]:
@@ -243,6 +245,7 @@ def _put(
             rule=row.rule,
             strata=row.strata,
             images=of_row,
+            documents=row.documents,
         )
         for prompt, row, of_row in zip(prompts, rows, of_rows, strict=True)
     ]
