@@ -16,7 +16,7 @@ from random import Random
 from string import ascii_uppercase
 from typing import Any, NamedTuple, TypeAlias
 
-from rl.data.chat_parts import asked_text, with_asked_text
+from rl.data.chat_parts import MARK, asked_text, with_asked_text
 from rl.data.option_order import listed_options, option_order, with_option_order
 from rl.data.tables import Table, short_repr
 from rl.errors import InputError, unknown_name
@@ -130,7 +130,7 @@ class OptionShuffle:
         """Shuffle the options.
 
         Raises:
-            InputError: If the prompt has no two options.
+            InputError: If the prompt has no two options, or two of them have images.
         """
         texts = listed_options(prompt)
         if texts is None:
@@ -138,6 +138,11 @@ class OptionShuffle:
                 f"views.option_shuffle: got the prompt {short_repr(' '.join(prompt.split()))}, "
                 "expected two or more lines that begin with A., B. and so on. Take another view "
                 "maker."
+            )
+        if sum(MARK in text for text in texts) > 1:
+            raise InputError(
+                f"views.option_shuffle: got options with {MARK} in them, expected texts, because "
+                "the images of a prompt keep their order. Take another view maker."
             )
         rng = Random(f"{self.seed} {prompt}")
         orders = [_other_order(texts, rng) for _ in range(self.num)]

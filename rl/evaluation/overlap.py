@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from rl.answers.boxes import SPECIAL_TOKEN
-from rl.data.chat_parts import text_of
+from rl.data.chat_parts import MARK, text_of
 from rl.data.prompts import Prompt, load_prompts
 from rl.data.row_images import RowImages
 from rl.data.yaml_text import read_yaml_file
@@ -121,6 +121,7 @@ def find_overlap(problems: Sequence[Problem], trained: TrainPrompts) -> Overlap:
     for problem in problems:
         images = problem.image_digests
         asked = problem.question or _text_of(problem.prompt)
+        asked = asked.replace(MARK, "") if problem.images else asked  # prompts have places there
         stated = asked
         if problem.documents is not None:
             stated = with_documents(asked, problem.documents)

@@ -147,10 +147,14 @@ def _read_choice_of_messages(row: RawRow, options: Sequence[str], have_letters: 
 
 
 def read_choice_or_maths(row: RawRow) -> Row:
-    """Read a multiple choice where a row has options, and an answer where it has none."""
+    """Read a multiple choice where a row has options, and where it has none an answer, or several.
+
+    Each of several is right, compared as maths answers are.
+    """
     if any(cell is not None and cell != [] for cell in row.options):
         return read_choice(row)
-    return replace(read_maths(row), strata=row.strata)
+    aliases = tuple(alias for alias in row.aliases if alias != row.label)
+    return replace(read_maths(row), aliases=aliases, strata=row.strata)
 
 
 def read_short_answer_row(row: RawRow) -> Row:
