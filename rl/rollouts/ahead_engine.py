@@ -234,6 +234,7 @@ class AheadEngine:
         rank: int,
         layout: Mapping[str, int],
         deal_anew: Callable[[list[dict[str, Any]]], dict[str, Any]] | None = None,
+        must_deal: bool = False,
     ) -> None:
         """Read it back; of a checkpoint without it, or of another layout, nothing was asked for.
 
@@ -242,10 +243,11 @@ class AheadEngine:
             rank: This rank.
             layout: What positions depend on.
             deal_anew: Makes this rank's part of those of another number of ranks; None: nothing.
+            must_deal: Whether it is to, though their number is the same.
         """
         former = _read(folder, 0).get("layout", layout)
         saved = _read(folder, rank) if former == layout else {}
-        if former != layout:
+        if former != layout or (must_deal and deal_anew and saved):
             parts = [_read(folder, number) for number in range(former["num_ranks"])]
             is_known = all(part.get("next_position") is not None for part in parts)
             if deal_anew and is_known and former == {**layout, "num_ranks": former["num_ranks"]}:

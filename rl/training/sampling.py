@@ -112,25 +112,32 @@ class Sampling:
                 rank = self.trainer.accelerator.process_index
                 self.trainer.engine.save(folder, rank, self._layout)
 
-    def load(self, folder: Path) -> None:
-        """Read them back."""
+    def load(self, folder: Path, has_rows: bool) -> None:
+        """Read them back.
+
+        Args:
+            folder: The checkpoint.
+            has_rows: Whether the rows of the newest batch are those of this launch; if not, and the
+                batch was not used up, it is made once more.
+        """
         if self.teacher is not None:
             self.teacher.load(folder)
         trainer, engine = self.trainer, self.trainer.engine
         if isinstance(engine, AheadEngine):
             config: Any = trainer.args
             num_steps = config.num_updates * config.num_iterations
+            is_within = trainer.state.global_step % num_steps > 0 and not has_rows
             rank = trainer.accelerator.process_index
             order = PromptSampler.of_run(trainer.train_dataset, config)  # type: ignore[arg-type]
-            dealt = partial(
-                deal_anew,
-                rank=rank,
-                **self._layout,
-                rows_of_batch=order.batch,
-                is_within=trainer.state.global_step % num_steps > 0,
+            dealt = partial(deal_anew, rank=rank, **self._layout, rows_of_batch=order.batch)
+            engine.load(
+                folder,
+                rank,
+                self._layout,
+                # What is not carried over is asked for again, a whole batch, and is less late.
+                partial(dealt, is_within=is_within) if engine.carries_over else None,
+                is_within,
             )
-            # What is not carried over is asked for again, a whole batch, and is less late.
-            engine.load(folder, rank, self._layout, dealt if engine.carries_over else None)
 
     def start_over(self, checkpoint: Path) -> None:
         """Hand the weights over again and forget what was asked ahead: the policy is another.

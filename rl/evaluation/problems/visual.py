@@ -90,7 +90,8 @@ VISUAL: dict[str, BenchmarkSpec] = {
         size=900,
         kind="choice_or_maths",
         template="mathvision",
-        note="up to seven pictures, in options too; a copy of MMMU/MMMU, all subjects in one",
+        note="up to seven pictures, in options too; a copy of MMMU/MMMU, all subjects in one; "
+        "mmmu=MMMU/MMMU with --config_name Art is one of them",
     ),
     "mmmu_pro": BenchmarkSpec(
         hub_id="MMMU/MMMU_Pro",

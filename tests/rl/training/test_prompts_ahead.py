@@ -175,7 +175,7 @@ def test_a_batch_that_was_taken_is_sampled_again(monkeypatch, caplog):
     assert "batch 3 is sampled again" in caplog.text
 
 
-@pytest.mark.parametrize("ranks", [(1, 2), (2, 1), (2, 3), (3, 1), (6, 1), (4, 3), (1, 4)])
+@pytest.mark.parametrize("ranks", [(1, 2), (2, 1), (2, 3), (3, 1), (6, 1), (4, 3), (1, 4), (2, 2)])
 @pytest.mark.parametrize("max_staleness", [2, 3])
 @pytest.mark.parametrize("is_within", [False, True])
 def test_on_other_ranks_every_prompt_is_trained_once_and_in_time(
@@ -203,7 +203,7 @@ def test_on_other_ranks_every_prompt_is_trained_once_and_in_time(
                 rows_of_batch=order.batch,
                 is_within=is_within,
             )
-            one.engine.load(tmp_path, rank, layout, dealt)
+            one.engine.load(tmp_path, rank, layout, dealt, is_within)
 
     indices = [*range(3), *([2] if is_within else []), *range(3, NUM_BATCHES)]
     last, given = run(max_staleness, former, monkeypatch, go_on, indices)
