@@ -109,12 +109,12 @@ def find_overlap(problems: Sequence[Problem], trained: TrainPrompts) -> Overlap:
         trained: As `read_train_prompts` returns them.
     """
     by_images: dict[tuple[str, ...], set[str]] = {}
-    turns: set[tuple[str, tuple[str, ...]]] = set()
+    known: set[tuple[str, tuple[str, ...]]] = set()
     for prompt in trained.prompts:
         text, images = (prompt, ()) if isinstance(prompt, str) else prompt
         by_images.setdefault(images, set()).add(normalize(text))
-        if trained.are_rendered:
-            turns |= {(normalize(turn), images) for turn in _turns(text)}
+        more = _turns(text) if trained.are_rendered else [text + trained.suffix]
+        known |= {(normalize(one), images) for one in (text, *more)}
     # A normalised text holds no line end.
     joined = {images: "\n".join(sorted(texts)) for images, texts in by_images.items()}
     found, unknown = [], []
@@ -126,13 +126,12 @@ def find_overlap(problems: Sequence[Problem], trained: TrainPrompts) -> Overlap:
         if problem.documents is not None:
             stated = with_documents(asked, problem.documents)
         text = normalize(asked)
-        wholes = {text, normalize(stated), normalize(_text_of(problem.prompt))}
-        with_suffix = {normalize(one + trained.suffix) for one in (asked, stated)}
+        wholes = [asked, stated, asked + trained.suffix, stated + trained.suffix]
+        wholes.append(_text_of(problem.prompt))
         # The same images tell a short question from the end of another one.
         is_long = len(text) >= (1 if problem.images else MIN_CONTAINED_CHARACTERS)
         is_part = is_long and text in joined.get(images, "")
-        is_turn = any((one, images) in turns for one in wholes | with_suffix)
-        if is_part or is_turn or wholes & by_images.get(images, set()):
+        if is_part or any((normalize(whole), images) in known for whole in wholes):
             found.append(problem.id)
         elif trained.are_rendered and not is_long:
             unknown.append(problem.id)
