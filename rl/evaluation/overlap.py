@@ -7,7 +7,8 @@ images was trained on only beside the same images, in the same order, and may th
 
 Of rollouts only the rendered prompts are left. There a shorter problem counts as trained on if it
 is what stands between two of the chat template's tokens, but for the role and the run's suffix; of
-one that is not found so nothing is known, since other words may stand around it.
+one that is not found so nothing is known, since other words may stand around it. The same holds for
+a shorter problem of messages, whose end may be words of the evaluation.
 """
 
 import re
@@ -133,7 +134,7 @@ def find_overlap(problems: Sequence[Problem], trained: TrainPrompts) -> Overlap:
         is_part = is_long and text in joined.get(images, "")
         if is_part or any((normalize(whole), images) in known for whole in wholes):
             found.append(problem.id)
-        elif trained.are_rendered and not is_long:
+        elif not is_long and (trained.are_rendered or problem.question is None):
             unknown.append(problem.id)
     return Overlap(
         problem_ids=found,

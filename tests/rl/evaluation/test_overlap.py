@@ -53,7 +53,7 @@ def test_the_words_around_a_problem_are_not_the_problem():
     )
     # Of messages it is not known where the problem ends: the run put the same words after it.
     messages = Problem(id="a", prompt=chat, label="1")
-    assert find_overlap([messages], TrainPrompts(["1+1="])).label == "held-out"
+    assert find_overlap([messages], TrainPrompts(["1+1="])).label == "unknown whether trained on"
     assert find_overlap([messages], TrainPrompts(["1+1="], suffix=" Box it.")).share == 1
     # And the whole text may be what was trained on.
     assert (
