@@ -17,7 +17,9 @@ import torch
 from accelerate import Accelerator
 from local_server import Handler, serving
 from PIL import Image
+from tiny_vision import make_processor, picture
 
+from rl.data.image_inputs import ImageInputs
 from rl.data.images import read_image
 from rl.errors import InputError
 from rl.evaluation.evaluate import evaluate_problems
@@ -28,6 +30,7 @@ from rl.rollouts.openai_engine import OpenAIEngine, TextEngine, api_key
 from rl.rollouts.stop_strings import cut_at_stop
 from rl.rollouts.vllm_server import ServerProcess, server_command, wait_until_up
 from rl.rollouts.vllm_server_engine import VLLMServerEngine
+from rl.rollouts.vllm_server_requests import GENERATE
 
 SETTINGS = SamplingSettings(max_completion_length=12)
 KEY = "a-key-of-this-test"
@@ -71,7 +74,14 @@ def test_a_vllm_server_answers_nobody_without_its_key(vllm_url):
     server = vllm_url.removesuffix("/v1")
     assert httpx.get(f"{server}/health").status_code == 200
     body = {"method": "weight_fingerprint"}
-    for path in ("/collective_rpc", "/reset_prefix_cache", "/v1/completions", "/pause", "/nope"):
+    for path in (
+        "/collective_rpc",
+        "/reset_prefix_cache",
+        "/v1/completions",
+        GENERATE,
+        "/pause",
+        "/nope",
+    ):
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": KEY}):
             found = httpx.post(f"{server}{path}", json=body, headers=headers)
             assert (path, found.status_code) == (path, 401)
@@ -133,6 +143,19 @@ def test_the_engine_of_a_vllm_server_keeps_the_contract(vllm_url, tiny_tokenizer
     finally:
         engine.close()
     assert set(found.values()) == {None}
+
+
+@needs_vllm
+def test_a_server_whose_model_reads_text_alone_is_one_clear_line(vllm_url):
+    inputs = ImageInputs(make_processor())
+    images = [[read_image(picture(0), "here")]]
+    prompt = inputs.prompt_ids("1+<image>=", images[0])
+    engine = VLLMServerEngine(vllm_url.removesuffix("/v1"), SETTINGS, key=KEY, image_inputs=inputs)
+    try:
+        with pytest.raises(InputError, match=f"vLLM server: got status 4.. for {GENERATE} from"):
+            engine.generate([prompt], 1, [0], images=images)
+    finally:
+        engine.close()
 
 
 @needs_vllm

@@ -113,12 +113,11 @@ def test_images_are_seen_as_the_trainer_sees_them(seen):
     assert seen.drawn(num_samples=2, first_sample=2) == [group[2:] for group in together]
     limited = seen.drawn(max_lengths=[1, 2, 3])
     assert limited == [[ids[:n] for ids in g] for n, g in zip((1, 2, 3), together, strict=True)]
-    # A text stays what it is between the special tokens of tiles.
-    stop = load_tokenizer(str(seen.inputs.processor.tokenizer.name_or_path), "model").decode(
-        together[2][0][3:4]
-    )
+    # Stop strings are looked for in a text with special tokens; this one ends with its token.
+    ids = together[2][0]
+    stop = seen.inputs.processor.tokenizer.decode(ids[3:4])
     seen.engine.settings = replace(SETTINGS, stop_strings=(stop,))
-    assert seen.drawn([2])[0][0] == together[2][0][:4]
+    assert seen.drawn([2])[0][0] == ids[: ids.index(ids[3]) + 1]
 
 
 def test_no_completion_holds_an_image_s_token(seen):
@@ -231,6 +230,11 @@ def test_an_image_that_the_server_cannot_read_is_one_clear_line(seen):
     broken = replace(seen.images[0][0], data=b"\x89PNG no picture")
     with pytest.raises(InputError, match=r"vLLM server: got status 400 for /inference.*image"):
         seen.engine.generate(seen.prompts[:1], 1, [0], images=[[broken]])
+
+
+def test_a_server_that_is_not_there_is_one_clear_line():
+    with pytest.raises(InputError, match=r"got no answer from http://127.0.0.1:\d+ \(ConnectError"):
+        VLLMServerEngine(f"http://127.0.0.1:{free_port()}", SETTINGS)
 
 
 @pytest.mark.slow
