@@ -1,4 +1,4 @@
-"""Images through a real vLLM server: it samples from what the trainer scores, at all times."""
+"""Prompts with images and without through a real vLLM server, which has the trainer's weights."""
 
 import socket
 import time
@@ -18,6 +18,7 @@ from rl.data.model_files import load_image_inputs, load_tokenizer
 from rl.errors import InputError
 from rl.evaluation.evaluate import evaluate_problems
 from rl.evaluation.problems.labelled import Problem
+from rl.rollouts.contract import check_engine
 from rl.rollouts.engine import SamplingSettings
 from rl.rollouts.openai_engine import OpenAIEngine
 from rl.rollouts.vllm_server import ServerProcess, server_command, wait_until_up
@@ -104,6 +105,13 @@ def seen(folder, vllm_url, tmp_path):
     found.engine.sync_weights()  # whatever another test left
     yield found
     found.engine.close()
+
+
+def test_it_keeps_the_contract_of_engines(seen):
+    seen.engine.settings = replace(SETTINGS, max_completion_length=12)
+    decode = seen.inputs.processor.tokenizer.decode
+    found = check_engine(seen.engine, [[3, 4, 5], [6, 7, 8, 9, 10], [11]], SEEDS, [1], decode)
+    assert set(found.values()) == {None}
 
 
 def test_images_are_seen_as_the_trainer_sees_them(seen):
