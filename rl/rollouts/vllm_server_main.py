@@ -4,7 +4,7 @@ import runpy
 
 from rl.data.pil_processors import show_pil_processors
 
-# Not within the last lines: processes that vLLM spawns import this file again, as their main one.
+# At import, because processes that vLLM spawns import this file again and run no further.
 show_pil_processors()
 
 if __name__ == "__main__":
