@@ -206,8 +206,8 @@ class VLLMServerEngine:
             return
         if self.accelerator.is_main_process:
             held = self._rpc("weight_fingerprint")[0]
-            # Requests under way, of any rank, stand still and go on with the new weights. Pixels are
-            # kept: of a request that comes just then they may have been sent already.
+            # Requests under way, of any rank, stand still and go on with the new weights. The
+            # server's two caches of pixels stay, for a request on its way from one to the other.
             self._post("/pause?mode=keep&clear_cache=false")
             try:
                 self._hand_over(getattr(torch, held["dtype"]))
