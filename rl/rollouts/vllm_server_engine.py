@@ -32,6 +32,7 @@ from rl.rollouts.vllm_server_key import KEY_VARIABLE
 from rl.rollouts.vllm_server_requests import (
     COMPLETIONS,
     GENERATE,
+    MAX_SAMPLES_WITH_IMAGES,
     checked_reply,
     image_request,
     image_samples,
@@ -187,14 +188,19 @@ class VLLMServerEngine:
         max_length: int | None,
     ) -> list[Sample]:
         settings = request_settings(self.settings, max_length)
-        sampling = sampling_request(settings, num_samples, seed, self.never_sampled)
         with self.slots:  # so many requests, and encoded images, are in memory at a time
             if not images:
+                sampling = sampling_request(settings, num_samples, seed, self.never_sampled)
                 body = text_request(self.model_name, prompt_ids, sampling)
                 return text_samples(self._post(COMPLETIONS, body))
             short = with_placeholders(self.image_inputs, prompt_ids, images)
-            body = image_request(self.model_name, short, images, sampling)
-            return image_samples(self._post(GENERATE, body), prompt_ids)
+            samples: list[Sample] = []
+            while (missing := num_samples - len(samples)) > 0:
+                number, first = min(missing, MAX_SAMPLES_WITH_IMAGES), seed + len(samples)
+                sampling = sampling_request(settings, number, first, self.never_sampled)
+                body = image_request(self.model_name, short, images, sampling)
+                samples += image_samples(self._post(GENERATE, body), prompt_ids)
+            return samples
 
     def sync_weights(self) -> None:
         """Hand the trained weights to the server and prove that it holds them.

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 COMPLETIONS = "/v1/completions"
 # Tokens and images in, tokens out: of a server with --enable-scale-out.
 GENERATE = "/inference/v1/generate"
+# It refuses more than it runs at a time: 128 by default on a CPU, 256 or more on GPUs.
+MAX_SAMPLES_WITH_IMAGES = 64
 MAX_REASON_CHARACTERS = 300
 
 

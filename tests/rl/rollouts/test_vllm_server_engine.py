@@ -128,6 +128,12 @@ def test_images_are_seen_as_the_trainer_sees_them(seen):
     assert seen.drawn([2])[0][0] == ids[: ids.index(ids[3]) + 1]
 
 
+def test_more_samples_of_a_picture_than_the_server_takes_at_once(seen):
+    [many] = seen.drawn([0], 130)  # of the server's own limit, 128
+    assert len(many) == 130
+    assert seen.drawn([0], 4, 62) == [many[62:66]]
+
+
 def test_no_completion_holds_an_image_s_token(seen):
     # One of 66 tokens of a random model: of 1,152 tokens some 17 would be.
     drawn = seen.drawn(num_samples=16)
