@@ -374,14 +374,12 @@ COMPLETIONS = [r"\boxed{1}", "2", r"1+1\boxed{1}", "=;="]
 ROWS = [("1+1=", [0]), ("1+1=", [1]), ("2=", [1, 2]), ("3+3=", []), ("4=", [0])]
 RUNS = {
     "plain": {},
-    "KL": {"beta": 0.1},
+    "few positions, KL": {
+        **{"per_device_train_batch_size": 1, "max_tokens_per_micro_batch": 60, "beta": 0.1}
+    },
+    "few rows, a trained tower": {"per_device_train_batch_size": 5, "freeze_vision_tower": False},
     "LoRA": {"lora": {"r": 2, "target_modules": ["q_proj", "v_proj"]}},
-    "a trained vision tower": {"freeze_vision_tower": False},
-    "gradient checkpointing": {"gradient_checkpointing": True},
-    "few rows": {"per_device_train_batch_size": 5},
-    "few positions": {"per_device_train_batch_size": 1, "max_tokens_per_micro_batch": 60},
     "SPINE": {"selector": EntropyBand(), "beta": 0.1},
-    "an entropy bonus": {"entropy_coef": 0.1},
 }
 
 
