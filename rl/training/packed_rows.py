@@ -174,15 +174,12 @@ def pack(
         None where no row has a label, one has it at its first token, or nothing is repeated or
         padded.
     """
-    is_scored = (labels != -100).any(dim=1)
-    if image_rows is None:
-        image_rows = torch.full_like(is_scored, NO_IMAGES, dtype=torch.long)
-    read = (input_ids.cpu(), attention_mask.bool().cpu(), (labels != -100).cpu())
+    ids, mask, is_scored = input_ids.cpu(), attention_mask.bool().cpu(), (labels != -100).cpu()
+    images = [NO_IMAGES] * len(ids) if image_rows is None else image_rows.tolist()
     members: dict[bytes, list[_Row]] = {}
-    for number in is_scored.nonzero().flatten().tolist():
-        row = _read_row(number, *read)
-        ids = read[0][number, row.prompt]
-        key = prompt_key(ids, int(image_rows[number]), image_token_ids)
+    for number in is_scored.any(dim=1).nonzero().flatten().tolist():
+        row = _read_row(number, mask[number], is_scored[number])
+        key = prompt_key(ids[number, row.prompt], images[number], image_token_ids)
         members.setdefault(key, []).append(row)
     num_rows = sum(map(len, members.values()))
     num_prompt_tokens = sum(num_new_tokens(in_order(members)))
@@ -204,9 +201,9 @@ class _Row:
     completion: Tensor
 
 
-def _read_row(number: int, input_ids: Tensor, mask: Tensor, is_scored: Tensor) -> _Row:
-    columns = mask[number].nonzero().flatten()
-    prompt_length = int(is_scored[number, columns].int().argmax())
+def _read_row(number: int, mask: Tensor, is_scored: Tensor) -> _Row:
+    columns = mask.nonzero().flatten()
+    prompt_length = int(is_scored[columns].int().argmax())
     return _Row(number, columns[:prompt_length], columns[prompt_length:])
 
 
