@@ -181,9 +181,9 @@ class Compaction:
 
     def _keys(self, rows: Rows, chosen: Any = slice(None)) -> list[bytes]:
         """What tells the prompts of chosen rows apart."""
-        names = ("prompt_ids", "prompt_mask", "image_row")
-        ids, mask, image_rows = (rows[name][chosen] if name in rows else None for name in names)
-        return prompt_keys(ids, mask, image_rows, self.image_token_ids)
+        ids, mask = rows["prompt_ids"][chosen], rows["prompt_mask"][chosen]
+        images = rows["image_row"][chosen] if "image_row" in rows else None
+        return prompt_keys(ids, mask, images, self.image_token_ids)
 
     def _rows_to_run(self, rows: Rows) -> Tensor:
         scorable = rows["completion_mask"].any(dim=1)

@@ -59,10 +59,10 @@ class SharedImages:
         know the numbers too, and take it that the tower is run.
         """
         numbers = self.numbers(arguments)
-        rows = (arguments[name] for name in _ROWS)
+        ids, mask, labels = (arguments[name] for name in _ROWS)
         if self.images is None or numbers is None:
-            return pack(*rows)
-        packed = pack(*rows, numbers, self.images.inputs.image_token_ids)
+            return pack(ids, mask, labels)
+        packed = pack(ids, mask, labels, numbers, self.images.inputs.image_token_ids)
         return packed if packed is None or packed.image_rows else None
 
     def of_packed(
