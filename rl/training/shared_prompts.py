@@ -40,9 +40,11 @@ ARCHITECTURES = (
 # model is one of those above, or their own.
 VISION_ARCHITECTURES = (
     *("idefics3", "smolvlm", "llava", "llava_next", "llava_onevision", "internvl", "mistral3"),
-    *("qwen2_vl", "qwen2_5_vl", "qwen3_vl"),
+    *("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "glm4v"),
 )
-_OWN_LANGUAGE_MODELS = ("qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text")
+_OWN_LANGUAGE_MODELS = (
+    *("qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text", "qwen3_vl_moe_text", "glm4v_text"),
+)
 # Those for which it cannot be right, as packed rows are attended to from left to right alone.
 _BOTH_WAYS = "tokens of an image attend to those behind them too"
 _ACROSS = "layers beside its attention join tokens with the image of their row"

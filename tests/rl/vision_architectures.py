@@ -100,6 +100,23 @@ SETTINGS = {
         **QWEN,
     },
 }
+SETTINGS["qwen3_vl_moe"] = {
+    **SETTINGS["qwen3_vl"],
+    "text_config": {
+        **QWEN_TEXT,
+        **{"num_experts": 3, "num_experts_per_tok": 2, "moe_intermediate_size": 8},
+    },
+}
+SETTINGS["glm4v"] = {
+    "text_config": {**QWEN_TEXT, "rope_parameters": {**ROTARY, "partial_rotary_factor": 1.0}},
+    "vision_config": {
+        **QWEN_VISION,
+        **{"hidden_size": 16, "intermediate_size": 16, "out_hidden_size": 16, "image_size": 16},
+    },
+    **QWEN,
+    **{"image_start_token_id": 29, "image_end_token_id": 28},
+    **{"video_start_token_id": 27, "video_end_token_id": 26},
+}
 SETTINGS["smolvlm"] = {
     **SETTINGS["idefics3"],
     "vision_config": {**SETTINGS["idefics3"]["vision_config"], "model_type": "smolvlm_vision"},
@@ -171,7 +188,7 @@ class Pictures:
         values = torch.randn(int(grid.prod(-1).sum()), 3 * 2 * 4 * 4, generator=noise)
         return {"pixel_values": values, "image_grid_thw": grid}
 
-    qwen3 = qwen2
+    qwen3 = glm4v = qwen2
 
 
 def image_tokens(model, pixels):
@@ -200,6 +217,6 @@ def make_rows(model, pictures, groups):
         ids[row, place], mask[row, place] = tokens, 1
         labels[row, longest[0] : longest[0] + len(completion)] = torch.tensor(completion)
     given = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-    if "qwen" in pictures.architecture:
+    if hasattr(model.model, "get_rope_index"):
         given["mm_token_type_ids"] = (ids == IMAGE).long()
     return given, torch.tensor([row[0] for row in rows])
