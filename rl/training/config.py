@@ -181,7 +181,10 @@ class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
     )
     shared_prompts: bool = field(
         default=True,
-        metadata={"help": "Run a prompt once for all of its completions in a micro-batch."},
+        metadata={
+            "help": "Run a prompt, its images with it, once for all of its completions in a "
+            "micro-batch, where the model's attention allows it."
+        },
     )
     max_tokens_per_micro_batch: StepsOrNone = field(
         default=0,
