@@ -126,9 +126,13 @@ class ImageInputs:
 
     def token_types(self, prompt_ids: Tensor) -> Pixels:
         """Say for models that ask for it which tokens are an image's: 1, others 0, (B, L)."""
-        ids = [number for number in self.processor.image_token_ids if number is not None]
-        is_image = torch.isin(prompt_ids, torch.tensor(ids, device=prompt_ids.device)).long()
-        return dict.fromkeys(self.token_type_names, is_image)
+        ids = torch.tensor(self.image_token_ids, device=prompt_ids.device)
+        return dict.fromkeys(self.token_type_names, torch.isin(prompt_ids, ids).long())
+
+    @property
+    def image_token_ids(self) -> list[int]:
+        """The tokens that stand for an image."""
+        return [number for number in self.processor.image_token_ids if number is not None]
 
 
 def read_prompt(

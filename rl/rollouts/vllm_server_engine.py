@@ -264,6 +264,10 @@ class VLLMServerEngine:
         self._rpc("reload_weights", weights_path=str(folder))
         shutil.rmtree(folder)
 
+    def abort_requests(self) -> None:
+        """End every request under way, of any rank; what comes back of them is worth nothing."""
+        self._post("/abort_requests")
+
     def close(self) -> None:
         """Close the connections, and end the server if this run started it."""
         self.client.close()

@@ -48,9 +48,10 @@ def recipe(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def one(recipe, tmp_path_factory):
-    """A run of one process, evaluated on its own prompts."""
+    """A run of one process that shares no prompt, evaluated on its own prompts."""
     evaluated = {"eval_prompts": [str(recipe.parent / "pictures.jsonl")], "eval_num_samples": 2}
-    return launch(one_process(), recipe, tmp_path_factory.mktemp("one"), **evaluated)
+    folder = tmp_path_factory.mktemp("one")
+    return launch(one_process(), recipe, folder, shared_prompts=False, **evaluated)
 
 
 def gradient_norm(folder):
@@ -58,7 +59,10 @@ def gradient_norm(folder):
 
 
 def same_as_one(recipe, one, folder, number):
-    """A launch of several ranks samples, scores and updates as one process does."""
+    """A launch of several ranks samples, scores and updates as one process does.
+
+    The ranks run a prompt and its pictures once for the completions that they have of it.
+    """
     launch(ranks(number), recipe, folder)
     assert read_rollouts(folder) == read_rollouts(one)
     assert gradient_norm(folder) == pytest.approx(gradient_norm(one), rel=1e-4)
