@@ -6,14 +6,12 @@ are kept of a batch; whole distributions exist for some tokens at a time, when t
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from accelerate import Accelerator, DistributedType
 from accelerate.utils import is_peft_model
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rl.data.model_files import context_length
@@ -21,7 +19,7 @@ from rl.data.prompts import tokenize_prompt
 from rl.data.slots import fill_slots
 from rl.errors import InputError
 from rl.groups.token_statistics import MAX_CHUNK_LOGITS, refuse_scaled_logits
-from rl.training.losses.term import Comparison
+from rl.training.losses.comparison import Seen, compare_distributions
 from rl.training.losses.terms import LossTerms
 from rl.trl_internals import pad, use_adapter
 from rl.types import Reward
@@ -39,6 +37,14 @@ class Taught(Protocol):
     weights_of: str
     prompt: str | None
     chat_template_kwargs: Mapping[str, Any] | None
+
+    def compare(self, logps: Tensor, teacher_logps: Tensor) -> tuple[Tensor, ...]:
+        """Compare N distributions of the policy with its teacher's, (N, V) each.
+
+        Returns:
+            Of each token what `TermTokens.compared` gives back, (N,) each.
+        """
+        ...
 
 
 def taught_term(terms: LossTerms) -> tuple[str, Taught] | None:
@@ -122,17 +128,19 @@ class SelfTeacher:
     Without a term that has a teacher it does nothing. Where the teacher's prompt and the completion
     are longer together than the model's context, the teacher reads the policy's own prompt.
 
+    Teacher and policy are the model that is trained, run as a whole, whatever shards it: FSDP2 and
+    ZeRO too. The comparison is a part of the policy's forward pass in the loss.
+
     Args:
         terms: One of them may say whose weights the teacher has, and what it reads.
-        policy: The policy's model, without adapters' wrapper or any other.
+        policy: The policy's model, without adapters' wrapper or any other, after TRL has given it
+            its fused output head.
         model: The same with its adapters.
         tokenizer: The policy's.
-        accelerator: Knows how it is launched.
         config: Settings of the run.
 
     Raises:
-        InputError: Under FSDP and DeepSpeed, or if the architecture changes its logits after the
-            output head.
+        InputError: If the architecture changes its logits after the output head.
     """
 
     def __init__(
@@ -141,23 +149,28 @@ class SelfTeacher:
         policy: PreTrainedModel,
         model: Any,
         tokenizer: PreTrainedTokenizerBase,
-        accelerator: Accelerator,
         config: "LabelFreeConfig",
     ) -> None:
         self._kept: list[Tensor] | None = None
+        self._loss_on: tuple[Mapping[str, Tensor], float] | None = None
+        self._compared: tuple[Tensor, ...] = ()
         self.policy, self.model, self.tokenizer, self.config = policy, model, tokenizer, config
         _, self.term = taught_term(terms) or ("", None)
         if self.term is None:
             return
-        if accelerator.distributed_type in (DistributedType.DEEPSPEED, DistributedType.FSDP):
-            raise InputError(
-                f"loss_terms: got a teacher under {accelerator.distributed_type.value}, expected "
-                "one process or DDP: its output head runs outside the model's own pass. Launch "
-                "with recipes/accelerate/multi_gpu.yaml, or remove the term."
-            )
         refuse_scaled_logits(policy, "loss terms with a teacher")
         backbone: nn.Module = policy.base_model
         backbone.register_forward_hook(self._keep, with_kwargs=True)
+        original: Any = policy.forward
+
+        @wraps(original)
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            outputs = original(*args, **kwargs)
+            if self._loss_on is not None and kwargs.get("fused_lm_head"):
+                self._compared, self._loss_on = self._compare(*self._loss_on), None
+            return outputs
+
+        policy.forward = forward
 
     def _keep(self, module: Any, arguments: Any, kwargs: Mapping[str, Any], output: Any) -> None:
         """Keep the states before each token but a row's first, (B, L - 1, D)."""
@@ -176,22 +189,20 @@ class SelfTeacher:
         yield kept
         self._kept = None
 
-    def begin(
-        self, inputs: Mapping[str, Tensor], temperature: float
-    ) -> Callable[[Comparison], tuple[Tensor, ...]] | None:
-        """Keep the states of the next pass, which is the loss's, to compare them afterwards.
+    def begin(self, inputs: Mapping[str, Tensor], temperature: float) -> None:
+        """Compare distributions in the next pass, which is the loss's.
 
         Args:
             inputs: Its micro-batch.
             temperature: Divides the logits of policy and teacher.
-
-        Returns:
-            See `TermTokens.compare`.
         """
-        if self.term is None:
-            return None
-        self._kept = []
-        return partial(self._compare, inputs, temperature)
+        if self.term is not None:
+            self._kept, self._loss_on = [], (inputs, temperature)
+
+    def take(self) -> tuple[Tensor, ...]:
+        """Return what that pass has compared, see `TermTokens.compared`; nothing else has it."""
+        compared, self._compared = self._compared, ()
+        return compared
 
     def read(
         self, rows: Sequence["Row"], tensors: Mapping[str, Tensor], run: Callable[..., Any]
@@ -249,31 +260,22 @@ class SelfTeacher:
         is_base = term.weights_of == "base" and is_peft_model(self.model)
         return use_adapter(self.model, None) if is_base else nullcontext()
 
-    def _compare(
-        self, inputs: Mapping[str, Tensor], temperature: float, function: Comparison
-    ) -> tuple[Tensor, ...]:
+    def _compare(self, inputs: Mapping[str, Tensor], temperature: float) -> tuple[Tensor, ...]:
         assert self._kept is not None
+        assert self.term is not None
         mask, theirs = inputs["completion_mask"].bool(), inputs[STATES]
         [states] = self._kept
         self._kept = None
         width = mask.shape[1]
-        own, theirs = states[:, -width:][mask], theirs[:, :width][mask]
+        own = Seen(states[:, -width:][mask], *self._head())
+        with self._weights():
+            teacher = Seen(theirs[:, :width][mask], *self._head())
         chunk = max(1, MAX_CHUNK_LOGITS // self.policy.config.get_text_config().vocab_size)
-
-        def of_chunk(a: Tensor, b: Tensor) -> Tensor:
-            head: Any = self.policy.get_output_embeddings()
-            with torch.no_grad(), self._weights():
-                teacher = (head(b).float() / temperature).log_softmax(dim=-1)
-            return torch.stack(
-                function((head(a).float() / temperature).log_softmax(dim=-1), teacher)
-            )
-
-        # Logits are computed again on the way back: those of a whole batch would not fit.
-        parts: list[Any] = [
-            checkpoint(of_chunk, a, b, use_reentrant=False)
-            for a, b in zip(own.split(chunk), theirs.split(chunk), strict=True)
-        ]
-        found = torch.cat(parts, dim=1)
+        found = compare_distributions(self.term.compare, own, teacher, temperature, chunk)
         everywhere = found.new_zeros(len(found), *mask.shape)
         everywhere[:, mask] = found
         return tuple(everywhere)
+
+    def _head(self) -> tuple[Tensor, Tensor | None]:
+        head: Any = self.policy.get_output_embeddings()
+        return head.weight, head.bias

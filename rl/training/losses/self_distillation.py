@@ -13,7 +13,6 @@ Fails when: the voted answer is wrong: the teacher then explains a wrong answer,
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -79,10 +78,13 @@ class SelfDistillation:
             lengths = lengths.clamp(max=self.max_tokens)
         return mask * (advantages >= 0)[:, None] / lengths
 
+    def compare(self, logps: Tensor, teacher_logps: Tensor) -> tuple[Tensor, Tensor]:
+        """Return KL with and without its bound, (N,) each, of distributions (N, V)."""
+        return forward_kl(logps, teacher_logps, self.clip)
+
     def per_token(self, tokens: TermTokens) -> Tensor:
         """Return w KL at each token."""
-        assert tokens.compare is not None
-        clipped, unclipped = tokens.compare(partial(forward_kl, clip=self.clip))
+        clipped, unclipped = tokens.compared
         mask = tokens.mask
         if self.max_tokens:
             mask = mask * (torch.arange(mask.shape[1], device=mask.device) < self.max_tokens)
