@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator, DistributedType
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.tensor import DTensor, Replicate
 from torch.optim import Optimizer
 
@@ -17,7 +17,7 @@ class Gradients(Protocol):
 
     optimizers: Sequence[Optimizer]
 
-    def keep_rows(self, optimizer: Optimizer, weight: nn.Parameter, kept: Tensor) -> None:
+    def keep_rows(self, optimizer: Optimizer, weight: Tensor, kept: Tensor) -> None:
         """Set rows of a matrix's gradient to 0, in the part of it that this optimizer has here.
 
         Args:
@@ -36,9 +36,9 @@ class OwnGradients:
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
-        self.optimizers = [optimizer]
+        self.optimizers: Sequence[Optimizer] = [optimizer]
 
-    def keep_rows(self, optimizer: Optimizer, weight: nn.Parameter, kept: Tensor) -> None:
+    def keep_rows(self, optimizer: Optimizer, weight: Tensor, kept: Tensor) -> None:
         """See `Gradients`; a matrix without a gradient has none to mask."""
         gradient = weight.grad
         if gradient is None:
@@ -68,9 +68,11 @@ class ZeroGradients:
         self.zero = zero
         # Stage 3 has a second one where a part of the optimizer's state is offloaded.
         found = (zero.optimizer, getattr(zero, "backup_optimizer", None))
-        self.optimizers = [optimizer for optimizer in found if optimizer is not None]
+        self.optimizers: Sequence[Optimizer] = [
+            optimizer for optimizer in found if optimizer is not None
+        ]
 
-    def keep_rows(self, optimizer: Optimizer, weight: nn.Parameter, kept: Tensor) -> None:
+    def keep_rows(self, optimizer: Optimizer, weight: Tensor, kept: Tensor) -> None:
         """See `Gradients`."""
         find = _in_stage_3 if hasattr(weight, "ds_id") else _in_stage_1_or_2
         flat, start, first, size = find(self.zero, weight)
@@ -116,7 +118,8 @@ def check_gradients_are_reached(accelerator: Accelerator) -> None:
     """
     kind = accelerator.distributed_type
     if kind == DistributedType.DEEPSPEED:
-        reached = accelerator.state.deepspeed_plugin.zero_stage > 0
+        plugin: Any = accelerator.state.deepspeed_plugin
+        reached = plugin.zero_stage > 0
     else:
         reached = kind != DistributedType.FSDP or accelerator.is_fsdp2
     if not reached:
@@ -129,13 +132,13 @@ def check_gradients_are_reached(accelerator: Accelerator) -> None:
 
 # Where a matrix lies on this rank: the flat tensor, the first number of the matrix's part in it,
 # the first number of the part in the flattened matrix, and how many there are.
-Place = tuple[Tensor, int, int, int]
+Place = tuple[Any, int, int, int]
 
 
 def _in_stage_1_or_2(zero: Any, weight: Any) -> Place:
     mapping = weight._hp_mapping
     if mapping is None:  # another rank has all of it
-        return torch.empty(0), 0, 0, 0
+        return None, 0, 0, 0
     flat = zero.single_partition_of_fp32_groups[mapping.param_group_index]
     inside, of_matrix = mapping.hp_fragment_address, mapping.lp_fragment_address
     return flat, inside.start, of_matrix.start, inside.numel

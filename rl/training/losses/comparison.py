@@ -100,7 +100,9 @@ class _Compared(torch.autograd.Function):
                 found[i] = torch.zeros_like(own[i], dtype=torch.float32)
             for rows in _parts(len(own[0]), ctx.chunk):
                 # Leaves of their own: hooks of parameters wait for the gradient of a whole step.
-                leaves = [x if x is None else x.detach() for x in (own[0][rows], *own[1:])]
+                leaves: list[Any] = [
+                    x if x is None else x.detach() for x in (own[0][rows], *own[1:])
+                ]
                 for i in needed:
                     leaves[i].requires_grad_()
                 with torch.enable_grad():
