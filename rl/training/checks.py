@@ -25,7 +25,7 @@ from rl.training.guards.registry import build_guards
 from rl.training.losses.terms import build_loss_terms
 from rl.training.model_init import check_model_init, check_remote_code
 from rl.training.ranges import LORA_RANGES
-from rl.training.self_teacher import check_rewards_of_self_teacher, check_self_teacher
+from rl.training.self_teacher_settings import check_rewards_of_self_teacher, check_self_teacher
 from rl.training.teacher_settings import read_teacher
 from rl.types import Reward
 

@@ -153,7 +153,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         models = [m.get_base_model() if is_peft_model(m) else m for m in models]
         self.selected_tokens = self._prepare(models[0])
         self.loss_terms = build_loss_terms(config.loss_terms)
-        known = (models[0], unwrap(self.model), tokenizer, config)
+        known = (models[0], unwrap(self.model), tokenizer, self.accelerator, config)
         self.self_teacher = SelfTeacher(self.loss_terms, *known)
         mask = build_gradient_mask(config.gradient_mask)
         known = (unwrap(self.model), self.accelerator, config.seed, self.add_metrics)

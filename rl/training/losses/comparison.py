@@ -1,6 +1,7 @@
 """Whole distributions of a policy and its teacher, compared token by token, some at a time."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +82,7 @@ class _Compared(torch.autograd.Function):
         ctx.of_rows, ctx.chunk = of_rows, chunk
         ctx.save_for_backward(*given)
         own, theirs = given[:3], given[3:]
-        with maybe_gather_lm_head_ctx(*own[1:], *theirs[1:]):
+        with _gathered(*own[1:], *theirs[1:]):
             return torch.cat(
                 [
                     of_rows(Seen(own[0][rows], *own[1:]), Seen(theirs[0][rows], *theirs[1:]))
@@ -95,7 +96,7 @@ class _Compared(torch.autograd.Function):
         own, theirs = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
         needed = [i for i in range(3) if ctx.needs_input_grad[2 + i]]
         found: list[Any] = [None] * 3
-        with maybe_gather_lm_head_ctx(*own[1:], *theirs[1:]):
+        with _gathered(*own[1:], *theirs[1:]):
             for i in needed:
                 found[i] = torch.zeros_like(own[i], dtype=torch.float32)
             for rows in _parts(len(own[0]), ctx.chunk):
@@ -113,6 +114,11 @@ class _Compared(torch.autograd.Function):
                     (found[i][rows] if i == 0 else found[i]).add_(gradient)
         of_given = [x if x is None else x.to(y.dtype) for x, y in zip(found, own, strict=True)]
         return (None, None, *of_given, None, None, None)
+
+
+def _gathered(*parameters: Any) -> AbstractContextManager:
+    """Gather what ZeRO-3 has sharded; a teacher's own copy is whole."""
+    return maybe_gather_lm_head_ctx(*(p for p in parameters if hasattr(p, "ds_status")))
 
 
 def _parts(num_rows: int, chunk: int) -> list[slice]:

@@ -46,8 +46,9 @@ class SelfDistillation:
 
     Attributes:
         coef: Coefficient.
-        weights_of: Whose distribution is q: "base", the policy as it was at the start, which LoRA
-            keeps (the paper's), or "policy": its last hidden states at the batch, through its
+        weights_of: Whose distribution is q: "base", the policy as it was at the start (the
+            paper's), which LoRA keeps and without which every device holds one more model; or
+            "policy": its last hidden states at the batch, through its
             output head at the update, so that with `num_updates` above 1 a head that is trained
             moves the teacher within a batch.
         prompt: What the teacher reads, with the slots {{prompt}} and {{answer}}, in place of the
