@@ -38,8 +38,8 @@ class SelfTeacher:
     are longer together than the model's context, the teacher reads the policy's own prompt.
 
     The teacher is the model that is trained, run as a whole, whatever shards it: FSDP2 and ZeRO
-    too; without adapters where it has the base policy's weights, and if none are trained, another
-    copy of the model, whole on every rank. The comparison is a part of the policy's forward pass in
+    too; without adapters where it has the base policy's weights. Where all weights are trained these
+    are in another copy of the model, whole on every rank. The comparison is a part of the policy's forward pass in
     the loss.
 
     Args:

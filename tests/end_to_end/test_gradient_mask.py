@@ -85,7 +85,7 @@ def test_a_sharded_run_makes_the_same_updates(run, moved, name):
     expected = weights(plain)
     for parameter, weight in weights(sharded).items():
         # Three steps of 0.01 and more.
-        assert weight.allclose(expected[parameter], rtol=0, atol=1e-5), parameter
+        assert weight.allclose(expected[parameter], rtol=0, atol=1e-4), parameter
     for one, other in zip(read_metrics(plain), read_metrics(sharded), strict=True):
         for metric in {"grad_norm", "loss", "signal/masked_frac"} & one.keys():
             assert other[metric] == pytest.approx(one[metric], rel=1e-4, abs=1e-6), metric

@@ -77,14 +77,14 @@ def assert_same_run(one, other, weight_tolerance):
 
 def test_it_does_not_depend_on_ranks(run):
     # Rows in other micro-batches round differently.
-    assert_same_run(run("one"), run("two"), 1e-3)
+    assert_same_run(run("one"), run("two"), 2e-3)
 
 
 @pytest.mark.parametrize(
     "name", ["zero3", pytest.param("zero2", marks=slow), pytest.param("fsdp2", marks=slow)]
 )
 def test_a_sharded_policy_teaches_itself(run, name):
-    assert_same_run(run("two"), run(name), 1e-5)
+    assert_same_run(run("two"), run(name), 2e-4)
 
 
 @slow
@@ -92,7 +92,7 @@ def test_a_sharded_policy_teaches_itself(run, name):
 @pytest.mark.parametrize("name", ["zero2", "zero3", "fsdp2"])
 def test_the_base_teaches_a_sharded_policy(run, name, lora):
     plain, sharded = (run(launcher, "base", lora) for launcher in ("two", name))
-    assert_same_run(plain, sharded, 1e-5)
+    assert_same_run(plain, sharded, 2e-4)
 
 
 @slow
