@@ -38,9 +38,9 @@ class SelfTeacher:
     are longer together than the model's context, the teacher reads the policy's own prompt.
 
     The teacher is the model that is trained, run as a whole, whatever shards it: FSDP2 and ZeRO
-    too; without adapters where it has the base policy's weights. Where all weights are trained these
-    are in another copy of the model, whole on every rank. The comparison is a part of the policy's forward pass in
-    the loss.
+    too; without adapters where it has the base policy's weights. Where all weights are trained
+    these are in another copy of the model, whole on every rank. The comparison is a part of the
+    policy's forward pass in the loss.
 
     Args:
         terms: One of them may say whose weights the teacher has, and what it reads.
