@@ -9,13 +9,14 @@ from launching import fsdp2, launch, load_policy, one_process, ranks, read_metri
 from transformers import AutoModelForCausalLM
 
 SETTINGS = {
-    # Three steps on samples of the policy at the start, which also FSDP can take.
+    # Samples of the policy at the start in every step: FSDP can take them too, and no launch that
+    # rounds otherwise changes them.
     "engine": f"{Path(__file__).parent / 'stored_policy.py'}:StoredPolicy",
     "gradient_mask": {"migu": {"threshold": 0.7}},
     "num_prompts": 3,
     "num_generations": 16,
     "num_votes": 16,
-    "num_updates": 3,
+    "num_updates": 1,
     "per_device_train_batch_size": 4,
     "max_steps": 3,
     "save_steps": 2,

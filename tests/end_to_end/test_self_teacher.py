@@ -9,7 +9,8 @@ from launching import fsdp2, launch, load_policy, one_process, ranks, read_metri
 from safetensors.torch import load_file
 
 SETTINGS = {
-    # Three steps on samples of the policy at the start, which also FSDP can take.
+    # Samples of the policy at the start in every step: FSDP can take them too, and no launch that
+    # rounds otherwise changes them.
     "engine": f"{Path(__file__).parent / 'stored_policy.py'}:StoredPolicy",
     "rewards": {"majority_vote": {}},
     "advantage": {"disagreement": {"weight": 1.0}},
@@ -19,7 +20,7 @@ SETTINGS = {
     "num_prompts": 3,
     "num_generations": 16,
     "num_votes": 16,
-    "num_updates": 3,
+    "num_updates": 1,
     "per_device_train_batch_size": 4,
     "max_steps": 3,
     "save_steps": 2,
@@ -69,7 +70,7 @@ def assert_same_run(one, other, weight_tolerance):
     for here, there in zip(*lines, strict=True):
         assert here["signal/self_distillation"] != 0
         for name in ("signal/selected_frac", "signal/self_distillation", "loss", "grad_norm"):
-            assert there[name] == pytest.approx(here[name], rel=1e-3, abs=1e-6), name
+            assert there[name] == pytest.approx(here[name], rel=2e-3, abs=1e-6), name
     expected = weights(one)
     for name, weight in weights(other).items():
         assert weight.allclose(expected[name], rtol=0, atol=weight_tolerance), name
