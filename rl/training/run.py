@@ -1,7 +1,6 @@
 """A run from loading the model to its summary."""
 
 import logging
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from rl.errors import InputError, RunFailed
 from rl.rollouts.transformers_engine import TransformersEngine
 from rl.selfplay.run_settings import read_selfplay
 from rl.selfplay.source import SelfPlaySource
+from rl.training.batch_sizes import count_batches
 from rl.training.callbacks.evaluation import PolicyEvaluation
 from rl.training.callbacks.guards import GuardCallback
 from rl.training.callbacks.learning_rate import ChangedLearningRate
@@ -26,6 +26,7 @@ from rl.training.callbacks.progress import TrainingProgress
 from rl.training.callbacks.step_deadline import StepDeadline
 from rl.training.changed_settings import check_sharding
 from rl.training.checkpoints import checkpoint_step, set_aside
+from rl.training.config import LabelFreeConfig
 from rl.training.curriculum.registry import build_curricula
 from rl.training.curriculum.source import CurriculumSource
 from rl.training.engines import sampling_settings
@@ -151,11 +152,25 @@ def take_over(run: Run) -> None:
     run.run_files.write_config(run.config, run.prompt_facts)
 
 
+def load_model(config: LabelFreeConfig, **arguments: Any) -> Any:
+    """Load a run's model, to be placed by the trainer.
+
+    TRL's loader takes no `device_map` for "auto" where there is a GPU: each rank would spread its
+    model over the GPUs of all, and ZeRO-3 refuses one.
+
+    Args:
+        config: Of the run.
+        arguments: Of `from_pretrained`, instead of the recipe's.
+    """
+    given = {"device_map": None, **(config.model_init_kwargs or {}), **arguments}
+    return create_model_from_path(config.model, **given)
+
+
 def build_trainer(run: Run) -> LabelFreeTrainer:
     """Load the model and build what trains it."""
     config = run.config
     use_logged_names()
-    model = create_model_from_path(config.model, **(config.model_init_kwargs or {}))
+    model = load_model(config)
     adapters = None
     if config.lora is not None:
         adapters = lora_config(config.lora, model, config.freeze_vision_tower)
@@ -223,10 +238,7 @@ def build_teacher(run: Run) -> Teacher | None:
     if settings.kind == "offline":
         path = Path(settings.labels or run.run_files.output_dir / LABELS_FILE)
         return LabelsTeacher(path, run.prompts, num_votes)
-    steps_per_batch = config.num_updates * config.num_iterations
-    num_batches = math.ceil(config.num_train_epochs * (len(run.prompts) // config.num_prompts))
-    if config.max_steps > 0:
-        num_batches = math.ceil(config.max_steps / steps_per_batch)
+    num_batches = count_batches(config, len(run.prompts))
     engine = build_frozen_engine(run, moves=settings.kind == "ema")
     return WeightsTeacher(settings, engine, num_votes, num_batches)
 
@@ -238,9 +250,8 @@ def build_frozen_engine(run: Run, moves: bool = False) -> TransformersEngine:
         run: What was prepared.
         moves: Whether its weights will follow the policy's: in float32, and with adapters as those.
     """
-    arguments = {**(run.config.model_init_kwargs or {}), **({"dtype": "float32"} if moves else {})}
     with whole_weights():
-        model: Any = create_model_from_path(run.config.model, **arguments)
+        model: Any = load_model(run.config, **({"dtype": "float32"} if moves else {}))
     if moves and run.config.lora is not None:
         adapters = lora_config(run.config.lora, model, run.config.freeze_vision_tower)
         model = get_peft_model(model, adapters)
