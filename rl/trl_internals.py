@@ -12,6 +12,7 @@ from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_ge
 from trl.trainer.utils import (
     add_fused_lm_head,
     create_model_from_path,
+    maybe_gather_lm_head_ctx,
     nanmax,
     nanmin,
     nanstd,
@@ -26,6 +27,7 @@ __all__ = [
     "add_fused_lm_head",
     "create_model_from_path",
     "disable_gradient_checkpointing",
+    "maybe_gather_lm_head_ctx",
     "nanmax",
     "nanmin",
     "nanstd",

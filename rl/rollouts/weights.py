@@ -42,6 +42,24 @@ def full_parameters(
         model.unmerge_adapter()
 
 
+def trained_parameters(
+    model: torch.nn.Module, accelerator: "Accelerator"
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield each parameter that is trained in full, adapters as they are, under its own name.
+
+    As for `full_parameters` every rank must run through the whole iterator.
+
+    Args:
+        model: See `full_parameters`.
+        accelerator: See `full_parameters`.
+    """
+    backend = DistributedBackend(accelerator)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            with backend.gather_params([parameter]):
+                yield name.replace("_checkpoint_wrapped_module.", ""), _materialize(parameter)
+
+
 def _checkpoint_name(name: str) -> str:
     name = name.removeprefix("base_model.model.")
     for wrapper in (".base_layer", "modules_to_save.default.", "_checkpoint_wrapped_module."):

@@ -25,8 +25,8 @@ from rl.training.guards.registry import build_guards
 from rl.training.losses.terms import build_loss_terms
 from rl.training.model_init import check_model_init, check_remote_code
 from rl.training.ranges import LORA_RANGES
-from rl.training.self_teacher import check_rewards_of_self_teacher, check_self_teacher
-from rl.training.teacher_settings import check_teacher_layout, read_teacher
+from rl.training.self_teacher_settings import check_rewards_of_self_teacher, check_self_teacher
+from rl.training.teacher_settings import read_teacher
 from rl.types import Reward
 
 if TYPE_CHECKING:
@@ -168,8 +168,7 @@ def check_what_rewards_need(config: "LabelFreeConfig", rewards: Mapping[str, Rew
     """Check that views and a teacher are there where a reward asks for them, and the reverse.
 
     Raises:
-        InputError: If one is not, a teacher cannot be held under this launch, or no reward says
-            what the policy as its own teacher reads.
+        InputError: If one is not, or no reward says what the policy as its own teacher reads.
     """
     for setting, example in (
         ("views", "{column: {name: paraphrases}}"),
@@ -181,7 +180,6 @@ def check_what_rewards_need(config: "LabelFreeConfig", rewards: Mapping[str, Rew
                     f"{setting}: got none beside the reward {name!r}, which asks for it, expected "
                     f"some. Set it, as in {setting}: {example}."
                 )
-    check_teacher_layout(config)
     check_rewards_of_self_teacher(build_loss_terms(config.loss_terms), rewards)
 
 

@@ -46,6 +46,7 @@ from rl.training.sampling import Sampling
 from rl.training.self_teacher import SelfTeacher
 from rl.training.shared_prompts import share_prompts
 from rl.training.source import Batch, Source
+from rl.training.step_means import StepMeans
 from rl.training.step_metrics import gathered, reward_metrics
 from rl.training.token_selection import TokenSelector
 from rl.training.token_terms import SelectedTokenTerms, clip_range
@@ -72,7 +73,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         `_get_train_sampler`: the order of prompts must not depend on where a run was stopped.
         `_save_checkpoint`, `_get_output_dir`: memories and unused rows; written aside. Also called.
         `_run_epoch`: a run resumed after its last step takes no further one.
-        `_get_grad_norm`: no update with a gradient that is not finite; others may be masked.
+        `_get_grad_norm`: no update with a gradient that is not finite.
     Called: `_load_from_checkpoint` and `_load_optimizer_and_scheduler`, to go back to one.
     Read: `_step` and `_buffered_inputs`, which a resumed run sets, `_metrics` (as `logged`) and
     `_logs` (as `table`), where what is logged is put. And of TRL's public attributes `beta` is a
@@ -137,7 +138,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.run_files = run_files
         self.logged = self._metrics["train"]  # name -> values since the last log
         self.table = self._logs  # of completions, printed every so often
-        self.costs = CostMeter()
+        self.costs, self.step_means = CostMeter(), StepMeans(self.accelerator)
         self.memories: dict[str, Any] = {"token selector": token_selector, "costs": self.costs}
         output_dir = Path(config.output_dir)
         self.checkpoints = Checkpoints(output_dir, self.accelerator, config.save_total_limit)
@@ -155,7 +156,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         known = (models[0], unwrap(self.model), tokenizer, self.accelerator, config)
         self.self_teacher = SelfTeacher(self.loss_terms, *known)
         mask = build_gradient_mask(config.gradient_mask)
-        self.masking = GradientMasking(mask, unwrap(self.model), self.accelerator, config.seed)
+        known = (unwrap(self.model), self.accelerator, config.seed, self.add_metrics)
+        self.add_callback(GradientMasking(mask, *known))
         selects, routes = token_selector is not None, self.aux_loss_enabled
         shares = config.shared_prompts and share_prompts(models, self.accelerator, routes, images)
         self.compact = Compaction(self.accelerator, self.args, routes, selects, shares, images)
@@ -305,7 +307,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.epsilon_low, self.epsilon_high = clip_range(inputs, self.args)  # type: ignore[assignment]
         inputs = inputs | self._image_inputs(inputs)
         self._inputs_of_loss = inputs
-        compare = self.self_teacher.begin(inputs, self.temperature)
+        self.self_teacher.begin(inputs, self.temperature)
         loss = super()._compute_loss(model, inputs) * inputs["loss_scale"]
         if self.selected_tokens is None and not self.loss_terms:
             return loss
@@ -318,8 +320,8 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             compares = every > 0 and self.state.global_step % every == 0
             compares &= not self.is_deepspeed_enabled  # whose hooks take it for the backward pass
             loss, metrics = self.selected_tokens.add_to(loss, *known, compares_gradients=compares)
-        loss, of_terms = self.loss_terms.add_to(loss, *known, compare=compare)
-        self.add_metrics({name: value.item() for name, value in (metrics | of_terms).items()})
+        loss, of_terms = self.loss_terms.add_to(loss, *known, compared=self.self_teacher.take())
+        self.step_means.add(metrics | of_terms)
         return loss
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
@@ -334,9 +336,9 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:
         norm: Any = super()._get_grad_norm(model, grad_norm)
         skipped = skip_if_not_finite(norm, model, self.accelerator)
-        masked = self.masking.apply(self.state.global_step)
         correction = {} if self.correction is None else self.correction.finish_update()
-        self.add_metrics({"grad_norm": float(norm), **skipped, **correction, **masked})
+        means = self.step_means.finish()
+        self.add_metrics({"grad_norm": float(norm), **skipped, **correction, **means})
         return norm
 
     def roll_back(self, checkpoint: Path) -> None:

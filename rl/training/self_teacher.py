@@ -6,114 +6,29 @@ are kept of a batch; whole distributions exist for some tokens at a time, when t
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import wraps
+from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedType
+from accelerate import Accelerator
 from accelerate.utils import is_peft_model
-from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rl.data.model_files import context_length
 from rl.data.prompts import tokenize_prompt
 from rl.data.slots import fill_slots
-from rl.errors import InputError
 from rl.groups.token_statistics import MAX_CHUNK_LOGITS, refuse_scaled_logits
-from rl.training.losses.term import Comparison
+from rl.training.config import LabelFreeConfig
+from rl.training.layout import in_parts, prompt_and_completion
+from rl.training.losses.comparison import Seen, compare_distributions
 from rl.training.losses.terms import LossTerms
-from rl.trl_internals import pad, use_adapter
-from rl.types import Reward
-
-if TYPE_CHECKING:
-    from rl.training.config import LabelFreeConfig
-    from rl.training.source import Row
+from rl.training.self_teacher_settings import taught_term
+from rl.training.source import Row
+from rl.trl_internals import create_model_from_path, pad, use_adapter
+from rl.whole_weights import whole_weights
 
 STATES = "teacher_states"
-
-
-class Taught(Protocol):
-    """What a loss term says of its teacher; see `rl.training.losses.self_distillation`."""
-
-    weights_of: str
-    prompt: str | None
-    chat_template_kwargs: Mapping[str, Any] | None
-
-
-def taught_term(terms: LossTerms) -> tuple[str, Taught] | None:
-    """Return the term that compares with a teacher, and its name; None if none does.
-
-    Raises:
-        InputError: If several do.
-    """
-    found: list[Any] = [(n, t) for n, t in terms.terms.items() if hasattr(t, "weights_of")]
-    if len(found) > 1:
-        raise InputError(
-            f"loss_terms: got {', '.join(name for name, _ in found)}, expected one that has a "
-            "teacher. Remove the others."
-        )
-    return found[0] if found else None
-
-
-def check_self_teacher(config: "LabelFreeConfig", terms: LossTerms) -> None:
-    """Check that what the teacher reads and is made of can be had.
-
-    Raises:
-        InputError: If the base policy is not kept, the prompt has other slots, there is no reward,
-            or the vote's letters are not those of the prompt.
-    """
-    if (found := taught_term(terms)) is None:
-        return
-    name, term = found
-    where = f"loss_terms.{name}"
-    if term.weights_of == "base" and config.lora is None:
-        raise InputError(
-            f"{where}.weights_of: got 'base' without lora, expected adapters, beside which the "
-            "base policy is kept. Set lora: {r: 16}, or weights_of: policy."
-        )
-    if config.selfplay is not None:
-        raise InputError(
-            f"{where}: got it beside selfplay, expected prompts with a vote. Remove one of the two."
-        )
-    if "option_shuffle" in (config.views or {}):
-        raise InputError(
-            f"{where}: got it beside views.option_shuffle, expected options in one order, or the "
-            "voted letter would name another option in the prompt. Remove one of the two."
-        )
-    if not config.rewards:
-        raise InputError(
-            f"{where}: got no reward, expected one that says which completions agree. Add "
-            "`rewards: {majority_vote: {}}`."
-        )
-    if term.prompt is not None:
-        fill_slots(term.prompt, {"prompt": "", "answer": ""}, f"{where}.prompt")
-
-
-def check_rewards_of_self_teacher(terms: LossTerms, rewards: Mapping[str, Reward]) -> None:
-    """Check that a reward says what the teacher reads, and none weighs whole groups.
-
-    Raises:
-        InputError: If nobody votes though the teacher reads an answer, or a reward has a
-            `group_weight`, which is a factor of advantages: the term would teach groups that it
-            leaves out.
-    """
-    if (found := taught_term(terms)) is None:
-        return
-    name, term = found
-    if term.prompt is not None and not any(hasattr(reward, "vote") for reward in rewards.values()):
-        raise InputError(
-            f"loss_terms.{name}.prompt: got one beside {', '.join(rewards)}, expected a reward "
-            "that votes: its answer is what the teacher reads. Add `rewards: {majority_vote: {}}`, "
-            "or set prompt: null."
-        )
-    for reward in rewards:
-        if hasattr(rewards[reward], "group_weight"):
-            raise InputError(
-                f"loss_terms.{name}: got it beside the reward {reward!r}, which weighs whole "
-                "groups, expected one that does not: this term is not weighed with them. Remove "
-                "one of the two."
-            )
 
 
 class SelfTeacher:
@@ -122,17 +37,22 @@ class SelfTeacher:
     Without a term that has a teacher it does nothing. Where the teacher's prompt and the completion
     are longer together than the model's context, the teacher reads the policy's own prompt.
 
+    The teacher is the model that is trained, run as a whole, whatever shards it: FSDP2 and ZeRO
+    too; without adapters where it has the base policy's weights. Where all weights are trained
+    these are in another copy of the model, whole on every rank. The comparison is a part of the
+    policy's forward pass in the loss.
+
     Args:
         terms: One of them may say whose weights the teacher has, and what it reads.
-        policy: The policy's model, without adapters' wrapper or any other.
+        policy: The policy's model, without adapters' wrapper or any other, after TRL has given it
+            its fused output head.
         model: The same with its adapters.
         tokenizer: The policy's.
-        accelerator: Knows how it is launched.
+        accelerator: Knows the device and the precision.
         config: Settings of the run.
 
     Raises:
-        InputError: Under FSDP and DeepSpeed, or if the architecture changes its logits after the
-            output head.
+        InputError: If the architecture changes its logits after the output head.
     """
 
     def __init__(
@@ -142,22 +62,33 @@ class SelfTeacher:
         model: Any,
         tokenizer: PreTrainedTokenizerBase,
         accelerator: Accelerator,
-        config: "LabelFreeConfig",
+        config: LabelFreeConfig,
     ) -> None:
         self._kept: list[Tensor] | None = None
+        self._loss_on: tuple[Mapping[str, Tensor], float] | None = None
+        self._compared: tuple[Tensor, ...] = ()
         self.policy, self.model, self.tokenizer, self.config = policy, model, tokenizer, config
+        self.accelerator = accelerator
+        self.base: Any = None
         _, self.term = taught_term(terms) or ("", None)
         if self.term is None:
             return
-        if accelerator.distributed_type in (DistributedType.DEEPSPEED, DistributedType.FSDP):
-            raise InputError(
-                f"loss_terms: got a teacher under {accelerator.distributed_type.value}, expected "
-                "one process or DDP: its output head runs outside the model's own pass. Launch "
-                "with recipes/accelerate/multi_gpu.yaml, or remove the term."
-            )
         refuse_scaled_logits(policy, "loss terms with a teacher")
-        backbone: nn.Module = policy.base_model
-        backbone.register_forward_hook(self._keep, with_kwargs=True)
+        if self.term.weights_of == "base" and not is_peft_model(model):
+            self.base = _load_base(config).to(accelerator.device)
+        for kept in (policy, self.base):
+            if kept is not None:
+                kept.base_model.register_forward_hook(self._keep, with_kwargs=True)
+        original: Any = policy.forward
+
+        @wraps(original)
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            outputs = original(*args, **kwargs)
+            if self._loss_on is not None and kwargs.get("fused_lm_head"):
+                self._compared, self._loss_on = self._compare(*self._loss_on), None
+            return outputs
+
+        policy.forward = forward
 
     def _keep(self, module: Any, arguments: Any, kwargs: Mapping[str, Any], output: Any) -> None:
         """Keep the states before each token but a row's first, (B, L - 1, D)."""
@@ -176,25 +107,23 @@ class SelfTeacher:
         yield kept
         self._kept = None
 
-    def begin(
-        self, inputs: Mapping[str, Tensor], temperature: float
-    ) -> Callable[[Comparison], tuple[Tensor, ...]] | None:
-        """Keep the states of the next pass, which is the loss's, to compare them afterwards.
+    def begin(self, inputs: Mapping[str, Tensor], temperature: float) -> None:
+        """Compare distributions in the next pass, which is the loss's.
 
         Args:
             inputs: Its micro-batch.
             temperature: Divides the logits of policy and teacher.
-
-        Returns:
-            See `TermTokens.compare`.
         """
-        if self.term is None:
-            return None
-        self._kept = []
-        return partial(self._compare, inputs, temperature)
+        if self.term is not None:
+            self._kept, self._loss_on = [], (inputs, temperature)
+
+    def take(self) -> tuple[Tensor, ...]:
+        """Return what that pass has compared, see `TermTokens.compared`; nothing else has it."""
+        compared, self._compared = self._compared, ()
+        return compared
 
     def read(
-        self, rows: Sequence["Row"], tensors: Mapping[str, Tensor], run: Callable[..., Any]
+        self, rows: Sequence[Row], tensors: Mapping[str, Tensor], run: Callable[..., Any]
     ) -> dict[str, Tensor]:
         """Run the completions behind the teacher's prompts, without gradient.
 
@@ -218,10 +147,21 @@ class SelfTeacher:
         ):
             behind[name] = pad([torch.tensor(v) for v in values], filling, "left", None).to(device)
         with self._keeping() as kept, self._weights():
-            run(behind, self.model)
+            if self.base is None:
+                run(behind, self.model)
+            else:
+                self._run_base(behind)
         return {STATES: torch.cat(kept)[:, -tensors["completion_ids"].shape[1] :]}
 
-    def _prompt_ids(self, row: "Row") -> list[int]:
+    def _run_base(self, rows: Mapping[str, Tensor]) -> None:
+        for part in in_parts(rows, self.config.per_device_train_batch_size):
+            input_ids, attention_mask, _ = prompt_and_completion(part)
+            with torch.no_grad(), self.accelerator.autocast():
+                self.base.base_model(
+                    input_ids=input_ids, attention_mask=attention_mask, use_cache=False
+                )
+
+    def _prompt_ids(self, row: Row) -> list[int]:
         term: Any = self.term
         arguments: Any = term.chat_template_kwargs or self.config.chat_template_kwargs
         template = term.prompt
@@ -249,31 +189,30 @@ class SelfTeacher:
         is_base = term.weights_of == "base" and is_peft_model(self.model)
         return use_adapter(self.model, None) if is_base else nullcontext()
 
-    def _compare(
-        self, inputs: Mapping[str, Tensor], temperature: float, function: Comparison
-    ) -> tuple[Tensor, ...]:
+    def _compare(self, inputs: Mapping[str, Tensor], temperature: float) -> tuple[Tensor, ...]:
         assert self._kept is not None
+        assert self.term is not None
         mask, theirs = inputs["completion_mask"].bool(), inputs[STATES]
         [states] = self._kept
         self._kept = None
         width = mask.shape[1]
-        own, theirs = states[:, -width:][mask], theirs[:, :width][mask]
+        own = Seen(states[:, -width:][mask], *_head(self.policy))
+        with self._weights():
+            teacher = Seen(theirs[:, :width][mask], *_head(self.base or self.policy))
         chunk = max(1, MAX_CHUNK_LOGITS // self.policy.config.get_text_config().vocab_size)
-
-        def of_chunk(a: Tensor, b: Tensor) -> Tensor:
-            head: Any = self.policy.get_output_embeddings()
-            with torch.no_grad(), self._weights():
-                teacher = (head(b).float() / temperature).log_softmax(dim=-1)
-            return torch.stack(
-                function((head(a).float() / temperature).log_softmax(dim=-1), teacher)
-            )
-
-        # Logits are computed again on the way back: those of a whole batch would not fit.
-        parts: list[Any] = [
-            checkpoint(of_chunk, a, b, use_reentrant=False)
-            for a, b in zip(own.split(chunk), theirs.split(chunk), strict=True)
-        ]
-        found = torch.cat(parts, dim=1)
+        found = compare_distributions(self.term.compare, own, teacher, temperature, chunk)
         everywhere = found.new_zeros(len(found), *mask.shape)
         everywhere[:, mask] = found
         return tuple(everywhere)
+
+
+def _head(model: PreTrainedModel) -> tuple[Tensor, Tensor | None]:
+    head: Any = model.get_output_embeddings()
+    return head.weight, head.bias
+
+
+def _load_base(config: LabelFreeConfig) -> PreTrainedModel:
+    """Load the policy as it was before a run, whole on this rank."""
+    with whole_weights():
+        base: Any = create_model_from_path(config.model, **(config.model_init_kwargs or {}))
+    return base.eval().requires_grad_(False)

@@ -1,6 +1,6 @@
 """A teacher with weights of its own: a frozen or slowly moving copy of the policy, which votes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from rl.groups.scoring import make_group
 from rl.groups.visits import VisitKey
 from rl.rollouts.engine import RolloutEngine, derive_seed, images_argument
 from rl.rollouts.transformers_engine import TransformersEngine
-from rl.rollouts.weights import full_parameters
+from rl.rollouts.weights import full_parameters, trained_parameters
 from rl.training.source import Policy
 from rl.training.teacher_settings import TeacherSettings, decay_at
 from rl.training.visit_sampling import Prompt
@@ -60,7 +60,7 @@ class Teacher(Protocol):
 
 
 class WeightsTeacher:
-    """A copy of the policy that samples at every batch.
+    """A copy of the policy that samples at every batch, whole on every rank under any launch.
 
     With an engine that holds weights of its own (vLLM) these are exchanged for the teacher's and
     back, so that no second engine is needed; otherwise transformers samples from the copy.
@@ -102,7 +102,7 @@ class WeightsTeacher:
         """Sample, after the average has moved."""
         config = policy.config
         if self.settings.kind == "ema":
-            self.follow(policy.model, index)
+            self.follow(policy, index)
         limit = sampling_deadline(config.max_sampling_seconds)
         with policy.costs.time("teacher_seconds"), limit, self._holding(policy) as engine:
             samples = engine.generate(
@@ -125,15 +125,19 @@ class WeightsTeacher:
             for key, votes in zip(keys, samples, strict=True)
         ]
 
-    def follow(self, policy: torch.nn.Module, index: int) -> None:
-        """Move the average before a batch: to the policy at first, then by its schedule."""
+    def follow(self, policy: Policy, index: int) -> None:
+        """Move the average before a batch: to the policy at first, then by its schedule.
+
+        Every rank must call it: of weights that are sharded each has a part.
+        """
         if index <= self.updated:
             return
         is_first = self.updated < 0
         if not is_first and index % self.settings.every:
             return
         decay = 0.0 if is_first else decay_at(self.settings, index, self.num_batches)
-        move(self.engine.model, policy, decay)
+        newest = trained_parameters(policy.model, policy.accelerator)
+        move(self.engine.model, newest, decay)
         self.updated = index
 
     @contextmanager
@@ -174,27 +178,25 @@ class WeightsTeacher:
             self.updated = int(file.metadata()[_UPDATED])
 
 
-def move(teacher: torch.nn.Module, policy: torch.nn.Module, decay: float) -> None:
+def move(teacher: torch.nn.Module, newest: Iterable[tuple[str, Tensor]], decay: float) -> None:
     """Move a teacher's parameters towards the policy's, in place.
 
-    teacher <- decay * teacher + (1 - decay) * policy, for every parameter that is trained.
+    teacher <- decay * teacher + (1 - decay) * policy
 
     Args:
-        teacher: Has at least these parameters, under the same names.
-        policy: Is not changed.
+        teacher: Has at least the policy's parameters, under the same names.
+        newest: The policy's that are trained, in full.
         decay: 0.0 copies the policy exactly.
     """
     own = dict(teacher.named_parameters())
     with torch.no_grad():
-        for name, parameter in policy.named_parameters():
-            if not parameter.requires_grad:
-                continue
+        for name, parameter in newest:
             average = own[name]
-            newest = parameter.detach().to(average.device, average.dtype)
+            value = parameter.detach().to(average.device, average.dtype)
             if decay:
-                average.mul_(decay).add_(newest, alpha=1.0 - decay)
+                average.mul_(decay).add_(value, alpha=1.0 - decay)
             else:
-                average.copy_(newest)
+                average.copy_(value)
 
 
 def _trained(model: torch.nn.Module) -> Mapping[str, Tensor]:

@@ -3,16 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from rl.errors import InputError
 from rl.settings import Count, CountOrNone, build, checked
-from rl.training.sharding import sharding_of
-
-if TYPE_CHECKING:
-    from rl.training.config import LabelFreeConfig
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -25,8 +21,9 @@ class TeacherSettings:
     Attributes:
         kind: "ema": a moving average of the policy's weights, which samples at every batch;
             "frozen": the policy as it was at the start, likewise; both take the memory of one more
-            model on every device. "offline": that policy too, but it answers every prompt of the
-            training set once, before the first update, and its answers are kept in a file.
+            model on every device, whole also where the policy is sharded. "offline": that policy
+            too, but it answers every prompt of the training set once, before the first update, and
+            its answers are kept in a file.
         num_votes: Completions of the teacher for a prompt; 0: num_generations.
         decay: Share of the average that stays at an update, at the start of the run.
         final_decay: The same at its end, along a cosine; None: constant.
@@ -58,22 +55,6 @@ def read_teacher(setting: Mapping[str, Any]) -> TeacherSettings:
                 f"unset. Remove it, or set kind: {kind}."
             )
     return settings
-
-
-def check_teacher_layout(config: "LabelFreeConfig") -> None:
-    """Check that a teacher with weights of its own can be held under the launch at hand.
-
-    Raises:
-        InputError: Under ZeRO-3 and FSDP, which shard what each rank would need whole.
-    """
-    if config.teacher is None or read_teacher(config.teacher).kind == "offline":
-        return
-    if sharding := sharding_of(config):
-        raise InputError(
-            f"teacher.kind: got {config.teacher['kind']!r} under {sharding}, expected a launch "
-            "that keeps whole weights on every device. Launch with DDP or ZeRO-2, or set kind: "
-            "offline."
-        )
 
 
 def decay_at(settings: TeacherSettings, index: int, num_batches: int) -> float:

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from trl.trainer.grpo_config import GRPOConfig
 
 from rl.training.source import Batch
+from rl.training.step_means import WeightedSum
 from rl.training.token_selection import TokenSelector, band_violations, kl_to_reference
 
 
@@ -143,7 +144,7 @@ class SelectedTokenTerms:
         inputs: dict[str, Tensor],
         share_of_step: float,
         compares_gradients: bool = False,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, dict[str, WeightedSum]]:
         """Add the terms to the policy loss of one micro-batch.
 
         Args:
@@ -157,7 +158,7 @@ class SelectedTokenTerms:
                 cost of a backward pass through the output head for each.
 
         Returns:
-            The whole loss, and metrics of this micro-batch.
+            The whole loss, and metrics of this micro-batch, as sums with their weights.
         """
         # What only fills up a micro-batch has no mask.
         weights = inputs["token_weights"] * inputs["completion_mask"]
@@ -167,29 +168,27 @@ class SelectedTokenTerms:
         below, above = band_violations(entropies, low, high)
         per_token_band = self.selector.low_weight * below + self.selector.high_weight * above
         terms = {"band": (weights * per_token_band).sum() / num_tokens}
-        here = weights.sum().clamp(min=1.0)
+        here, of_rows = weights.sum(), weights.amax(dim=1)
+        rows = (of_rows > 0).sum()
         metrics = {
-            "signal/band_low": (weights.amax(dim=1) * low).sum(),
-            "signal/band_high": (weights.amax(dim=1) * high).sum(),
-            "signal/band_below": (weights * below).sum() / here,
-            "signal/band_above": (weights * above).sum() / here,
-            "signal/band_below_frac": (weights * (below > 0)).sum() / here,
-            "signal/band_above_frac": (weights * (above > 0)).sum() / here,
+            "signal/band_low": ((of_rows * low).sum(), rows),
+            "signal/band_high": ((of_rows * high).sum(), rows),
+            "signal/band_below": ((weights * below).sum(), here),
+            "signal/band_above": ((weights * above).sum(), here),
+            "signal/band_below_frac": ((weights * (below > 0)).sum(), here),
+            "signal/band_above_frac": ((weights * (above > 0)).sum(), here),
         }
-        rows = (weights.amax(dim=1) > 0).sum().clamp(min=1)
-        for name in ("signal/band_low", "signal/band_high"):
-            metrics[name] = metrics[name] / rows
         if self.beta:
             kl = kl_to_reference(per_token_logps, inputs["ref_per_token_logps"])
             if self.corrects_kl:
                 old_logps = inputs.get("old_per_token_logps", per_token_logps.detach())
                 kl = kl * torch.exp(per_token_logps - old_logps)
             terms["kl"] = self.beta * (weights * kl).sum() / num_selected
-            metrics["kl"] = (weights * kl).sum() / here
+            metrics["kl"] = ((weights * kl).sum(), here)
         hidden, self._hidden = self._hidden, None
         if compares_gradients:
             metrics |= _gradient_ratios(hidden, policy_loss, terms)
-        return policy_loss + sum(terms.values()), {k: v.detach() for k, v in metrics.items()}
+        return policy_loss + sum(terms.values()), metrics
 
 
 def clip_range(
@@ -210,22 +209,20 @@ def clip_range(
 
 def _gradient_ratios(
     hidden: Tensor | None, policy_loss: Tensor, terms: dict[str, Tensor]
-) -> dict[str, Tensor]:
+) -> dict[str, WeightedSum]:
     """Compare the terms' gradients with the policy's, all at the last hidden states.
 
-    Taken there the comparison costs a pass through the output head instead of the whole model. It
-    is left out where the policy has no gradient.
+    Taken there the comparison costs a pass through the output head instead of the whole model.
+    Every micro-batch counts alike, but one in which the policy has no gradient does not.
     """
-    if hidden is None or not hidden.requires_grad:
-        return {}
-    norms = {
-        name: _gradient_norm(term, hidden)
-        for name, term in {"policy": policy_loss, **terms}.items()
-    }
-    policy = norms.pop("policy")
-    if not policy > 0:
-        return {}
-    return {f"signal/{name}_gradient_ratio": norm / policy for name, norm in norms.items()}
+    nothing = torch.zeros((), device=policy_loss.device)
+    ratios: dict[str, WeightedSum] = dict.fromkeys(terms, (nothing, nothing))
+    if hidden is not None and hidden.requires_grad:
+        policy = _gradient_norm(policy_loss, hidden)
+        if policy > 0:
+            for name, term in terms.items():
+                ratios[name] = _gradient_norm(term, hidden) / policy, torch.ones_like(nothing)
+    return {f"signal/{name}_gradient_ratio": ratio for name, ratio in ratios.items()}
 
 
 def _gradient_norm(term: Tensor, hidden: Tensor) -> Tensor:

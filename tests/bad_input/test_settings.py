@@ -136,7 +136,7 @@ NAMES = [
         {"advantage": "disagreement", "rewards": {"majority_vote": {}, "boxed_format": {}}},
         "weights",
     ),
-    ({"loss_terms": {"self_distillation": {}}}, "weights_of: got 'base' without lora"),
+    ({"loss_terms": {"self_distillation": {}}, "rewards": {}}, "self_distillation: got no reward"),
     ({"curriculum": {"data_stream": {}}}, "curriculum.data_stream: got the prompts of one"),
     ({"dataset": []}, "dataset: got none"),
     ({"dataset": [5]}, "dataset"),

@@ -34,7 +34,7 @@ def launch(launcher, recipe, output_dir, environment=None, **settings):
 
 def assert_launched(launcher, output_dir):
     """A launch under DeepSpeed that saved a checkpoint left each rank's shard in it."""
-    if any("zero" in word for word in launcher):
+    if any(Path(word).name.startswith("zero") for word in launcher):
         num_ranks = int(launcher[launcher.index("--num_processes") + 1])
         for checkpoint in Path(output_dir).glob("checkpoint-*"):
             shards = sorted(path.name for path in checkpoint.glob("global_step*/*_optim_states.pt"))

@@ -86,8 +86,9 @@ def test_token_selection_does_not_depend_on_ranks(measured):
         for num_ranks in (1, 2)
     )
     assert 0 < one["signal/selected_frac"] < 1
-    for name in ("signal/selected_frac", "loss", "grad_norm"):
-        assert two[name] == pytest.approx(one[name], rel=1e-3), name
+    bands = [f"signal/band_{end}" for end in ("low", "high", "above", "above_frac", "below_frac")]
+    for name in ("signal/selected_frac", "loss", "grad_norm", "kl", *bands):
+        assert two[name] == pytest.approx(one[name], rel=1e-3, abs=1e-6), name
 
 
 def test_loss_terms_do_not_depend_on_ranks(measured):
@@ -98,34 +99,4 @@ def test_loss_terms_do_not_depend_on_ranks(measured):
     )
     for name in ("signal/entropy_minimisation", "signal/self_confidence"):
         assert one[name] > 0
-        assert two[name] == pytest.approx(one[name], rel=0.1), name  # means of micro-batches
-
-
-def test_a_teacher_that_reads_the_vote_does_not_depend_on_ranks(recipe, tmp_path):
-    steps = []
-    for num_ranks in (1, 2):
-        output_dir = launch(
-            one_process() if num_ranks == 1 else ranks(num_ranks),
-            recipe,
-            tmp_path / str(num_ranks),
-            rewards={"majority_vote": {}},
-            advantage={"disagreement": {"weight": 1.0}},
-            token_selector={"confident_errors": {}},
-            loss_terms={
-                "self_distillation": {"weights_of": "policy", "prompt": "{{answer}};{{prompt}}"}
-            },
-            answer_methods=["last_number"],
-            max_completion_length=4,
-            num_prompts=3,
-            num_generations=16,
-            num_votes=16,
-            num_updates=1,
-            per_device_train_batch_size=48 // num_ranks,
-            shuffle_dataset=False,
-            max_steps=1,
-        )
-        steps += [line for line in read_metrics(output_dir) if "loss" in line]
-    one, two = steps
-    assert one["signal/self_distillation"] != 0
-    for name in ("signal/selected_frac", "loss", "grad_norm"):
         assert two[name] == pytest.approx(one[name], rel=1e-3), name

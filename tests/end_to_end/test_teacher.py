@@ -1,10 +1,11 @@
 """A teacher on one rank and on two, after a stop, and with each engine: the same answers."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from killed_runs import comparable
-from launching import launch, one_process, ranks, read_metrics, read_rollouts, zero
+from launching import fsdp2, launch, one_process, ranks, read_metrics, read_rollouts, zero
 from safetensors.torch import load_file
 
 TAUGHT = {
@@ -69,14 +70,35 @@ def test_a_stopped_run_goes_on_with_its_teacher(recipe, tmp_path, kind, lora):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("stage", "kind"), [(2, "ema"), (3, "offline")])
+@pytest.mark.parametrize(("stage", "kind"), [(2, "ema"), (3, "ema"), (3, "frozen"), (3, "offline")])
 def test_a_teacher_under_deepspeed(recipe, tmp_path, stage, kind):
-    teacher = {"kind": "offline", "num_votes": 16} if kind == "offline" else TAUGHT["teacher"]
-    settings = {**TAUGHT, "teacher": teacher, "max_steps": 2}
+    teacher = {"kind": "offline", "num_votes": 16} if kind == "offline" else {"kind": kind}
+    teacher = TAUGHT["teacher"] if kind == "ema" else teacher
+    settings = {**TAUGHT, "teacher": teacher, "max_steps": 2, "save_steps": 2}
     found = launch(zero(stage), recipe, tmp_path / "zero", **settings)
     plain = launch(one_process(), recipe, tmp_path / "plain", **settings)
     lines = [[r for r in read_rollouts(f) if r["step"] == 1] for f in (found, plain)]
     assert lines[0] == lines[1]
+    if kind == "ema":
+        assert_same_averages(found, plain)
+
+
+def assert_same_averages(found, plain):
+    """The averages of two runs before their second step, which moved them."""
+    averages = [load_file(f / "checkpoint-2" / "teacher.safetensors") for f in (found, plain)]
+    assert averages[0].keys() == averages[1].keys()
+    assert all(averages[0][n].allclose(w, atol=1e-5) for n, w in averages[1].items())
+
+
+@pytest.mark.slow
+def test_a_teacher_under_fsdp(recipe, tmp_path):
+    engine = f"{Path(__file__).parent / 'stored_policy.py'}:StoredPolicy"
+    settings = {**TAUGHT, "engine": engine, "max_steps": 2, "save_steps": 2}
+    found = launch(fsdp2(), recipe, tmp_path / "fsdp", **settings)
+    plain = launch(one_process(), recipe, tmp_path / "plain", **settings)
+    lines = [[r for r in read_rollouts(f) if r["step"] == 1] for f in (found, plain)]
+    assert lines[0] == lines[1]
+    assert_same_averages(found, plain)
 
 
 @pytest.mark.slow

@@ -123,5 +123,6 @@ def gradient(trainer, *batches):
 
 
 def logged(trainer):
-    """Name -> last value of what would be logged."""
-    return {name: values[-1] for name, values in trainer._metrics["train"].items()}
+    """Name -> last value of what would be logged; means since the last call as after an update."""
+    values = {name: values[-1] for name, values in trainer._metrics["train"].items()}
+    return values | trainer.step_means.finish()

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DistributedType
+from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from rl.errors import InputError
 from rl.plugins import Contract, find
@@ -13,6 +15,7 @@ from rl.rollouts.engine import derive_seed
 from rl.settings import build
 from rl.training.gradient_masks.migu import Migu
 from rl.training.gradient_masks.random_rows import RandomRows
+from rl.training.gradient_masks.sharded_gradients import check_gradients_are_reached, gradients_of
 
 MASK = Contract(built_with=("first_steps",), has=("keep",))
 
@@ -42,83 +45,104 @@ def build_gradient_mask(settings: Mapping[str, Mapping[str, Any] | None] | None)
     return build(f"gradient_mask.{name}", rule, given or {})
 
 
-class GradientMasking:
-    """Masks the gradient between backward pass and update.
+class GradientMasking(TrainerCallback):
+    """Masks what the optimizer steps on, after the gradient is reduced over ranks and clipped.
 
     Linear layers that are trained are masked by rows, one for each output, all but the output
-    layer, whose logits are computed in parts. Passes without gradient are not summed over.
+    layer, whose logits are computed in parts. Passes without gradient are not summed over. The
+    rows are chosen once a step, from the sums of all ranks, and wherever a gradient is sharded
+    (FSDP2, ZeRO of stage 1 to 3) each rank masks its own part, so that no launch changes the
+    update. A step that the optimizer does not make is not masked.
 
     Args:
         rule: Chooses rows; None masks nothing.
         model: The policy, not wrapped.
         accelerator: Knows the ranks.
         seed: Of the run.
+        log: Takes signal/masked_frac at a step that is masked: the share of the linear layers'
+            weights that are not updated.
 
     Raises:
-        InputError: If the gradients are sharded, or belong to DeepSpeed, whose step follows the
-            backward pass at once.
+        InputError: If rows of the gradients cannot be reached under the launch at hand.
     """
 
-    def __init__(self, rule: Any, model: Any, accelerator: Accelerator, seed: int) -> None:
-        self.rule, self.accelerator, self.seed = rule, accelerator, seed
+    def __init__(
+        self,
+        rule: Any,
+        model: Any,
+        accelerator: Accelerator,
+        seed: int,
+        log: Callable[[Mapping[str, float]], None],
+    ) -> None:
+        self.rule, self.accelerator, self.seed, self.log = rule, accelerator, seed, log
         self.layers: dict[str, nn.Linear] = {}
+        self.step = 0
+        self._begin()
         if rule is None:
             return
-        if accelerator.distributed_type in (DistributedType.DEEPSPEED, DistributedType.FSDP):
-            raise InputError(
-                f"gradient_mask: got a launch with {accelerator.distributed_type.value}, expected "
-                "one process or DDP: gradients cannot be reached between backward pass and update. "
-                "Launch with recipes/accelerate/multi_gpu.yaml, or remove gradient_mask."
-            )
+        check_gradients_are_reached(accelerator)
         head = model.get_output_embeddings()
         self.layers = {
             name: layer
             for name, layer in model.named_modules()
             if isinstance(layer, nn.Linear) and layer is not head and layer.weight.requires_grad
         }
-        self.magnitudes: dict[str, Tensor] = {}
         for name, layer in self.layers.items():
             layer.register_forward_hook(self._adding_to(name))
-        self._begin()
 
     def _begin(self) -> None:
-        for name, layer in self.layers.items():
-            size, device = layer.out_features, layer.weight.device
-            self.magnitudes[name] = torch.zeros(size, device=device)
+        self.magnitudes: dict[str, Tensor] = {}
+        self.kept: dict[str, Tensor] | None = None
 
     def _adding_to(self, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         def add(layer: nn.Module, inputs: Any, output: Tensor) -> None:
             if torch.is_grad_enabled() and layer.training:
                 values = output.detach().abs().flatten(0, -2).float().sum(dim=0)
-                # The sums begin on the device where the layer is by then.
-                self.magnitudes[name] = self.magnitudes[name].to(values.device) + values
+                self.magnitudes[name] = self.magnitudes.get(name, 0.0) + values
 
         return add
 
-    def apply(self, step: int) -> dict[str, float]:
-        """Mask the gradient of an optimizer step; every rank must call it.
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Mask from here on before each step of the optimizer."""
+        if self.layers:
+            self.gradients = gradients_of(kwargs["optimizer"])
+            for optimizer in self.gradients.optimizers:
+                optimizer.register_step_pre_hook(self._mask)
 
-        Args:
-            step: Number of the step, from 0.
-
-        Returns:
-            signal/masked_frac: share of the linear layers' weights that were not updated; nothing
-            where nothing is masked.
-        """
-        if not self.layers or step < self.rule.first_steps:
-            if self.layers:
-                self._begin()
-            return {}
-        everything = torch.cat(list(self.magnitudes.values()))
-        summed: Any = self.accelerator.reduce(everything, reduction="sum")
-        num_masked, num_weights, start = 0, 0, 0
-        for number, layer in enumerate(self.layers.values()):
-            mine = summed[start : start + layer.out_features]
-            start += layer.out_features
-            kept = self.rule.keep(mine, derive_seed(self.seed, "gradient_mask", step, number))
-            num_weights += layer.weight.numel()
-            num_masked += int((~kept).sum()) * layer.in_features
-            if layer.weight.grad is not None:
-                layer.weight.grad.mul_(kept[:, None].to(layer.weight.grad.dtype))
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Begin the sums anew."""
+        self.step = state.global_step
         self._begin()
-        return {"signal/masked_frac": num_masked / num_weights}
+
+    def _mask(self, optimizer: Optimizer, *_: Any) -> None:
+        if self.step < self.rule.first_steps:
+            return
+        if self.kept is None:  # ZeRO steps several times in a step of ours
+            self.kept = self._choose()
+        for name, layer in self.layers.items():
+            self.gradients.keep_rows(optimizer, layer.weight, self.kept[name])
+
+    def _choose(self) -> dict[str, Tensor]:
+        """Choose the rows of each layer; every rank must call it."""
+        sums = [
+            self.magnitudes[name]
+            if name in self.magnitudes
+            else torch.zeros(layer.out_features, device=self.accelerator.device)
+            for name, layer in self.layers.items()
+        ]
+        everything: Any = self.accelerator.reduce(torch.cat(sums), reduction="sum")
+        kept, num_masked, num_weights = {}, 0, 0
+        parts = everything.split([layer.out_features for layer in self.layers.values()])
+        for number, ((name, layer), mine) in enumerate(
+            zip(self.layers.items(), parts, strict=True)
+        ):
+            seed = derive_seed(self.seed, "gradient_mask", self.step, number)
+            kept[name] = self.rule.keep(mine, seed)
+            num_masked += int((~kept[name]).sum()) * layer.in_features
+            num_weights += layer.out_features * layer.in_features
+        self.log({"signal/masked_frac": num_masked / num_weights})
+        return kept

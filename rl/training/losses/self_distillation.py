@@ -13,7 +13,6 @@ Fails when: the voted answer is wrong: the teacher then explains a wrong answer,
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -47,8 +46,9 @@ class SelfDistillation:
 
     Attributes:
         coef: Coefficient.
-        weights_of: Whose distribution is q: "base", the policy as it was at the start, which LoRA
-            keeps (the paper's), or "policy": its last hidden states at the batch, through its
+        weights_of: Whose distribution is q: "base", the policy as it was at the start (the
+            paper's), which LoRA keeps and without which every device holds one more model; or
+            "policy": its last hidden states at the batch, through its
             output head at the update, so that with `num_updates` above 1 a head that is trained
             moves the teacher within a batch.
         prompt: What the teacher reads, with the slots {{prompt}} and {{answer}}, in place of the
@@ -79,10 +79,13 @@ class SelfDistillation:
             lengths = lengths.clamp(max=self.max_tokens)
         return mask * (advantages >= 0)[:, None] / lengths
 
+    def compare(self, logps: Tensor, teacher_logps: Tensor) -> tuple[Tensor, Tensor]:
+        """Return KL with and without its bound, (N,) each, of distributions (N, V)."""
+        return forward_kl(logps, teacher_logps, self.clip)
+
     def per_token(self, tokens: TermTokens) -> Tensor:
         """Return w KL at each token."""
-        assert tokens.compare is not None
-        clipped, unclipped = tokens.compare(partial(forward_kl, clip=self.clip))
+        clipped, unclipped = tokens.compared
         mask = tokens.mask
         if self.max_tokens:
             mask = mask * (torch.arange(mask.shape[1], device=mask.device) < self.max_tokens)

@@ -1,6 +1,5 @@
 """What a further term of the loss is: its weights, its count, its loss at each token."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -10,8 +9,6 @@ from torch import Tensor
 TERM_WEIGHTS = "term_weights."
 
 Per = Literal["token", "completion", "rollout"]
-# Of N tokens' log-probabilities over the vocabulary under policy and teacher, (N, V), to (N,) each.
-Comparison = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,16 +22,16 @@ class TermTokens:
         old_logps: Log-probabilities under the policy before its first update on these rows, without
             gradient, (B, T).
         mask: 1 at sampled tokens of rollouts that can be scored, 0 elsewhere, (B, T).
-        compare: Calls a function with whole distributions of the policy, with gradient, and of its
-            teacher, and returns what it returns at the tokens of the mask, 0 elsewhere, (B, T)
-            each; for a term that has `weights_of` and `prompt` (`rl.training.self_teacher`).
+        compared: What the term's `compare` returned of whole distributions of policy, with
+            gradient, and teacher at the tokens of the mask, 0 elsewhere, (B, T) each; empty for a
+            term without a teacher (`rl.training.self_teacher`).
     """
 
     logps: Tensor
     entropies: Tensor
     old_logps: Tensor
     mask: Tensor
-    compare: Callable[[Comparison], tuple[Tensor, ...]] | None = None
+    compared: tuple[Tensor, ...] = ()
 
 
 class LossTerm(Protocol):

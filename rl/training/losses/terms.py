@@ -11,7 +11,8 @@ from rl.settings import build
 from rl.training.losses.entropy_minimisation import EntropyMinimisation
 from rl.training.losses.self_confidence import SelfConfidence
 from rl.training.losses.self_distillation import SelfDistillation
-from rl.training.losses.term import TERM_WEIGHTS, Comparison, LossTerm, TermTokens
+from rl.training.losses.term import TERM_WEIGHTS, LossTerm, TermTokens
+from rl.training.step_means import WeightedSum
 
 TERM = Contract(built_with=("coef", "per"), has=("weights", "per_token"))
 COUNT = "term_count."  # + the term's name: its N of the generation batch, on all ranks, ()
@@ -67,8 +68,8 @@ class LossTerms:
         entropies: Tensor,
         inputs: Mapping[str, Tensor],
         share_of_step: float,
-        compare: Callable[[Comparison], tuple[Tensor, ...]] | None = None,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+        compared: tuple[Tensor, ...] = (),
+    ) -> tuple[Tensor, dict[str, WeightedSum]]:
         """Add the terms to the loss of one micro-batch.
 
         Args:
@@ -78,17 +79,18 @@ class LossTerms:
             inputs: The micro-batch, with what `weigh` returned.
             share_of_step: Factor on the batch-wide counts that makes them those of one optimizer
                 step, divided by the number of ranks, whose gradients are averaged.
-            compare: As in `TermTokens`.
+            compared: As in `TermTokens`.
 
         Returns:
-            The whole loss, and signal/NAME of each term: its mean over this micro-batch's tokens.
+            The whole loss, and signal/NAME of each term: its loss at the tokens of this
+            micro-batch, and their weights.
         """
         tokens = TermTokens(
             logps=logps,
             entropies=entropies,
             old_logps=inputs.get("old_per_token_logps", logps).detach(),
             mask=inputs["completion_mask"],
-            compare=compare,
+            compared=compared,
         )
         metrics = {}
         for name, term in self.terms.items():
@@ -97,7 +99,7 @@ class LossTerms:
             total = (weights * term.per_token(tokens)).sum()
             count = inputs[f"{COUNT}{name}"].clamp(min=1.0) * share_of_step
             loss = loss + term.coef * total / count
-            metrics[f"signal/{name}"] = (total / weights.sum().clamp(min=1e-6)).detach()
+            metrics[f"signal/{name}"] = (total, weights.sum())
         return loss, metrics
 
 

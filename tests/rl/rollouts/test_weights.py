@@ -5,7 +5,7 @@ import torch
 from accelerate import Accelerator
 from peft import LoraConfig, get_peft_model
 
-from rl.rollouts.weights import full_parameters
+from rl.rollouts.weights import full_parameters, trained_parameters
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +54,12 @@ def test_adapters_are_merged_in_and_taken_out_again(make_tiny_model, accelerator
     after = model.state_dict()
     for name, value in held.items():
         torch.testing.assert_close(after[name], value)
+
+
+def test_what_is_trained_under_its_own_name(make_tiny_model, accelerator):
+    model = get_peft_model(make_tiny_model(True), LoraConfig(r=4, target_modules=["q_proj"]))
+    found = dict(trained_parameters(model, accelerator))
+    assert len(found) == 4  # two factors of each of two layers
+    assert all("lora_" in name for name in found)
+    own = dict(model.named_parameters())
+    assert all(torch.equal(value, own[name]) for name, value in found.items())

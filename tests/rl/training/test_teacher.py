@@ -1,13 +1,17 @@
 """A copy of the policy that follows it: numbers by hand, and what a checkpoint gives back."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from accelerate import Accelerator
 from peft import LoraConfig, get_peft_model
 from tiny_trainer import rows_of
 from transformers import AutoModelForCausalLM
 
 from rl.rollouts.engine import SamplingSettings
 from rl.rollouts.transformers_engine import TransformersEngine
+from rl.rollouts.weights import trained_parameters
 from rl.training.teacher import TEACHER_FILE, WeightsTeacher, move
 from rl.training.teacher_settings import TeacherSettings
 
@@ -16,6 +20,15 @@ COMPLETIONS = [r"\boxed{1}", r"\boxed{2}", ""]
 
 class Main:
     is_main_process = True
+
+
+def run_of(model):
+    """The policy that a teacher follows."""
+    return SimpleNamespace(model=model, accelerator=Accelerator(cpu=True))
+
+
+def newest(model):
+    return trained_parameters(model, Accelerator(cpu=True))
 
 
 def two(values, trained=True):
@@ -35,22 +48,22 @@ def make_teacher(model, tokenizer=None, **settings):
 
 def test_the_average_by_hand():
     teacher = two([1.0, 2.0], trained=False)
-    move(teacher, two([3.0, -2.0]), 0.75)
+    move(teacher, newest(two([3.0, -2.0])), 0.75)
     assert teacher.weight.tolist() == [[1.5, 1.0]]  # 0.75 * 1 + 0.25 * 3, 0.75 * 2 - 0.25 * 2
-    move(teacher, two([3.0, -2.0]), 0.0)
+    move(teacher, newest(two([3.0, -2.0])), 0.0)
     assert teacher.weight.tolist() == [[3.0, -2.0]]
 
 
 def test_parameters_that_are_not_trained_stay():
     teacher = two([1.0, 2.0], trained=False)
-    move(teacher, two([3.0, -2.0], trained=False), 0.5)
+    move(teacher, newest(two([3.0, -2.0], trained=False)), 0.5)
     assert teacher.weight.tolist() == [[1.0, 2.0]]
 
 
 def test_a_low_precision_policy_moves_a_float32_average():
     teacher, policy = two([1.0, 1.0], trained=False), two([1.0078125, 1.0])
     policy.weight.data = policy.weight.data.bfloat16()
-    move(teacher, policy, 0.99)
+    move(teacher, newest(policy), 0.99)
     # bfloat16 has steps of 1/128 here, and could not hold 1 + 0.01 / 128.
     assert teacher.weight[0, 0].item() == pytest.approx(1 + 0.01 / 128, abs=1e-7)
 
@@ -61,14 +74,14 @@ def test_it_is_the_policy_first_and_then_follows():
         two([4.0, 8.0]),
     )
     weight = teacher.engine.model.weight
-    teacher.follow(policy, 0)
+    teacher.follow(run_of(policy), 0)
     assert weight.tolist() == [[4.0, 8.0]]
     policy.weight.data = torch.tensor([[0.0, 0.0]])
-    teacher.follow(policy, 1)  # every second batch
+    teacher.follow(run_of(policy), 1)  # every second batch
     assert weight.tolist() == [[4.0, 8.0]]
-    teacher.follow(policy, 2)
+    teacher.follow(run_of(policy), 2)
     assert weight.tolist() == [[2.0, 4.0]]
-    teacher.follow(policy, 2)  # a batch that is sampled again moves nothing
+    teacher.follow(run_of(policy), 2)  # a batch that is sampled again moves nothing
     assert weight.tolist() == [[2.0, 4.0]]
 
 
@@ -76,25 +89,25 @@ def test_a_checkpoint_gives_it_back_to_the_bit(tmp_path):
     teacher, policy = make_teacher(two([0.0, 0.0], trained=False), decay=0.9), two([0.1, 0.7])
     teacher.save(tmp_path, Main())  # before the first batch there is nothing to save
     assert not (tmp_path / TEACHER_FILE).exists()
-    teacher.follow(policy, 0)
+    teacher.follow(run_of(policy), 0)
     policy.weight.data = torch.tensor([[1 / 3, -0.2]])
-    teacher.follow(policy, 1)
+    teacher.follow(run_of(policy), 1)
     teacher.save(tmp_path, Main())
     other = make_teacher(two([9.0, 9.0], trained=False), decay=0.9)
     other.load(tmp_path)
     assert other.engine.model.weight.equal(teacher.engine.model.weight)
     for one in (teacher, other):
-        one.follow(policy, 1)
-        one.follow(policy, 2)
+        one.follow(run_of(policy), 1)
+        one.follow(run_of(policy), 2)
     assert other.engine.model.weight.equal(teacher.engine.model.weight)
 
 
 def test_a_checkpoint_from_before_the_first_batch_starts_anew(tmp_path):
     teacher, policy = make_teacher(two([0.0, 0.0], trained=False)), two([1.0, 2.0])
-    teacher.follow(policy, 3)
+    teacher.follow(run_of(policy), 3)
     policy.weight.data = torch.tensor([[5.0, 6.0]])
     teacher.load(tmp_path)
-    teacher.follow(policy, 4)
+    teacher.follow(run_of(policy), 4)
     assert teacher.engine.model.weight.tolist() == [[5.0, 6.0]]
 
 
@@ -108,7 +121,7 @@ def test_of_adapters_nothing_else_is_saved(tmp_path, tiny_model_folder):
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter)
         assert parameter.requires_grad == ("lora_" in name)
-    teacher.follow(policy, 0)
+    teacher.follow(run_of(policy), 0)
     own = dict(teacher.engine.model.named_parameters())
     assert all(own[name].equal(parameter) for name, parameter in policy.named_parameters())
     teacher.save(tmp_path, Main())

@@ -8,7 +8,6 @@ from rl.errors import InputError
 from rl.training.config import LabelFreeConfig
 from rl.training.teacher_settings import (
     TeacherSettings,
-    check_teacher_layout,
     decay_at,
     read_teacher,
 )
@@ -47,24 +46,6 @@ def test_the_cosine_is_the_code_s():
 def test_wrong_settings(setting, message):
     with pytest.raises(InputError, match=message):
         read_teacher(setting)
-
-
-@pytest.fixture
-def fsdp(monkeypatch):
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-
-
-def test_sharded_weights_are_refused(fsdp, monkeypatch, tmp_path):
-    config = LabelFreeConfig(output_dir=str(tmp_path), teacher={"kind": "ema"})
-    with pytest.raises(InputError, match=r"teacher\.kind: got 'ema' under FSDP"):
-        check_teacher_layout(config)
-    monkeypatch.delenv("ACCELERATE_USE_FSDP")
-    check_teacher_layout(config)
-
-
-def test_offline_answers_need_no_copy(fsdp, tmp_path):
-    for teacher in ({"kind": "offline"}, None):
-        check_teacher_layout(LabelFreeConfig(output_dir=str(tmp_path), teacher=teacher))
 
 
 @pytest.mark.parametrize("other", [{"max_staleness": 1}, {"selfplay": {"game": "spell"}}])

@@ -68,23 +68,17 @@ def test_completions_that_agree_weigh_alike_whatever_their_length():
 
 
 def test_as_a_term():
-    policy, teacher = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.75, 0.25]]).log()
-
-    def compare(function):  # the second of two tokens is where they differ
-        values = [
-            torch.stack(pair)
-            for pair in zip(function(policy, policy), function(policy, teacher), strict=True)
-        ]
-        return tuple(value.T for value in values)
-
+    term = SelfDistillation(clip=1.0)
+    policy, teacher = torch.tensor([[0.5, 0.5]] * 2), torch.tensor([[0.5, 0.5], [0.75, 0.25]])
+    compared = term.compare(policy.log(), teacher.log())  # they differ at the second of two tokens
     tokens = TermTokens(
         logps=torch.full((1, 2), HALF),
         entropies=torch.zeros(1, 2),
         old_logps=torch.full((1, 2), HALF),
         mask=torch.ones(1, 2),
-        compare=compare,
+        compared=tuple(value[None] for value in compared),
     )
-    found = SelfDistillation(clip=1.0).per_token(tokens)
+    found = term.per_token(tokens)
     # The 0.98-quantile of 0 and D lies below D, so the second weighs 1.
     torch.testing.assert_close(found, torch.tensor([[0.0, 0.130812]]))
 
