@@ -1,12 +1,14 @@
 """The images of labelled problems: all read, or the evaluation is refused, which drops none."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from datasets import Dataset
 from tqdm import tqdm
 
-from rl.data.images import PromptImage, image_folders, read_image
-from rl.data.row_images import images_of_rows
+from rl.data.image_reading import ImageSource, Share, read_images
+from rl.data.images import PromptImage, image_folders
+from rl.data.row_images import images_of_rows, read_row_images
 from rl.data.tables import Table
 from rl.errors import InputError
 from rl.evaluation.problems.rows import Layout
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def read_problem_images(
-    table: Table, layout: Layout, place: str, allow_remote: bool = False
+    table: Table, layout: Layout, place: str, allow_remote: bool = False, share: Share = iter
 ) -> list[tuple[PromptImage, ...]] | None:
     """Read the images of every row; an image that comes several times is held once.
 
@@ -26,6 +28,7 @@ def read_problem_images(
         layout: What they mean.
         place: The file or the hub id, in whose folder files are looked for.
         allow_remote: Whether links are fetched.
+        share: Gives every rank what the main process alone reads.
 
     Returns:
         The images of each row, in the order of their places in the prompt; None where no row has
@@ -38,17 +41,54 @@ def read_problem_images(
     if found is None:
         return None
     folder = image_folders(place)
+    sources = (
+        ImageSource(value, f"image {number} of row {row} (both from 0)", folder, allow_remote)
+        for row, values in enumerate(found)
+        for number, value in enumerate(values)
+    )
+    read = iter(share(_readable(read_images(sources))))
     known: dict[str, PromptImage] = {}
     images = []
-    bar = tqdm(found, "reading images", unit="row", delay=2)
-    for row, values in enumerate(bar):
-        of_row = []
-        for number, value in enumerate(values):
-            where = f"image {number} of row {row} (both from 0)"
-            image = read_image(value, where, folder=folder, allow_remote=allow_remote)
-            of_row.append(known.setdefault(image.digest, image))
-        images.append(tuple(of_row))
+    for values in tqdm(found, "reading images", unit="row", delay=2):
+        of_row = [next(read) for _ in values]
+        images.append(tuple(known.setdefault(image.digest, image) for image in of_row))
+    end = next(read, None)  # which no rank may leave out: they share it
+    assert end is None, "there are as many images as places"
     return images
+
+
+def read_prompt_images(
+    prompts: Dataset, allow_remote: bool = False, share: Share = iter
+) -> dict[int, tuple[PromptImage, ...]] | None:
+    """Read the images of prompts that `rl.data.prompts.load_prompts` returned.
+
+    Args:
+        prompts: Those.
+        allow_remote: Whether links are fetched.
+        share: Gives every rank what the main process alone reads.
+
+    Returns:
+        Row -> its images; None where no prompt has any.
+
+    Raises:
+        InputError: If one cannot be read.
+    """
+    if "images" not in prompts.column_names:
+        return None
+    rows = read_row_images(prompts, allow_remote)
+    return dict(share((row, tuple(_readable(images))) for row, images, _ in rows))
+
+
+def _readable(images: Iterable[PromptImage | InputError]) -> Iterator[PromptImage]:
+    """Give what was read.
+
+    Raises:
+        InputError: At the first that could not be read.
+    """
+    for image in images:
+        if isinstance(image, InputError):
+            raise image
+        yield image
 
 
 def check_images_are_read(

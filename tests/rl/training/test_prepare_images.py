@@ -4,12 +4,11 @@ import pytest
 import tiny_vision
 
 from rewards import get_reward
-from rl.data import row_images
+from rl.data import image_reading
 from rl.data.prompts import prompt_id
 from rl.errors import InputError
 from rl.training.config import LabelFreeConfig
 from rl.training.prepare import prepare_run
-from rl.training.prepare_images import check_all_or_none
 
 ROWS = [("1+1=", [0]), ("2=", [1, 2]), ("3=", []), ("4=", [0])]
 
@@ -52,13 +51,12 @@ def test_a_prompt_is_as_long_as_its_images_make_it(prepare):
 
 
 def test_each_image_is_read_once(prepare, monkeypatch):
-    read, read_image = [], row_images.read_image
-    monkeypatch.setattr(row_images, "_NUM_KEPT", 1)  # a data set of more than are kept
+    read, encoded_image = [], image_reading.encoded_image
     monkeypatch.setattr(
-        row_images, "read_image", lambda *a, **b: read.append(a) or read_image(*a, **b)
+        image_reading, "encoded_image", lambda *a: read.append(a[0]["path"]) or encoded_image(*a)
     )
     prepare()
-    assert len(read) == 4
+    assert sorted(read) == ["0.png", "1.png", "2.png"]
 
 
 def test_prompts_with_unreadable_images_are_dropped_with_a_count(prepare, tmp_path, caplog):
@@ -104,21 +102,3 @@ def test_where_no_image_can_be_read_the_first_error_is_said(prepare, tmp_path):
     path.write_text('{"prompt": "1=", "image": "gone.png"}\n')
     with pytest.raises(InputError, match=r"1 of 1 prompts with images .* got 'gone.png'"):
         prepare(dataset=str(path))
-
-
-def test_ranks_that_wait_in_the_vision_tower_have_images_in_all_prompts(tmp_path, monkeypatch):
-    def check(num_with_images, num_ranks, **settings):
-        config = LabelFreeConfig(output_dir=str(tmp_path), **settings)
-        check_all_or_none(config, 4, num_with_images, num_ranks)
-
-    trained = {"freeze_vision_tower": False}
-    with pytest.raises(InputError, match="images in 3 of 4 prompts with a trained vision tower"):
-        check(3, 2, **trained)
-    check(3, 1, **trained)
-    check(4, 2, **trained)
-    check(3, 2)
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    with pytest.raises(InputError, match=r"3 of 4 prompts with FSDP on 2 ranks"):
-        check(3, 2)
-    check(4, 2)
-    check(0, 2)
