@@ -5,6 +5,7 @@ and a memory that the bounds here limit. Pillow does the reading; of its plug-in
 are asked, whatever the file is called.
 """
 
+import re
 import struct
 import warnings
 import zlib
@@ -90,9 +91,10 @@ def checked_image(
             "Replace it."
         ) from error
     except _UNREADABLE as error:
+        reason = " ".join(re.sub("<.*?>", "", str(error)).split())[:120]  # names no object
         raise InputError(
             f"{where}: got {name}, {_kind(source)}, expected a whole image, one of "
-            f"{', '.join(FORMATS)} ({' '.join(str(error).split())[:120]}). Replace it."
+            f"{', '.join(FORMATS)} ({reason}). Replace it."
         ) from error
     has_frames = getattr(image, "is_animated", False)
     if settled is image and isinstance(source, bytes):

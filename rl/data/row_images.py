@@ -252,6 +252,7 @@ class RowImages:
         named = [[place.digest for place in self._of_rows[row]] for row in readable["row"]]
         readable = readable.add_column("image_digests", named)
         unreadable = [row for row in rows if row in errors]
+        del self._rows_of  # and with it the rows' own bytes
         return ReadableImages(readable, unreadable, next(iter(errors.values()), ""))
 
     def _written(self) -> Iterator[_Read]:

@@ -15,7 +15,7 @@ from rl.data.image_inputs import check_no_placeholder
 from rl.data.image_reading import close_workers
 from rl.data.model_files import load_image_inputs, takes_images
 from rl.data.prompt_lengths import PromptFacts
-from rl.data.row_images import RowImages
+from rl.data.row_images import ReadableImages, RowImages
 from rl.errors import InputError
 from rl.processes import each_from_main_process
 from rl.rollouts.engines import check_takes_images, engine_class
@@ -63,8 +63,7 @@ def prepare_images(
 
     Raises:
         InputError: If a model or an engine of text alone would get images, none can be read, a
-            prompt's text spells out the token that stands for one, or a router's loss would see
-            the image that stands in for missing ones (`rl.training.stand_in_image`).
+            prompt's text spells out an image's token, or a router's loss would see a stand-in.
     """
     has_images = "images" in prompts.column_names
     if not takes_images(model_config):
@@ -87,24 +86,8 @@ def prepare_images(
                 f"{setting}: got {name}, which reads text alone, for prompts with images, expected "
                 "another one. Leave it out, or set image_column to an empty text."
             )
-    is_main = PartialState().is_main_process
-    rows = RowImages(prompts, config.allow_remote_images)
-    show_progress = is_main and not config.disable_tqdm
-    file = open_image_file()
-    found = rows.keep_readable(prompts, show_progress, file, each_from_main_process)
-    close_workers()
-    if found.unreadable_rows:
-        counts = f"{len(found.unreadable_rows)} of {len(prompts)} prompts"
-        if not len(found.prompts):
-            raise InputError(
-                f"dataset: got {counts} with images that cannot be read, expected some with "
-                f"readable ones. Mend them. The first: {found.first_error}"
-            )
-        if is_main:
-            message = "%s: %s dropped, whose images cannot be read. The first: %s"
-            _logger.warning(message, config.dataset, counts, found.first_error)
-    digests = found.prompts["image_digests"]
-    if not all(digests):
+    found, rows = _read_images(config, prompts)
+    if not all(found.prompts["image_digests"]):
         check_router_loss(config, model_config, PartialState().num_processes)
     return PreparedImages(found.prompts, RunImages(inputs, rows), found.unreadable_rows)
 
@@ -112,6 +95,29 @@ def prepare_images(
 def with_unreadable(facts: PromptFacts, rows: list[int]) -> PromptFacts:
     """Count prompts that were left out before the others were counted."""
     return replace(facts, num_in_source=facts.num_in_source + len(rows), unreadable_rows=rows)
+
+
+def _read_images(config: LabelFreeConfig, prompts: Dataset) -> tuple[ReadableImages, RowImages]:
+    """Read all images; of prompts that are left out say how many and why, once.
+
+    Raises:
+        InputError: If none are left.
+    """
+    is_main = PartialState().is_main_process
+    show_progress = is_main and not config.disable_tqdm
+    rows = RowImages(prompts, config.allow_remote_images)
+    found = rows.keep_readable(prompts, show_progress, open_image_file(), each_from_main_process)
+    close_workers()
+    counts = f"{len(found.unreadable_rows)} of {len(prompts)} prompts"
+    if not len(found.prompts):
+        raise InputError(
+            f"dataset: got {counts} with images that cannot be read, expected some with "
+            f"readable ones. Mend them. The first: {found.first_error}"
+        )
+    if found.unreadable_rows and is_main:
+        message = "%s: %s dropped, whose images cannot be read. The first: %s"
+        _logger.warning(message, config.dataset, counts, found.first_error)
+    return found, rows
 
 
 def open_image_file() -> ImageFile:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from datasets import Dataset
 from tqdm import tqdm
 
-from rl.data.image_reading import ImageSource, Share, read_images
+from rl.data.image_reading import ImageSource, Share, close_workers, read_images
 from rl.data.images import PromptImage, image_folders
 from rl.data.row_images import images_of_rows, read_row_images
 from rl.data.tables import Table
@@ -54,6 +54,7 @@ def read_problem_images(
         images.append(tuple(known.setdefault(image.digest, image) for image in of_row))
     end = next(read, None)  # which no rank may leave out: they share it
     assert end is None, "there are as many images as places"
+    close_workers()
     return images
 
 
@@ -76,7 +77,9 @@ def read_prompt_images(
     if "images" not in prompts.column_names:
         return None
     rows = read_row_images(prompts, allow_remote)
-    return dict(share((row, tuple(_readable(images))) for row, images, _ in rows))
+    read = dict(share((row, tuple(_readable(images))) for row, images, _ in rows))
+    close_workers()
+    return read
 
 
 def _readable(images: Iterable[PromptImage | InputError]) -> Iterator[PromptImage]:
