@@ -23,6 +23,7 @@ from rl.rollouts.ahead_engine import AheadEngine
 from rl.rollouts.engine import RolloutEngine
 from rl.training.batch_log import count_tokens, log_batch
 from rl.training.checkpoints import Checkpoints
+from rl.training.collective_calls import run_together
 from rl.training.compaction import Compaction
 from rl.training.config import LabelFreeConfig
 from rl.training.costs import CostMeter
@@ -46,7 +47,6 @@ from rl.training.sampling import Sampling
 from rl.training.self_teacher import SelfTeacher
 from rl.training.shared_prompts import share_prompts
 from rl.training.source import Batch, Source
-from rl.training.stand_in_image import add_stand_in
 from rl.training.step_metrics import gathered, reward_metrics
 from rl.training.token_selection import TokenSelector
 from rl.training.token_terms import SelectedTokenTerms
@@ -159,7 +159,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.masking = GradientMasking(mask, unwrap(self.model), self.accelerator, config.seed)
         selects, has_router = token_selector is not None, self.aux_loss_enabled
         shares = config.shared_prompts and share_prompts(models, self.accelerator, has_router)
-        add_stand_in(models, images, config)
+        run_together(models, images, config)
         self.compact = Compaction(self.accelerator, self.args, has_router, selects, shares)
 
     def _prepare(self, policy: PreTrainedModel) -> SelectedTokenTerms | None:
