@@ -53,7 +53,7 @@ def read_images(
         while window := list(islice(waiting, _WINDOW)):
             encoded = list(threads.map(_encoded, window))
             unchecked = [one for one in encoded if isinstance(one, UncheckedImage)]
-            answers = iter(workers.check(unchecked) if unchecked else ())
+            answers = workers.check(unchecked)
             for one in encoded:
                 if not isinstance(one, UncheckedImage):
                     yield one

@@ -49,6 +49,8 @@ class UncheckedImage(NamedTuple):
 class ImageWorkers:
     """Processes that call `checked_image`.
 
+    Raises `BrokenProcessPool` where no worker can be started.
+
     Attributes:
         max_seconds: Wall-clock time of a batch, and then of an image alone.
         max_memory_bytes: What a worker may take more than it starts with.
@@ -61,26 +63,24 @@ class ImageWorkers:
     _pool: ProcessPool | None = field(default=None, repr=False)
     _num_workers: int = field(default=0, repr=False)
 
-    def check(self, images: Sequence[UncheckedImage]) -> list[CheckedImage | InputError]:
+    def check(self, images: Sequence[UncheckedImage]) -> Iterator[CheckedImage | InputError]:
         """Check images, many at a time; their bytes are held by this process and once by a worker.
 
-        Returns:
+        Yields:
             For each image, in order, what `checked_image` returns or raises; an error too where it
             did not end in time, or its worker died of it twice.
         """
         batches = list(_batches(images))
-        self._start(len(batches))
+        if batches:
+            self._start(len(batches))
         asked = [self._ask(batch) for batch in batches]
-        answers = [self._answer(future) for future in asked]
-        # Where a batch has no answer, one of it hangs or kills the worker; the others are kept.
-        alone = [
-            [] if isinstance(answer, list) else [self._ask([image]) for image in batch]
-            for batch, answer in zip(batches, answers, strict=True)
-        ]
-        found: list[CheckedImage | InputError] = []
-        for batch, answer, futures in zip(batches, answers, alone, strict=True):
-            found += answer if isinstance(answer, list) else map(self._last_answer, batch, futures)
-        return found
+        for batch, future in zip(batches, asked, strict=True):
+            answer = self._answer(future)
+            if isinstance(answer, list):
+                yield from answer
+            else:  # one of them hangs or kills the worker; the others are kept
+                alone = [self._ask([image]) for image in batch]
+                yield from map(self._last_answer, batch, alone)
 
     def close(self) -> None:
         """Stop the workers; the next image starts others."""
@@ -114,7 +114,11 @@ class ImageWorkers:
             return f"which takes more than {self.max_seconds:g} seconds to decode"
         except MemoryError:
             return "which takes too much memory to decode"
-        except (ProcessExpired, BrokenProcessPool):
+        except ProcessExpired:
+            return "of which its decoder dies"
+        except BrokenProcessPool:  # the worker died before it took the image
+            self.close()
+            self._ask([]).result()  # raises if no worker can start on this machine at all
             return "of which its decoder dies"
 
     def _last_answer(self, image: UncheckedImage, future: Future) -> CheckedImage | InputError:

@@ -53,3 +53,8 @@ _DOES = {
     "die once": _die_once,
     "crash": _crash,
 }
+
+
+def cannot_start() -> None:
+    """Fail as a worker starts."""
+    raise ValueError("no worker starts here")

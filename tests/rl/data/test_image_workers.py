@@ -1,5 +1,6 @@
 """Whatever an image does to its decoder, it costs that image alone, and a bounded time."""
 
+from concurrent.futures.process import BrokenProcessPool
 from io import BytesIO
 
 import bad_decoders
@@ -23,12 +24,16 @@ def image(does=""):
     return UncheckedImage(png(does), f"a {does}", "row 0")
 
 
+def check(workers, images):
+    return list(workers.check(images))
+
+
 @pytest.fixture(scope="module")
 def workers():
     workers = ImageWorkers(
         max_seconds=1.0, max_memory_bytes=2**28, prepare=bad_decoders.break_decoders
     )
-    workers.check([image()])  # a worker takes a while to start
+    check(workers, [image()])  # a worker takes a while to start
     yield workers
     workers.close()
 
@@ -42,14 +47,14 @@ def workers():
     ],
 )
 def test_a_bad_image_costs_itself_alone(workers, does, reason):
-    found = workers.check([image(), image(does), image()])
+    found = check(workers, [image(), image(does), image()])
     assert [type(one) for one in found] == [CheckedImage, InputError, CheckedImage]
     assert str(found[1]) == f"row 0: got a {does}, {reason}, expected a whole image. Replace it."
 
 
 def test_a_worker_that_is_killed_for_no_fault_of_an_image_costs_nothing(workers, tmp_path):
     (tmp_path / "killed").touch()
-    found = workers.check([image(), image(f"die once: {tmp_path / 'killed'}")])
+    found = check(workers, [image(), image(f"die once: {tmp_path / 'killed'}")])
     assert [type(one) for one in found] == [CheckedImage, CheckedImage]
 
 
@@ -57,7 +62,7 @@ def test_bad_images_in_several_batches_leave_the_others_in_order(workers):
     sizes = list(range(1, 21))
     images = [UncheckedImage(png(size=(n, 1)), "picture", "row 0") for n in sizes]
     images[3], images[12] = image("die"), image("take memory")
-    found = workers.check(images)
+    found = check(workers, images)
     expected = [None if n in (4, 13) else n for n in sizes]
     assert [getattr(one, "width", None) for one in found] == expected
 
@@ -66,7 +71,7 @@ def test_an_image_larger_than_the_memory_is_refused_and_a_smaller_one_is_not():
     workers = ImageWorkers(max_memory_bytes=2**26)
     # As RGB 75 MB, in a file of 73 kB.
     images = [UncheckedImage(png(size=(n, n)), "a square", "row 0") for n in (5000, 500)]
-    found = workers.check(images)
+    found = check(workers, images)
     workers.close()
     assert str(found[0]).startswith("row 0: got a square, which takes too much memory to decode")
     assert found[1] == CheckedImage(b"", 500, 500, has_frames=False)
@@ -77,10 +82,17 @@ def test_what_the_workers_say_is_what_the_process_would_say(workers):
     laid_on_white = BytesIO()
     Image.new("RGBA", (2, 2), (255, 0, 0, 0)).save(laid_on_white, "PNG")
     images = [UncheckedImage(d, "it", "here") for d in (kept, broken, laid_on_white.getvalue())]
-    found = workers.check(images)
+    found = check(workers, images)
     assert found[0] == CheckedImage(b"", 3, 2, has_frames=False)  # the bytes are with who asked
     with pytest.raises(InputError) as raised:
         checked_image(broken, "it", "here")
     assert str(found[1]) == str(raised.value)
     assert found[2] == checked_image(laid_on_white.getvalue(), "it", "here")
-    assert workers.check([]) == []
+    assert check(workers, []) == []
+
+
+def test_where_no_worker_starts_no_image_is_blamed():
+    workers = ImageWorkers(prepare=bad_decoders.cannot_start)
+    with pytest.raises(BrokenProcessPool):
+        check(workers, [image()])
+    workers.close()
