@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from rl.data.image_checks import MAX_ASPECT_RATIO
 from rl.data.image_workers import ImageWorkers, UncheckedImage
 from rl.data.images import PromptImage, encoded_image, read_image
 from rl.errors import InputError
@@ -32,6 +33,7 @@ class ImageSource(NamedTuple):
     where: str
     folder: Path | list[Path] | None = None
     allow_remote: bool = False
+    max_aspect_ratio: float = MAX_ASPECT_RATIO
 
 
 def read_images(
@@ -80,8 +82,10 @@ def _encoded(source: ImageSource) -> UncheckedImage | PromptImage | InputError:
     """Return an image's bytes; one that Pillow has opened already is read here."""
     try:
         if isinstance(source.value, Image.Image):
-            return read_image(source.value, source.where)
-        data, name = encoded_image(*source)
-        return UncheckedImage(data, name, source.where)
+            ratio = source.max_aspect_ratio
+            return read_image(source.value, source.where, max_aspect_ratio=ratio)
+        value, where, folder, allow_remote, max_aspect_ratio = source
+        data, name = encoded_image(value, where, folder, allow_remote)
+        return UncheckedImage(data, name, where, max_aspect_ratio)
     except InputError as error:
         return error
