@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from rl.data.image_file import ImageFile, ImagePlace
 from rl.data.image_reading import ImageSource, Share, read_images
-from rl.data.images import PromptImage, image_folders, read_image
+from rl.data.images import PromptImage, image_folders, is_link, read_image
 from rl.data.tables import Table, has_half_surrogate, short_repr
 from rl.errors import InputError, unknown_name
 
@@ -167,7 +167,7 @@ def read_row_images(
             keys[row] = []
             for number, image in enumerate(images[places[row]]):
                 data, path, dataset = image["bytes"], image["path"], image["source"]
-                key = (row, number) if data else (dataset, path)
+                key = (row, number) if data else path if is_link(path) else (dataset, path)
                 keys[row].append(key)
                 if key not in seen:
                     seen.add(key)

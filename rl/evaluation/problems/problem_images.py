@@ -1,7 +1,7 @@
 """The images of labelled problems: all read, or the evaluation is refused, which drops none."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
 from tqdm import tqdm
@@ -41,21 +41,22 @@ def read_problem_images(
     if found is None:
         return None
     folder = image_folders(place)
-    sources = (
-        ImageSource(value, f"image {number} of row {row} (both from 0)", folder, allow_remote)
-        for row, values in enumerate(found)
-        for number, value in enumerate(values)
-    )
-    read = iter(share(_readable(read_images(sources))))
+    sources: dict[Any, ImageSource] = {}
+    keys = []
+    for row, values in enumerate(found):
+        # A path or a link is read once, however many rows have it.
+        of_row = [v if isinstance(v, str) else (row, number) for number, v in enumerate(values)]
+        keys.append(of_row)
+        for number, (key, value) in enumerate(zip(of_row, values, strict=True)):
+            where = f"image {number} of row {row} (both from 0)"
+            sources.setdefault(key, ImageSource(value, where, folder, allow_remote))
+    read = share(_readable(read_images(sources.values())))
+    bar = tqdm(read, "reading images", len(sources), unit="image", delay=2)
     known: dict[str, PromptImage] = {}
-    images = []
-    for values in tqdm(found, "reading images", unit="row", delay=2):
-        of_row = [next(read) for _ in values]
-        images.append(tuple(known.setdefault(image.digest, image) for image in of_row))
-    end = next(read, None)  # which no rank may leave out: they share it
-    assert end is None, "there are as many images as places"
+    images = [known.setdefault(image.digest, image) for image in bar]
     close_workers()
-    return images
+    of_keys = dict(zip(sources, images, strict=True))
+    return [tuple(of_keys[key] for key in of_row) for of_row in keys]
 
 
 def read_prompt_images(
