@@ -157,10 +157,10 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.self_teacher = SelfTeacher(self.loss_terms, *known)
         mask = build_gradient_mask(config.gradient_mask)
         self.masking = GradientMasking(mask, unwrap(self.model), self.accelerator, config.seed)
-        selects, has_router = token_selector is not None, self.aux_loss_enabled
-        shares = config.shared_prompts and share_prompts(models, self.accelerator, has_router)
+        selects, routes = token_selector is not None, self.aux_loss_enabled
+        shares = config.shared_prompts and share_prompts(models, self.accelerator, routes, images)
         run_together(models, images, config)
-        self.compact = Compaction(self.accelerator, self.args, has_router, selects, shares)
+        self.compact = Compaction(self.accelerator, self.args, routes, selects, shares, images)
 
     def _prepare(self, policy: PreTrainedModel) -> SelectedTokenTerms | None:
         """Let the policy tell what token rewards and the token selector need to know."""
@@ -207,7 +207,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             self._step = self.state.global_step * self.args.gradient_accumulation_steps
             fits = self.images is None or "dataset" not in self.args.accept_changes
             self._buffered_inputs = load_buffer(folder, self.accelerator, num_micro_batches, fits)
-            self.sampling.load(folder)
+            self.sampling.load(folder, has_rows=self._buffered_inputs is not None)
             self._resumed_from = None
         is_due = self._step % (num_micro_batches * self.num_iterations) == 0
         if is_due or self._buffered_inputs is None:
@@ -286,7 +286,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         return torch.cat(logps), None if entropies[0] is None else torch.cat(entropies)
 
     def _image_inputs(self, rows: Mapping[str, Tensor]) -> dict[str, Any]:
-        return {} if self.images is None else self.images.inputs_of(rows)
+        return self.images.inputs_of(rows, self.compact.shares_prompts) if self.images else {}
 
     # The loss and the update.
 
