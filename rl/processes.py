@@ -5,7 +5,8 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Generator, Iterable
+import time
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,10 +14,14 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from tqdm import tqdm
 
+from rl.errors import InputError
 from rl.with_parent import end_with_parent_process
 
 # What starts ranks, as it stands in a command line.
 LAUNCHERS = ("accelerate", "torchrun", "torch.distributed", "deepspeed")
+
+# What ranks are given at a time: few, as items may hold images.
+_NUM_ITEMS, _SECONDS_OF_ITEMS = 32, 5.0
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -51,6 +56,48 @@ def from_main_process(work: Generator[None, None, Result]) -> Result:
         if state.num_processes > 1:
             broadcast_object_list(message)
     return message[0][0]
+
+
+def each_from_main_process(items: Iterable[Item]) -> Iterator[Item]:
+    """Go through items on the main process alone and give each to every rank, as they come.
+
+    The other ranks wait for some items or some seconds of them at a time (`from_main_process`).
+
+    Args:
+        items: Not begun on other ranks than the main one. A single item should take minutes at
+            most.
+
+    Raises:
+        InputError: On every rank, if going through them does.
+    """
+    state = PartialState()
+    if state.num_processes == 1:
+        yield from items
+        return
+    source, is_end = iter(items), False
+    while not is_end:
+        message: list = [None]
+        if state.is_main_process:
+            message = [_taken(source)]
+        broadcast_object_list(message)
+        taken, is_end, error = message[0]
+        yield from taken
+        if error:
+            raise InputError(error)
+
+
+def _taken(source: Iterator[Item]) -> tuple[list[Item], bool, str]:
+    """Take items for some seconds: they, whether there are no more, and what was wrong."""
+    taken: list[Item] = []
+    until = time.monotonic() + _SECONDS_OF_ITEMS
+    try:
+        for item in source:
+            taken.append(item)
+            if len(taken) == _NUM_ITEMS or time.monotonic() > until:
+                return taken, False, ""
+    except InputError as error:
+        return taken, True, str(error)
+    return taken, True, ""
 
 
 def end_with_parent() -> None:

@@ -11,7 +11,7 @@ _LEFT_TO_RANK_0 = "FSDP_CPU_RAM_EFFICIENT_LOADING"
 
 @contextmanager
 def whole_weights() -> Iterator[None]:
-    """Load a model on this rank alone.
+    """Load or build a model on this rank alone.
 
     In a run with ZeRO-3 transformers would split any model it loads over all ranks, which then have
     to load and run it in step. One that is not trained is never gathered: its layers were empty.

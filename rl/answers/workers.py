@@ -196,14 +196,17 @@ class PairVerifier:
         return self._pool
 
 
-def limit_process() -> None:
+def limit_process(memory_bytes: int = _MEMORY_BYTES) -> None:
     """Set up a new worker: limited in memory, and mortal.
 
     The deadline's SIGTERM must end the process even inside a long C call, which a Python handler
     cannot; the CPU limit ends workers whose trainer was killed while they were busy.
+
+    Args:
+        memory_bytes: Most of its address space, in which what it has by then is counted.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for kind, limit in ((resource.RLIMIT_AS, _MEMORY_BYTES), (resource.RLIMIT_CPU, _CPU_SECONDS)):
+    for kind, limit in ((resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_CPU, _CPU_SECONDS)):
         _, highest = resource.getrlimit(kind)
         allowed = limit if highest == resource.RLIM_INFINITY else min(limit, highest)
         resource.setrlimit(kind, (allowed, highest))

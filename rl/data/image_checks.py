@@ -5,11 +5,12 @@ and a memory that the bounds here limit. Pillow does the reading; of its plug-in
 are asked, whatever the file is called.
 """
 
-import logging
+import re
 import struct
 import warnings
 import zlib
 from io import BytesIO
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -26,15 +27,28 @@ MAX_SCANS = 100  # of a JPEG; each passes over all pixels, and costs a few bytes
 # What Pillow raises on bytes that are no image after all; its plug-ins have no error of their own.
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, OverflowError)
 _UNREADABLE += (LookupError, TypeError, AttributeError, ZeroDivisionError, NotImplementedError)
-_UNREADABLE += (MemoryError,)
 _ORIENTATION = 0x0112  # EXIF
 _KINDS = {b"\x89PNG": "a PNG", b"\xff\xd8": "a JPEG", b"RIFF": "a WEBP", b"GIF8": "a GIF"}
 _KINDS |= {b"BM": "a BMP", b"II*\0": "a TIFF", b"MM\0*": "a TIFF", b"%PDF": "a PDF"}
 _KINDS |= {b"<svg": "an SVG", b"<?xml": "XML or SVG", b"<!DOCTYPE": "HTML", b"<html": "HTML"}
 _KINDS |= {b"version https://git-lfs": "a pointer of git LFS"}
 
-_logger = logging.getLogger(__name__)
-_told: set[str] = set()
+
+class CheckedImage(NamedTuple):
+    """An image that decodes, within the bounds.
+
+    Attributes:
+        data: Its bytes: those given where every reader would see the same pixels in them, or else
+            a PNG.
+        width: In pixels, as it is looked at.
+        height: Likewise.
+        has_frames: Whether it had several frames or pages, of which the first was taken.
+    """
+
+    data: bytes
+    width: int
+    height: int
+    has_frames: bool
 
 
 def checked_image(
@@ -42,22 +56,18 @@ def checked_image(
     name: str,
     where: str,
     max_aspect_ratio: float = MAX_ASPECT_RATIO,
-) -> tuple[bytes, int, int]:
-    """Decode an image within bounds.
+) -> CheckedImage:
+    """Decode an image within bounds, in this process (`rl.data.image_workers` does it in others).
 
     Transparent pixels are laid on white, CMYK becomes RGB without a colour profile, of 16 bits a
     channel the upper eight are taken, EXIF's orientation is applied, of several frames or pages the
-    first is taken, which is said once a process.
+    first is taken.
 
     Args:
         source: The encoded image, or one that Pillow opened.
         name: What the image is called in an error.
         where: The row and column, for the error.
         max_aspect_ratio: Most by which the longer side may exceed the shorter.
-
-    Returns:
-        Its bytes, width and height. The bytes are those given where every reader would see the same
-        pixels in them, or else a PNG.
 
     Raises:
         InputError: If it is none of `FORMATS`, is damaged, or breaks a bound.
@@ -75,23 +85,25 @@ def checked_image(
         raise
     except Image.DecompressionBombError as error:  # Pillow's own bound, which is higher
         raise _too_large(f"{where}: got {name} ({error})") from error
+    except MemoryError as error:
+        raise InputError(
+            f"{where}: got {name}, which takes too much memory to decode, expected a whole image. "
+            "Replace it."
+        ) from error
     except _UNREADABLE as error:
+        reason = " ".join(re.sub("<.*?>", "", str(error)).split())[:120]  # names no object
         raise InputError(
             f"{where}: got {name}, {_kind(source)}, expected a whole image, one of "
-            f"{', '.join(FORMATS)} ({' '.join(str(error).split())[:120]}). Replace it."
+            f"{', '.join(FORMATS)} ({reason}). Replace it."
         ) from error
-    if getattr(image, "is_animated", False) and "animated" not in _told:
-        _told.add("animated")
-        _logger.warning(
-            "%s: %s has several frames or pages; of such images the first is taken.", where, name
-        )
+    has_frames = getattr(image, "is_animated", False)
     if settled is image and isinstance(source, bytes):
-        return source, image.width, image.height
+        return CheckedImage(source, image.width, image.height, has_frames)
     encoded = BytesIO()
     settled.save(encoded, "PNG")
     if encoded.tell() > MAX_BYTES:
         _check_bytes(encoded.getvalue(), f"{name} as PNG", where)
-    return encoded.getvalue(), settled.width, settled.height
+    return CheckedImage(encoded.getvalue(), settled.width, settled.height, has_frames)
 
 
 def _check_bytes(data: bytes, name: str, where: str) -> None:

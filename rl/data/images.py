@@ -83,7 +83,9 @@ def read_image(
     allow_remote: bool = False,
     max_aspect_ratio: float = MAX_ASPECT_RATIO,
 ) -> PromptImage:
-    """Read one image of a data set, whatever way its row has it.
+    """Read one image, whatever way a row of a data set has it, and decode it in this process.
+
+    Those of a data set of unknown origin are decoded in others (`rl.data.image_reading`).
 
     Args:
         value: The path of a file in `folder`; encoded bytes; `{"bytes": ..., "path": ...}`, as
@@ -104,17 +106,28 @@ def read_image(
     Raises:
         InputError: If there is no image that can be decoded, or it is beyond a bound.
     """
-    source, name = _encoded(value, where, folder, allow_remote)
-    data, width, height = checked_image(source, name, where, max_aspect_ratio)
+    if isinstance(value, Image.Image):
+        source, name = value, "an image in memory"
+    else:
+        source, name = encoded_image(value, where, folder, allow_remote)
+    data, width, height, _ = checked_image(source, name, where, max_aspect_ratio)
     return PromptImage(data, hashlib.sha256(data).hexdigest()[:16], width, height)
 
 
-def _encoded(
+def encoded_image(
     value: Any, where: str, folder: Path | Sequence[Path] | None, allow_remote: bool
-) -> tuple[bytes | Image.Image, str]:
-    """Return what is to be decoded, and what it is called in an error."""
-    if isinstance(value, Image.Image):
-        return value, "an image in memory"
+) -> tuple[bytes, str]:
+    """Return what is to be decoded, and what it is called in an error.
+
+    Args:
+        value: As for `read_image`, but no PIL image.
+        where: As for `read_image`.
+        folder: Likewise.
+        allow_remote: Likewise.
+
+    Raises:
+        InputError: If there is nothing.
+    """
     if isinstance(value, bytes | bytearray):
         return bytes(value), f"{len(value)} bytes"
     if isinstance(value, dict) and set(value) <= {"bytes", "path"}:

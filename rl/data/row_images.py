@@ -1,14 +1,15 @@
-"""Images of a data set's prompts: found in their rows, kept as they came, read when needed."""
+"""Images of a data set's prompts: found in their rows, read once, then had by a row's number."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import partial
 from typing import Any, NamedTuple
 
 from datasets import Dataset
 from PIL import Image
 from tqdm import tqdm
 
+from rl.data.image_file import ImageFile, ImagePlace
+from rl.data.image_reading import ImageSource, Share, read_images
 from rl.data.images import PromptImage, image_folders, is_link, read_image
 from rl.data.tables import Table, has_half_surrogate, short_repr
 from rl.errors import InputError, unknown_name
@@ -16,8 +17,6 @@ from rl.errors import InputError, unknown_name
 # Columns that are taken for images where none is named, as TRL does.
 IMAGE_COLUMNS = ("images", "image")
 _OWN_IMAGE = ("image", "url", "path")
-# Images of so many prompts are kept read: one generation batch's, mostly.
-_NUM_KEPT = 256
 
 
 def images_of_rows(
@@ -128,19 +127,71 @@ class ReadableImages(NamedTuple):
     first_error: str
 
 
-class _Looked(NamedTuple):
-    """What one rank found of a row's images: digests and sizes, or what was wrong."""
+class _Read(NamedTuple):
+    """What came of a row: where its images are, or what was wrong.
 
-    digests: list[str]
-    sizes: list[tuple[int, int]]
+    Attributes:
+        new: Images that no earlier row had, where other machines wait for them.
+    """
+
+    row: int
+    places: list[ImagePlace]
+    new: list[tuple[ImagePlace, bytes]]
     error: str
 
 
-class RowImages:
-    """The images of a data set by the number of a row, read from it when they are asked for.
+def read_row_images(
+    prompts: Dataset, allow_remote: bool = False, keep: Callable[[PromptImage], Any] = lambda x: x
+) -> Iterator[tuple[int, list[Any], InputError | None]]:
+    """Read the images of each row, in order; wordings of a problem have the same images.
 
-    What a link led to is kept in memory, encoded: it is fetched once, and may be gone or another
-    one at the next time.
+    A file or a link is read once, however many rows have it.
+
+    Args:
+        prompts: Columns `row` and `images` (`stored`).
+        allow_remote: Whether links are fetched.
+        keep: Called with each image as it comes; what it returns is held until the end.
+
+    Yields:
+        A row, what was kept of its images, and why one of them cannot be read; then the others are
+        of no use.
+    """
+    places = {row: place for place, row in reversed(list(enumerate(prompts["row"])))}
+    rows = sorted(places, key=places.__getitem__)
+    images: Any = prompts["images"]
+    keys: dict[int, list[Any]] = {}  # of the images of each row, once it is reached
+    order: list[Any] = []  # of different images
+
+    def sources() -> Iterator[ImageSource]:
+        for row in rows:
+            keys[row] = []
+            for number, image in enumerate(images[places[row]]):
+                data, path, dataset = image["bytes"], image["path"], image["source"]
+                key = (row, number) if data else path if is_link(path) else (dataset, path)
+                keys[row].append(key)
+                if key not in seen:
+                    seen.add(key)
+                    order.append(key)
+                    where = f"image {number} of row {row} (both from 0)"
+                    folders = image_folders(dataset)
+                    yield ImageSource({"bytes": data, "path": path}, where, folders, allow_remote)
+
+    seen: set[Any] = set()
+    kept: dict[Any, Any] = {}
+    read = read_images(sources())
+    for row in rows:
+        while row not in keys or any(key not in kept for key in keys[row]):
+            if (found := next(read, None)) is not None:
+                kept[order[len(kept)]] = found if isinstance(found, InputError) else keep(found)
+        of_row = [kept[key] for key in keys[row]]
+        yield row, of_row, next((one for one in of_row if isinstance(one, InputError)), None)
+
+
+class RowImages:
+    """The images of a data set by the number of a row, read from a file when they are asked for.
+
+    `keep_readable` reads them once from wherever the rows have them. What a link leads to may be
+    another image at the next time; and what has been decoded without harm once may be again.
 
     Args:
         prompts: Columns `row` and `images` (`stored`); wordings of a problem have the same images.
@@ -151,96 +202,70 @@ class RowImages:
     """Row -> widths and heights of its images, in pixels, once `keep_readable` has read them."""
 
     def __init__(self, prompts: Dataset, allow_remote: bool = False) -> None:
-        self.allow_remote = allow_remote
-        self._images = prompts["images"]
-        self._places = {row: place for place, row in enumerate(prompts["row"])}
-        self.of_row = lru_cache(maxsize=_NUM_KEPT)(self._of_row)
+        self._rows_of = partial(read_row_images, prompts, allow_remote)
+        self._of_rows: dict[int, list[ImagePlace]] = {}
+        self._named: dict[str, ImagePlace] = {}
+        self._file: ImageFile
         self.sizes = {}
-        self._named: dict[str, tuple[int, int]] = {}
-        self._fetched: dict[str, PromptImage] = {}
 
-    def _of_row(self, row: int) -> tuple[PromptImage, ...]:
-        """Read the images of a row.
-
-        Raises:
-            InputError: If one cannot be read.
-        """
-        return tuple(
-            self._read(image, f"image {number} of row {row} (both from 0)")
-            for number, image in enumerate(self._images[self._places[row]])
-        )
-
-    def _read(self, image: Mapping[str, Any], where: str) -> PromptImage:
-        path = image["path"]
-        if path in self._fetched and not image["bytes"]:
-            return self._fetched[path]
-        found = read_image(
-            {"bytes": image["bytes"], "path": path},
-            where,
-            folder=image_folders(image["source"]),
-            allow_remote=self.allow_remote,
-        )
-        if is_link(path) and not image["bytes"]:
-            return self._fetched.setdefault(path, found)  # another thread may have been faster
-        return found
-
-    def _look(self, row: int) -> _Looked:
-        try:
-            images = self.of_row(row)
-        except InputError as error:
-            return _Looked([], [], str(error))
-        return _Looked([i.digest for i in images], [(i.width, i.height) for i in images], "")
+    def of_row(self, row: int) -> tuple[PromptImage, ...]:
+        """Read the images of a row that `keep_readable` kept."""
+        return tuple(map(self._file.read, self._of_rows[row]))
 
     def find(self, digest: str) -> PromptImage:
-        """Read an image that `keep_readable` found, by its digest."""
-        row, number = self._named[digest]
-        return self.of_row(row)[number]
+        """Read an image that `keep_readable` kept, by its digest."""
+        return self._file.read(self._named[digest])
 
     def keep_readable(
         self,
         prompts: Dataset,
         show_progress: bool = False,
-        gather: Callable[[list[Any]], list[Any]] = list,
+        file: ImageFile | None = None,
+        share: Share = iter,
     ) -> ReadableImages:
         """Read all images once, and leave out the prompts of those that cannot be read.
-
-        Ranks keep the same prompts: those whose images every rank reads, and reads as the same.
 
         Args:
             prompts: Those that this was made with.
             show_progress: Whether to show a bar.
-            gather: Puts the lists of all ranks behind each other, in the same order on each.
+            file: Where images are written; None makes one.
+            share: Gives every rank what the main process's iterator yields, which alone reads.
         """
+        self._file = file or ImageFile.without_name()
         rows = prompts["row"]
-        different = list(dict.fromkeys(rows))
-        with ThreadPoolExecutor() as pool:  # images are decoded beside each other
-            read = pool.map(self._look, different)
-            bar = tqdm(read, "images", len(different), disable=not show_progress)
-            looked = dict(zip(different, bar, strict=True))
-        by_rank: list[dict[int, _Looked]] = gather([looked])
-        errors = {row: error for row in different if (error := _error(row, by_rank))}
-        readable_rows = [row for row in different if row not in errors]
-        self.sizes = {row: looked[row].sizes for row in readable_rows}
-        self._named = {
-            digest: (row, number)
-            for row in readable_rows
-            for number, digest in enumerate(looked[row].digests)
-        }
+        errors: dict[int, str] = {}
+        bar = tqdm(desc="images", total=len(set(rows)), disable=not show_progress)
+        with bar:
+            for found in share(self._written()):
+                for place, data in found.new:
+                    self._file.keep(place, data)
+                if found.error:
+                    errors[found.row] = found.error
+                else:
+                    self._of_rows[found.row] = found.places
+                bar.update()
+        self.sizes = {r: [(p.width, p.height) for p in own] for r, own in self._of_rows.items()}
+        self._named = {place.digest: place for own in self._of_rows.values() for place in own}
         kept = [place for place, row in enumerate(rows) if row not in errors]
         readable = prompts.select(kept) if errors else prompts
         readable = readable.remove_columns("images")
-        named = [looked[row].digests for row in readable["row"]]
+        named = [[place.digest for place in self._of_rows[row]] for row in readable["row"]]
         readable = readable.add_column("image_digests", named)
         unreadable = [row for row in rows if row in errors]
+        del self._rows_of  # and with it the rows' own bytes
         return ReadableImages(readable, unreadable, next(iter(errors.values()), ""))
 
+    def _written(self) -> Iterator[_Read]:
+        """Read each row and write its images into the file."""
+        new: list[tuple[ImagePlace, bytes]] = []
 
-def _error(row: int, by_rank: Sequence[Mapping[int, _Looked]]) -> str:
-    """Say what is wrong with a row on some rank; "" if nothing is."""
-    found = [of_rank[row] for of_rank in by_rank]
-    if any(one.digests != found[0].digests for one in found) and not any(o.error for o in found):
-        return (
-            f"images of row {row} (from 0): got other images on one rank than on another, "
-            "expected the same. Download them, or remove the row."
-        )
-    return next((one.error for one in found if one.error), "")
+        def keep(image: PromptImage) -> ImagePlace:
+            place = self._file.add(image)
+            if self._file.has_copies:
+                new.append((place, image.data))
+            return place
+
+        for row, places, error in self._rows_of(keep):
+            own = places if error is None else []
+            yield _Read(row, own, new[:], "" if error is None else str(error))
+            new.clear()

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from rl.data.images import PromptImage, read_image, suffix_of
-from rl.errors import InputError
+from rl.data.image_reading import ImageSource, read_images
+from rl.data.images import PromptImage, suffix_of
 
 FOLDER = "images"
 MAX_IMAGES = 5_000
@@ -83,8 +83,7 @@ def saved_image(folder: Path, digest: str) -> PromptImage | None:
     for suffix in _SUFFIXES:
         name = f"{digest}.{suffix}"
         if (folder / FOLDER / name).is_file():
-            try:
-                return read_image(name, name, folder=folder / FOLDER, max_aspect_ratio=math.inf)
-            except InputError:
-                return None
+            source = ImageSource(name, name, folder / FOLDER, max_aspect_ratio=math.inf)
+            [found] = read_images([source])
+            return found if isinstance(found, PromptImage) else None
     return None

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from tqdm import tqdm
 
+from rl.data.image_reading import close_workers
 from rl.data.images import PromptImage, read_image, suffix_of
 from rl.data.saved_images import FOLDER, saved_image
 from rl.report.byte_budget import spread_order
@@ -86,6 +87,7 @@ def make_thumbnails(
         found = (saved_image(folder, digest) for folder in folders)
         if image := next((one for one in found if one is not None), None):
             copies[digest] = image.thumbnail(SIDES[0])
+    close_workers()
     side = SIDES[0]
     for side in SIDES:
         # From the copies there are: no original is decoded twice.

@@ -23,6 +23,7 @@ from rl.rollouts.ahead_engine import AheadEngine
 from rl.rollouts.engine import RolloutEngine
 from rl.training.batch_log import count_tokens, log_batch
 from rl.training.checkpoints import Checkpoints
+from rl.training.collective_calls import run_together
 from rl.training.compaction import Compaction
 from rl.training.config import LabelFreeConfig
 from rl.training.costs import CostMeter
@@ -160,6 +161,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.add_callback(GradientMasking(mask, *known))
         selects, routes = token_selector is not None, self.aux_loss_enabled
         shares = config.shared_prompts and share_prompts(models, self.accelerator, routes, images)
+        run_together(models, images, config)
         self.compact = Compaction(self.accelerator, self.args, routes, selects, shares, images)
 
     def _prepare(self, policy: PreTrainedModel) -> SelectedTokenTerms | None:

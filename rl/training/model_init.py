@@ -14,6 +14,7 @@ from rl.errors import InputError
 from rl.plugins import require_allowed
 from rl.settings import check_settings
 from rl.training.vision_tower import lora_config
+from rl.whole_weights import whole_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -91,7 +92,8 @@ def _skeleton(config: "LabelFreeConfig", model_config: Any) -> Any:
     if attention is not None:
         model_config._attn_implementation = attention
     try:
-        with torch.device("meta"):
+        # A vision-language model builds its parts as models, which ZeRO-3 would split over ranks.
+        with torch.device("meta"), whole_weights():
             return architecture(model_config)
     except (ValueError, TypeError, AttributeError, KeyError, RuntimeError, ImportError) as error:
         reason = str(error).partition("\n")[0]

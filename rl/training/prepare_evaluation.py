@@ -17,6 +17,7 @@ from rl.evaluation.problems.labelled import (
 )
 from rl.evaluation.problems.problem_images import check_images_are_read
 from rl.evaluation.problems.rows import image_column_if_there
+from rl.processes import each_from_main_process
 from rl.rollouts.engines import check_takes_images, engine_class
 from rl.training.config import LabelFreeConfig
 from rl.training.run_images import RunImages
@@ -41,6 +42,7 @@ def load_benchmarks(config: LabelFreeConfig) -> dict[str, Benchmark]:
             image_column=config.image_column,
             must_have_image_column=False,
             allow_remote_images=config.allow_remote_images,
+            share_images=each_from_main_process,
             **words,
         )
         for name in config.eval_benchmarks
@@ -55,7 +57,9 @@ def load_benchmarks(config: LabelFreeConfig) -> dict[str, Benchmark]:
             **words,
         ).dataset
         benchmarks[name] = Benchmark(
-            problems=unlabelled_problems(prompts, config.allow_remote_images),
+            problems=unlabelled_problems(
+                prompts, config.allow_remote_images, each_from_main_process
+            ),
             prompt_column=config.prompt_column,
             label_column="",
         )

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from accelerate import PartialState
@@ -9,15 +10,18 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from rl.data.image_file import ImageFile
 from rl.data.image_inputs import check_no_placeholder
+from rl.data.image_reading import close_workers
 from rl.data.model_files import load_image_inputs, takes_images
 from rl.data.prompt_lengths import PromptFacts
-from rl.data.row_images import RowImages
+from rl.data.row_images import ReadableImages, RowImages
 from rl.errors import InputError
+from rl.processes import each_from_main_process
 from rl.rollouts.engines import check_takes_images, engine_class
 from rl.training.config import LabelFreeConfig
 from rl.training.run_images import RunImages
-from rl.training.sharding import sharding_of
+from rl.training.stand_in_image import check_router_loss
 
 _logger = logging.getLogger(__name__)
 
@@ -48,6 +52,8 @@ def prepare_images(
 ) -> PreparedImages:
     """Read every image once, and leave out the prompts of those that cannot be read.
 
+    The main process reads, fetches and checks them; every rank gets the same images and drops.
+
     Args:
         config: Settings of the run.
         prompts: As `rl.data.prompts.load_prompts` returns them.
@@ -57,8 +63,7 @@ def prepare_images(
 
     Raises:
         InputError: If a model or an engine of text alone would get images, none can be read, a
-            prompt's text spells out the token that stands for one, or ranks that wait for each
-            other in the vision tower would have prompts without images beside those with some.
+            prompt's text spells out an image's token, or a router's loss would see a stand-in.
     """
     has_images = "images" in prompts.column_names
     if not takes_images(model_config):
@@ -81,52 +86,50 @@ def prepare_images(
                 f"{setting}: got {name}, which reads text alone, for prompts with images, expected "
                 "another one. Leave it out, or set image_column to an empty text."
             )
-    is_main = PartialState().is_main_process
-    rows = RowImages(prompts, config.allow_remote_images)
-    show_progress = is_main and not config.disable_tqdm
-    found = rows.keep_readable(prompts, show_progress, gather_object)
-    if found.unreadable_rows:
-        counts = f"{len(found.unreadable_rows)} of {len(prompts)} prompts"
-        if not len(found.prompts):
-            raise InputError(
-                f"dataset: got {counts} with images that cannot be read, expected some with "
-                f"readable ones. Mend them. The first: {found.first_error}"
-            )
-        if is_main:
-            message = "%s: %s dropped, whose images cannot be read. The first: %s"
-            _logger.warning(message, config.dataset, counts, found.first_error)
-    digests = found.prompts["image_digests"]
-    check_all_or_none(config, len(digests), sum(map(bool, digests)), PartialState().num_processes)
+    found, rows = _read_images(config, prompts)
+    if not all(found.prompts["image_digests"]):
+        check_router_loss(config, model_config, PartialState().num_processes)
     return PreparedImages(found.prompts, RunImages(inputs, rows), found.unreadable_rows)
-
-
-def check_all_or_none(
-    config: LabelFreeConfig, num_prompts: int, num_with_images: int, num_ranks: int
-) -> None:
-    """Check that ranks run the same layers where they wait for each other in every one.
-
-    A forward pass without images never calls the vision tower. Ranks whose passes differ in that
-    would wait for ever under ZeRO-3 and FSDP, which gather a layer's weights from all ranks, and
-    under DDP where the tower is trained, whose gradients all ranks are to have.
-
-    Args:
-        config: Settings of the run.
-        num_prompts: Prompts of the run.
-        num_with_images: Of these, those with images.
-        num_ranks: Ranks of the run.
-
-    Raises:
-        InputError: If only some prompts have images, and ranks would wait.
-    """
-    why = sharding_of(config) or ("" if config.freeze_vision_tower else "a trained vision tower")
-    if num_ranks > 1 and why and 0 < num_with_images < num_prompts:
-        raise InputError(
-            f"dataset: got images in {num_with_images} of {num_prompts} prompts with {why} on "
-            f"{num_ranks} ranks, expected them in all or in none. Train the two apart, or launch "
-            "with DDP or ZeRO-2 and freeze_vision_tower: true."
-        )
 
 
 def with_unreadable(facts: PromptFacts, rows: list[int]) -> PromptFacts:
     """Count prompts that were left out before the others were counted."""
     return replace(facts, num_in_source=facts.num_in_source + len(rows), unreadable_rows=rows)
+
+
+def _read_images(config: LabelFreeConfig, prompts: Dataset) -> tuple[ReadableImages, RowImages]:
+    """Read all images; of prompts that are left out say how many and why, once.
+
+    Raises:
+        InputError: If none are left.
+    """
+    is_main = PartialState().is_main_process
+    show_progress = is_main and not config.disable_tqdm
+    rows = RowImages(prompts, config.allow_remote_images)
+    found = rows.keep_readable(prompts, show_progress, open_image_file(), each_from_main_process)
+    close_workers()
+    counts = f"{len(found.unreadable_rows)} of {len(prompts)} prompts"
+    if not len(found.prompts):
+        raise InputError(
+            f"dataset: got {counts} with images that cannot be read, expected some with "
+            f"readable ones. Mend them. The first: {found.first_error}"
+        )
+    if found.unreadable_rows and is_main:
+        message = "%s: %s dropped, whose images cannot be read. The first: %s"
+        _logger.warning(message, config.dataset, counts, found.first_error)
+    return found, rows
+
+
+def open_image_file() -> ImageFile:
+    """Open one file of images for all ranks of a machine; the first of them writes it."""
+    state = PartialState()
+    is_first = state.local_process_index == 0
+    first_ranks = gather_object([is_first])
+    file = ImageFile(has_copies=sum(first_ranks) > 1) if is_first else None
+    paths: list[Path | None] = gather_object([file and file.path])
+    here = (path for path in paths if path is not None and path.exists())
+    file = file or ImageFile(next(here))
+    state.wait_for_everyone()
+    if file.writes:
+        file.remove_name()
+    return file

@@ -42,7 +42,7 @@ class PromptSettings:
         },
     )
     allow_remote_images: bool = field(
-        default=False, metadata={"help": "Fetch images that a data set has as links."}
+        default=False, metadata={"help": "Fetch images that a data set has as links, once a run."}
     )
     system_prompt: str | None = field(
         default=None, metadata={"help": "System message put before each prompt."}

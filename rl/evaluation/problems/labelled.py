@@ -6,14 +6,14 @@ from typing import Any, TypedDict, Unpack
 
 from datasets import Dataset
 
+from rl.data.image_reading import Share
 from rl.data.images import PromptImage
 from rl.data.prompt_rows import Prompt, with_images
 from rl.data.prompts import prompts_of
-from rl.data.row_images import RowImages
 from rl.errors import InputError
 from rl.evaluation.problems.kinds import CHOICE_KINDS, DOCUMENT_KINDS
 from rl.evaluation.problems.numbered_images import place_numbered_images
-from rl.evaluation.problems.problem_images import read_problem_images
+from rl.evaluation.problems.problem_images import read_problem_images, read_prompt_images
 from rl.evaluation.problems.prompt_templates import apply_template, find_template, with_documents
 from rl.evaluation.problems.registry import BENCHMARKS, check_name, short_name, split_name
 from rl.evaluation.problems.rows import (
@@ -115,6 +115,8 @@ class Reading(TypedDict, total=False):
         must_have_image_column: Whether a source without the column named so is refused; True if
             left out. False reads it as if none were named.
         allow_remote_images: Whether links to images are fetched; False if left out.
+        share_images: Gives every rank what the main process's iterator yields, which alone reads
+            images; each process reads them if left out.
         needs_labels: Whether a row without a label is refused; True if left out. A multiple choice
             that lists its wrong options alone needs one.
         kind: A key of `rl.evaluation.problems.kinds.KINDS`; None takes the named benchmark's, or
@@ -132,6 +134,7 @@ class Reading(TypedDict, total=False):
     image_column: str | None
     must_have_image_column: bool
     allow_remote_images: bool
+    share_images: Share
     needs_labels: bool
     kind: str | None
     option_seed: int
@@ -177,7 +180,8 @@ def load_benchmark(
     rows = read_rows(source.table, layout, reading.get("option_seed", 0))
     table, rows, layout = place_numbered_images(source.table, rows, layout)
     allow_remote = reading.get("allow_remote_images", False)
-    images = read_problem_images(table, layout, source.place, allow_remote)
+    share = reading.get("share_images", iter)
+    images = read_problem_images(table, layout, source.place, allow_remote, share)
     problems = _put(rows, images, layout.prompt_column, template, system_prompt, prompt_suffix)
     return Benchmark(
         problems=problems,
@@ -192,20 +196,27 @@ def load_benchmark(
     )
 
 
-def unlabelled_problems(prompts: Dataset, allow_remote_images: bool = False) -> list[Problem]:
+def unlabelled_problems(
+    prompts: Dataset, allow_remote_images: bool = False, share: Share = iter
+) -> list[Problem]:
     """Turn prompts that `rl.data.prompts.load_prompts` returned into problems with empty labels.
+
+    Args:
+        prompts: Those.
+        allow_remote_images: Whether links to images are fetched.
+        share: See `Reading`.
 
     Raises:
         InputError: If an image cannot be read.
     """
-    images = RowImages(prompts, allow_remote_images) if "images" in prompts.column_names else None
+    images = read_prompt_images(prompts, allow_remote_images, share)
     return [
         Problem(
             id=str(row),
             # Arrow fills records up: an image's part has a text of None.
             prompt=prompt if images is None else with_images(prompt, 0),
             label="",
-            images=images.of_row(row) if images else (),
+            images=images[row] if images else (),
         )
         for row, prompt in zip(prompts["row"], prompts["prompt"], strict=True)
     ]

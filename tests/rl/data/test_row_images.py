@@ -7,6 +7,7 @@ from PIL import Image
 from tiny_vision import picture
 
 from rl.data import images as images_module
+from rl.data.image_file import ImageFile
 from rl.data.prompts import join_prompts, load_prompts
 from rl.data.row_images import RowImages, images_of_rows, stored
 from rl.data.tables import load_table
@@ -96,6 +97,7 @@ def test_the_same_pixels_have_the_same_digest_wherever_they_come_from(tmp_path, 
     Dataset.from_dict(rows).to_parquet(tmp_path / "bytes.parquet")
     joined = join_prompts([load_prompts(pictures), load_prompts(str(tmp_path / "bytes.parquet"))])
     images = RowImages(joined.dataset)
+    images.keep_readable(joined.dataset)
     assert images.of_row(0)[0].digest == images.of_row(5)[0].digest
 
 
@@ -106,7 +108,9 @@ def test_a_source_without_images_may_stand_beside_one_with_them(tmp_path, pictur
     assert [len(images) for images in joined["images"]] == [0, 1, 2, 0, 1, 1]
     first = joined["prompt"][0]
     assert [(m["role"], [p["text"] for p in m["content"]]) for m in first] == [("user", ["9?"])]
-    assert len(RowImages(joined).of_row(1)) == 1
+    images = RowImages(joined)
+    images.keep_readable(joined)
+    assert [len(images.of_row(row)) for row in (0, 1)] == [0, 1]
 
 
 def test_images_of_a_hub_data_set_stay_encoded(tmp_path):
@@ -118,7 +122,9 @@ def test_images_of_a_hub_data_set_stay_encoded(tmp_path):
     assert set(table["image"][0]) == {"bytes", "path"}
     assert [set(image) for image in table["images"][0]] == [{"bytes", "path"}] * 2
     prompts = load_prompts(str(tmp_path)).dataset
-    found = RowImages(prompts).of_row(0)
+    images = RowImages(prompts)
+    images.keep_readable(prompts)
+    found = images.of_row(0)
     assert [image.decode().tobytes() for image in found] == [
         picture(number).tobytes() for number in (1, 2)
     ]
@@ -146,7 +152,6 @@ def test_a_link_is_fetched_once_in_a_run(linked):
     prompts, asked = linked
     images = RowImages(prompts, allow_remote=True)
     found = images.keep_readable(prompts).prompts
-    images.of_row.cache_clear()  # as after more prompts than are kept read
     assert [images.of_row(row)[0].digest for row in found["row"]] == [
         digest for [digest] in found["image_digests"]
     ]
@@ -161,16 +166,46 @@ def test_sizes_are_known_without_reading_an_image_again(pictures):
     assert images.sizes == sizes
 
 
-def test_ranks_keep_the_prompts_that_all_of_them_read_as_the_same(pictures):
+def test_a_link_that_several_rows_have_is_fetched_once(tmp_path, linked):
+    _, asked = linked
+    rows = [{"prompt": f"{i}?", "image": f"https://x.org/{i % 2 + 1}.png"} for i in range(6)]
+    (tmp_path / "same.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    prompts = load_prompts(str(tmp_path / "same.jsonl")).dataset
+    images = RowImages(prompts, allow_remote=True)
+    assert images.keep_readable(prompts).unreadable_rows == []
+    assert sorted(asked) == ["https://x.org/1.png", "https://x.org/2.png"]
+    assert images.of_row(5) == images.of_row(1)
+
+
+def test_an_error_of_an_image_is_that_of_all_rows_that_have_it(tmp_path, pictures):
+    rows = [{"prompt": f"{i}?", "images": ["0.png", "broken.png"][: i + 1]} for i in range(2)]
+    rows += [{"prompt": "2?", "images": ["broken.png"]}]
+    (tmp_path / "twice.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    prompts = load_prompts(str(tmp_path / "twice.jsonl")).dataset
+    found = RowImages(prompts).keep_readable(prompts)
+    assert (found.prompts["row"][:], found.unreadable_rows) == ([0], [1, 2])
+    assert found.first_error.startswith("image 1 of row 1")
+
+
+@pytest.mark.parametrize("has_copies", [False, True])
+def test_another_rank_has_what_the_main_process_read(pictures, has_copies):
+    """It reads nothing itself; on another machine it writes a file of its own."""
     prompts = load_prompts(pictures).dataset
-
-    def with_another_rank(own):
-        [looked] = own
-        gone = looked[0]._replace(digests=[], error="row 0: gone")
-        changed = looked[1]._replace(digests=["0" * 16, "1" * 16])
-        return [looked, {**looked, 0: gone, 1: changed}]
-
-    found = RowImages(prompts).keep_readable(prompts, gather=with_another_rank)
-    assert found.unreadable_rows == [0, 1, 3, 4]
-    assert found.first_error == "row 0: gone"
-    assert found.prompts["row"][:] == [2]
+    main = ImageFile(has_copies=has_copies)
+    sent = []
+    images = RowImages(prompts)
+    on_main = images.keep_readable(
+        prompts, file=main, share=lambda rows: (sent.append(row) or row for row in rows)
+    )
+    other = ImageFile() if has_copies else ImageFile(main.path)
+    main.remove_name()
+    received = RowImages(prompts)
+    found = received.keep_readable(prompts, file=other, share=lambda rows: sent)
+    other.remove_name()
+    assert found.prompts["image_digests"][:] == on_main.prompts["image_digests"][:]
+    assert (found.unreadable_rows, found.first_error) == (
+        on_main.unreadable_rows,
+        on_main.first_error,
+    )
+    assert [received.of_row(row) for row in range(3)] == [images.of_row(row) for row in range(3)]
+    assert received.sizes == images.sizes

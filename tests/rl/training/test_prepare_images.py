@@ -1,17 +1,24 @@
+import ast
+import json
 import logging
+import os
+import re
+import subprocess
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import tiny_vision
 
 from rewards import get_reward
-from rl.data import row_images
+from rl.data import image_reading
 from rl.data.prompts import prompt_id
 from rl.errors import InputError
 from rl.training.config import LabelFreeConfig
 from rl.training.prepare import prepare_run
-from rl.training.prepare_images import check_all_or_none
 
+ROOT = Path(__file__).parents[3]
 ROWS = [("1+1=", [0]), ("2=", [1, 2]), ("3=", []), ("4=", [0])]
 
 
@@ -53,13 +60,12 @@ def test_a_prompt_is_as_long_as_its_images_make_it(prepare):
 
 
 def test_each_image_is_read_once(prepare, monkeypatch):
-    read, read_image = [], row_images.read_image
-    monkeypatch.setattr(row_images, "_NUM_KEPT", 1)  # a data set of more than are kept
+    read, encoded_image = [], image_reading.encoded_image
     monkeypatch.setattr(
-        row_images, "read_image", lambda *a, **b: read.append(a) or read_image(*a, **b)
+        image_reading, "encoded_image", lambda *a: read.append(a[0]["path"]) or encoded_image(*a)
     )
     prepare()
-    assert len(read) == 4
+    assert sorted(read) == ["0.png", "1.png", "2.png"]
 
 
 def test_prompts_with_unreadable_images_are_dropped_with_a_count(prepare, tmp_path, caplog):
@@ -115,19 +121,73 @@ def test_where_no_image_can_be_read_the_first_error_is_said(prepare, tmp_path):
         prepare(dataset=str(path))
 
 
-def test_ranks_that_wait_in_the_vision_tower_have_images_in_all_prompts(tmp_path, monkeypatch):
-    def check(num_with_images, num_ranks, **settings):
-        config = LabelFreeConfig(output_dir=str(tmp_path), **settings)
-        check_all_or_none(config, 4, num_with_images, num_ranks)
+# What each rank read, was told and holds; then what it is told of a data set without a whole image.
+TWO_RANKS = """
+import logging
+import sys
+from accelerate import PartialState
+from rl.data import image_reading, images
+from rl.data.prompts import load_prompts
+from rl.errors import InputError
+from rl.evaluation.problems.labelled import unlabelled_problems
+from rl.processes import each_from_main_process
+from rl.training.config import LabelFreeConfig
+from rl.training.prepare_images import _read_images
 
-    trained = {"freeze_vision_tower": False}
-    with pytest.raises(InputError, match="images in 3 of 4 prompts with a trained vision tower"):
-        check(3, 2, **trained)
-    check(3, 1, **trained)
-    check(4, 2, **trained)
-    check(3, 2)
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    with pytest.raises(InputError, match=r"3 of 4 prompts with FSDP on 2 ranks"):
-        check(3, 2)
-    check(4, 2)
-    check(0, 2)
+state = PartialState(cpu=True)
+config = LabelFreeConfig(output_dir=sys.argv[1], use_cpu=True, allow_remote_images=True)
+asked, told = [], []
+encoded_image = image_reading.encoded_image
+image_reading.encoded_image = lambda *a: asked.append(a[0]["path"]) or encoded_image(*a)
+whole = open(f"{sys.argv[1]}/0.png", "rb").read()
+images.fetch_image = lambda url, where: whole
+logging.getLogger("rl.training.prepare_images").addFilter(lambda record: told.append(record))
+
+prompts = load_prompts(f"{sys.argv[1]}/some.jsonl").dataset
+found, rows = _read_images(config, prompts)
+digests = [image.digest for row in found.prompts["row"] for image in rows.of_row(row)]
+lines = [len(asked), len(told), found.unreadable_rows, digests]
+try:
+    _read_images(config, load_prompts(f"{sys.argv[1]}/none.jsonl").dataset)
+except InputError as error:
+    lines.append(str(error))
+try:
+    unlabelled_problems(prompts, True, each_from_main_process)
+except InputError as error:
+    lines.append(str(error))
+state.wait_for_everyone()
+print(f"\\nrank {state.process_index}: {lines}\\n", end="", flush=True)
+state.destroy_process_group()
+"""
+
+
+@pytest.mark.medium
+def test_two_ranks_have_what_one_of_them_read(tmp_path):
+    for number in range(2):
+        tiny_vision.picture(number).save(tmp_path / f"{number}.png")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "0.png").read_bytes()[:50])
+    names = ["0.png", "broken.png", "https://x.org/0.png", "1.png", "https://x.org/0.png"]
+    for file, images in (("some", names), ("none", ["broken.png"] * 3)):
+        rows = [{"prompt": f"{i}?", "image": name} for i, name in enumerate(images)]
+        (tmp_path / f"{file}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    (tmp_path / "script.py").write_text(TWO_RANKS)
+    launcher = [str(Path(sys.executable).parent / "torchrun"), "--standalone", "--nproc_per_node=2"]
+    result = subprocess.run(
+        [*launcher, str(tmp_path / "script.py"), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    found = dict(re.findall(r"^rank (\d): (.*)$", result.stdout, re.M))
+    first, second = (ast.literal_eval(found[rank]) for rank in "01")
+    # A link that two rows have is read once, and by one rank, which tells of what is left out.
+    assert (first[:2], second[:2]) == ([4, 1], [0, 0])
+    assert first[2:] == second[2:]
+    unreadable, digests, none_left, refused = first[2:]
+    assert unreadable == [1]
+    assert digests[0] == digests[1] == digests[3] != digests[2]
+    assert none_left.startswith("dataset: got 3 of 3 prompts with images that cannot be read")
+    assert refused.startswith("image 0 of row 1 (both from 0): got 'broken.png'")

@@ -1,5 +1,7 @@
 """Images follow their rows: the gradient is that of each row alone, whatever becomes of a batch."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from tiny_trainer import gradient, micro_batches, move_away, tensors_of
@@ -11,7 +13,9 @@ from rl.questions import Question
 from rl.training.layout import prompt_and_completion
 from rl.training.resume import save_buffer
 from rl.training.run_images import RunImages, image_row
+from rl.training.stand_in_image import StandIn, give_stand_in
 from rl.training.vision_tower import freeze_vision
+from rl.trl_internals import add_fused_lm_head
 
 COMPLETIONS = [r"\boxed{1}", "2", r"1+1\boxed{1}", "=;="]
 # One picture, two, none, and the first one again under another text.
@@ -301,3 +305,32 @@ def test_tiles_are_counted_where_an_image_has_several():
     assert numbers["num_images"] == [1, 1, 1]
     rows["image_row"] = torch.full((3,), NO_IMAGES)
     assert "pixel_values" not in images.inputs_of(rows, as_numbers=True)
+
+
+def test_a_row_of_patches_stands_in_for_missing_ones():
+    class Processed(Patches):
+        processor = SimpleNamespace(tokenizer=SimpleNamespace(eos_token_id=1))
+
+        def pixels(self, images):
+            return super().pixels([0] * len(images))
+
+        def image_tokens(self, width, height):
+            return [7, self.token, 8]
+
+    ids = torch.tensor([[3, 4, 5, 6, 11], [0, 0, 11, 12, 3]])
+    asked = {
+        "input_ids": ids,
+        "attention_mask": (ids != 0).long(),
+        "labels": ids.masked_fill(ids == 0, -100),
+        **Processed().token_types(ids),
+    }
+    found, calls = [], []
+    for stands_in in (False, True):
+        model = make_qwen()
+        add_fused_lm_head(model)
+        model.model.visual.register_forward_hook(lambda *_: calls.append(1))
+        if stands_in:
+            give_stand_in(model, StandIn(Processed()), is_sharded=True)
+        found.append(model(**asked, fused_lm_head=True).log_probs)
+        assert len(calls) == stands_in
+    assert torch.allclose(*found, atol=1e-6)

@@ -9,6 +9,7 @@ from datasets import Dataset, Features, List, Value
 from datasets import Image as ImageFeature
 from PIL import Image
 
+from rl.data import images
 from rl.data.images import read_image
 from rl.errors import InputError
 from rl.evaluation.problems.labelled import load_benchmark
@@ -204,3 +205,13 @@ def test_an_image_of_several_rows_is_held_once(write):
     row = {"prompt": "A", "label": 1, "image": "red.png"}
     first, second = load_benchmark(write(row, row)).problems
     assert first.images[0] is second.images[0]
+
+
+def test_a_link_that_several_rows_have_is_fetched_once(write, monkeypatch):
+    asked = []
+    monkeypatch.setattr(images, "fetch_image", lambda url, where: asked.append(url) or png("red"))
+    links = ["https://x.org/a.png", "https://x.org/b.png", "https://x.org/a.png"]
+    rows = [{"prompt": f"{i}?", "label": "1", "image": link} for i, link in enumerate(links)]
+    found = load_benchmark(write(*rows), allow_remote_images=True)
+    assert sorted(asked) == sorted(set(links))
+    assert digests(found) == [(digest("red"),)] * 3
