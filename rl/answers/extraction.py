@@ -26,6 +26,7 @@ from typing import Literal
 
 from rl.answers.boxes import SPECIAL_TOKEN, balanced, clean_content, find_boxed
 from rl.answers.plugins import EXTRACTOR, extract_with, is_plugin
+from rl.answers.species import NOT_A_SPECIES
 from rl.answers.text import strip_introduction
 from rl.errors import unknown_name
 from rl.plugins import find
@@ -78,8 +79,8 @@ _PROSE_WORD = re.compile(r"\s\(?(?!and\b|or\b|percent\b|mod\b)[A-Za-z]{2,}\b")
 _FIRST_PHRASE_END = re.compile(r"[\n;:!?(]|[.,](?=\s|$)")
 _NUMBER = re.compile(r"(?<![\w.])-?\$?(\d[\d,]*(?:\.\d+)?(?:/\d+)?|\.\d+)(\s?\\?%)?")
 _OPTION_WORD = r"(?:(?:[Oo]ption|[Cc]hoice|[Aa]nswer)[\s:*]+)?"
-# After a letter: "A proton" and "I think" are prose; "A because" is not.
-_NOT_PROSE = r"(?!(?<=[AI])[ \t]+(?!because\b|since\b|as\b|and\b|or\b)[a-z])"
+# After a letter: "A proton", "I think" and "E. coli" are prose; "A because", "E. cold" are not.
+_NOT_PROSE = rf"(?!(?<=[AI])[ \t]+(?!because\b|since\b|as\b|and\b|or\b)[a-z]){NOT_A_SPECIES}"
 # After a letter: "and B", "or (C)", "/D", ", E".
 _ANOTHER_LETTER = re.compile(
     r"[).*$}]*\s*(?:(?:/|&|and\b|or\b)\s*(?:[Oo]ption\s|[Cc]hoice\s)?[(*$]*[A-Z](?![\w'\u2019-])"
@@ -106,10 +107,11 @@ def extract_answer(
             answer is" after the last box comes before the boxes.
         choices: Letters of a multiple-choice prompt, such as "ABCD". Then only one of them is an
             answer: the letter a box starts with, or a stand-alone capital after an answer phrase
-            or on the last line. The article "a" and the letters of words are never a choice, nor
-            are two letters, as in "A or B". The text of an option without its letter is no answer:
-            prompts ask for a letter, and texts of options may be each other's parts. What an
-            extractor of one's own returns is taken as it is.
+            or on the last line. The article "a", the letters of words and the genus of a species
+            (E. coli; `rl.answers.species`) are never a choice, nor are two letters, as in "A or B".
+            The text of an option without its letter is no answer: prompts ask for a letter, and
+            texts of options may be each other's parts. What an extractor of one's own returns is
+            taken as it is.
 
     Returns:
         The answer without surrounding whitespace, LaTeX left as it is; the letter in upper case if

@@ -62,6 +62,26 @@ def with_more_text(content: Any, suffix: str) -> Any:
     return [*content[:last], longer, *content[last + 1 :]]
 
 
+def asked_text(prompt: Any) -> str:
+    """Return the text of a prompt, in a chat that of the last user message; of the last without."""
+    return prompt if isinstance(prompt, str) else text_of(prompt[_last_user(prompt)]["content"])
+
+
+def with_asked_text(prompt: Any, text: str) -> Any:
+    """Put another text in the place of `asked_text`; images stay as in `with_text`."""
+    if isinstance(prompt, str):
+        return text
+    place = _last_user(prompt)
+    changed = {**prompt[place], "content": with_text(prompt[place]["content"], text)}
+    return [*prompt[:place], changed, *prompt[place + 1 :]]
+
+
+def _last_user(messages: Sequence[Mapping[str, Any]]) -> int:
+    """Place of the last message of the user; of the last one where none is."""
+    places = [i for i, message in enumerate(messages) if message["role"] == "user"]
+    return places[-1] if places else len(messages) - 1
+
+
 def in_parts(content: Any) -> list[Part]:
     """Write a content as parts, without what Arrow fills its records up with."""
     if isinstance(content, str):

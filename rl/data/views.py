@@ -10,14 +10,14 @@ that says how its answers are read. Wordings that the policy writes itself durin
 another place where texts come from: what follows here needs texts and nothing else.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from string import ascii_uppercase
 from typing import Any, NamedTuple, TypeAlias
 
-from rl.data.chat_parts import text_of, with_text
-from rl.data.option_order import option_order
+from rl.data.chat_parts import MARK, asked_text, with_asked_text
+from rl.data.option_order import listed_options, option_order, with_option_order
 from rl.data.tables import Table, short_repr
 from rl.errors import InputError, unknown_name
 from rl.plugins import Contract, call_plugin, find
@@ -42,7 +42,6 @@ ViewMaker: TypeAlias = Callable[[str, Mapping[str, Any]], Sequence[str | View]]
 VIEW_MAKER = Contract(takes=("prompt", "columns"))
 _SLOT = "{prompt}"
 _MAX_DRAWS = 64  # of two options each draw is the other order with probability 1/2
-_OPTION = re.compile(r"^(?P<before>\s*\(?)(?P<letter>[A-Z])(?P<after>[.:)]\s*)(?P<text>\S.*)$")
 
 
 @checked
@@ -111,10 +110,9 @@ class Template:
 class OptionShuffle:
     r"""Puts the options of a multiple choice into another order; answers are read back.
 
-    Options are the last lines that begin with A, B, C, ... in turn, as `A. `, `A) `, `A: ` or
-    `(A) `, one line each. The order depends on the prompt and the seed alone, and is never the
-    data set's own where another is possible: "None of the above" stands last, and options that name
-    others by letter keep all in their places (`rl.data.option_order`).
+    Options are lines (`rl.data.option_order.listed_options`). The order depends on the prompt and
+    the seed alone, and is never the data set's own where another is possible: "None of the above"
+    stands last, and options that name others by letter keep all in their places.
 
     Attributes:
         num: How many other orders; they may be alike where there are few options.
@@ -132,13 +130,26 @@ class OptionShuffle:
         """Shuffle the options.
 
         Raises:
-            InputError: If the prompt has no two options.
+            InputError: If the prompt has no two options, or two of them have images.
         """
-        lines = prompt.split("\n")
-        places = _option_lines(lines)
+        texts = listed_options(prompt)
+        if texts is None:
+            raise InputError(
+                f"views.option_shuffle: got the prompt {short_repr(' '.join(prompt.split()))}, "
+                "expected two or more lines that begin with A., B. and so on. Take another view "
+                "maker."
+            )
+        if sum(MARK in text for text in texts) > 1:
+            raise InputError(
+                f"views.option_shuffle: got options with {MARK} in them, expected texts, because "
+                "the images of a prompt keep their order. Take another view maker."
+            )
         rng = Random(f"{self.seed} {prompt}")
-        texts = [_text_at(lines, place) for place in places]
-        return [_reordered(lines, places, _other_order(texts, rng)) for _ in range(self.num)]
+        orders = [_other_order(texts, rng) for _ in range(self.num)]
+        return [
+            View(with_option_order(prompt, order), "".join(ascii_uppercase[i] for i in order))
+            for order in orders
+        ]
 
 
 VIEWS: dict[str, Callable[..., Any] | str] = {
@@ -190,7 +201,7 @@ def other_views(
         where = f"views of row {row} (from 0)"
         columns = {name: table[name][row] for name in names}
         try:
-            made = call_plugin("view maker", maker, _text_of(prompt), columns)
+            made = call_plugin("view maker", maker, asked_text(prompt), columns)
         except InputError as error:
             raise InputError(f"{where}, {error}") from error
         is_list = isinstance(made, list | tuple) and not isinstance(made, View)
@@ -205,7 +216,7 @@ def other_views(
                 f"{where}: got {len(views)}, expected {len(found[0])} as of row 0. Make as many "
                 "for every problem."
             )
-        found.append([(_with_text(prompt, view.prompt), view.letters) for view in views])
+        found.append([(with_asked_text(prompt, view.prompt), view.letters) for view in views])
     return found
 
 
@@ -235,59 +246,8 @@ def read_back(answer: str | None, letters: str) -> str | None:
     return letters[ord(answer) - ord("A")]
 
 
-def _text_of(prompt: Any) -> str:
-    return prompt if isinstance(prompt, str) else text_of(prompt[_last_user(prompt)]["content"])
-
-
-def _with_text(prompt: Any, text: str) -> Any:
-    if isinstance(prompt, str):
-        return text
-    place = _last_user(prompt)
-    changed = {**prompt[place], "content": with_text(prompt[place]["content"], text)}
-    return [*prompt[:place], changed, *prompt[place + 1 :]]
-
-
-def _last_user(messages: Sequence[Mapping[str, Any]]) -> int:
-    """Place of the last message of the user; of the last one where none is."""
-    places = [i for i, message in enumerate(messages) if message["role"] == "user"]
-    return places[-1] if places else len(messages) - 1
-
-
-def _option_lines(lines: Sequence[str]) -> list[int]:
-    places: list[int] = []
-    for i, line in enumerate(lines):
-        match = _OPTION.match(line)
-        if match and match["letter"] == "A":
-            places = [i]
-        elif match and places and match["letter"] == chr(ord("A") + len(places)):
-            places.append(i)
-    if len(places) < 2:
-        raise InputError(
-            f"views.option_shuffle: got the prompt {short_repr(' '.join(lines))}, expected two or "
-            "more lines that begin with A., B. and so on. Take another view maker."
-        )
-    return places
-
-
-def _text_at(lines: Sequence[str], place: int) -> str:
-    match = _OPTION.match(lines[place])
-    assert match is not None
-    return match["text"]
-
-
 def _other_order(texts: Sequence[str], rng: Random) -> list[int]:
     """Draw an order until it is another than the texts have; that one where there is no other."""
     drawn = (option_order(texts, rng) for _ in range(_MAX_DRAWS))
     own = list(range(len(texts)))
     return next((order for order in drawn if order != own), own)
-
-
-def _reordered(lines: Sequence[str], places: Sequence[int], order: Sequence[int]) -> View:
-    options = [_OPTION.match(lines[place]) for place in places]
-    changed = list(lines)
-    for place, option, source in zip(places, options, order, strict=True):
-        assert option is not None
-        text = options[source]["text"]  # type: ignore[index]
-        changed[place] = f"{option['before']}{option['letter']}{option['after']}{text}"
-    letters = "".join(chr(ord("A") + source) for source in order)
-    return View("\n".join(changed), letters)

@@ -69,8 +69,11 @@ def grade(
         if rule is not None:
             verdicts[cluster] = rule.is_right(answer, sample.accepted)
         else:
-            same = answer == sample.label if is_choice else same_answer(answer, sample.label)
-            verdicts[cluster] = same
+            verdicts[cluster] = (
+                answer == sample.label
+                if is_choice
+                else any(same_answer(answer, one) for one in sample.accepted)
+            )
     version = grader_version(tuple(methods), comparer_in_use())
     return [
         replace(

@@ -58,12 +58,33 @@ def add_mean_entropies(
     )
     measured = iter(found)
     return [
-        replace(
-            group,
-            rollouts=tuple(
-                replace(rollout, entropy=fmean(next(measured)[1])) if rollout.trained else rollout
-                for rollout in group.rollouts
-            ),
-        )
+        _with_entropies(group, [next(measured)[1] for r in group.rollouts if r.trained])
         for group in groups
     ]
+
+
+def take_mean_entropies(groups: Sequence[Group], measured: Sequence[Group]) -> list[Group]:
+    """Fill them in where statistics of every token were measured already.
+
+    Args:
+        groups: Groups of this rank.
+        measured: The same with `Rollout.token_statistics`.
+    """
+    return [
+        _with_entropies(
+            group,
+            [r.token_statistics.entropies for r in of.rollouts if r.trained and r.token_statistics],
+        )
+        for group, of in zip(groups, measured, strict=True)
+    ]
+
+
+def _with_entropies(group: Group, of_trained: Sequence[Sequence[float]]) -> Group:
+    entropies = iter(of_trained)
+    return replace(
+        group,
+        rollouts=tuple(
+            replace(rollout, entropy=fmean(next(entropies))) if rollout.trained else rollout
+            for rollout in group.rollouts
+        ),
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from rl.evaluation.problems.distinct_names import distinct_names
 from rl.report.curves import is_drawable
 from rl.report.folders import ReportedRun
 
@@ -94,19 +95,19 @@ def result_rows(run: ReportedRun, others: Sequence[ReportedRun] = ()) -> list[Re
     before = _by_benchmark(run, "before")
     after = _by_benchmark(run, "after")
     rows = []
-    for benchmark in dict.fromkeys([*before, *after]):
+    for benchmark, called in _short_names(run).items():
         if benchmark in before:
-            rows.append(_row(run, benchmark, "before", before[benchmark]))
+            rows.append(_row(run, called, "before", before[benchmark]))
         if benchmark in after:
             lender = _lender(run, benchmark, others)
             start = _by_benchmark(lender, "before").get(benchmark, {})
-            controls = controls_by_benchmark(lender).get(benchmark, {})
+            controls = _controls(lender).get(benchmark, {})
             base = base_controls(start, controls)
             if lender is not run:
                 base = {name: of._replace(passed=None) for name, of in base.items()}
             base_of = "" if lender is run else lender.name
             more = {"base": base, "start": start, "base_of": base_of}
-            rows.append(_row(run, benchmark, "after", after[benchmark], **more))
+            rows.append(_row(run, called, "after", after[benchmark], **more))
     return rows
 
 
@@ -117,24 +118,19 @@ def _lender(run: ReportedRun, benchmark: str, others: Sequence[ReportedRun]) -> 
     for other in others:
         settings = [[of.settings.get(key) for key in _BASE_SETTINGS] for of in (run, other)]
         same = settings[0] == settings[1] and settings[0][0] is not None
-        names = [_full_names(of).get(benchmark) for of in (run, other)]
-        if same and names[0] == names[1] and _measured_base(other, benchmark):
+        if same and _measured_base(other, benchmark):
             return other
     return run
 
 
 def _measured_base(run: ReportedRun, benchmark: str) -> bool:
-    has_controls = bool(controls_by_benchmark(run).get(benchmark))
-    return has_controls or benchmark in _by_benchmark(run, "before")
+    return bool(_controls(run).get(benchmark)) or benchmark in _by_benchmark(run, "before")
 
 
-def _full_names(run: ReportedRun) -> dict[str, str]:
-    """Return short name -> name of the benchmarks a run was evaluated on."""
-    listed = run.settings.get("eval_benchmarks")
-    names = [*map(str, listed)] if isinstance(listed, list) else []
-    for when in ("before", "after"):
-        names += [name for name, of in _mapping(run.summary.get(when)).items() if _mapping(of)]
-    return {short_benchmark(name): name for name in names}
+def _short_names(run: ReportedRun) -> dict[str, str]:
+    """Return name -> short name of the benchmarks a run was evaluated on, "before" first."""
+    names = [*_by_benchmark(run, "before"), *_by_benchmark(run, "after")]
+    return distinct_names(names, short_benchmark)
 
 
 def read_values(
@@ -226,6 +222,7 @@ def short_benchmark(name: str) -> str:
 
 
 def _by_benchmark(run: ReportedRun, when: str) -> dict[str, dict[str, Value]]:
+    """Return full name -> values of each benchmark."""
     found = run.summary.get(when)
     if not isinstance(found, Mapping) or not found:
         return {}
@@ -234,9 +231,9 @@ def _by_benchmark(run: ReportedRun, when: str) -> dict[str, dict[str, Value]]:
     if values:
         listed = run.settings.get("eval_benchmarks")
         name = str(listed[0]) if isinstance(listed, list) and len(listed) == 1 else "benchmark"
-        return {short_benchmark(name): values}
+        return {name: values}
     return {
-        short_benchmark(str(name)): values
+        str(name): values
         for name, metrics in found.items()
         if isinstance(metrics, Mapping)
         and (values := read_values(metrics, _mapping(intervals.get(name))))
@@ -249,13 +246,18 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def controls_by_benchmark(run: ReportedRun) -> dict[str, Mapping[str, Any]]:
     """Return what the run's summary says of its controls, by the short names of benchmarks."""
+    called = _short_names(run)
+    return {called.get(name, short_benchmark(name)): of for name, of in _controls(run).items()}
+
+
+def _controls(run: ReportedRun) -> dict[str, Mapping[str, Any]]:
     found = run.summary.get("controls")
     if not isinstance(found, Mapping):
         return {}
     if "verdict" in found:
         [*listed] = _by_benchmark(run, "after")
         return {listed[0]: found} if listed else {}
-    return {short_benchmark(str(name)): c for name, c in found.items() if isinstance(c, Mapping)}
+    return {str(name): of for name, of in found.items() if isinstance(of, Mapping)}
 
 
 def _row(

@@ -1,21 +1,26 @@
 """What a run over a stream of data sets kept of each of them, as a sentence and as values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rl.evaluation.metrics.continual import forward_transfer
+from rl.evaluation.problems.distinct_names import distinct_names
 
 MEASURES = ("average_accuracy", "forgetting", "backward_transfer", "forward_transfer")
 
 
-def benchmark_name(benchmark: str) -> str:
-    """Name a file by itself, or by its folder if it is called heldout.
+def benchmark_names(benchmarks: Iterable[str]) -> dict[str, str]:
+    """Name a file by itself, or by its folder if it is called heldout; no two alike.
 
     Example:
-        >>> benchmark_name("runs/testbed/easy/heldout.jsonl"), benchmark_name("heldout/dips.jsonl")
-        ('easy', 'dips')
+        >>> benchmark_names(["runs/testbed/easy/heldout.jsonl", "heldout/dips.jsonl"])
+        {'runs/testbed/easy/heldout.jsonl': 'easy', 'heldout/dips.jsonl': 'dips'}
     """
+    return distinct_names(benchmarks, _short_name)
+
+
+def _short_name(benchmark: str) -> str:
     path = Path(benchmark)
     return path.parent.name if path.stem == "heldout" else path.stem
 
@@ -62,8 +67,9 @@ def stream_values(
     told = summary.get("continual")
     if told is None:
         return {}
+    called = benchmark_names(told["benchmarks"])
     values = {
-        f"after {k}: {benchmark_name(benchmark)}": accuracy
+        f"after {k}: {called[benchmark]}": accuracy
         for k, row in enumerate(told["accuracies"], start=1)
         for benchmark, accuracy in zip(told["benchmarks"], row, strict=True)
     }

@@ -28,7 +28,7 @@ from rl.errors import InputError, unknown_name
 from rl.report.budgets import at_equal_budgets, read_spending
 from rl.report.curves import read_series
 from rl.report.folders import read_whole_lines
-from rl.report.streams import benchmark_name, stream_values
+from rl.report.streams import benchmark_names, stream_values
 from rl.settings import Seed, check_value
 from rl.training.recipe import load_recipe
 
@@ -255,8 +255,9 @@ def _flat(results: Mapping[str, Any]) -> dict[str, float]:
     """
     if not all(isinstance(metrics, dict) for metrics in results.values()):
         return dict(results)
+    called = benchmark_names(results)
     flat = {
-        f"{benchmark_name(benchmark)} {metric}": value
+        f"{called[benchmark]} {metric}": value
         for benchmark, metrics in results.items()
         for metric, value in metrics.items()
     }

@@ -1,7 +1,7 @@
 """Sampling asked for ahead: completions of later prompts come while the trainer updates."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from rl.rollouts.engine import Images, RolloutEngine, Sample, images_argument, with_settings
 
 FILE = "samples_ahead_{rank}.pt"
+_ABORTS_AFTER_SECONDS = 0.1
 _SAVED = ("position", "row", "batch", "version", "seed", "num_samples")
 _logger = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ class AheadEngine:
         asked: What no batch has taken, by position.
         next_position: Of the first prompt that is not asked for yet; None where nothing was.
         forgotten: Positions of prompts before it that are to be asked for again.
+        rows: Position -> row in the training set, where positions were dealt out anew.
+        taken: Positions that the newest batch took.
     """
 
     def __init__(self, engine: RolloutEngine, carries_over: bool = False) -> None:
@@ -78,6 +81,8 @@ class AheadEngine:
         self.asked: list[Asked] = []
         self.next_position: int | None = None
         self.forgotten: list[int] = []
+        self.rows: dict[int, int] = {}
+        self.taken: list[int] = []
         self._taken: dict[tuple[int, int], list[Sample]] = {}  # copies of this engine share them
 
     def ask(
@@ -144,6 +149,7 @@ class AheadEngine:
         self._taken.clear()
         self._taken.update({key: samples for key, samples in found.items() if samples is not None})
         self.asked[:] = [one for one in self.asked if one not in taken]
+        self.taken = [one.position for one in taken]
         return taken
 
     def num_open(self, before_position: int) -> int:
@@ -154,6 +160,7 @@ class AheadEngine:
         """Forget everything: what comes next is asked for from the start of a batch on."""
         self.asked.clear()
         self.forgotten.clear()
+        self.rows.clear()
         self.next_position = None
 
     def settle(self) -> None:
@@ -166,9 +173,16 @@ class AheadEngine:
             one.samples.result()
 
     def forget(self) -> None:
-        """Throw away what was asked for, as of a policy that is given up; it is asked for again."""
-        for one in self.asked:
-            one.samples.result()
+        """Throw away what was asked for, as of a policy that is given up; it is asked for again.
+
+        What is under way is aborted, where the engine has `abort_requests`, and else waited for.
+        """
+        running = [one.samples for one in self.asked]
+        abort = getattr(self.engine, "abort_requests", None)
+        while wait(running, timeout=0).not_done:
+            if abort is not None:
+                abort()  # again: some were not sent yet
+            wait(running, timeout=None if abort is None else _ABORTS_AFTER_SECONDS)
         self.forgotten = [*self.forgotten, *(one.position for one in self.asked)]
         self.asked.clear()
         self._taken.clear()
@@ -211,24 +225,52 @@ class AheadEngine:
             for one in self.asked
         ]
         saved = {"layout": dict(layout), "next_position": self.next_position, "asked": asked}
-        torch.save({**saved, "forgotten": self.forgotten}, folder / FILE.format(rank=rank))
+        more = {"forgotten": self.forgotten, "rows": self.rows, "taken": self.taken}
+        torch.save({**saved, **more}, folder / FILE.format(rank=rank))
 
-    def load(self, folder: Path, rank: int, layout: Mapping[str, int]) -> None:
-        """Read it back; of a checkpoint without it, or of another layout, nothing was asked for."""
-        path = folder / FILE.format(rank=rank)
-        saved: dict[str, Any] = torch.load(path, weights_only=True) if path.is_file() else {}
-        if saved and saved["layout"] != layout:
-            was = saved["layout"]
-            _logger.warning("asked for ahead with %s, and asked for again with %s", was, layout)
-            saved = {}
+    def load(
+        self,
+        folder: Path,
+        rank: int,
+        layout: Mapping[str, int],
+        deal_anew: Callable[[list[dict[str, Any]]], dict[str, Any]] | None = None,
+        must_deal: bool = False,
+    ) -> None:
+        """Read it back; of a checkpoint without it, or of another layout, nothing was asked for.
+
+        Args:
+            folder: The checkpoint.
+            rank: This rank.
+            layout: What positions depend on.
+            deal_anew: Makes this rank's part of those of another number of ranks; None: nothing.
+            must_deal: Whether it is to, though their number is the same.
+        """
+        former = _read(folder, 0).get("layout", layout)
+        saved = _read(folder, rank) if former == layout else {}
+        if former != layout or (must_deal and deal_anew and saved):
+            parts = [_read(folder, number) for number in range(former["num_ranks"])]
+            is_known = all(part.get("next_position") is not None for part in parts)
+            if deal_anew and is_known and former == {**layout, "num_ranks": former["num_ranks"]}:
+                saved = deal_anew(parts)
+            else:
+                _logger.warning(
+                    "asked for ahead with %s, and asked for again with %s", former, layout
+                )
         self.asked.clear()
         self.next_position = saved.get("next_position")
         self.forgotten = saved.get("forgotten", [])
+        self.rows = saved.get("rows", {})
+        self.taken = saved.get("taken", [])
         for entry in saved.get("asked", ()):
             one = Asked(**{name: entry[name] for name in _SAVED})
             rows = entry["samples"]
             one.samples.set_result(None if rows is None else [_sample(*values) for values in rows])
             self.asked.append(one)
+
+
+def _read(folder: Path, rank: int) -> dict[str, Any]:
+    path = folder / FILE.format(rank=rank)
+    return torch.load(path, weights_only=True) if path.is_file() else {}
 
 
 def _values(samples: "Future[list[Sample] | None]") -> list[tuple[Any, ...]] | None:

@@ -9,8 +9,10 @@ what is asked. A class of one's own goes by `package.module:Class` or `path/to/f
     for_model(model)                samples a model that does not change
 
 One that samples without the trainer's model, and may be called from several threads at once, has a
-true attribute `samples_beside_updates`: runs with `max_staleness` above 0 ask it ahead. One whose
-`generate`, or `complete`, has the argument `images` has a true attribute `takes_images`.
+true attribute `samples_beside_updates`: runs with `max_staleness` above 0 ask it ahead. With a
+method `abort_requests()`, which ends all calls of `generate` under way, of any rank, with whatever
+they have, a run that stops or rolls back does not wait for them. One whose `generate`, or
+`complete`, has the argument `images` has a true attribute `takes_images`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -94,7 +96,7 @@ def check_takes_images(engine: Any, name: str, what: str) -> None:
     if not getattr(engine, "takes_images", False):
         raise InputError(
             f"{what}: got {name!r} for prompts with images, expected an engine that takes them. "
-            "Sample with transformers, or with vLLM in the trainer's process (vllm_mode: colocate)."
+            "Sample with transformers or vLLM, or set image_column to an empty text."
         )
 
 

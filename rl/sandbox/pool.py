@@ -44,7 +44,7 @@ _ADVICE = (
 # What a program could do if the sandbox had a hole, each of which must fail. Calls must with EPERM,
 # the filter's refusal: any other error, as of a file that is not there, is past the filter.
 _PROBE = """
-import errno, os, socket
+import errno, fcntl, os, socket
 files = {
     "read /etc/passwd": lambda: open("/etc/passwd"),
     "see processes": lambda: os.listdir("/proc"),
@@ -54,6 +54,7 @@ calls = {
     "open a socket": lambda: socket.socket(),
     "start a process": os.fork,
     "run another program": lambda: os.execv("/bin/true", ["true"]),
+    "lock a file that all see": lambda: fcntl.lockf(open(os.__file__), fcntl.LOCK_SH),
 }
 for name, attempt in {**files, **calls}.items():
     try:

@@ -5,9 +5,13 @@ Python with SymPy and NumPy makes is allowed, on files and memory of its own. No
 that it fails with "operation not permitted": sockets of any kind, new processes and threads, other
 programs, signals to other processes, mounts, namespaces, tracing, keys, timers of the kernel, BPF,
 io_uring, System V's and POSIX's shared memory, devices (`ioctl`).
+
+Of `fcntl` a program has what concerns its descriptors alone. Locks, leases and signals of files are
+refused: all programs see the interpreter's files, and could tell each other by them what they know.
 """
 
 import struct
+from collections.abc import Sequence
 
 # A machine, as the kernel names it (linux/audit.h), and its numbers; the number 436 and above are
 # the same everywhere.
@@ -103,10 +107,20 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "exit": (60, 93),
     "exit_group": (231, 94),
 }
+# Commands of fcntl (linux/fcntl.h, asm-generic/fcntl.h), the same on both machines.
+_ALLOWED_FCNTL = {
+    "F_DUPFD": 0,
+    "F_GETFD": 1,
+    "F_SETFD": 2,
+    "F_GETFL": 3,
+    "F_SETFL": 4,
+    "F_DUPFD_CLOEXEC": 1030,
+}
 # Instructions of classic BPF (linux/bpf_common.h), and what a filter returns (linux/seccomp.h).
 _LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050001, 0x80000000  # refused with EPERM, which is 1
-_NUMBER_AT, _ARCH_AT = 0, 4  # in struct seccomp_data
+# In struct seccomp_data; of fcntl's second argument, a 32-bit number, the low half comes first.
+_NUMBER_AT, _ARCH_AT, _COMMAND_AT = 0, 4, 24
 
 
 def allowed_numbers(machine: str) -> dict[str, int]:
@@ -136,15 +150,26 @@ def filter_program(machine: str) -> bytes:
     Raises:
         KeyError: As `allowed_numbers`.
     """
-    numbers = list(allowed_numbers(machine).values())
+    numbers = allowed_numbers(machine)
+    fcntl, others = numbers["fcntl"], [n for name, n in numbers.items() if name != "fcntl"]
     steps = [
         (_LOAD, 0, 0, _ARCH_AT),
         (_JUMP_IF_EQUAL, 1, 0, _AUDIT_ARCH[machine]),
         (_RETURN, 0, 0, _KILL),
         (_LOAD, 0, 0, _NUMBER_AT),
-        # To the last step, past the numbers that are left and the refusal.
-        *((_JUMP_IF_EQUAL, len(numbers) - i, 0, number) for i, number in enumerate(numbers)),
+        (_JUMP_IF_EQUAL, 0, len(_ALLOWED_FCNTL) + 3, fcntl),
+        (_LOAD, 0, 0, _COMMAND_AT),
+        *_allow_one_of(list(_ALLOWED_FCNTL.values())),
+        *_allow_one_of(others),
+    ]
+    return b"".join(struct.pack("HBBI", *step) for step in steps)
+
+
+def _allow_one_of(values: Sequence[int]) -> list[tuple[int, int, int, int]]:
+    """Allow if what was loaded is one of some values, else refuse: as many steps and two more."""
+    return [
+        # To the last step, past the values that are left and the refusal.
+        *((_JUMP_IF_EQUAL, len(values) - i, 0, value) for i, value in enumerate(values)),
         (_RETURN, 0, 0, _REFUSE),
         (_RETURN, 0, 0, _ALLOW),
     ]
-    return b"".join(struct.pack("HBBI", *step) for step in steps)

@@ -13,6 +13,7 @@ from rl.data.views import get_view_maker
 from rl.errors import InputError
 from rl.evaluation.problems.benchmark_spec import BenchmarkSpec
 from rl.evaluation.problems.labelled import Reading, load_named, stated_questions
+from rl.evaluation.problems.numbered_images import place_numbered_images
 from rl.evaluation.problems.prompt_templates import apply_template
 from rl.evaluation.problems.registry import BENCHMARKS, split_name
 from rl.evaluation.problems.rows import Layout, Row, find_layout, read_rows
@@ -66,6 +67,7 @@ def load_benchmark_prompts(dataset: str, config: "LabelFreeConfig") -> PromptSet
         needs_labels=False,
     )
     rows = read_rows(source.table, layout)
+    placed, rows, layout = place_numbered_images(source.table, rows, layout)
     _check_letters(name, rows, config.answer_choices)
     words: Any = {"system_prompt": config.system_prompt, "prompt_suffix": config.prompt_suffix}
     template = spec.template if set(words.values()) == {None} else None
@@ -75,9 +77,9 @@ def load_benchmark_prompts(dataset: str, config: "LabelFreeConfig") -> PromptSet
             apply_template(template, question, row.letters, name, row.documents)
             for question, row in zip(asked, rows, strict=True)
         ]
-    table: Table = {**_other_columns(source.table, layout, spec), "prompt": asked}
+    table: Table = {**_other_columns(placed, layout, spec), "prompt": asked}
     if layout.image_column:
-        table["images"] = source.table[layout.image_column]
+        table["images"] = placed[layout.image_column]
     if config.label_column is not None:
         table["label"] = [row.label for row in rows]
     return load_prompts(
@@ -106,6 +108,7 @@ def _other_columns(table: Table, layout: Layout, spec: BenchmarkSpec) -> Table:
     """Columns that views may be made of: without those that hold, or tell, what is right."""
     hidden = {layout.label_column, spec.label_column, layout.aliases_column}
     hidden |= {layout.prompt_column, layout.image_column, *layout.options_columns}
+    hidden |= {*layout.numbered_images.values()}
     return {
         name: cells
         for name, cells in table.items()

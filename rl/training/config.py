@@ -233,7 +233,7 @@ class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
         default=256, metadata={"help": "Most tokens per completion."}
     )
     per_device_train_batch_size: Count = field(
-        default=8, metadata={"help": "Count of a device's forward pass."}
+        default=8, metadata={"help": "Rows of a device's forward pass."}
     )
     temperature: Positive = field(
         default=1.0, metadata={"help": "Of sampling; 1.0 samples from the policy itself."}

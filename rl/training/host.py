@@ -205,7 +205,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
             self._step = self.state.global_step * self.args.gradient_accumulation_steps
             fits = self.images is None or "dataset" not in self.args.accept_changes
             self._buffered_inputs = load_buffer(folder, self.accelerator, num_micro_batches, fits)
-            self.sampling.load(folder)
+            self.sampling.load(folder, has_rows=self._buffered_inputs is not None)
             self._resumed_from = None
         is_due = self._step % (num_micro_batches * self.num_iterations) == 0
         if is_due or self._buffered_inputs is None:

@@ -24,7 +24,6 @@ from rl.groups.scoring import (
     score_group,
     trained_votes,
 )
-from rl.groups.token_statistics import add_statistics
 from rl.groups.visits import VisitKey, find_visits, neighbours
 from rl.rollouts.adaptive_votes import count_saved
 from rl.rollouts.ahead_engine import Request
@@ -43,6 +42,7 @@ from rl.training.visit_sampling import (
     tokenize_prompts,
     visit_key,
     with_entropies,
+    with_statistics,
 )
 from rl.types import Group, Reward
 
@@ -118,7 +118,7 @@ class PromptSource:
             sampled_group(key, prompt.example, samples, policy)
             for key, prompt, samples in zip(mine, of_mine, votes, strict=True)
         ]
-        if reads_entropies(policy.config.advantage):
+        if reads_entropies(policy.config.advantage) and not self.needs_token_statistics:
             groups = with_entropies(groups, of_mine, votes, policy)
         taught = self.teacher.answer(mine, prompts, policy, index) if self.teacher else []
 
@@ -167,35 +167,25 @@ class PromptSource:
     ) -> tuple[list[ScoredGroup], AskedOfVisits]:
         with policy.costs.time("score_seconds"):
             groups = answer(groups, prompts, policy, self.num_views, taught)
+        seen = groups
+        if self.needs_token_statistics:
+            groups, seen = with_statistics(groups, prompts, votes, policy)
         texts = [prompt.example["prompt"] for prompt in prompts]
         linked = link_views(groups, self.num_views)
         image_rows = [image_row(prompt.example) for prompt in prompts]
         asked = ask_policy(self.rewards, linked, texts, policy, index, image_rows)
         with policy.costs.time("score_seconds"):
-            scored = gather_object(self._score(groups, prompts, votes, asked, policy))
+            scored = gather_object(self._score(groups, seen, prompts, asked, policy))
         return scored, asked
 
     def _score(
         self,
         groups: Sequence[Group],
+        seen_by_rewards: Sequence[Group],
         prompts: Sequence[Prompt],
-        votes: Sequence[list[Sample]],
         asked: AskedOfVisits,
         policy: Policy,
     ) -> list[ScoredGroup]:
-        seen_by_rewards = groups
-        if self.needs_token_statistics:
-            with policy.costs.time("token_statistics_seconds"):
-                seen_by_rewards = add_statistics(
-                    groups,
-                    [(p.ids, samples) for p, samples in zip(prompts, votes, strict=True)],
-                    model=policy.model,
-                    accelerator=policy.accelerator,
-                    tokenizer=policy.tokenizer,
-                    batch_size=policy.config.per_device_train_batch_size,
-                    images=[policy.images_of(prompt.example) for prompt in prompts],
-                    image_inputs=policy.images and policy.images.inputs,
-                )
         seen_by_rewards = link_views(seen_by_rewards, self.num_views)
         return [
             # Statistics of every token, views and texts of a teacher are too much for all ranks.

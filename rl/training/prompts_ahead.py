@@ -90,7 +90,7 @@ class PromptsAhead:
         order = PromptSampler.of_run(self.rows, policy.config).batch(batch)
         accelerator = policy.accelerator
         mine = neighbours(order, accelerator.process_index, accelerator.num_processes)
-        rows = [mine[position % num_mine] for position in positions]
+        rows = [self.engine.rows.get(p, mine[p % num_mine]) for p in positions]
         request = self.source.request([self.rows[row] for row in rows], policy, batch)
         asked = [
             Asked(

@@ -50,11 +50,12 @@ def load_buffer(
         fits: Whether their images are those of the same data set; rows know the number of a row.
 
     Returns:
-        None if the checkpoint has none, or not as many as are needed: on another number of ranks
-        the rows do not fit, and are sampled again.
+        None if the checkpoint has none, is of another number of ranks, or has not as many as are
+        needed: the rows do not fit then, and are sampled again. The same on every rank.
     """
     path = folder / BUFFER_FILE.format(rank=accelerator.process_index)
-    if not path.is_file() or not fits:
+    is_of_these_ranks = len(list(folder.glob(BUFFER_FILES))) == accelerator.num_processes
+    if not path.is_file() or not is_of_these_ranks or not fits:
         return None
     micro_batches = torch.load(path, map_location=accelerator.device, weights_only=True)
     return micro_batches if len(micro_batches) == num_micro_batches else None

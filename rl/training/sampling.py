@@ -3,11 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl.errors import InputError
 from rl.rollouts.ahead_engine import AheadEngine
+from rl.training.other_ranks import deal_anew
+from rl.training.prompt_order import PromptSampler
 from rl.training.prompts_ahead import PromptsAhead
 from rl.training.source import Batch, Policy, Source
 from rl.watchdog import sampling_deadline
@@ -109,13 +112,32 @@ class Sampling:
                 rank = self.trainer.accelerator.process_index
                 self.trainer.engine.save(folder, rank, self._layout)
 
-    def load(self, folder: Path) -> None:
-        """Read them back."""
+    def load(self, folder: Path, has_rows: bool) -> None:
+        """Read them back.
+
+        Args:
+            folder: The checkpoint.
+            has_rows: Whether the rows of the newest batch are those of this launch; if not, and the
+                batch was not used up, it is made once more.
+        """
         if self.teacher is not None:
             self.teacher.load(folder)
-        if isinstance(self.trainer.engine, AheadEngine):
-            rank = self.trainer.accelerator.process_index
-            self.trainer.engine.load(folder, rank, self._layout)
+        trainer, engine = self.trainer, self.trainer.engine
+        if isinstance(engine, AheadEngine):
+            config: Any = trainer.args
+            num_steps = config.num_updates * config.num_iterations
+            is_within = trainer.state.global_step % num_steps > 0 and not has_rows
+            rank = trainer.accelerator.process_index
+            order = PromptSampler.of_run(trainer.train_dataset, config)  # type: ignore[arg-type]
+            dealt = partial(deal_anew, rank=rank, **self._layout, rows_of_batch=order.batch)
+            engine.load(
+                folder,
+                rank,
+                self._layout,
+                # What is not carried over is asked for again, a whole batch, and is less late.
+                partial(dealt, is_within=is_within) if engine.carries_over else None,
+                is_within,
+            )
 
     def start_over(self, checkpoint: Path) -> None:
         """Hand the weights over again and forget what was asked ahead: the policy is another.
@@ -126,9 +148,15 @@ class Sampling:
         if self.teacher is not None:
             self.teacher.load(checkpoint)
         self.synced_step = -1
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Forget what was asked ahead, as where the run ends early; every rank must call it."""
         if isinstance(self.trainer.engine, AheadEngine):
             with self._limit():
                 self.trainer.engine.forget()
+                # A rank may abort what others ask for.
+                self.trainer.accelerator.wait_for_everyone()
 
 
 def check_logps(batch: Batch) -> None:

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 from accelerate.utils import gather_object
 
 from rl.data.image_inputs import read_prompt
-from rl.groups.mean_entropies import add_mean_entropies
+from rl.groups.advantages import reads_entropies
+from rl.groups.mean_entropies import add_mean_entropies, take_mean_entropies
 from rl.groups.scoring import ScoredGroup, classify_samples, make_group
+from rl.groups.token_statistics import add_statistics
 from rl.groups.visits import VisitKey, choose_trained
 from rl.rollouts.adaptive_votes import sample_votes
 from rl.rollouts.ahead_engine import Request
@@ -119,6 +121,40 @@ def with_entropies(
             images=[policy.images_of(prompt.example) for prompt in prompts],
             image_inputs=policy.images and policy.images.inputs,
         )
+
+
+def with_statistics(
+    groups: Sequence[Group],
+    prompts: Sequence[Prompt],
+    votes: Sequence[list[Sample]],
+    policy: Policy,
+) -> tuple[list[Group], list[Group]]:
+    """Measure every token once, for rewards and for an advantage; every rank must call it.
+
+    Args:
+        groups: Groups of this rank, answers looked for.
+        prompts: Of each group.
+        votes: Of each group.
+        policy: Measures them.
+
+    Returns:
+        The groups, with mean entropies where the advantage reads them, and the same with the
+        statistics of their tokens, which are too much for all ranks.
+    """
+    with policy.costs.time("token_statistics_seconds"):
+        seen = add_statistics(
+            groups,
+            [(prompt.ids, samples) for prompt, samples in zip(prompts, votes, strict=True)],
+            model=policy.model,
+            accelerator=policy.accelerator,
+            tokenizer=policy.tokenizer,
+            batch_size=policy.config.per_device_train_batch_size,
+            images=[policy.images_of(prompt.example) for prompt in prompts],
+            image_inputs=policy.images and policy.images.inputs,
+        )
+    if not reads_entropies(policy.config.advantage):
+        return list(groups), seen
+    return take_mean_entropies(groups, seen), take_mean_entropies(seen, seen)
 
 
 def sampled_group(

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from launching import launch, ranks, read_metrics, read_rollouts
+from launching import launch, one_process, ranks, read_metrics, read_rollouts
 
 ENGINE = f"{Path(__file__).parent / 'copied_policy.py'}:CopiedPolicy"
 SETTINGS = {
@@ -28,8 +28,12 @@ def test_every_prompt_is_trained_once_however_long_it_took(recipe, tmp_path):
         "samples_ahead_0.pt",
         "samples_ahead_1.pt",
     ]
+    fewer = shutil.copytree(stopped, tmp_path / "fewer")
     launch(ranks(2), recipe, stopped, **SETTINGS, resume_from_checkpoint="auto")
     assert_visits(stopped)
+    # What both ranks had asked for goes to one, which trains each prompt once, too.
+    launch(one_process(), recipe, fewer, **SETTINGS, resume_from_checkpoint="auto")
+    assert_visits(fewer)
 
 
 def assert_visits(output_dir):

@@ -27,6 +27,9 @@ class BenchmarkSpec:
         strata_columns: Columns by whose values results are reported as well.
         image_columns: Names of the column with the problem's images in copies of it, an image or a
             list; the first one that a table has counts.
+        numbered_images: Names of the columns of a row's images, `{}` for the number by which its
+            texts name them (`rl.evaluation.problems.numbered_images`); None: not numbered.
+        lists_are_text: Whether options, or several right answers, are lists written as text.
         kept_rows: Column and value of the rows that belong to it, of a table that has the column.
         revision: Commit of the dataset that is read unless another is named; None: its newest.
         size: Number of problems.
@@ -50,6 +53,8 @@ class BenchmarkSpec:
     aliases_column: str | None = None
     strata_columns: tuple[str, ...] = ()
     image_columns: tuple[str, ...] = ()
+    numbered_images: str | None = None
+    lists_are_text: bool = False
     kept_rows: tuple[tuple[str, str], ...] = ()
     revision: str | None = None
     size: int

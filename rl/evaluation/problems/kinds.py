@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from rl.data.chat_parts import asked_text, with_asked_text
+from rl.data.option_order import listed_options, with_option_order
+from rl.data.prompt_rows import checked_messages
 from rl.data.tables import short_repr
 from rl.errors import InputError
 from rl.evaluation.metrics.docmath import read_docmath_number
-from rl.evaluation.problems.choices import LabelIs, read_choices
+from rl.evaluation.problems.choices import LabelIs, choice_options, read_choices
 from rl.evaluation.problems.documents import document_text
 
 
@@ -89,21 +92,26 @@ def read_hashes(row: RawRow) -> Row:
 def read_choice(row: RawRow) -> Row:
     """Read a multiple choice: its options go below the question, its label becomes a letter.
 
+    Messages hold their options already, as lines of the last user message: those are shuffled where
+    options are.
+
     Raises:
-        InputError: If there are not between 2 and 26 options, or the label names none of them.
+        InputError: If there are not between 2 and 26 options, the label names none of them, or
+            options that are to be shuffled do not stand in the messages.
     """
     several = any(isinstance(cell, list | Mapping) for cell in row.options)
     cells = row.options if several else [row.label, *row.options]  # the wrong ones, a column each
-    is_text = isinstance(row.question, str)  # messages hold their options already
-    seed = row.option_seed if is_text else None
+    if not isinstance(row.question, str) and row.option_seed is not None:
+        return _read_choice_of_messages(row, choice_options(cells, row.where), several)
     found = read_choices(
         row.label,
         cells,
         row.where,
-        seed=seed,
+        seed=row.option_seed,
         label_is=row.label_is,
         have_letters=several,  # a column that holds the right one is not the first option
     )
+    is_text = isinstance(row.question, str)
     return Row(
         id=row.id,
         question=f"{row.question}\n\n{found.lines()}" if is_text else row.question,
@@ -113,11 +121,40 @@ def read_choice(row: RawRow) -> Row:
     )
 
 
+def _read_choice_of_messages(row: RawRow, options: Sequence[str], have_letters: bool) -> Row:
+    """Shuffle the options that stand in the last user message, if they are the row's own."""
+    messages = checked_messages(row.question, row.where)
+    text = asked_text(messages)
+    listed = [option.strip() for option in listed_options(text) or ()]
+    is_own = listed == options if have_letters else sorted(listed) == sorted(options)
+    is_one_text = with_asked_text(messages, text) == messages  # no image stands between
+    if not (is_own and is_one_text):
+        raise InputError(
+            f"options in {row.where}: got messages that list {short_repr(listed)}, expected "
+            f"{short_repr(options)}, to shuffle them, a line each that begins with A., B. and so "
+            "on, in one text of the last user message. Write them so, or the question as text."
+        )
+    label_is = row.label_is if have_letters else "text"
+    found = read_choices(row.label, [listed], row.where, seed=row.option_seed, label_is=label_is)
+    order = [listed.index(option) for option in found.options]
+    return Row(
+        id=row.id,
+        question=with_asked_text(messages, with_option_order(text, order)),
+        label=found.label,
+        letters=found.letters,
+        strata=row.strata,
+    )
+
+
 def read_choice_or_maths(row: RawRow) -> Row:
-    """Read a multiple choice where a row has options, and an answer where it has none."""
+    """Read a multiple choice where a row has options, and where it has none an answer, or several.
+
+    Each of several is right, compared as maths answers are.
+    """
     if any(cell is not None and cell != [] for cell in row.options):
         return read_choice(row)
-    return replace(read_maths(row), strata=row.strata)
+    aliases = tuple(alias for alias in row.aliases if alias != row.label)
+    return replace(read_maths(row), aliases=aliases, strata=row.strata)
 
 
 def read_short_answer_row(row: RawRow) -> Row:

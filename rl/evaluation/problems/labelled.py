@@ -12,6 +12,7 @@ from rl.data.prompts import prompts_of
 from rl.data.row_images import RowImages
 from rl.errors import InputError
 from rl.evaluation.problems.kinds import CHOICE_KINDS, DOCUMENT_KINDS
+from rl.evaluation.problems.numbered_images import place_numbered_images
 from rl.evaluation.problems.problem_images import read_problem_images
 from rl.evaluation.problems.prompt_templates import apply_template, find_template, with_documents
 from rl.evaluation.problems.registry import BENCHMARKS, check_name, short_name, split_name
@@ -21,6 +22,7 @@ from rl.evaluation.problems.rows import (
     image_column_if_there,
     kept_rows,
     read_rows,
+    with_lists,
 )
 from rl.evaluation.problems.sources import Source, load_source
 
@@ -38,12 +40,14 @@ class Problem:
         label: The right answer, plain or LaTeX; the letter of a multiple choice.
         choices: Letters of a multiple choice, such as "ABCD"; None for any other problem.
         question: The problem as the source states it, without documents and the words of a template
-            or a system prompt; None where the source gives messages.
+            or a system prompt, `<image>` where it says that an image stands; None where the source
+            gives messages.
         aliases: Further right answers, where the problem's rule knows several.
         rule: Key of `rl.evaluation.rules.RULES`; None for maths and multiple choices.
         strata: Groups of problems it is reported with, such as {"length": "short"}.
         images: In the order of their places in the prompt, which is messages of parts then
             (`rl.data.chat_parts`).
+        documents: What the question is about; None for nothing.
     """
 
     id: str
@@ -55,6 +59,7 @@ class Problem:
     rule: str | None = None
     strata: Mapping[str, str] = field(default_factory=dict)
     images: tuple[PromptImage, ...] = ()
+    documents: str | None = field(default=None, compare=False)
 
     @property
     def image_digests(self) -> tuple[str, ...]:
@@ -170,8 +175,9 @@ def load_benchmark(
     if template is not None:
         _check_template(template, layout.kind, system_prompt, prompt_suffix)
     rows = read_rows(source.table, layout, reading.get("option_seed", 0))
+    table, rows, layout = place_numbered_images(source.table, rows, layout)
     allow_remote = reading.get("allow_remote_images", False)
-    images = read_problem_images(source.table, layout, source.place, allow_remote)
+    images = read_problem_images(table, layout, source.place, allow_remote)
     problems = _put(rows, images, layout.prompt_column, template, system_prompt, prompt_suffix)
     return Benchmark(
         problems=problems,
@@ -243,6 +249,7 @@ def _put(
             rule=row.rule,
             strata=row.strata,
             images=of_row,
+            documents=row.documents,
         )
         for prompt, row, of_row in zip(prompts, rows, of_rows, strict=True)
     ]
@@ -273,7 +280,7 @@ def load_named(name_or_path: str, reading: Reading) -> Source:
         if name
         else None,
     )
-    return replace(source, table=kept_rows(source.table, spec))
+    return replace(source, table=with_lists(kept_rows(source.table, spec), spec))
 
 
 def default_template(name_or_path: str) -> str | None:

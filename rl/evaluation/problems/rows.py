@@ -1,7 +1,8 @@
 """From a benchmark's columns to problems: which column means what; rows are read by their kind."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rl.data.prompts import labels_of
@@ -27,7 +28,7 @@ class Layout:
 
     `takes_first_label` is for benchmarks whose labels are lists of equal answers. Columns of
     documents, aliases, strata and images are those that the table has; where labels are not needed,
-    `label_column` is empty if it has none.
+    `label_column` is empty if it has none. `numbered_images` has a column for each number.
     """
 
     prompt_column: str
@@ -44,6 +45,7 @@ class Layout:
     needs_labels: bool = True
     label_is: LabelIs | None = None
     question_ends_at: str | None = None
+    numbered_images: Mapping[int, str] = field(default_factory=dict)
 
 
 def find_layout(
@@ -102,6 +104,7 @@ def find_layout(
         # Of a copy with labels of its own nothing is known.
         label_is=spec.label_is if spec and label_column in (None, spec.label_column) else None,
         question_ends_at=spec.question_ends_at if spec else None,
+        numbered_images=_numbered_images(table, spec) if image_column is None else {},
     )
 
 
@@ -174,6 +177,24 @@ def kept_rows(table: Table, spec: BenchmarkSpec | None) -> Table:
     return {name: [column[row] for row in kept] for name, column in table.items()}
 
 
+def with_lists(table: Table, spec: BenchmarkSpec | None) -> Table:
+    """Read lists that a benchmark writes as text, `"['3', '4']"`; what is none stays text."""
+    if spec is None or not spec.lists_are_text:
+        return table
+    names = {*spec.options_columns, spec.label_column} & table.keys()
+    return {**table, **{name: [_as_list(cell) for cell in table[name]] for name in names}}
+
+
+def _as_list(cell: Any) -> Any:
+    if not (isinstance(cell, str) and cell.lstrip().startswith("[")):
+        return cell
+    try:
+        found = ast.literal_eval(cell.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return cell
+    return found if isinstance(found, list) else cell
+
+
 def problem_ids(table: Table, column: str | None = None) -> list[str]:
     """Return the values of the first id column whose values are unique, or else row numbers."""
     num_problems = len(next(iter(table.values())))
@@ -217,6 +238,12 @@ def _image_column(
         return ""
     names = (*(spec.image_columns if spec else ()), *IMAGE_COLUMNS)
     return next((name for name in names if name in table and name != prompt_column), "")
+
+
+def _numbered_images(table: Table, spec: BenchmarkSpec | None) -> dict[int, str]:
+    form = spec.numbered_images if spec else None
+    names = {number: form.format(number) for number in range(1, 100)} if form else {}
+    return {number: name for number, name in names.items() if name in table}
 
 
 def image_column_if_there(table: Table, column: str | None) -> str | None:

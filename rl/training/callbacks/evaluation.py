@@ -17,6 +17,7 @@ from rl.evaluation.controls import Controls, compare_with_controls, measure_cont
 from rl.evaluation.evaluate import evaluate_problems
 from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, LABEL_FREE_METRICS
 from rl.evaluation.metrics.summary import default_ks, summarize
+from rl.evaluation.problems.distinct_names import distinct_names
 from rl.evaluation.problems.labelled import Benchmark
 from rl.evaluation.records import Estimate, SampleRecord
 from rl.groups.kappa import fleiss_kappa
@@ -42,7 +43,8 @@ class PolicyEvaluation(TrainerCallback):
     """Evaluates the policy on the run's benchmarks and keeps the best one found.
 
     Each evaluation is a line of metrics.jsonl, `eval/<metric>`, with several benchmarks
-    `eval/<benchmark>/<metric>`, and `eval/sampled_tokens`, what training has sampled by then.
+    `eval/<benchmark>/<metric>`, where files of one name are told apart by their folders, and
+    `eval/sampled_tokens`, what training has sampled by then.
 
     With `keep_best` the policy with the highest value of that metric, the untouched one included,
     is saved in best/ (`BestPolicy`), and best.json says which step it is of and whether a label was
@@ -258,11 +260,14 @@ def eval_logs(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
         {'eval/pass@1': 0.5}
         >>> eval_logs({"data/a.jsonl": {"pass@1": 0.5}, "b": {"pass@1": 1.0}})
         {'eval/a/pass@1': 0.5, 'eval/b/pass@1': 1.0}
+        >>> eval_logs({"x/a.jsonl": {"pass@1": 0.5}, "y/a.jsonl": {"pass@1": 1.0}})
+        {'eval/x/a/pass@1': 0.5, 'eval/y/a/pass@1': 1.0}
     """
     if len(found) == 1:
         return {f"eval/{name}": value for name, value in next(iter(found.values())).items()}
+    names = distinct_names(found, lambda benchmark: Path(benchmark).stem)
     return {
-        f"eval/{Path(benchmark).stem}/{name}": value
+        f"eval/{names[benchmark]}/{name}": value
         for benchmark, metrics in found.items()
         for name, value in metrics.items()
     }

@@ -229,6 +229,7 @@ class GuardCallback(TrainerCallback):
             event.action = "stop"
             control.should_training_stop = True
             control.should_save = False
+            self.trainer.sampling.give_up()
         elif verdict.action != "warn":
             factor = verdict.learning_rate_factor
             scale_schedule(self.trainer.lr_scheduler, self.trainer.optimizer, factor)

@@ -254,9 +254,34 @@ def test_letters_beyond_four_are_choices_where_they_are_given():
     assert extract_answer("Answer: I", choices="ABCDEFGHIJ") == "I"
     assert extract_answer("Answer: I think", choices="ABCDEFGHIJ") is None
     assert extract_answer(r"\boxed{I am sure}", choices="ABCDEFGHIJ") is None
-    # An abbreviated genus reads as a letter where there is such an option.
-    assert extract_answer("Answer: E. coli", choices="ABCD") is None
-    assert extract_answer("Answer: E. coli", choices="ABCDE") == "E"
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("The answer is E. coli.", None),
+        ("E. coli causes it", None),
+        ("Answer: **E. coli causes it**", None),
+        (r"\boxed{E. coli}", None),
+        (r"\boxed{\textit{E. coli}}", None),
+        ("The answer is E.coli", None),
+        (r"\boxed{C. difficile infection}", None),
+        # An earlier answer counts where the last phrase holds none, as with any prose.
+        ("The answer is C. The correct answer is E. coli.", "C"),
+        # The letter, then the option's text.
+        (r"\boxed{E. Escherichia coli}", "E"),
+        ("The answer is E) E. coli", "E"),
+        ("The answer is E. E. coli", "E"),
+        ("The answer is D. coli are found in the gut", "D"),  # no genus of a listed species
+        ("Answer: E. cold", "E"),
+        ("Answer: E. colitis", "E"),
+        (r"\boxed{B. serum potassium}", "B"),
+        ("The answer is E.", "E"),
+        ("The answer is E. It is a bacterium.", "E"),
+    ],
+)
+def test_an_abbreviated_genus_is_no_choice(text, letter):
+    assert extract_answer(text, choices="ABCDE") == letter
 
 
 def test_completion_state():

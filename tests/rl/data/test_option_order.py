@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from rl.data.option_order import option_order
+from rl.data.option_order import listed_options, option_order, with_option_order
 
 
 def orders(options, num=60):
@@ -55,3 +55,24 @@ def test_where_an_option_names_others_all_keep_their_places(text):
 )
 def test_other_texts_are_shuffled(text):
     assert {order.index(3) for order in orders(["x", "y", "z", text])} == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("", None),
+        ("Which?\nA. 3", None),
+        ("Which?\nA. 3\nC. 4", None),
+        ("Which?\nA. 3\nB) 4\n\n(C) 5", ["3", "4", "5"]),
+        ("A. first\nB. list\nWhich?\n  A: 3\n  B: 4", ["3", "4"]),  # the last ones
+        ("I. 3\nII. 4", None),
+    ],
+)
+def test_options_are_lines_with_letters(text, options):
+    assert listed_options(text) == options
+
+
+def test_letters_stay_and_texts_change_places():
+    text = "Which?\n (A) x\nB: y\nC. z\nSay why."
+    assert with_option_order(text, [2, 0, 1]) == "Which?\n (A) z\nB: x\nC. y\nSay why."
+    assert with_option_order(text, [0, 1, 2]) == text

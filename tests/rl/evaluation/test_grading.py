@@ -56,6 +56,18 @@ def test_letters_are_the_same_if_they_are_equal():
     ]
 
 
+def test_of_several_answers_each_is_right():
+    completions = [r"\boxed{0.5}", r"\boxed{half}", r"\boxed{0.4}", "?"]
+    assert graded(completions, label="1/2", aliases=("half",)) == [
+        ("0.5", 0, True),
+        ("half", 1, True),
+        ("0.4", 2, False),
+        (None, None, False),
+    ]
+    # Of a letter nothing else is.
+    assert not graded([r"\boxed{C}"], label="B", choices="ABC", aliases=("C",))[0][2]
+
+
 def test_an_option_that_is_a_number_is_no_letter():
     assert graded([r"\boxed{4}"], label="A", choices="AB") == [(None, None, False)]
 

@@ -9,6 +9,7 @@ from rl.report.results import (
     BaseControl,
     Value,
     base_controls,
+    controls_by_benchmark,
     curve_points,
     read_values,
     result_rows,
@@ -55,6 +56,25 @@ def test_several_benchmarks_and_one_that_was_not_evaluated_before():
     ]
     assert rows[2].values == {"pass@1": Value(value=0.7, n=500)}
     assert rows[1].base == {}  # the base has no vote
+
+
+def test_benchmarks_of_one_name_keep_their_rows_and_controls():
+    names = ["p/x/a.jsonl", "q/x/a.jsonl"]
+    controls = {name: {"greedy": greedy} for name, greedy in zip(names, (0.1, 0.2), strict=True)}
+    summary = {"after": {names[0]: {"pass@1": 0.6}, names[1]: {"pass@1": 0.7}}}
+    run = run_with({**summary, "controls": controls})
+    found = {row.benchmark: (row.values, row.base) for row in result_rows(run)}
+    assert found == {
+        "p/x/a": ({"pass@1": Value(value=0.6)}, {"greedy": BaseControl(Value(value=0.1))}),
+        "q/x/a": ({"pass@1": Value(value=0.7)}, {"greedy": BaseControl(Value(value=0.2))}),
+    }
+    assert controls_by_benchmark(run) == {"p/x/a": {"greedy": 0.1}, "q/x/a": {"greedy": 0.2}}
+    # Where a run was evaluated on one of them alone, its base is the one of that one.
+    settings = {"model": "m"}
+    lender = run_with({"before": summary["after"], "controls": controls}, settings=settings)
+    own = {"model": "m", "eval_benchmarks": names[1:]}
+    [row] = result_rows(run_with({"after": {"pass@1": 0.8}}, settings=own), [lender])
+    assert row.base["greedy"] == BaseControl(Value(value=0.2))
 
 
 def test_an_evaluation_has_intervals_and_says_what_was_trained_on():

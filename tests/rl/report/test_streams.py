@@ -28,6 +28,15 @@ def test_the_matrix_is_named_by_data_set_and_benchmark():
     }
 
 
+def test_benchmarks_of_one_name_are_told_apart():
+    names = ["x/a.jsonl", "y/a.jsonl"]
+    values = stream_values({"continual": {**STREAM, "benchmarks": names}})
+    assert {k: v for k, v in values.items() if k.startswith("after 2")} == {
+        "after 2: x/a": 0.25,
+        "after 2: y/a": 1.0,
+    }
+
+
 def test_the_base_may_have_been_evaluated_by_another_run():
     base = {"data/a.jsonl": {"pass@1": 0.5}, "data/b/heldout.jsonl": {"pass@1": 0.25}}
     assert stream_values({"continual": STREAM}, base)["forward_transfer"] == 0.25

@@ -132,6 +132,14 @@ def test_several_benchmarks_also_have_a_mean(write_study, tmp_path):
     assert "mean maj@8" not in trained.values
 
 
+def test_benchmarks_of_one_name_have_a_column_each(write_study, tmp_path):
+    write_run(tmp_path / "ttrl-slow-3", 0.5, [1.0])
+    after = {"x/a.jsonl": {"pass@1": 0.5}, "y/a.jsonl": {"pass@1": 1.0}}
+    (tmp_path / "ttrl-slow-3" / "summary.json").write_text(json.dumps({"after": after}))
+    [trained] = collect(load_study(write_study()), tmp_path)
+    assert (trained.values["x/a pass@1"], trained.values["y/a pass@1"]) == ([0.5], [1.0])
+
+
 def test_runs_are_read_off_where_the_most_frugal_ended(write_study, tmp_path):
     for name, num_steps in (("ttrl-slow-3", 1), ("ttrl_clip_high-slow-3", 3)):
         write_run(tmp_path / name, 0.5, [1.0])

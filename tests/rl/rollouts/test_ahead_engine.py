@@ -1,11 +1,16 @@
 """What is asked for ahead is sampled meanwhile, by the policy it was asked of, and used once."""
 
+import socket
 import threading
+import time
+from importlib.util import find_spec
 
 import pytest
 
 from rl.rollouts.ahead_engine import AheadEngine, Asked
 from rl.rollouts.engine import Sample, SamplingSettings, with_settings
+from rl.rollouts.vllm_server import ServerProcess, server_command, wait_until_up
+from rl.rollouts.vllm_server_engine import VLLMServerEngine
 
 
 class Engine:
@@ -52,11 +57,20 @@ def ahead(request, engine):
     assert engine.closed
 
 
+def asked_for(position, seed=None, batch=0, num_samples=1):
+    seed = position if seed is None else seed
+    return Asked(
+        position=position,
+        row=position,
+        batch=batch,
+        version=batch,
+        seed=seed,
+        num_samples=num_samples,
+    )
+
+
 def ask(ahead, *positions, batch=0, num_samples=1):
-    asked = [
-        Asked(position=p, row=p, batch=batch, version=batch, seed=p + 100, num_samples=num_samples)
-        for p in positions
-    ]
+    asked = [asked_for(p, p + 100, batch, num_samples) for p in positions]
     ahead.ask(asked, [[p] for p in positions])
 
 
@@ -156,6 +170,22 @@ def test_what_is_given_up_is_sampled_anew(engine, ahead):
     assert ids(ahead.generate([[1]], 1, [101])) == [[[1, 101, 4]]]
 
 
+def test_what_is_given_up_is_waited_for_or_aborted(engine, ahead):
+    ask(ahead, 1, 2)
+    threading.Timer(0.1, engine.let, (1, 2)).start()
+    given_up = [one.samples for one in ahead.asked]
+    ahead.forget()
+    assert all(samples.done() for samples in given_up)
+    # Asked to, the engine ends what it has; what it had not yet taken it is asked to again.
+    aborted = []
+    engine.abort_requests = lambda: (aborted.append(1), engine.let(2 + len(aborted)))
+    ask(ahead, 3, 4)
+    started = time.monotonic()
+    ahead.forget()
+    assert time.monotonic() - started < 5  # the engine itself waits 10 seconds
+    assert (ahead.asked, len(aborted)) == ([], 2)
+
+
 def test_what_the_engine_raises_reaches_the_caller_and_no_checkpoint(engine, ahead, tmp_path):
     ask(ahead, 11)  # there is no such event
     layout = {"num_ranks": 1}
@@ -193,3 +223,32 @@ def test_a_checkpoint_holds_it(engine, ahead, tmp_path, caplog):
         [[0, 105, 4]] * 2,
     ]
     assert other.engine.calls == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+def test_a_vllm_server_aborts_what_is_given_up(tiny_model_folder, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = server_command(tiny_model_folder, port, dtype="float32", max_model_length=64)
+    with ServerProcess(command, tmp_path / "server.log", "key") as server:
+        wait_until_up(f"http://127.0.0.1:{port}", 300, server)
+        settings = SamplingSettings(max_completion_length=56)
+        engine = VLLMServerEngine(f"http://127.0.0.1:{port}", settings, key="key")
+        prompts = [[3 + i % 9, 4 + i // 9, 5] for i in range(96)]
+        expected = engine.generate(prompts, 16, list(range(96)))
+        ahead = AheadEngine(engine, carries_over=True)
+        ahead.ask(given_up := [asked_for(i, num_samples=16) for i in range(96)], prompts)
+        ahead.forget()
+        # Some were not finished: of these fewer tokens came back, or none.
+        found = [[] if o.samples.exception() else o.samples.result() or [] for o in given_up]
+        assert num_tokens(found) < num_tokens(expected)
+        # The server goes on as before.
+        again = engine.generate(prompts[:2], 16, [0, 1])
+        assert ids(again) == ids(expected[:2])
+        engine.close()
+
+
+def num_tokens(samples):
+    return sum(len(sample.completion_ids) for row in samples for sample in row)

@@ -74,15 +74,16 @@ def test_a_script_that_needs_a_sandbox_ends_with_one_line():
 
 
 @pytest.mark.parametrize(
-    ("call", "numbers", "what"),
+    ("table", "name", "value", "what"),
     [
-        ("socket", (41, 198), "open a socket"),
-        ("execve", (59, 221), "run another program"),
-        ("clone", (56, 220), "start a process"),
+        ("_ALLOWED", "socket", (41, 198), "open a socket"),
+        ("_ALLOWED", "execve", (59, 221), "run another program"),
+        ("_ALLOWED", "clone", (56, 220), "start a process"),
+        ("_ALLOWED_FCNTL", "F_SETLKW", 7, "lock a file that all see"),
     ],
 )
-def test_a_hole_in_the_filter_is_found(call, numbers, what, monkeypatch):
-    hole = f"import rl.sandbox.system_calls as calls; calls._ALLOWED[{call!r}] = {numbers}; "
+def test_a_hole_in_the_filter_is_found(table, name, value, what, monkeypatch):
+    hole = f"import rl.sandbox.system_calls as calls; calls.{table}[{name!r}] = {value}; "
     start = subprocess.Popen
 
     def start_with_a_hole(command, **options):

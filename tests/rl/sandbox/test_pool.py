@@ -95,7 +95,7 @@ def test_endless_output_is_cut_and_ended():
 
 
 TRY = """
-import ctypes, os, signal, socket, sys
+import ctypes, fcntl, os, signal, socket, sys
 libc = ctypes.CDLL(None, use_errno=True)
 def call(name, *arguments):
     if getattr(libc, name)(*arguments) < 0:
@@ -133,6 +133,13 @@ os.nice(-20)
 os.sched_setaffinity(0, [0])
 os.setpriority(os.PRIO_PROCESS, 0, -20)
 os.statvfs("/")
+fcntl.lockf(open(os.__file__), fcntl.LOCK_SH)
+fcntl.lockf(open(os.__file__), fcntl.LOCK_SH | fcntl.LOCK_NB)
+fcntl.fcntl(open(os.__file__), fcntl.F_GETLK, bytes(32))
+fcntl.fcntl(open(os.__file__), 37, bytes(32))
+fcntl.fcntl(open(os.__file__), 1024, 0)
+fcntl.flock(open(os.__file__), fcntl.LOCK_SH)
+fcntl.lockf(open("own", "w"), fcntl.LOCK_EX)
 call("unshare", 0x10000000)
 call("setns", 0, 0)
 call("mount", b"none", b".", b"tmpfs", 0, None)

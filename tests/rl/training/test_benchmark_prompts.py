@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from rl.data.chat_parts import in_parts
+from rl.data.row_images import RowImages
 from rl.errors import InputError
 from rl.evaluation.problems.labelled import default_template, load_benchmark
 from rl.training.benchmark_prompts import is_benchmark, load_benchmark_prompts
@@ -48,6 +50,25 @@ def test_a_problem_is_asked_as_it_is_evaluated(name, choices):
     labels = load(name, answer_choices=choices, label_column=columns).labels
     assert labels == {row: problem.label for row, problem in enumerate(problems)}
     assert set(found.dataset.column_names) == {"prompt", "row"}
+
+
+@pytest.mark.parametrize(("name", "choices"), [("mmmu", "ABCD"), ("mmmu_pro", "ABCDEFGHIJ")])
+def test_numbered_pictures_stand_where_an_evaluation_has_them(name, choices):
+    path = f"{name}={FIXTURES / name}.jsonl"
+    problems = load_benchmark(path, template=default_template(path)).problems
+    data = load(name, answer_choices=choices).dataset
+    found = RowImages(data).keep_readable(data).prompts
+    assert [without_nothing(prompt) for prompt in found["prompt"]] == [p.prompt for p in problems]
+    assert [tuple(digests) for digests in found["image_digests"]] == [
+        problem.image_digests for problem in problems
+    ]
+    with pytest.raises(InputError, match="got options with <image> in them, expected texts"):
+        load(name, answer_choices=choices, views={"option_shuffle": {"num": 1}})
+
+
+def without_nothing(messages):
+    """Messages without what Arrow fills their parts up with."""
+    return [{**message, "content": in_parts(message["content"])} for message in messages]
 
 
 def test_words_of_the_run_stand_in_place_of_the_template():

@@ -1,5 +1,7 @@
 """From prompts to rows, rewards and advantages, with scripted completions."""
 
+from statistics import fmean
+
 import pytest
 from tiny_trainer import rows_of
 
@@ -186,3 +188,45 @@ def test_the_order_of_problems_plays_no_part_in_their_views(make_trainer):
         assert batch.rewards[~batch.rewards.isnan()].tolist() == pytest.approx(
             [1 / 2, 1 / 6, 1 / 2, 1 / 2] * 4
         )
+
+
+def test_an_advantage_and_a_reward_share_what_is_measured_of_tokens(make_trainer):
+    seen = []
+
+    class Look:
+        needs_token_statistics = True
+
+        def __call__(self, group):
+            seen.extend(group.rollouts)
+            return [0.0] * len(group.rollouts)
+
+    passes, batches = [], []
+    for rewards in ({}, {"look": Look()}):
+        of_run = []
+        pay = {"pay": lambda group: [1.0, 0.0, 0.5, 0.0, 1.0, 0.0], **rewards}
+        trainer = make_trainer(
+            [text or "1" for text in COMPLETIONS],
+            pay,
+            prompts=("1+1=",),
+            advantage="entropy_reshaped",
+            num_votes=6,
+            num_generations=3,
+            per_device_train_batch_size=3,
+        )
+        forward = trainer.model.forward
+
+        def counted(*args, forward=forward, of_run=of_run, **kwargs):
+            of_run.append(kwargs.get("token_statistics", False))
+            return forward(*args, **kwargs)
+
+        trainer.model.forward = counted
+        batches.append(trainer.next_batch(rows_of(trainer)))
+        passes.append(sum(of_run))
+    assert passes == [1, 2]  # three rows each: the trained ones, and all
+    assert batches[0].advantages.abs().max() > 0
+    assert batches[1].advantages.tolist() == pytest.approx(batches[0].advantages.tolist(), abs=1e-4)
+    # The reward sees them too, of trained rollouts alone, as it does without statistics.
+    assert [r.entropy for r in seen[3:]] == [None] * 3
+    assert [r.entropy for r in seen[:3]] == pytest.approx(
+        [fmean(r.token_statistics.entropies) for r in seen[:3]]
+    )

@@ -1,15 +1,19 @@
 """Every prompt of a run is asked for once and trained once, at most max_staleness batches late."""
 
 import threading
+from functools import partial
 from itertools import chain
 from random import Random
 from types import SimpleNamespace
 
 import pytest
+import torch
 
-from rl.rollouts.ahead_engine import AheadEngine, Request
+from rl.rollouts.ahead_engine import FILE, AheadEngine, Request
 from rl.rollouts.engine import Sample, SamplingSettings
 from rl.training import prompts_ahead
+from rl.training.other_ranks import deal_anew
+from rl.training.prompt_order import PromptSampler
 from rl.training.prompts_ahead import PromptsAhead
 
 NUM_PROMPTS, NUM_GENERATIONS, NUM_BATCHES = 6, 4, 7
@@ -39,10 +43,11 @@ class Source:
         return Request(prompt_ids=[[seed] for seed in seeds], num_samples=2, seeds=seeds)
 
 
-def run(max_staleness, num_ranks, monkeypatch, before=lambda index, ranks: None):
-    """Play a run on ranks that take turns; return the inputs and versions of its batches."""
-    rows = [{"row": number} for number in range(NUM_PROMPTS * 3)]
-    config = SimpleNamespace(
+ROWS = [{"row": number} for number in range(NUM_PROMPTS * 3)]
+
+
+def settings(max_staleness):
+    return SimpleNamespace(
         num_prompts=NUM_PROMPTS,
         num_generations=NUM_GENERATIONS,
         num_iterations=1,
@@ -51,18 +56,37 @@ def run(max_staleness, num_ranks, monkeypatch, before=lambda index, ranks: None)
         seed=3,
         max_staleness=max_staleness,
     )
-    ranks = [
+
+
+def start(max_staleness, num_ranks):
+    return [
         PromptsAhead(
-            rows=rows,
+            rows=ROWS,
             source=Source(),
             engine=AheadEngine(Engine(), carries_over=max_staleness > 1),
             num_batches=NUM_BATCHES,
         )
         for _ in range(num_ranks)
     ]
+
+
+def run(
+    max_staleness,
+    num_ranks,
+    monkeypatch,
+    before=lambda index, ranks: None,
+    indices=range(NUM_BATCHES),
+):
+    """Play a run on ranks that take turns; return the inputs and versions of its batches.
+
+    `before` is called before each of the `indices`, and may put other ranks into the list.
+    """
+    config = settings(max_staleness)
+    ranks = start(max_staleness, num_ranks)
     given = []
-    for index in range(NUM_BATCHES):
+    for index in indices:
         before(index, ranks)
+        num_ranks = len(ranks)
         policies = [
             SimpleNamespace(
                 accelerator=SimpleNamespace(process_index=rank, num_processes=num_ranks),
@@ -73,9 +97,9 @@ def run(max_staleness, num_ranks, monkeypatch, before=lambda index, ranks: None)
         ]
         gathered = []
 
-        def gather(part, gathered=gathered):
+        def gather(part, gathered=gathered, num_ranks=num_ranks):
             gathered.extend(part)
-            return gathered if len(gathered) == num_ranks else part * num_ranks
+            return gathered if len(gathered) == num_ranks else part * NUM_PROMPTS
 
         # Once to hear what every rank chose, then with all of it, as of a gather of all ranks.
         monkeypatch.setattr(prompts_ahead, "gather_object", gather)
@@ -149,3 +173,59 @@ def test_a_batch_that_was_taken_is_sampled_again(monkeypatch, caplog):
     batches = [{batch for part in gathered for _, batch, _ in part} for gathered, _ in given]
     assert batches == [{n} for n in range(NUM_BATCHES)]
     assert "batch 3 is sampled again" in caplog.text
+
+
+@pytest.mark.parametrize("ranks", [(1, 2), (2, 1), (2, 3), (3, 1), (6, 1), (4, 3), (1, 4), (2, 2)])
+@pytest.mark.parametrize("max_staleness", [2, 3])
+@pytest.mark.parametrize("is_within", [False, True])
+def test_on_other_ranks_every_prompt_is_trained_once_and_in_time(
+    ranks, max_staleness, is_within, monkeypatch, tmp_path
+):
+    order = PromptSampler.of_run(ROWS, settings(max_staleness))
+    former, later = ranks
+    is_seen = []
+
+    def go_on(index, ahead):
+        # Before batch 3 a run goes on with other ranks; batch 2 was used up, or comes once more.
+        is_seen.append(index)
+        if index != (2 if is_within else 3) or is_seen.count(index) != 1 + is_within:
+            return
+        for rank, one in enumerate(ahead):
+            layout = {"num_ranks": former, "num_prompts": NUM_PROMPTS}
+            one.engine.save(tmp_path, rank, layout)
+        ahead[:] = start(max_staleness, later)
+        for rank, one in enumerate(ahead):
+            layout = {"num_ranks": later, "num_prompts": NUM_PROMPTS}
+            dealt = partial(
+                deal_anew,
+                rank=rank,
+                **layout,
+                rows_of_batch=order.batch,
+                is_within=is_within,
+            )
+            one.engine.load(tmp_path, rank, layout, dealt, is_within)
+
+    indices = [*range(3), *([2] if is_within else []), *range(3, NUM_BATCHES)]
+    last, given = run(max_staleness, former, monkeypatch, go_on, indices)
+    if is_within:
+        del given[2], indices[2]  # what the first half of its steps had learned is in the policy
+    trained = [list(chain.from_iterable(gathered)) for gathered, _ in given]
+    assert {len(part) for part in trained} == {NUM_PROMPTS}
+    # Under the names they would have had, and in time.
+    visits = [(batch, row) for part in trained for row, batch, _ in part]
+    expected = [(n, row) for n in range(NUM_BATCHES) for row in order.batch(n)]
+    assert sorted(visits) == sorted(expected)
+    late = [n - version for n, part in enumerate(trained) for _, _, version in part]
+    assert max(late) <= max_staleness
+    assert all(one.engine.asked == [] for one in last)
+    # What was sampled is not sampled again, but for a batch whose rows fit no other ranks.
+    if not is_within:
+        asked = [seed for one in last for seeds in one.engine.engine.calls for seed in seeds]
+        of_before = {one["seed"] for rank in range(former) for one in saved(tmp_path, rank)}
+        assert of_before
+        assert not of_before & set(asked)
+
+
+def saved(folder, rank):
+    """What a rank's file holds of samples."""
+    return torch.load(folder / FILE.format(rank=rank), weights_only=True)["asked"]

@@ -7,9 +7,12 @@ import torch
 from rl.training.resume import load_buffer, save_buffer, save_memories
 
 
-def rank(number):
+def rank(number, num_ranks=1):
     return SimpleNamespace(
-        process_index=number, is_main_process=number == 0, device=torch.device("cpu")
+        process_index=number,
+        num_processes=num_ranks,
+        is_main_process=number == 0,
+        device=torch.device("cpu"),
     )
 
 
@@ -22,7 +25,7 @@ def test_the_rows_come_back_to_their_rank(tmp_path):
     for number in (0, 1):
         rows = {"completion_ids": torch.full((2, 3), number), "num_items_in_batch": torch.tensor(6)}
         save_buffer(tmp_path, rank(number), [rows, rows])
-    found = load_buffer(tmp_path, rank(1), 2)
+    found = load_buffer(tmp_path, rank(1, 2), 2)
     assert [batch["completion_ids"].tolist() for batch in found] == [[[1, 1, 1]] * 2] * 2
     assert found[0]["num_items_in_batch"] == 6
 
@@ -33,6 +36,11 @@ def test_rows_that_do_not_fit_are_sampled_again(tmp_path):
     assert load_buffer(tmp_path, rank(0), 2) is None
     save_buffer(tmp_path, rank(0), [{}, {}])
     assert load_buffer(tmp_path, rank(0), 4) is None
+    assert load_buffer(tmp_path, rank(0), 2) == [{}, {}]
+    # On other ranks as many micro-batches may be needed; each rank has to know that they are not.
+    assert load_buffer(tmp_path, rank(0, 2), 2) is None
+    save_buffer(tmp_path, rank(1), [{}, {}])
+    assert load_buffer(tmp_path, rank(0), 2) is None
 
 
 def test_memories_are_written_once(tmp_path):

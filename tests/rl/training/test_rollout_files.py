@@ -65,7 +65,7 @@ def test_readers_of_a_run_have_every_prompt(tmp_path):
     lines = [line(prompt, i) for prompt in (SHORT, LONG) for i in range(3)]
     RunFiles(tmp_path).write_rollouts(1, lines)
     (tmp_path / "config.yaml").write_text("settings: {dataset: gone.json}")
-    assert read_train_prompts(tmp_path) == [SHORT, LONG]
+    assert read_train_prompts(tmp_path).prompts == [SHORT, LONG]
     run = ReportedRun(name="a", path=tmp_path, kind="run")
     groups = choose_rollouts(run).steps[0].groups
     assert [(g["prompt"], len(g["rollouts"])) for g in groups] == [(SHORT, 3), (LONG, 3)]

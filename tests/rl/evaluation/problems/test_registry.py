@@ -2,12 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rl.answers import extract_answer, same_answer
-from rl.data.chat_parts import text_of
+from rl.data.chat_parts import MARK, text_of
 from rl.errors import InputError
 from rl.evaluation.problems import labelled
 from rl.evaluation.problems.kinds import CHOICE_KINDS
@@ -47,6 +48,8 @@ LABELS = {
     "slake": ["Left Lung", "Yes"],
     "medxpertqa_mm": ["C", "D"],
     "mathvista": ["B", "3.2"],
+    "mmmu": ["B", "2"],
+    "mmmu_pro": ["J", "B"],
     "docmath": ["-3.0", "12.5"],
     "frames": ["Two towers", "1899"],
     "longbench_v2": ["C", "C"],
@@ -121,8 +124,9 @@ def test_a_local_copy_is_read_with_the_benchmark_s_own_columns(name):
         assert [problem.label for problem in found.problems[:2]] == LABELS[name]
     for problem in found.problems:
         assert problem.prompt[-1]["role"] == "user"
-        assert problem.question in text_of(problem.prompt[-1]["content"])
-        assert bool(problem.images) == bool(spec.image_columns)
+        shown = text_of(problem.prompt[-1]["content"])
+        assert problem.question.replace(MARK, "") in shown
+        assert bool(problem.images) == bool(spec.image_columns or spec.numbered_images)
         if spec.kind != "choice_or_maths":
             assert (problem.choices is not None) == (spec.kind in CHOICE_KINDS)
 
@@ -252,6 +256,60 @@ def test_a_set_may_mix_choices_and_answers():
         "level": "2",
         "subject": "metric geometry - length",
     }
+
+
+def test_pictures_of_mmmu_stand_where_question_and_options_name_them():
+    first, second, third = load("mmmu", template="mathvision").problems
+    assert [p.choices for p in (first, second, third)] == ["ABC", None, "ABCD"]
+    assert shown_of(first)[1:] == [
+        *("red", " shows one colour. Which picture shows another one of the three?\n\nA) "),
+        *("red", "\nB) ", "green", "\nC) neither of ", "red"),
+    ]
+    assert shown_of(second)[-4:] == ["yellow", " and ", "blue", " together?"]
+    assert (second.label, second.aliases) == ("2", ("two",))
+    assert first.strata == {"topic_difficulty": "Easy", "question_type": "multiple-choice"}
+    many, few = load("mmmu_pro").problems
+    assert (many.choices, few.choices) == ("ABCDEFGHIJ", "ABC")
+    assert shown_of(few) == ["Which one is blue?\n\nA) ", "green", "\nB) ", "blue", "\nC) none"]
+    assert few.strata["subject"] == "Art"
+
+
+@pytest.mark.parametrize("name", ["mmmu", "mmmu_pro"])
+def test_pictures_go_with_the_options_that_name_them(name, monkeypatch):
+    spec = replace(BENCHMARKS[name], shuffles_options=True)
+    monkeypatch.setitem(BENCHMARKS, name, spec)
+    place = {"mmmu": 0, "mmmu_pro": 1}[name]
+    right = {"mmmu": "green", "mmmu_pro": "blue"}[name]
+    orders = set()
+    for seed in range(12):
+        problem = load(name, option_seed=seed).problems[place]
+        shown = shown_of(problem)
+        at = next(i for i, part in enumerate(shown) if part.endswith(f"{problem.label}) "))
+        assert shown[at + 1] == right
+        orders.add(problem.label)
+    assert orders == set("ABC")
+
+
+def test_a_text_that_names_a_picture_that_is_not_there_is_refused(tmp_path):
+    row = json.loads((FIXTURES / "mmmu.jsonl").read_text().splitlines()[0]) | {"image_2": None}
+    (tmp_path / "copy.jsonl").write_text(json.dumps(row))
+    with pytest.raises(InputError, match=r"images of row 0 .* got none for <image 2>"):
+        load_benchmark(f"mmmu={tmp_path}/copy.jsonl")
+
+
+def shown_of(problem):
+    """The parts of a prompt in order: texts, and the colour of each picture."""
+    colours = {
+        (255, 0, 0): "red",
+        (0, 128, 0): "green",
+        (0, 0, 255): "blue",
+        (255, 255, 0): "yellow",
+    }
+    images = iter(problem.images)
+    return [
+        part["text"] if part["type"] == "text" else colours[next(images).decode().getpixel((0, 0))]
+        for part in problem.prompt[-1]["content"]
+    ]
 
 
 def test_of_slake_the_english_questions_are_read_and_answered_in_words():

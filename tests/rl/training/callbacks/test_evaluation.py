@@ -189,6 +189,8 @@ def test_several_benchmarks_are_told_apart():
     assert eval_logs({"x/a.jsonl": {"pass@1": 0.5}}) == {"eval/pass@1": 0.5}
     several = eval_logs({"x/a.jsonl": {"pass@1": 0.5}, "b": {"pass@1": 1.0}})
     assert several == {"eval/a/pass@1": 0.5, "eval/b/pass@1": 1.0}
+    of_one_name = eval_logs({"x/a.jsonl": {"pass@1": 0.5}, "y/a.jsonl": {"pass@1": 1.0}})
+    assert of_one_name == {"eval/x/a/pass@1": 0.5, "eval/y/a/pass@1": 1.0}
 
 
 def samples(answers):

@@ -17,6 +17,7 @@ from rl.training.config import LabelFreeConfig
 from rl.training.guards.contract import Verdict
 from rl.training.prepare import prepare_run
 from rl.training.run import train
+from rl.training.sampling import Sampling
 from rl.training.stopping import StopSignals
 
 GUARD = """
@@ -142,9 +143,12 @@ def test_a_run_goes_back_and_on_more_gently(run_training, tmp_path, tiny_model_f
 
 
 @pytest.mark.medium
-def test_a_run_that_is_stopped_ends_with_the_last_good_policy(run_training, tmp_path):
-    folder = tmp_path / "run"
+def test_a_run_that_is_stopped_ends_with_the_last_good_policy(run_training, tmp_path, monkeypatch):
+    folder, given_up = tmp_path / "run", []
+    monkeypatch.setattr(Sampling, "give_up", lambda self: given_up.append(self.synced_step))
     summary = run_training({"step": 2, "action": "stop", "healthy_step": 0})
+    # What was asked ahead is given up, by going back and by the end.
+    assert given_up == [-1, -1]
     assert summary["verdict"].endswith("stopped with the policy of checkpoint-0.")
     assert list(lines_of(folder)) == [1, 2]
     assert same(weights(folder), weights(folder / "checkpoint-0"))
