@@ -29,22 +29,14 @@ class SharedImages:
     def __init__(self, images: RunImages | None = None) -> None:
         self.images = images
 
-    def numbers(self, arguments: Mapping[str, Any]) -> Tensor | None:
-        """Return the numbers of rows' images, (B,); None where there are none, or pixels."""
-        given = arguments.get("pixel_values")
-        return None if given is None or given.is_floating_point() else given
-
     def asked(self, arguments: Mapping[str, Any]) -> set[str]:
         """Name what a call has beside its rows and the numbers of their images."""
-        of_rows = {*_ROWS, *TOKEN_TYPE_NAMES}
-        return arguments.keys() - of_rows - self._in_place_of_pixels(arguments)
-
-    def _in_place_of_pixels(self, arguments: Mapping[str, Any]) -> set[str]:
-        return set() if self.numbers(arguments) is None else {"pixel_values"}
+        in_place_of_pixels = [] if _numbers(arguments) is None else ["pixel_values"]
+        return arguments.keys() - {*_ROWS, *TOKEN_TYPE_NAMES, *in_place_of_pixels}
 
     def whole(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments with the pixels of all rows in the place of their numbers."""
-        numbers = self.numbers(arguments)
+        numbers = _numbers(arguments)
         return {**arguments, **({} if numbers is None else self._pixels(numbers))}
 
     def _pixels(self, numbers: Tensor) -> Pixels:
@@ -58,7 +50,7 @@ class SharedImages:
         Rows with images are not left out where the others have none: ranks that share their layers
         know the numbers too, and take it that the tower is run.
         """
-        numbers = self.numbers(arguments)
+        numbers = _numbers(arguments)
         ids, mask, labels = (arguments[name] for name in _ROWS)
         if self.images is None or numbers is None:
             return pack(ids, mask, labels)
@@ -78,7 +70,7 @@ class SharedImages:
             backbone: The model without its output head.
             arguments: What the rows were called with.
         """
-        numbers = self.numbers(arguments)
+        numbers = _numbers(arguments)
         if numbers is None:
             return {"position_ids": packed.position_ids[None]}
         pixels = self._pixels(torch.tensor(packed.image_rows, device=numbers.device))
@@ -95,6 +87,13 @@ class SharedImages:
 
     def _grids(self, numbers: Tensor) -> Tensor:
         """Patches of the images of all rows, (I, 3)."""
-        found = {n: self._pixels(numbers.new_tensor([n])) for n in set(numbers.tolist())}
+        assert self.images is not None
+        found = {n: self.images.pixels_of([n]) for n in set(numbers.tolist())}
         of_rows = [found[n]["image_grid_thw"] for n in numbers.tolist() if found[n]]
-        return torch.cat(of_rows)
+        return torch.cat(of_rows).to(numbers.device)
+
+
+def _numbers(arguments: Mapping[str, Any]) -> Tensor | None:
+    """Return the numbers of rows' images, (B,); None where a call has pixels, or no images."""
+    given = arguments.get("pixel_values")
+    return None if given is None or given.is_floating_point() else given

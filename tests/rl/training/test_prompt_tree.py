@@ -1,5 +1,7 @@
 """Trees of prompts, by hand."""
 
+import random
+
 import torch
 
 from rl.training.prompt_tree import (
@@ -117,3 +119,28 @@ def test_images_without_a_token_of_their_own_are_not_forgotten():
     assert key_with_images(0, [1, 2]) != key_with_images(1, [1, 2])
     assert key_with_images(0, [1, 2]) != key([1, 2])
     assert key_with_images(-1, [1, 9]) == key([1, 9])
+
+
+def random_key(rng):
+    text = [[4], [3, 4] * 32, [3] * 63, [4] * 65]
+    row = rng.choice([-1, 0, 1])
+    images = [[9] * rng.choice([1, 3, 70, 128]) + rng.choice(text[:1]) for _ in range(row + 1)]
+    return key_with_images(row, rng.choice(text), *images, rng.choice(text), [rng.randrange(5, 8)])
+
+
+def test_a_tree_of_random_prompts_holds_each_whole_and_its_images_in_one_part():
+    rng = random.Random(0)
+    for _ in range(200):
+        keys = in_order(random_key(rng) for _ in range(8))
+        parts, ends = grow_tree(keys)
+        assert sum(num_new_tokens(keys)) == sum(part.end - part.start for part in parts)
+        for key_of_prompt, last in zip(keys, ends, strict=True):
+            start, holders, number = len(key_of_prompt) // 8, [], last
+            while number is not None:
+                part = parts[number]
+                assert part.end == start
+                assert keys[part.prompt][: 8 * start] == key_of_prompt[: 8 * start]
+                holders.append(image_row_of(key_of_prompt, part.start, part.end))
+                start, number = part.start, part.parent
+            assert start == 0
+            assert sum(row >= 0 for row in holders) == (image_row_of(key_of_prompt, 0, 999) >= 0)
