@@ -26,6 +26,7 @@ from rl.training.callbacks.progress import TrainingProgress
 from rl.training.callbacks.step_deadline import StepDeadline
 from rl.training.changed_settings import check_sharding
 from rl.training.checkpoints import checkpoint_step, set_aside
+from rl.training.config import LabelFreeConfig
 from rl.training.curriculum.registry import build_curricula
 from rl.training.curriculum.source import CurriculumSource
 from rl.training.engines import sampling_settings
@@ -151,11 +152,25 @@ def take_over(run: Run) -> None:
     run.run_files.write_config(run.config, run.prompt_facts)
 
 
+def load_model(config: LabelFreeConfig, **arguments: Any) -> Any:
+    """Load a run's model, to be placed by the trainer.
+
+    TRL's loader takes no `device_map` for "auto" where there is a GPU: each rank would spread its
+    model over the GPUs of all, and ZeRO-3 refuses one.
+
+    Args:
+        config: Of the run.
+        arguments: Of `from_pretrained`, instead of the recipe's.
+    """
+    given = {"device_map": None, **(config.model_init_kwargs or {}), **arguments}
+    return create_model_from_path(config.model, **given)
+
+
 def build_trainer(run: Run) -> LabelFreeTrainer:
     """Load the model and build what trains it."""
     config = run.config
     use_logged_names()
-    model = create_model_from_path(config.model, **(config.model_init_kwargs or {}))
+    model = load_model(config)
     adapters = None
     if config.lora is not None:
         adapters = lora_config(config.lora, model, config.freeze_vision_tower)
@@ -238,9 +253,8 @@ def build_frozen_engine(run: Run, moves: bool = False) -> TransformersEngine:
         run: What was prepared.
         moves: Whether its weights will follow the policy's: in float32, and with adapters as those.
     """
-    arguments = {**(run.config.model_init_kwargs or {}), **({"dtype": "float32"} if moves else {})}
     with whole_weights():
-        model: Any = create_model_from_path(run.config.model, **arguments)
+        model: Any = load_model(run.config, **({"dtype": "float32"} if moves else {}))
     if moves and run.config.lora is not None:
         adapters = lora_config(run.config.lora, model, run.config.freeze_vision_tower)
         model = get_peft_model(model, adapters)

@@ -196,7 +196,9 @@ def time_update(trainer: Any, batches: list[dict[str, Any]]) -> float:
     trainer.model.train()
     start = time.perf_counter()
     for batch in batches:
-        trainer._compute_loss(trainer.model, dict(batch)).backward()
+        with trainer.accelerator.autocast():  # bfloat16 on a GPU, as in a step
+            loss = trainer._compute_loss(trainer.model, dict(batch))
+        loss.backward()
     optimizer.step()
     optimizer.zero_grad()
     if torch.cuda.is_available():

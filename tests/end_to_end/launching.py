@@ -13,14 +13,20 @@ BIN = Path(sys.executable).parent
 REWARD = f"{Path(__file__).parent / 'first_character_vote.py'}:first_character_vote"
 
 
-def launch(launcher, recipe, output_dir, **settings):
+def launch(launcher, recipe, output_dir, environment=None, **settings):
     """Run scripts/train.py to its end; fail with its output if it does not succeed."""
     settings |= {"output_dir": str(output_dir)}
     arguments = [f"--{name}={json.dumps(value)}" for name, value in settings.items()]
     command = [*launcher, "scripts/train.py", str(recipe), "--allow_code", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}
+    known = {"OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", **(environment or {})}
     result = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500, check=False
+        command,
+        cwd=ROOT,
+        env={**os.environ, **known},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
     )
     assert result.returncode == 0, (result.stdout + result.stderr)[-4000:]
     assert_launched(launcher, output_dir)
@@ -28,11 +34,12 @@ def launch(launcher, recipe, output_dir, **settings):
 
 
 def assert_launched(launcher, output_dir):
-    """A launch under DeepSpeed that saved a checkpoint left two ranks' shards in it."""
+    """A launch under DeepSpeed that saved a checkpoint left each rank's shard in it."""
     if any("zero" in word for word in launcher):
+        num_ranks = int(launcher[launcher.index("--num_processes") + 1])
         for checkpoint in Path(output_dir).glob("checkpoint-*"):
             shards = sorted(path.name for path in checkpoint.glob("global_step*/*_optim_states.pt"))
-            assert len(shards) == 2, f"{checkpoint} has {shards}: DeepSpeed did not run"
+            assert len(shards) == num_ranks, f"{checkpoint} has {shards}: DeepSpeed did not run"
 
 
 def one_process():
@@ -43,13 +50,13 @@ def ranks(number):
     return [str(BIN / "torchrun"), "--standalone", f"--nproc_per_node={number}"]
 
 
-def zero(stage):
-    """Two CPU ranks under DeepSpeed, with the launch config users get."""
+def zero(stage, num_ranks=2):
+    """CPU ranks under DeepSpeed, with the launch config users get."""
     config = f"recipes/accelerate/zero{stage}.yaml"
     # With --cpu Accelerate leaves DeepSpeed out, and starts one process.
     return [
         *(str(BIN / "accelerate"), "launch", "--config_file", config),
-        *("--num_processes", "2", "--mixed_precision", "no"),
+        *("--num_processes", str(num_ranks), "--mixed_precision", "no"),
     ]
 
 
