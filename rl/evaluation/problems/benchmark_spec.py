@@ -25,6 +25,7 @@ class BenchmarkSpec:
         documents_column: Column with what a question is about, None where it stands by itself.
         aliases_column: Column with further accepted answers.
         strata_columns: Columns by whose values results are reported as well.
+        strata_of_id: Regular expression whose named groups in a problem's id are such values too.
         image_columns: Names of the column with the problem's images in copies of it, an image or a
             list; the first one that a table has counts.
         numbered_images: Names of the columns of a row's images, `{}` for the number by which its
@@ -52,6 +53,7 @@ class BenchmarkSpec:
     documents_column: str | None = None
     aliases_column: str | None = None
     strata_columns: tuple[str, ...] = ()
+    strata_of_id: str | None = None
     image_columns: tuple[str, ...] = ()
     numbered_images: str | None = None
     lists_are_text: bool = False

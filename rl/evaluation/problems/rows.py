@@ -1,6 +1,7 @@
 """From a benchmark's columns to problems: which column means what; rows are read by their kind."""
 
 import ast
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +42,7 @@ class Layout:
     documents_column: str | None = None
     aliases_column: str | None = None
     strata_columns: tuple[str, ...] = ()
+    strata_of_id: str | None = None
     image_column: str = ""
     needs_labels: bool = True
     label_is: LabelIs | None = None
@@ -99,6 +101,7 @@ def find_layout(
         or next((name for name in DOCUMENT_COLUMNS if name in table), None),
         aliases_column=_named(table, spec.aliases_column if spec else "answer_aliases"),
         strata_columns=tuple(name for name in spec.strata_columns if name in table) if spec else (),
+        strata_of_id=spec.strata_of_id if spec else None,
         image_column=_image_column(table, spec, image_column, prompt_column),
         needs_labels=needs_labels,
         # Of a copy with labels of its own nothing is known.
@@ -152,7 +155,8 @@ def read_rows(table: Table, layout: Layout, option_seed: int = 0) -> list[Row]:
             where=where,
             documents=documents[number],
             aliases=_aliases(table, layout, number),
-            strata={name: str(table[name][number]) for name in layout.strata_columns},
+            strata=_strata_of_id(name, layout.strata_of_id)
+            | {name: str(table[name][number]) for name in layout.strata_columns},
         )
         rows.append(read(cells))
     return rows
@@ -210,6 +214,11 @@ def _without_options(question: Any, ends_at: str | None) -> Any:
     if ends_at is None or not isinstance(question, str) or ends_at not in question:
         return question
     return question.rpartition(ends_at)[0].rstrip()
+
+
+def _strata_of_id(name: str, pattern: str | None) -> dict[str, str]:
+    found = None if pattern is None else re.fullmatch(pattern, name)
+    return {} if found is None else found.groupdict()
 
 
 def _aliases(table: Table, layout: Layout, number: int) -> list[str]:

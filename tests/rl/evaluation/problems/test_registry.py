@@ -267,7 +267,11 @@ def test_pictures_of_mmmu_stand_where_question_and_options_name_them():
     ]
     assert shown_of(second)[-4:] == ["yellow", " and ", "blue", " together?"]
     assert (second.label, second.aliases) == ("2", ("two",))
-    assert first.strata == {"topic_difficulty": "Easy", "question_type": "multiple-choice"}
+    assert first.strata == {
+        "subject": "Art",
+        "topic_difficulty": "Easy",
+        "question_type": "multiple-choice",
+    }
     many, few = load("mmmu_pro").problems
     assert (many.choices, few.choices) == ("ABCDEFGHIJ", "ABC")
     assert shown_of(few) == ["Which one is blue?\n\nA) ", "green", "\nB) ", "blue", "\nC) none"]
