@@ -40,7 +40,7 @@ test-fast: setup  ## What to run after every change: style, and the tests that s
 	$(BIN)/ruff check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 --dist loadfile -m 'not medium and not slow and not gpu'
 
-test-slow: setup  ## Minutes on a CPU: a pretrained model through every engine and launch.
+test-slow: setup  ## Some hours on a CPU: every engine and launch, a pretrained model, runs that are killed.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not gpu' --durations=15
 
 format: setup

@@ -42,6 +42,10 @@ class RunStopped(SystemExit):
 
 def unknown_name(what: str, name: str, known: list[str]) -> InputError:
     """Build the error for a name that is not in a list, with the nearest known name as advice."""
+    if not known:
+        return InputError(
+            f"{what}: got {name!r}, expected none: there are no such names. Remove it."
+        )
     matches = get_close_matches(name, known, n=1)
     advice = f"Did you mean {matches[0]!r}?" if matches else "Use one of these names."
     return InputError(f"{what}: got {name!r}, expected one of {', '.join(sorted(known))}. {advice}")

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 PARTS = (
     *("update", "votes", "steps", "adaptive", "growth", "shared", "overlap", "prompts"),
-    *("server", "pretrained", "engines", "whole", "memory"),
+    *("server", "pretrained", "engines", "whole", "memory", "pictures"),
 )
 EPILOG = """
 examples:
   python scripts/build_testbed.py --output_dir runs/testbed
   python scripts/build_testbed.py --strategies --output_dir runs/strategies
+  python scripts/build_testbed.py --pictures --output_dir runs/pictures
   python scripts/fetch_smollm2.py --output_dir runs/smollm2
   python scripts/benchmark.py --output_dir runs/benchmark --completions completions.jsonl.gz
   python scripts/benchmark.py --output_dir runs/benchmark --parts update,growth
@@ -50,6 +51,8 @@ parts:
   whole     a whole step with vLLM in the process, against stock trl.GRPOTrainer's for as many
             tokens, and against vllm.LLM.generate of its prompts plus the update
   memory    what an update takes beyond model and batch, against stock trl.GRPOTrainer's
+  pictures  time and memory of the update on the testbed of pictures, each picture run once for the
+            completions of its prompt against once a completion
 
 OUTPUT_DIR/table.md holds the table, OUTPUT_DIR/results.json every value. Parts are written as they
 are finished.
@@ -83,6 +86,7 @@ def parse_arguments() -> argparse.Namespace:
         default=Path("runs/strategies"),
         help="for server, engines, whole",
     )
+    add("--pictures", type=Path, default=Path("runs/pictures"), help="for pictures (%(default)s)")
     add("--smollm2", type=Path, default=Path("runs/smollm2"), help="for prompts and pretrained")
     add("--repetitions", type=int, default=5, help="of all but steps, adaptive (%(default)s)")
     add("--ranks", default="1,2", help="numbers of processes, for steps (%(default)s)")
@@ -126,6 +130,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         require_testbed(arguments.testbed)
     if {"server", "engines", "whole"} & set(arguments.parts):
         require_testbed(arguments.strategies, "--strategies")
+    if "pictures" in arguments.parts:
+        require_testbed(arguments.pictures, "--pictures")
     if {"prompts", "pretrained"} & set(arguments.parts):
         require_smollm2(arguments.smollm2)
     if not all(part.isdecimal() and int(part) for part in arguments.ranks.split(",")):
@@ -184,6 +190,11 @@ def measure(part: str, arguments: argparse.Namespace) -> "list[Measurement]":
         from measurements.whole_steps import measure_whole_steps
 
         return measure_whole_steps(arguments.strategies, arguments.repetitions)
+    if part == "pictures":
+        from measurements.pictures import measure_picture_memory, measure_picture_update
+
+        update = measure_picture_update(arguments.pictures, arguments.repetitions)
+        return [update, measure_picture_memory(arguments.pictures)]
     return measure_update(part, arguments)
 
 

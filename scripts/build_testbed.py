@@ -34,6 +34,7 @@ EPILOG = """\
 files:
     DIR/model/                 for AutoModelForCausalLM, AutoTokenizer and vLLM
     DIR/<tier>/train.jsonl     {"prompt"}, no labels
+    DIR/<tier>/labelled.jsonl  the same with labels, for audits and supervised controls
     DIR/<tier>/heldout.jsonl   {"prompt", "label"}
     DIR/testbed.json           settings and library versions; written last
     with --strategies          model/, train.jsonl, labelled.jsonl, heldout.jsonl and, by kind,

@@ -42,6 +42,7 @@ examples:
   python scripts/check_reward.py majority_vote
   python scripts/check_reward.py majority_vote --settings '{"preset": "paper"}' --show 2
   python scripts/check_reward.py shortest.py:shortest_right_vote
+  python scripts/check_reward.py weighted_vote --settings '{"by": "early.py:early"}'
   python scripts/check_reward.py guarded_vote --groups runs/demo/rollouts/step_000001.jsonl.gz
 
 exit status: 0 all checks passed, 1 one failed, 2 bad input. Warnings fail nothing.
@@ -52,12 +53,13 @@ exit status: 0 all checks passed, 1 one failed, 2 bad input. Warnings fail nothi
 def main() -> None:
     """Build the reward, gather the groups, check, show."""
     arguments = parse_arguments()
-    allow_code(arguments.reward)
+    settings = read_settings(arguments.settings)
+    allow_code([arguments.reward, settings])
     arguments.answer_methods = use_answer_arguments(arguments)
 
     from rewards.contract import check_reward, example_groups
 
-    reward, notes = build_reward(arguments.reward, read_settings(arguments.settings))
+    reward, notes = build_reward(arguments.reward, settings)
     found = read_groups(
         arguments.groups, arguments.max_groups, arguments.answer_methods, arguments.reward
     )

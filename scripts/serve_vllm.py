@@ -16,7 +16,8 @@ examples:
 Start it on the sampling machine, from a checkout with the same recipe, then train on the others:
   accelerate launch ... scripts/train.py RECIPE.yaml --use_vllm --vllm_mode server \\
       --vllm_server_base_url http://HOST:8000 --vllm_sync_dir /a/folder/both/machines/see
-With GPUs on both, `--vllm_weight_sync nccl` hands the weights over without a folder.
+With GPUs on both, `--vllm_weight_sync nccl` hands the weights over without a folder. Images come
+within the requests: the server needs none of the data set's files, and follows no link.
 
 It listens on this machine alone; `--host 0.0.0.0`, or better the address of an internal network,
 lets others in. Every request needs the key in VLLM_API_KEY: set it on all machines, or take the one

@@ -18,6 +18,8 @@ END_TO_END = Path(__file__).with_name("end_to_end")
 EVALUATE = Path(__file__).parents[1] / "scripts" / "evaluate.py"
 # What these start takes seconds: an engine, a browser, another interpreter.
 MEDIUM_FIXTURES = {"session", "vllm_url", "browser", "configured", "study", "solve"}
+# Of a slow test, in seconds: only what hangs takes as long, however busy the machine is.
+SLOW_TIMEOUT = 2 * 3600
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
@@ -25,6 +27,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if END_TO_END in item.path.parents or MEDIUM_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.medium)
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
 
 
 @cache

@@ -52,6 +52,9 @@ class ImageInputs:
                 f"some of {', '.join(sorted(PIXEL_NAMES))}. Choose another vision-language model."
             )
         self.placeholder = getattr(processor, "boi_token", None) or self.processor.image_token
+        # Once, because no tokenizer is asked from several threads, as server engines work.
+        tokenizer = self.processor.tokenizer
+        [self.placeholder_id] = tokenizer(self.placeholder, add_special_tokens=False)["input_ids"]
         known = {*self.processor.model_input_names}
         self.token_type_names = [name for name in TOKEN_TYPE_NAMES if name in known]
         self.image_tokens = lru_cache(maxsize=1 << 16)(self._image_tokens)
@@ -81,9 +84,6 @@ class ImageInputs:
         Raises:
             ValueError: If the tokens of an image are not there.
         """
-        [placeholder] = self.processor.tokenizer(self.placeholder, add_special_tokens=False)[
-            "input_ids"
-        ]
         ids, start = list(prompt_ids), 0
         for image in images:
             tokens = self.image_tokens(image.width, image.height)
@@ -92,7 +92,7 @@ class ImageInputs:
             place = next((i for i in places if ids[i : i + size] == tokens), None)
             if place is None:
                 raise ValueError(f"prompt {prompt_ids}: expected the image's tokens {tokens} in it")
-            ids[place : place + size] = [placeholder]
+            ids[place : place + size] = [self.placeholder_id]
             start = place + 1
         return ids
 
@@ -126,9 +126,13 @@ class ImageInputs:
 
     def token_types(self, prompt_ids: Tensor) -> Pixels:
         """Say for models that ask for it which tokens are an image's: 1, others 0, (B, L)."""
-        ids = [number for number in self.processor.image_token_ids if number is not None]
-        is_image = torch.isin(prompt_ids, torch.tensor(ids, device=prompt_ids.device)).long()
-        return dict.fromkeys(self.token_type_names, is_image)
+        ids = torch.tensor(self.image_token_ids, device=prompt_ids.device)
+        return dict.fromkeys(self.token_type_names, torch.isin(prompt_ids, ids).long())
+
+    @property
+    def image_token_ids(self) -> list[int]:
+        """The tokens that stand for an image."""
+        return [number for number in self.processor.image_token_ids if number is not None]
 
 
 def read_prompt(

@@ -96,7 +96,7 @@ def check_takes_images(engine: Any, name: str, what: str) -> None:
     if not getattr(engine, "takes_images", False):
         raise InputError(
             f"{what}: got {name!r} for prompts with images, expected an engine that takes them. "
-            "Sample with transformers, or with vLLM in the trainer's process (vllm_mode: colocate)."
+            "Sample with transformers or vLLM, or set image_column to an empty text."
         )
 
 

@@ -1,5 +1,6 @@
 """Tokens that stand for an image: what a model is given for them, and that none is sampled."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from rl.rollouts.engine import Images
 
 if TYPE_CHECKING:
     from rl.data.image_inputs import ImageInputs
+    from rl.data.images import PromptImage
 
 
 def image_token_ids(model_config: Any) -> list[int]:
@@ -41,6 +43,20 @@ def image_tensors(inputs: "ImageInputs | None", images: Images, prompt_ids: Tens
     tensors = join_pixels([inputs.pixels(of_prompt) for of_prompt in images])
     tensors |= inputs.token_types(prompt_ids)
     return {name: value.to(prompt_ids.device) for name, value in tensors.items()}
+
+
+def with_placeholders(
+    inputs: "ImageInputs | None", prompt_ids: list[int], images: "Sequence[PromptImage]"
+) -> list[int]:
+    """Put one token in the place of each image's, for an engine that puts the others in itself.
+
+    Raises:
+        InputError: If there are images for a model of text alone.
+    """
+    if inputs is None:
+        refuse_images([images], "a model of text alone")
+        return prompt_ids
+    return inputs.with_placeholders(prompt_ids, images)
 
 
 def refuse_images(images: Images, what: str) -> None:

@@ -13,7 +13,7 @@ from rl.errors import InputError
 from rl.rollouts.engine import Images, Sample, SamplingSettings
 from rl.rollouts.engines import StoredModel, TrainedPolicy
 from rl.rollouts.fingerprint import same_fingerprint, weight_fingerprint
-from rl.rollouts.image_tokens import image_token_ids, refuse_images
+from rl.rollouts.image_tokens import image_token_ids, with_placeholders
 
 if TYPE_CHECKING:
     from vllm import LLM
@@ -208,11 +208,8 @@ class VLLMEngine:
         """Turn a prompt into what vLLM takes, which puts the tokens of images in itself."""
         if not images:
             return {"prompt_token_ids": ids}
-        if self.image_inputs is None:
-            refuse_images([images], "a model of text alone")
-        assert self.image_inputs is not None
         return {
-            "prompt_token_ids": self.image_inputs.with_placeholders(ids, images),
+            "prompt_token_ids": with_placeholders(self.image_inputs, ids, images),
             "multi_modal_data": {"image": [image.decode() for image in images]},
         }
 

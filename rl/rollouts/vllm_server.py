@@ -46,9 +46,12 @@ def server_command(
         max_model_length: Most tokens of prompt and completion; None takes the model's.
         host: Address to listen on; that of this machine alone by default.
     """
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    command = [sys.executable, "-m", "rl.rollouts.vllm_server_main"]
     command += ["--model", model, "--host", host, "--port", str(port), "--dtype", dtype]
     command += ["--middleware", f"{RequireKey.__module__}.{RequireKey.__qualname__}"]
+    command += ["--enable-scale-out"]  # the path that takes images beside tokens
+    # Of no domain: images come within requests, and the server fetches nothing.
+    command += ["--allowed-media-domains", "nothing.invalid"]
     command += ["--logprobs-mode", "processed_logprobs"]
     command += ["--worker-extension-cls", WORKER_EXTENSION]
     if weight_sync == "nccl":

@@ -5,9 +5,9 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 from itertools import repeat
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -17,9 +17,10 @@ from huggingface_hub import save_torch_state_dict
 from torch import Tensor
 
 from rl.errors import InputError
-from rl.rollouts.engine import Sample, SamplingSettings
+from rl.rollouts.engine import Images, Sample, SamplingSettings
 from rl.rollouts.engines import TrainedPolicy
 from rl.rollouts.fingerprint import weight_fingerprint
+from rl.rollouts.image_tokens import image_token_ids, with_placeholders
 from rl.rollouts.vllm_engine import check_fingerprint, request_settings, require_vllm
 from rl.rollouts.vllm_server import (
     ServerProcess,
@@ -28,11 +29,24 @@ from rl.rollouts.vllm_server import (
     wait_until_up,
 )
 from rl.rollouts.vllm_server_key import KEY_VARIABLE
+from rl.rollouts.vllm_server_requests import (
+    COMPLETIONS,
+    GENERATE,
+    MAX_SAMPLES_WITH_IMAGES,
+    checked_reply,
+    image_request,
+    image_samples,
+    sampling_request,
+    text_request,
+    text_samples,
+)
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from trl.generation.vllm_client import VLLMClient
 
+    from rl.data.image_inputs import ImageInputs
+    from rl.data.images import PromptImage
     from rl.training.config import LabelFreeConfig
 
 MAX_CONCURRENT_REQUESTS = 64
@@ -53,9 +67,12 @@ class VLLMServerEngine:
         process: The server's process, if it ends with this engine.
         key: What the server asks for; None if it asks for none.
         timeout: Seconds one request may take.
+        image_inputs: Reads prompts with images; None for a model of text alone.
+        never_sampled: Tokens that no completion may hold (`image_tokens.image_token_ids`).
     """
 
     samples_beside_updates = True  # on devices of its own, from any thread
+    takes_images = True
 
     def __init__(
         self,
@@ -68,22 +85,28 @@ class VLLMServerEngine:
         process: ServerProcess | None = None,
         key: str | None = None,
         timeout: float = 3600,
+        image_inputs: "ImageInputs | None" = None,
+        never_sampled: Sequence[int] = (),
     ) -> None:
+        self.base_url = base_url
         self.settings = settings
         self.parameters = parameters
         self.accelerator = accelerator
         self.sync_dir = sync_dir
         self.nccl_client = nccl_client
         self.process = process
+        self.image_inputs = image_inputs
+        self.never_sampled = never_sampled
+        self.slots = BoundedSemaphore(MAX_CONCURRENT_REQUESTS)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        # A request that waits for a connection is not late yet.
-        limit = httpx.Timeout(timeout, pool=None)
-        client = partial(httpx.Client, base_url=base_url, timeout=limit, headers=headers)
         # The server closes a connection that is idle for a few seconds, maybe just as it is used
         # again: each request has one of its own. Those for samples do not hold up the others.
-        limits = partial(httpx.Limits, max_keepalive_connections=0)
-        self.client = client(limits=limits(max_connections=MAX_CONCURRENT_REQUESTS))
-        self.control = client(limits=limits())
+        self.client = httpx.Client(
+            base_url=base_url,
+            timeout=timeout,
+            headers=headers,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
         self.model_name = self._get("/v1/models")["data"][0]["id"]
         self.num_syncs = 0
 
@@ -126,6 +149,8 @@ class VLLMServerEngine:
                 nccl_client=nccl_client,
                 process=process,
                 key=key,
+                image_inputs=policy.image_inputs,
+                never_sampled=image_token_ids(policy.model.config),
             )
             started.pop_all()
         return engine
@@ -136,40 +161,46 @@ class VLLMServerEngine:
         num_samples: int,
         seeds: list[int],
         first_sample: int = 0,
+        images: Images = None,
         max_lengths: Sequence[int] | None = None,
     ) -> list[list[Sample]]:
-        """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`)."""
+        """Sample `num_samples` completions of each prompt (see `RolloutEngine.generate`).
+
+        Raises:
+            InputError: If the server is gone, refuses a request, or reads other tokens for an image
+                than the trainer does.
+        """
         # The server adds its own number to each of the n samples.
         first_seeds = [seed % _SEEDS + first_sample for seed in seeds]
         limits = max_lengths or repeat(None)
-        requests = prompt_ids, first_seeds, repeat(num_samples), limits
+        requests = prompt_ids, first_seeds, repeat(num_samples), images or repeat(()), limits
         if len(prompt_ids) == 1:
             return list(map(self._complete, *requests))
         with ThreadPoolExecutor(MAX_CONCURRENT_REQUESTS) as pool:
             return list(pool.map(self._complete, *requests))
 
     def _complete(
-        self, prompt: list[int], seed: int, num_samples: int, max_length: int | None
+        self,
+        prompt_ids: list[int],
+        seed: int,
+        num_samples: int,
+        images: "Sequence[PromptImage]",
+        max_length: int | None,
     ) -> list[Sample]:
-        body = {
-            "model": self.model_name,
-            "prompt": prompt,
-            "n": num_samples,
-            "seed": seed,
-            "logprobs": 0,
-            "return_token_ids": True,
-            **request_settings(self.settings, max_length),
-        }
-        response = _checked(self.client.post("/v1/completions", json=body))
-        choices = sorted(response["choices"], key=lambda choice: choice["index"])
-        return [
-            Sample(
-                completion_ids=choice["token_ids"],
-                truncated=choice["finish_reason"] == "length",
-                sampling_per_token_logps=choice["logprobs"]["token_logprobs"],
-            )
-            for choice in choices
-        ]
+        settings = request_settings(self.settings, max_length)
+        with self.slots:  # so many requests, and encoded images, are in memory at a time
+            if not images:
+                sampling = sampling_request(settings, num_samples, seed, self.never_sampled)
+                body = text_request(self.model_name, prompt_ids, sampling)
+                return text_samples(self._post(COMPLETIONS, body))
+            short = with_placeholders(self.image_inputs, prompt_ids, images)
+            samples: list[Sample] = []
+            while (missing := num_samples - len(samples)) > 0:
+                number, first = min(missing, MAX_SAMPLES_WITH_IMAGES), seed + len(samples)
+                sampling = sampling_request(settings, number, first, self.never_sampled)
+                body = image_request(self.model_name, short, images, sampling)
+                samples += image_samples(self._post(GENERATE, body), prompt_ids)
+            return samples
 
     def sync_weights(self) -> None:
         """Hand the trained weights to the server and prove that it holds them.
@@ -181,8 +212,9 @@ class VLLMServerEngine:
             return
         if self.accelerator.is_main_process:
             held = self._rpc("weight_fingerprint")[0]
-            # Requests under way, of any rank, stand still and go on with the new weights.
-            self._post("/pause?mode=keep")
+            # Requests under way, of any rank, stand still and go on with the new weights. The
+            # server's two caches of pixels stay, for a request on its way from one to the other.
+            self._post("/pause?mode=keep&clear_cache=false")
             try:
                 self._hand_over(getattr(torch, held["dtype"]))
             finally:
@@ -213,6 +245,7 @@ class VLLMServerEngine:
         self._rpc("repack_tied_weights")
         # The keys and values of requests under way are computed again too.
         reset = self._post("/reset_prefix_cache?reset_running_requests=true")
+        self._post("/reset_encoder_cache")  # what images became under the old weights
         if not reset["success"]:
             raise RuntimeError(
                 "vLLM server: got a prefix cache that was not emptied, expected none of the old "
@@ -238,7 +271,6 @@ class VLLMServerEngine:
     def close(self) -> None:
         """Close the connections, and end the server if this run started it."""
         self.client.close()
-        self.control.close()
         if self.process is not None:
             self.process.stop()
 
@@ -247,25 +279,23 @@ class VLLMServerEngine:
         return response.get("results", [])
 
     def _get(self, path: str) -> dict[str, Any]:
-        return _checked(self.control.get(path))
+        return self._send("GET", path)
 
     def _post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        return _checked(self.control.post(path, json=body or {}))
+        return self._send("POST", path, body or {})
 
-
-def _checked(response: httpx.Response) -> dict[str, Any]:
-    if response.status_code == 401:
-        got = "another key" if "Authorization" in response.request.headers else "no key"
-        raise InputError(
-            f"{KEY_VARIABLE}: got {got}, expected that of the vLLM server at {response.url.host}. "
-            "Set the variable to what serve_vllm.py printed, for all ranks."
-        )
-    if not response.is_success:
-        raise RuntimeError(
-            f"vLLM server: got status {response.status_code} for {response.url}, expected success: "
-            f"{response.text[:500]}"
-        )
-    return response.json() if response.content else {}
+    def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        try:
+            response = self.client.request(method, path, json=body)
+        except httpx.TransportError as error:
+            if self.process is not None:
+                self.process.check_alive()
+            raise InputError(
+                f"vLLM server: got no answer from {self.base_url} "
+                f"({type(error).__name__}: {error}), expected it to run. Start it again, and go on "
+                "with --resume_from_checkpoint auto; the weights are handed over anew."
+            ) from error
+        return checked_reply(response)
 
 
 def server_url(config: "LabelFreeConfig") -> str:

@@ -54,6 +54,18 @@ def set_accumulation(config: "LabelFreeConfig") -> None:
     config.steps_per_generation = config.gradient_accumulation_steps * config.num_updates
 
 
+def count_batches(config: "LabelFreeConfig", num_rows: int) -> int:
+    """Return how many generation batches a run takes if nothing ends it before.
+
+    Args:
+        config: `max_steps`, or without it `num_train_epochs`, and the sizes of a batch.
+        num_rows: Of the training set; what fills no batch is left out of an epoch.
+    """
+    if config.max_steps > 0:
+        return math.ceil(config.max_steps / (config.num_updates * config.num_iterations))
+    return math.ceil(config.num_train_epochs * (num_rows // config.num_prompts))
+
+
 def batch_sizes(config: "LabelFreeConfig") -> dict[str, int]:
     """Return the sizes of one generation batch and of one optimizer step, for people to check."""
     return {

@@ -27,6 +27,7 @@ from rl.training.packed_rows import (
     prompt_keys,
     prompt_numbers,
 )
+from rl.training.run_images import RunImages
 from rl.trl_internals import shuffle_sequence_dict, split_tensor_dict
 
 _logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Compaction:
         has_router_loss: Whether the loss has the router's of a mixture of experts.
         selects_tokens: Whether the rows have `token_weights`, which say where the KL term acts.
         shares_prompts: Whether the model runs a prompt once for all of its rows in a micro-batch.
+        images: Those of the prompts, of a vision-language model.
     """
 
     def __init__(
@@ -65,10 +67,12 @@ class Compaction:
         has_router_loss: bool,
         selects_tokens: bool,
         shares_prompts: bool,
+        images: RunImages | None = None,
     ) -> None:
         self.accelerator = accelerator
         self.config = config
         self.shares_prompts = shares_prompts
+        self.image_token_ids = images.inputs.image_token_ids if images else ()
         is_over_micro_batches = {
             "entropy_coef": config.entropy_coef != 0 or config.use_adaptive_entropy,
             "top_entropy_quantile": config.top_entropy_quantile < 1.0,
@@ -93,7 +97,7 @@ class Compaction:
             and cost/positions_run_frac, of this rank.
         """
         if self.shares_prompts:
-            numbers = prompt_numbers(rows["prompt_ids"], rows["prompt_mask"])
+            numbers = [n.to(rows["prompt_ids"].device) for n in prompt_numbers(self._keys(rows))]
             rows["prompt_number"], rows["prompt_family"] = numbers
         shuffled: Any = shuffle_sequence_dict(rows)  # type: ignore[arg-type]
         return self._compact(split_tensor_dict(shuffled, num_parts))  # type: ignore[arg-type]
@@ -147,7 +151,7 @@ class Compaction:
         completions = (rows["completion_mask"].sum(dim=1) * keep)[chosen]
         new = prompts
         if self.shares_prompts:
-            new = new_prompt_tokens(rows["prompt_ids"][chosen], rows["prompt_mask"][chosen])
+            new = new_prompt_tokens(self._keys(rows, chosen)).to(prompts.device)
             new = torch.where(keep[chosen], new, prompts)  # filling alone is not packed
         # TRL gathers a number per row, so micro-batches have as many rows on every rank: the i-th
         # rows of all ranks count as one that is as long as the longest of them, (3, rows).
@@ -171,8 +175,15 @@ class Compaction:
         padded = batch["completion_ids"].numel() + batch["prompt_ids"].numel()
         if not self.shares_prompts:
             return padded
-        prompts = prompt_keys(batch["prompt_ids"], batch["prompt_mask"])
-        return num_positions(padded, prompts, batch["completion_mask"].sum(dim=1).tolist())
+        return num_positions(
+            padded, self._keys(batch), batch["completion_mask"].sum(dim=1).tolist()
+        )
+
+    def _keys(self, rows: Rows, chosen: Any = slice(None)) -> list[bytes]:
+        """What tells the prompts of chosen rows apart."""
+        ids, mask = rows["prompt_ids"][chosen], rows["prompt_mask"][chosen]
+        images = rows["image_row"][chosen] if "image_row" in rows else None
+        return prompt_keys(ids, mask, images, self.image_token_ids)
 
     def _rows_to_run(self, rows: Rows) -> Tensor:
         scorable = rows["completion_mask"].any(dim=1)

@@ -181,7 +181,10 @@ class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
     )
     shared_prompts: bool = field(
         default=True,
-        metadata={"help": "Run a prompt once for all of its completions in a micro-batch."},
+        metadata={
+            "help": "Run a prompt, its images with it, once for all of its completions in a "
+            "micro-batch, where the model's attention allows it."
+        },
     )
     max_tokens_per_micro_batch: StepsOrNone = field(
         default=0,
@@ -230,7 +233,7 @@ class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
         default=256, metadata={"help": "Most tokens per completion."}
     )
     per_device_train_batch_size: Count = field(
-        default=8, metadata={"help": "Count of a device's forward pass."}
+        default=8, metadata={"help": "Rows of a device's forward pass."}
     )
     temperature: Positive = field(
         default=1.0, metadata={"help": "Of sampling; 1.0 samples from the policy itself."}

@@ -156,9 +156,9 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.self_teacher = SelfTeacher(self.loss_terms, *known)
         mask = build_gradient_mask(config.gradient_mask)
         self.masking = GradientMasking(mask, unwrap(self.model), self.accelerator, config.seed)
-        selects, has_router = token_selector is not None, self.aux_loss_enabled
-        shares = config.shared_prompts and share_prompts(models, self.accelerator, has_router)
-        self.compact = Compaction(self.accelerator, self.args, has_router, selects, shares)
+        selects, routes = token_selector is not None, self.aux_loss_enabled
+        shares = config.shared_prompts and share_prompts(models, self.accelerator, routes, images)
+        self.compact = Compaction(self.accelerator, self.args, routes, selects, shares, images)
 
     def _prepare(self, policy: PreTrainedModel) -> SelectedTokenTerms | None:
         """Let the policy tell what token rewards and the token selector need to know."""
@@ -284,7 +284,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         return torch.cat(logps), None if entropies[0] is None else torch.cat(entropies)
 
     def _image_inputs(self, rows: Mapping[str, Tensor]) -> dict[str, Any]:
-        return {} if self.images is None else self.images.inputs_of(rows)
+        return self.images.inputs_of(rows, self.compact.shares_prompts) if self.images else {}
 
     # The loss and the update.
 

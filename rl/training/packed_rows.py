@@ -6,7 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rl.training.prompt_tree import family, grow_tree, in_order, num_new_tokens, prompt_key
+from rl.data.chat_parts import NO_IMAGES
+from rl.training.prompt_tree import (
+    family,
+    grow_tree,
+    image_row_of,
+    in_order,
+    num_new_tokens,
+    prompt_key,
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,9 @@ class PackedRows:
         predictors: The token before each scored one, (M,).
         labels: The ids of the scored ones, (M,).
         places: Where their values go in the flattened rows without their first column, (M,).
+        sources: Where each of the N tokens stands in the flattened rows, in one of those that have
+            it, (N,).
+        image_rows: Numbers of the images whose tokens are in the sequence, in their order.
         num_rows: B.
         row_length: L.
     """
@@ -58,6 +69,8 @@ class PackedRows:
     predictors: Tensor
     labels: Tensor
     places: Tensor
+    sources: Tensor
+    image_rows: tuple[int, ...]
     num_rows: int
     row_length: int
 
@@ -68,39 +81,34 @@ class PackedRows:
         return rows.unflatten(-1, (self.num_rows, self.row_length - 1))
 
 
-def prompt_numbers(prompt_ids: Tensor, prompt_mask: Tensor) -> tuple[Tensor, Tensor]:
+def prompt_numbers(keys: Sequence[bytes]) -> tuple[Tensor, Tensor]:
     """Number the distinct prompts of rows, from 0; those that begin alike are neighbours.
 
     Args:
-        prompt_ids: (R, P).
-        prompt_mask: 1 at their tokens, (R, P).
+        keys: The prompt of each of R rows, as `prompt_keys` gives them.
 
     Returns:
         The number of each row's prompt, and of the first that begins like it, (R,) each.
     """
-    keys = prompt_keys(prompt_ids, prompt_mask)
     numbers = {key: number for number, key in enumerate(in_order(keys))}
     first: dict[bytes, int] = {}
     for key, number in numbers.items():
         first.setdefault(family(key), number)
-    found = [(numbers[key], first[family(key)]) for key in keys]
-    both = torch.tensor(found, device=prompt_ids.device).reshape(-1, 2)
+    both = torch.tensor([(numbers[key], first[family(key)]) for key in keys]).reshape(-1, 2)
     return both[:, 0], both[:, 1]
 
 
-def new_prompt_tokens(prompt_ids: Tensor, prompt_mask: Tensor) -> Tensor:
+def new_prompt_tokens(keys: Sequence[bytes]) -> Tensor:
     """Count the prompt tokens of each row that the row before does not have, (R,).
 
     Args:
-        prompt_ids: Of rows in the order of their prompts' numbers within a family, (R, P).
-        prompt_mask: 1 at their tokens, (R, P).
+        keys: The prompt of each row, in the order of their prompts' numbers within a family.
     """
-    keys = prompt_keys(prompt_ids, prompt_mask)
     found = [
         0 if number and key == keys[number - 1] else new
         for number, (key, new) in enumerate(zip(keys, num_new_tokens(keys), strict=True))
     ]
-    return torch.tensor(found, device=prompt_ids.device)
+    return torch.tensor(found)
 
 
 def num_positions(padded: int, prompts: Sequence[bytes], completions: Sequence[int]) -> int:
@@ -122,18 +130,32 @@ def _saves(padded: int, packed: int, num_rows: int) -> bool:
     return 0 < packed < padded - num_rows
 
 
-def prompt_keys(prompt_ids: Tensor, prompt_mask: Tensor) -> list[bytes]:
+def prompt_keys(
+    prompt_ids: Tensor,
+    prompt_mask: Tensor,
+    image_rows: Tensor | None = None,
+    image_token_ids: Sequence[int] = (),
+) -> list[bytes]:
     """Return each row's prompt as `rl.training.prompt_tree` takes it.
 
     Args:
         prompt_ids: (R, P).
         prompt_mask: 1 at their tokens, (R, P).
+        image_rows: Number of each row's images, or `NO_IMAGES`, (R,); None where no row has any.
+        image_token_ids: Tokens that stand for images.
     """
-    rows = zip(prompt_ids.cpu(), prompt_mask.bool().cpu(), strict=True)
-    return [prompt_key(ids[mask]) for ids, mask in rows]
+    numbers = [NO_IMAGES] * len(prompt_ids) if image_rows is None else image_rows.tolist()
+    rows = zip(prompt_ids.cpu(), prompt_mask.bool().cpu(), numbers, strict=True)
+    return [prompt_key(ids[mask], number, image_token_ids) for ids, mask, number in rows]
 
 
-def pack(input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> PackedRows | None:
+def pack(
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    labels: Tensor,
+    image_rows: Tensor | None = None,
+    image_token_ids: Sequence[int] = (),
+) -> PackedRows | None:
     """Pack rows, each distinct prompt once, and of prompts what they begin with alike.
 
     A row's prompt is what stands before its first label. A row without a label is left out: nothing
@@ -144,26 +166,63 @@ def pack(input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> PackedRow
         attention_mask: 1 at tokens, 0 at padding, (B, L).
         labels: The ids of the tokens to score, from some token on all there are; -100 elsewhere,
             (B, L).
+        image_rows: Number of the images of each row's prompt, or `NO_IMAGES`, (B,); None where no
+            row has any.
+        image_token_ids: Tokens that stand for images.
 
     Returns:
         None where no row has a label, one has it at its first token, or nothing is repeated or
         padded.
     """
-    members = _read_rows(input_ids.cpu(), attention_mask.bool().cpu(), (labels != -100).cpu())
-    rows = [row for same in members.values() for row in same]
-    keys = in_order(members)
-    num_prompt_tokens = sum(num_new_tokens(keys))
-    num_tokens = num_prompt_tokens + sum(len(row.completion) - 1 for row in rows)
-    if not _saves(input_ids.numel(), num_tokens, len(rows)) or b"" in members:
+    ids, mask, is_scored = input_ids.cpu(), attention_mask.bool().cpu(), (labels != -100).cpu()
+    images = [NO_IMAGES] * len(ids) if image_rows is None else image_rows.tolist()
+    members: dict[bytes, list[_Row]] = {}
+    for number in is_scored.any(dim=1).nonzero().flatten().tolist():
+        row = _read_row(number, mask[number], is_scored[number])
+        key = prompt_key(ids[number, row.prompt], images[number], image_token_ids)
+        members.setdefault(key, []).append(row)
+    num_rows = sum(map(len, members.values()))
+    num_prompt_tokens = sum(num_new_tokens(in_order(members)))
+    num_completion_tokens = sum(
+        len(row.completion) - 1 for same in members.values() for row in same
+    )
+    num_tokens = num_prompt_tokens + num_completion_tokens
+    if not _saves(input_ids.numel(), num_tokens, num_rows) or b"" in members:
         return None
+    return _pack(input_ids, members, num_prompt_tokens)
 
+
+@dataclass(frozen=True)
+class _Row:
+    """A row with something to score: its number, and the columns of its prompt and completion."""
+
+    number: int
+    prompt: Tensor
+    completion: Tensor
+
+
+def _read_row(number: int, mask: Tensor, is_scored: Tensor) -> _Row:
+    columns = mask.nonzero().flatten()
+    prompt_length = int(is_scored[columns].int().argmax())
+    return _Row(number, columns[:prompt_length], columns[prompt_length:])
+
+
+def _pack(
+    input_ids: Tensor, members: dict[bytes, list[_Row]], num_prompt_tokens: int
+) -> PackedRows:
+    """Pack the rows of each prompt."""
     row_length = input_ids.shape[1]
+    keys = in_order(members)
     tree, ends = grow_tree(keys)
     of_end = {end: members[key] for key, end in zip(keys, ends, strict=True)}
-    token_ids = [members[keys[part.prompt]][0].prompt[part.start : part.end] for part in tree]
+    first_rows = [members[keys[part.prompt]][0] for part in tree]
+    sources = [
+        row.number * row_length + row.prompt[part.start : part.end]
+        for row, part in zip(first_rows, tree, strict=True)
+    ]
     positions = [torch.arange(part.start, part.end) for part in tree]
     padded, unpadded = [], [torch.arange(num_prompt_tokens)]
-    predictors, scored, places, groups = [], [], [], []
+    predictors, places, groups = [], [], []
     group_end, token, place = 0, num_prompt_tokens, num_prompt_tokens
     for number, part in enumerate(tree):
         start, group_end = group_end, group_end + part.end - part.start
@@ -172,42 +231,23 @@ def pack(input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> PackedRow
         groups.append(PromptGroup(start, group_end - start, len(ending), longest, part.parent))
         for row in ending:
             run = torch.arange(len(row.completion) - 1)
-            token_ids.append(row.completion[:-1])
+            sources.append(row.number * row_length + row.completion[:-1])
             positions.append(part.end + run)
             padded += [token + run, torch.zeros(longest - len(run)).long()]
             unpadded.append(place + run)
             predictors += [torch.tensor([group_end - 1]), token + run]
-            scored.append(row.completion)
-            places.append(row.number * (row_length - 1) + row.columns - 1)
+            places.append(row.number * (row_length - 1) + row.completion - 1)
             token, place = token + len(run), place + longest
-    parts = (token_ids, positions, padded, unpadded, predictors, scored, places)
-    names = ("input_ids", "position_ids", "padded", "unpadded", "predictors", "labels", "places")
-    joined = (torch.cat(part).to(input_ids.device) for part in parts)
+    parts = {"sources": sources, "position_ids": positions, "padded": padded, "unpadded": unpadded}
+    parts |= {"predictors": predictors, "places": places}
+    joined = {name: torch.cat(part).to(input_ids.device) for name, part in parts.items()}
+    images = [image_row_of(keys[part.prompt], part.start, part.end) for part in tree]
     return PackedRows(
-        **dict(zip(names, joined, strict=True)),
+        **joined,
+        input_ids=input_ids.flatten()[joined["sources"]],
+        labels=input_ids[:, 1:].flatten()[joined["places"]],
         groups=tuple(groups),
+        image_rows=tuple(number for number in images if number != NO_IMAGES),
         num_rows=len(input_ids),
         row_length=row_length,
     )
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A row with something to score: its number, its tokens, and the columns of its completion."""
-
-    number: int
-    prompt: Tensor
-    completion: Tensor
-    columns: Tensor
-
-
-def _read_rows(input_ids: Tensor, mask: Tensor, is_scored: Tensor) -> dict[bytes, list[_Row]]:
-    """Return the rows with something to score, by their prompts."""
-    rows: dict[bytes, list[_Row]] = {}
-    for number in is_scored.any(dim=1).nonzero().flatten().tolist():
-        columns = mask[number].nonzero().flatten()
-        prompt_length = int(is_scored[number, columns].int().argmax())
-        tokens, columns = input_ids[number, columns], columns[prompt_length:]
-        row = _Row(number, tokens[:prompt_length], tokens[prompt_length:], columns)
-        rows.setdefault(prompt_key(row.prompt), []).append(row)
-    return rows

@@ -1,17 +1,24 @@
 """Prompts as a tree: what several begin with alike stands in it once.
 
 Prompts are compared block by block, as in vLLM's prefix cache: a few words that two prompts have in
-common by chance are not worth a part of their own.
+common by chance are not worth a part of their own. The images of a prompt stand in one part, which
+may end with the last of them: what is asked of them often differs right behind.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from rl.data.chat_parts import NO_IMAGES
+
 BLOCK = 64  # tokens
-_BYTES = 8 * BLOCK
+# What an image adds to the ids of tokens, which are all smaller.
+_IMAGE = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -31,14 +38,55 @@ class PromptPart:
     parent: int | None
 
 
-def prompt_key(prompt: Tensor) -> bytes:
-    """What tells prompts apart, and orders them: their tokens, int64."""
+def prompt_key(
+    prompt: Tensor, image_row: int = NO_IMAGES, image_token_ids: Sequence[int] = ()
+) -> bytes:
+    """What tells prompts apart, and orders them: their tokens, and whose images they have.
+
+    An int64 for each token, its id. From the first token that stands for an image to the last, the
+    number of the images is added above its 32 bits; all of these but the last are negative.
+
+    Args:
+        prompt: Tokens, (P,).
+        image_row: Number of its images: of two prompts with one number they are the same.
+        image_token_ids: Tokens that stand for images.
+    """
+    if image_row != NO_IMAGES and len(prompt):
+        is_image = torch.isin(prompt, torch.tensor(image_token_ids, device=prompt.device).long())
+        # Where none stands for an image, the whole prompt may depend on them.
+        places = (is_image if is_image.any() else torch.ones_like(is_image)).nonzero()
+        first, last = int(places[0]), int(places[-1])
+        prompt = prompt.long().clone()
+        prompt[first : last + 1] += (image_row + 1) * _IMAGE
+        prompt[first:last] *= -1
     return prompt.cpu().numpy().tobytes()
 
 
+def image_row_of(key: bytes, start: int, end: int) -> int:
+    """Return the number of the images in a part of a prompt; `NO_IMAGES` if they are elsewhere."""
+    tokens = _tokens(key)[start:end]
+    last = _end_of_images(tokens)
+    return int(tokens[last - 1] // _IMAGE) - 1 if last else NO_IMAGES
+
+
+def _tokens(key: bytes) -> NDArray[np.int64]:
+    return np.frombuffer(key, dtype=np.int64)
+
+
+def _end_of_images(tokens: NDArray[np.int64]) -> int:
+    """Count the tokens up to the last of the images; 0 if it is not among them."""
+    last = np.flatnonzero(tokens >= _IMAGE)
+    return int(last[0]) + 1 if len(last) else 0
+
+
 def family(key: bytes) -> bytes:
-    """What prompts that share anything have alike: the first block, or a shorter prompt."""
-    return key[:_BYTES]
+    """What prompts that share anything have alike: the first block, or a shorter prompt.
+
+    Where images begin in the first block, all tokens up to the end of the images.
+    """
+    tokens = _tokens(key)
+    has_images = (np.abs(tokens[:BLOCK]) >= _IMAGE).any()
+    return key[: 8 * (_end_of_images(tokens) if has_images else BLOCK)]
 
 
 def in_order(keys: Iterable[bytes]) -> list[bytes]:
@@ -54,11 +102,19 @@ def in_order(keys: Iterable[bytes]) -> list[bytes]:
 
 
 def num_shared(one: bytes, other: bytes) -> int:
-    """Count the tokens of the whole blocks that two prompts begin with alike."""
-    num_blocks = min(len(one), len(other)) // _BYTES
-    starts = range(0, num_blocks * _BYTES, _BYTES)
-    alike = (one[at : at + _BYTES] == other[at : at + _BYTES] for at in starts)
-    return BLOCK * next((block for block, same in enumerate(alike) if not same), num_blocks)
+    """Count the tokens that two prompts begin with alike, as far as a part may reach.
+
+    That is to the end of a block, but not amid images, or to the end of the images.
+    """
+    a, b = _tokens(one), _tokens(other)
+    length = min(len(a), len(b))
+    differs = np.flatnonzero(a[:length] != b[:length])
+    alike = a[: differs[0] if len(differs) else length]
+    amid_images = np.flatnonzero(alike < 0)
+    end_of_images = _end_of_images(alike)
+    if len(amid_images) and not end_of_images:
+        alike = alike[: amid_images[0]]
+    return max(len(alike) // BLOCK * BLOCK, end_of_images)
 
 
 def num_new_tokens(keys: Sequence[bytes]) -> list[int]:

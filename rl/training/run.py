@@ -1,7 +1,6 @@
 """A run from loading the model to its summary."""
 
 import logging
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from rl.errors import InputError, RunFailed
 from rl.rollouts.transformers_engine import TransformersEngine
 from rl.selfplay.run_settings import read_selfplay
 from rl.selfplay.source import SelfPlaySource
+from rl.training.batch_sizes import count_batches
 from rl.training.callbacks.evaluation import PolicyEvaluation
 from rl.training.callbacks.guards import GuardCallback
 from rl.training.callbacks.learning_rate import ChangedLearningRate
@@ -238,10 +238,7 @@ def build_teacher(run: Run) -> Teacher | None:
     if settings.kind == "offline":
         path = Path(settings.labels or run.run_files.output_dir / LABELS_FILE)
         return LabelsTeacher(path, run.prompts, num_votes)
-    steps_per_batch = config.num_updates * config.num_iterations
-    num_batches = math.ceil(config.num_train_epochs * (len(run.prompts) // config.num_prompts))
-    if config.max_steps > 0:
-        num_batches = math.ceil(config.max_steps / steps_per_batch)
+    num_batches = count_batches(config, len(run.prompts))
     engine = build_frozen_engine(run, moves=settings.kind == "ema")
     return WeightsTeacher(settings, engine, num_votes, num_batches)
 

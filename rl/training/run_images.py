@@ -5,7 +5,7 @@ A row of a batch knows of its images only the row of the training set they are t
 number along; pixels are made for the rows of one forward pass.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rl.data.chat_parts import NO_IMAGES
-from rl.data.image_inputs import ImageInputs, join_pixels, read_prompt
+from rl.data.image_inputs import ImageInputs, Pixels, join_pixels, read_prompt
 from rl.data.images import PromptImage
 from rl.data.prompts import Prompt
 from rl.data.row_images import RowImages
@@ -50,7 +50,7 @@ class RunImages:
         tokenizer = self.inputs.processor.tokenizer
         return read_prompt(prompt, self.of_row(row), tokenizer, self.inputs, arguments)
 
-    def inputs_of(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    def inputs_of(self, tensors: Mapping[str, Tensor], as_numbers: bool = False) -> dict[str, Any]:
         """Return what TRL's `_get_per_token_logps_and_entropies` takes of rows' images.
 
         Its conventions (TRL 1.16): `num_images` counts those of each row; pixels of all rows stand
@@ -58,6 +58,8 @@ class RunImages:
 
         Args:
             tensors: Rows as in `rl.training.layout`, B of them.
+            as_numbers: Whether the rows' `image_row` stands in the place of pixels, as models take
+                it that share prompts (`rl.training.shared_images`).
         """
         prompt_ids, mask = tensors["prompt_ids"], tensors["completion_mask"]
         found: dict[str, Any] = {
@@ -67,6 +69,10 @@ class RunImages:
         if self.rows is None:
             return found
         numbers = tensors["image_row"].tolist()
+        if as_numbers:
+            is_any = any(number != NO_IMAGES for number in numbers)
+            in_place = {"pixel_values": tensors["image_row"], "num_images": [1] * len(numbers)}
+            return found | (in_place if is_any else {})
         images = [self.of_row(number) for number in numbers]
         pixels = [self.inputs.pixels(of_row) for of_row in images]
         joined = join_pixels(pixels)
@@ -79,6 +85,14 @@ class RunImages:
         if "spatial_shapes" in joined or is_tiled:
             found["num_tiles"] = num_entries
         return found
+
+    def pixels_of(self, rows: Iterable[int]) -> Pixels:
+        """Return the pixels of rows of the training set behind each other, as a model takes them.
+
+        Args:
+            rows: Numbers, `NO_IMAGES` among them.
+        """
+        return join_pixels([self.inputs.pixels(self.of_row(row)) for row in rows])
 
 
 def image_row(example: Mapping[str, Any]) -> int:

@@ -31,7 +31,7 @@ GROUPS = {
     "prompts": (
         *("dataset_split", "dataset_config_name", "label_column", "system_prompt"),
         *("prompt_suffix", "image_column", "allow_remote_images", "views", "max_prompt_length"),
-        *("overlong_prompts", "shuffle_dataset"),
+        *("overlong_prompts", "shuffle_dataset", "curriculum"),
     ),
     "answers": ("answer_methods", "answer_comparer", "answer_choices", "stop_strings"),
     "sampling": (
@@ -40,9 +40,9 @@ GROUPS = {
         *("max_staleness", "engine", "max_sampling_logp_gap"),
     ),
     "update": (
-        *("num_updates", "teacher", "advantage", "loss_type", "beta", "token_selector", "lora"),
-        *("freeze_vision_tower", "per_device_train_batch_size", "max_tokens_per_micro_batch"),
-        "skip_silent_rows",
+        *("num_updates", "teacher", "advantage", "loss_type", "loss_terms", "beta"),
+        *("token_selector", "gradient_mask", "lora", "freeze_vision_tower"),
+        *("per_device_train_batch_size", "max_tokens_per_micro_batch", "skip_silent_rows"),
         *("trim_micro_batches", "shared_prompts", "gradient_ratio_every"),
     ),
     "evaluation": (
@@ -50,8 +50,8 @@ GROUPS = {
         *("eval_controls", "keep_best"),
     ),
     "files and logs": (*("save_rollouts", "logging_steps", "report_to", "push_to_hub"),),
-    "going on and deadlines": (
-        *("resume_from_checkpoint", "accept_changes"),
+    "guards, going on and deadlines": (
+        *("guards", "resume_from_checkpoint", "accept_changes"),
         *("max_reward_seconds", "max_sampling_seconds", "max_step_seconds"),
     ),
     "other kinds of runs": ("selfplay", "supervised"),

@@ -9,6 +9,7 @@ gradients are those of full rows, up to rounding (and dropout, which is drawn on
 cache is kept between layers: gradient checkpointing, adapters, mixtures of experts and sharding
 work as they always do. A layer holds a copy of a prompt's keys and values for each of its
 completions, and of a beginning's for each prompt that goes on from it, and nothing else of them.
+The images of a prompt are run once too (`rl.training.shared_images`).
 """
 
 import logging
@@ -23,7 +24,9 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from rl.training.packed_rows import PackedRows, pack
+from rl.training.packed_rows import PackedRows
+from rl.training.run_images import RunImages
+from rl.training.shared_images import SharedImages
 
 _logger = logging.getLogger(__name__)
 # What a model's configuration calls the attention below.
@@ -33,6 +36,25 @@ ARCHITECTURES = (
     *("llama", "mistral", "mixtral", "smollm3", "qwen2", "qwen3", "qwen3_moe", "gemma"),
     *("gemma3_text", "phi3", "olmo2", "granite", "gpt2"),
 )
+# Likewise of models that read images, by tests/rl/training/test_shared_images.py. Their language
+# model is one of those above, or their own.
+VISION_ARCHITECTURES = (
+    *("idefics3", "smolvlm", "llava", "llava_next", "llava_onevision", "internvl", "mistral3"),
+    *("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "glm4v"),
+)
+_OWN_LANGUAGE_MODELS = (
+    *("qwen2_vl_text", "qwen2_5_vl_text", "qwen3_vl_text", "qwen3_vl_moe_text", "glm4v_text"),
+)
+# Those for which it cannot be right, as packed rows are attended to from left to right alone.
+_BOTH_WAYS = "tokens of an image attend to those behind them too"
+_ACROSS = "layers beside its attention join tokens with the image of their row"
+NEVER_SHARED = {
+    "gemma3": _BOTH_WAYS,
+    "gemma4": _BOTH_WAYS,
+    "paligemma": "a prompt is attended to in both directions",
+    "mllama": _ACROSS,
+    "idefics": _ACROSS,
+}
 
 
 def attend(
@@ -110,7 +132,10 @@ AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 
 def share_prompts(
-    models: Sequence[PreTrainedModel], accelerator: Accelerator, has_router_loss: bool = False
+    models: Sequence[PreTrainedModel],
+    accelerator: Accelerator,
+    has_router_loss: bool = False,
+    images: RunImages | None = None,
 ) -> bool:
     """Let models run each prompt of their rows once where they are asked for values of some tokens.
 
@@ -122,6 +147,8 @@ def share_prompts(
             else changes their forward passes.
         accelerator: Knows the ranks.
         has_router_loss: Whether the loss has the router's, a mean over the tokens of whole rows.
+        images: Those of the prompts. Models that share take the numbers of rows' images too, in
+            the place of pixels; given pixels, they run rows as they are.
 
     Returns:
         Whether all of them can; else none does, and why is logged.
@@ -133,28 +160,35 @@ def share_prompts(
             _logger.warning("a prompt is computed for each of its completions: %s", reasons[0])
         return False
     for model in models:
-        _share_prompts(model)
+        _share_prompts(model, SharedImages(images))
     return True
 
 
 def why_not(model: PreTrainedModel) -> str | None:
     """Say why a model cannot share prompts; None if it can.
 
-    Its attention must be transformers' sdpa, be told of its window, and be all that joins tokens:
-    so only architectures are taken for which a test compares gradients with those of full rows.
+    Its attention must be transformers' sdpa, be told of its window, and be all that joins tokens,
+    from left to right: so only architectures are taken for which a test compares gradients with
+    those of full rows.
     """
-    config = model.config
-    if config.model_type not in ARCHITECTURES:
-        return f"not shown to be right for the architecture {config.model_type}"
-    if config._attn_implementation != "sdpa":
-        return f"its attn_implementation is {config._attn_implementation}, not sdpa"
-    if getattr(config, "output_router_logits", False):
+    config, text_config = model.config, model.config.get_text_config()
+    if (reason := NEVER_SHARED.get(config.model_type)) is not None:
+        return f"in the architecture {config.model_type} {reason}"
+    known = {*ARCHITECTURES, *(() if text_config is config else _OWN_LANGUAGE_MODELS)}
+    is_known = text_config is config or config.model_type in VISION_ARCHITECTURES
+    if not is_known or text_config.model_type not in known:
+        which = text_config.model_type if is_known else config.model_type
+        return f"not shown to be right for the architecture {which}"
+    if (attention := text_config._attn_implementation) != "sdpa":
+        return f"its attn_implementation is {attention}, not sdpa"
+    if getattr(text_config, "output_router_logits", False):
         return "its output_router_logits is on, which is a loss over whole rows"
     return None
 
 
-def _share_prompts(model: PreTrainedModel) -> None:
-    model.set_attn_implementation(ATTENTION)
+def _share_prompts(model: PreTrainedModel, images: SharedImages) -> None:
+    is_text = model.config.get_text_config() is model.config
+    model.set_attn_implementation(ATTENTION if is_text else {"text_config": ATTENTION})
     backbone: nn.Module = model.base_model
 
     def keep_predictors(module: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
@@ -167,15 +201,15 @@ def _share_prompts(model: PreTrainedModel) -> None:
 
     @wraps(original)
     def forward(*args: Any, **kwargs: Any) -> Any:
-        asked = kwargs.keys() - {"input_ids", "attention_mask", "labels"}
+        asked = images.asked(kwargs)
         packed = None
         if asked == {"fused_lm_head"} or asked - {"with_confidence"} == {"token_statistics"}:
-            packed = pack(kwargs["input_ids"], kwargs["attention_mask"], kwargs["labels"])
+            packed = images.pack(kwargs)
         if packed is None:
-            return original(*args, **kwargs)
+            return original(*args, **images.whole(kwargs))
         outputs = original(
             input_ids=packed.input_ids[None],
-            position_ids=packed.position_ids[None],
+            **images.of_packed(packed, backbone, kwargs),
             # transformers makes no mask of its own in place of one of four dimensions.
             attention_mask=torch.ones(1, 1, 1, 1, device=packed.input_ids.device),
             shared_prompts=packed,

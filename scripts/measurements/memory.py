@@ -1,6 +1,7 @@
 """Memory that an update takes beyond model and batch, stock TRL's against ours."""
 
 from pathlib import Path
+from typing import Any
 
 from measurements.alone import alone
 from measurements.ratios import Measurement
@@ -38,23 +39,28 @@ def peak_bytes(sizes: UpdateSizes, whose: str) -> int:
     """Return the most bytes that an update takes beyond what was taken before it."""
     import tempfile
 
-    import torch
-
     with tempfile.TemporaryDirectory() as folder:
         is_ours = whose == "ours"
         trainer = make_trainer(sizes, 0.0, folder, is_compact=is_ours)
         batches = micro_batches(trainer)
         if not is_ours:
             trainer = make_stock_trainer(sizes, trainer, folder)
-        if torch.cuda.is_available():
-            before = torch.cuda.memory_allocated()
-            torch.cuda.reset_peak_memory_stats()
-            time_update(trainer, batches)
-            return torch.cuda.max_memory_allocated() - before
-        Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
-        before = _status("VmRSS")
+        return peak_of_update(trainer, batches)
+
+
+def peak_of_update(trainer: Any, batches: list[dict[str, Any]]) -> int:
+    """Return the most bytes that an update over micro-batches takes beyond what was taken."""
+    import torch
+
+    if torch.cuda.is_available():
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
         time_update(trainer, batches)
-        return _status("VmHWM") - before
+        return torch.cuda.max_memory_allocated() - before
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    before = _status("VmRSS")
+    time_update(trainer, batches)
+    return _status("VmHWM") - before
 
 
 def _status(name: str) -> int:

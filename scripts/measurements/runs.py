@@ -26,7 +26,7 @@ def require_testbed(testbed: Path, option: str = "--testbed") -> None:
 
     Args:
         testbed: Its folder.
-        option: That named it: --testbed for the one of slips, --strategies for the other.
+        option: That named it: --testbed for the one of slips, else --strategies or --pictures.
 
     Raises:
         InputError: If it is not.

@@ -157,7 +157,7 @@ def start(settings, num_ranks, folder, kill_at=None, max_file_bytes=None):
     return started
 
 
-def finish(started, timeout=120):
+def finish(started, timeout=500):
     """Wait for every rank; where one has died the others are ended, as a launcher does."""
     deadline = time.monotonic() + timeout
     while any(process.is_alive() for process in started) and time.monotonic() < deadline:

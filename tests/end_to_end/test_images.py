@@ -15,6 +15,8 @@ import tiny_vision
 
 from rl.data.pil_processors import show_pil_processors
 
+needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+
 # One picture, two, none; rows of the third prompt lie on two ranks, and on three.
 ROWS = [("1+1=", [0]), ("2+2=", [1, 2]), ("3+3=", []), ("4+4=", [0]), ("5+5=", [3]), ("6=", [4])]
 
@@ -46,9 +48,10 @@ def recipe(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def one(recipe, tmp_path_factory):
-    """A run of one process, evaluated on its own prompts."""
+    """A run of one process that shares no prompt, evaluated on its own prompts."""
     evaluated = {"eval_prompts": [str(recipe.parent / "pictures.jsonl")], "eval_num_samples": 2}
-    return launch(one_process(), recipe, tmp_path_factory.mktemp("one"), **evaluated)
+    folder = tmp_path_factory.mktemp("one")
+    return launch(one_process(), recipe, folder, shared_prompts=False, **evaluated)
 
 
 def gradient_norm(folder):
@@ -56,7 +59,10 @@ def gradient_norm(folder):
 
 
 def same_as_one(recipe, one, folder, number):
-    """A launch of several ranks samples, scores and updates as one process does."""
+    """A launch of several ranks samples, scores and updates as one process does.
+
+    The ranks run a prompt and its pictures once for the completions that they have of it.
+    """
     launch(ranks(number), recipe, folder)
     assert read_rollouts(folder) == read_rollouts(one)
     assert gradient_norm(folder) == pytest.approx(gradient_norm(one), rel=1e-4)
@@ -107,11 +113,46 @@ def test_a_run_goes_on_from_within_a_batch_as_if_it_had_not_been_stopped(recipe,
     assert kept[0] == kept[1]
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
-def test_vllm_samples_what_the_trainer_scores(recipe, tmp_path):
-    folder = launch(one_process(), recipe, tmp_path, use_vllm=True, max_steps=2)
+def read_steps(folder):
+    """The metrics of each step of a run that was sampled by vLLM, once they are as they should."""
     metrics = [line for line in read_metrics(folder) if "grad_norm" in line]
     # The trainer's distribution has the image's token too, one of 66: log(66 / 65) = 0.015.
     assert metrics[0]["signal/start_sampling_logp_gap"] < 0.05
     assert metrics[1]["grad_norm"] > 0
+    return metrics
+
+
+@needs_vllm
+@pytest.mark.slow
+def test_vllm_samples_what_the_trainer_scores(recipe, tmp_path):
+    read_steps(launch(one_process(), recipe, tmp_path, use_vllm=True, max_steps=2))
+
+
+@needs_vllm
+@pytest.mark.slow
+@pytest.mark.parametrize("staleness", [0, 1, 2])
+def test_a_vllm_server_samples_what_the_trainer_scores(recipe, tmp_path, free_port, staleness):
+    folder = launch(
+        one_process(),
+        recipe,
+        tmp_path,
+        use_vllm=True,
+        vllm_mode="server",
+        vllm_launch_server=True,
+        vllm_server_port=free_port,
+        vllm_server_timeout=400,
+        max_staleness=staleness,
+        max_steps=3,
+        eval_prompts=[str(recipe.parent / "pictures.jsonl")],
+        eval_num_samples=2,
+    )
+    metrics = read_steps(folder)
+    if staleness < 2:
+        stale = [m.get("sampling/stale_steps", 0) for m in metrics]
+        assert stale == [0, staleness, staleness]
+        # New weights and new pictures' embeddings reach the server: no gap but that of the token.
+        gaps = [m["sampling/sampling_logp_difference/mean"] for m in metrics]
+        assert max(gaps) < (0.05 if staleness == 0 else 1)
+    assert {len(line.get("images", ())) for line in read_rollouts(folder)} == {0, 1, 2}
+    assert any("eval/majority_ratio" in line for line in read_metrics(folder))
+    assert list((folder / "vllm_weights").iterdir()) == []

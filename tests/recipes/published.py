@@ -10,6 +10,7 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "certainty/token_entropy": (480, 5, 5, 2),
     "scope/": (8, 64, 64, 8),
     "dare/": (8, 64, 32, 8),  # TTRL's
+    "div_ttrl/": (16, 64, 32, 16),
     "ettrl/": (8, 60, 32, 8),
     "echo/": (8, 32, 32, 8),
     "reflected_vote/|self_verification/": (8, 64, 32, 8),  # TTRL's
@@ -44,6 +45,7 @@ PUBLISHED = {
     "ettrl/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
     "echo/": (5e-7, "cosine", 0.03, 0.01, 0.001, 0.8, "bnpo", 0.196, 0.0, 3072),
     "dare/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 3072),
+    "div_ttrl/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", 0.28, 0.003, 4096),
     "reflected_vote/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 8192),
     "tool_verified_vote/": (5e-7, "cosine", 0.03, 0.01, 0.001, 1.0, "bnpo", None, 0.0, 2560),
     "em_ft/": (1e-6, "constant", 0, 0.01, 0.001, 1.0, "dapo", None, 0.0, 2048),
@@ -74,6 +76,7 @@ IN_ALL = {  # of every method; most of it stands in no recipe
     "vllm_importance_sampling_correction": False,
 }
 OF_SOME = {  # what some methods have in place of it
+    "div_ttrl/": {"advantage": "diversity_density"},
     "srt/": {"advantage": "leave_one_out"},
     "ttpo/": {"advantage": "disagreement", "max_grad_norm": 0.1, "top_p": 0.95, "top_k": 20},
     "empo/": {"epsilon": 3e-4, "importance_sampling_level": "sequence"},

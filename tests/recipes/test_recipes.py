@@ -47,7 +47,7 @@ MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; ben
     "spine": (["qwen2.5_math_1.5b", "qwen3_1.7b"], {"aime25": 30, "amc": 10, "math500": 3}),
 }
 SIGNALS = {  # in a recipe's name -> its reward, where they are not the same word
-    "demo|e?ttrl|echo|ttpo|select_ttrl|spine|mm_upt|srt_(?!offline)|mixed_rewards|migu": (
+    "demo|(e|div_)?ttrl|echo|ttpo|select_ttrl|spine|mm_upt|srt_(?!offline)|mixed_rewards|migu": (
         "majority_vote"
     ),
     "empo": "semantic_entropy",
@@ -160,7 +160,8 @@ def test_header_says_what_the_recipe_is(name):
     expected = {"method", "paper", "hardware", "ours", "run", "ran"}
     assert expected - ({"ran"} if name == "demo.yaml" else set()) <= header.keys()
     if name in PAPERS:
-        assert re.search(r"arXiv \d{4}\.\d{5}", header["method"] + header["paper"])
+        sources = header["method"] + header["paper"]
+        assert re.search(r"arXiv \d{4}\.\d{5}|github\.com/[\w-]+/[\w-]+", sources)
     assert f"recipes/{name}" in header["run"]
     for path in re.findall(
         r"\b(?:recipes|scripts)/[\w./-]+\.(?:yaml|md)", " ".join(header.values())

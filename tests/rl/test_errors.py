@@ -81,6 +81,10 @@ def test_unknown_name_lists_the_known_and_the_nearest():
         "reward: got 'zzz', expected one of majority_vote, random. Use one of these names."
     )
     assert isinstance(far, ValueError)
+    none = unknown_name("setting of random", "zzz", [])
+    assert str(none) == (
+        "setting of random: got 'zzz', expected none: there are no such names. Remove it."
+    )
 
 
 @pytest.mark.parametrize("end", ["", "raise SystemExit(0)"])

@@ -13,6 +13,8 @@ from transformers import (
 )
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 
+from rl.data.images import read_image
+
 CHARACTERS = "0123456789+-=;\\boxed{}?"
 IMAGE_TOKENS = (
     *("<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>"),
@@ -99,6 +101,35 @@ def picture(number, size=(20, 12)):
     generator = torch.Generator().manual_seed(number)
     pixels = torch.randint(0, 256, (size[1], size[0], 3), generator=generator)
     return Image.fromarray(pixels.to(torch.uint8).numpy())
+
+
+def read_prompts(inputs):
+    """Prompts with one, no and two pictures: their tokens, and their images."""
+    images = [[read_image(picture(n), "test") for n in own] for own in ([0], [], [1, 2])]
+    texts = ["1+1=<image>", "3=", "<image>4<image>="]
+    return [inputs.prompt_ids(text, own) for text, own in zip(texts, images, strict=True)], images
+
+
+@torch.no_grad()
+def trainer_logps(model, inputs, prompt_ids, images, completion_ids, never_sampled):
+    """The model's log-probability of each token of a completion, under those ever sampled."""
+    tokens = torch.tensor([prompt_ids + completion_ids])
+    logits = model(tokens, **inputs.pixels(images)).logits[0, len(prompt_ids) - 1 : -1]
+    logits[:, never_sampled] = -torch.inf
+    return logits.log_softmax(-1).gather(1, tokens[0, len(prompt_ids) :, None])[:, 0]
+
+
+def largest_gap(model, engine, prompts, images, samples):
+    """Largest difference of a token's log-probability between an engine and the model, in nats."""
+    gaps = [
+        trainer_logps(
+            model, engine.image_inputs, ids, own, one.completion_ids, engine.never_sampled
+        )
+        - torch.tensor(one.sampling_per_token_logps)
+        for ids, own, group in zip(prompts, images, samples, strict=True)
+        for one in group
+    ]
+    return torch.cat(gaps).abs().max().item()
 
 
 def write_dataset(folder, rows):

@@ -30,6 +30,7 @@ def run(monkeypatch, tmp_path):
         (["--parts", "prompts", "--smollm2", "no_such_folder"], "--smollm2: got no_such_folder"),
         (["--parts", "pretrained", "--smollm2", "nowhere"], "--smollm2: got nowhere"),
         (["--parts", "whole", "--strategies", "nowhere"], "build_testbed.py --strategies --output"),
+        (["--parts", "pictures", "--pictures", "nowhere"], "build_testbed.py --pictures --output"),
         (["--parts", "update", "--ranks", "two"], "--ranks: got 'two'"),
         (["--parts", "update", "--repetitions", "0"], "--repetitions: got 0"),
     ],

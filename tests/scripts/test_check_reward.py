@@ -47,6 +47,10 @@ class Short:
         return [{"scale": self.scale, "tokens saved": None} for _ in group.rollouts]
 
 
+def by_length(group):
+    return [r.num_tokens for r in group.rollouts]
+
+
 class Sure:
     needs_token_statistics = True
 
@@ -110,6 +114,12 @@ def rollouts_file(tmp_path, make_group):
     lines = rollout_lines(scored, advantages)  # type: ignore[arg-type]
     RunFiles(tmp_path).write_rollouts(1, lines)
     return tmp_path / "rollouts" / "step_000001.jsonl.gz"
+
+
+def test_code_that_a_setting_names_is_run(rewards_file):
+    settings = json.dumps({"by": f"{rewards_file}:by_length"})
+    process = check("weighted_vote", "--settings", settings)
+    assert process.returncode == 0, process.stderr
 
 
 def test_a_good_reward_passes():

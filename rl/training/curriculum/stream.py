@@ -1,12 +1,13 @@
 """The prompts of a run one after another, in the order of its curriculum; its place is kept."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import Dataset
 
 from rl.errors import InputError
+from rl.training.batch_sizes import count_batches
 from rl.training.config import LabelFreeConfig
 from rl.training.curriculum.contract import PromptFact
 from rl.training.curriculum.registry import Curricula, build_curricula
@@ -16,7 +17,8 @@ from rl.training.prompt_order import PromptSampler
 def check_first_epoch(prompts: Dataset, config: LabelFreeConfig) -> None:
     """Check that the curriculum leaves enough prompts in the first epoch.
 
-    Of a stream each file must have enough; a rule beside it may leave fewer later on.
+    Of a stream each file must have enough, and the run has to reach the last one; a rule beside it
+    may leave fewer later on.
 
     Raises:
         InputError: If it does not, or what it reads is not there or is of another kind.
@@ -28,8 +30,20 @@ def check_first_epoch(prompts: Dataset, config: LabelFreeConfig) -> None:
     stream.next_batch()
     if not any(hasattr(rule, "part") for rule in curricula.rules.values()):
         return
+    check_files(stream.facts, config)
+    if len(curricula.rules) == 1:
+        [rule] = curricula.rules.values()
+        check_length(stream.facts, rule, config)
+
+
+def check_files(facts: Sequence[PromptFact], config: LabelFreeConfig) -> None:
+    """Check that each file of a stream fills a batch.
+
+    Raises:
+        InputError: If one does not.
+    """
     # Its first epoch says nothing of the files to come.
-    found = Counter(fact.part for fact in stream.facts)
+    found = Counter(fact.part for fact in facts)
     for part, name in enumerate(config.dataset):
         if found[part] < config.num_prompts:
             raise InputError(
@@ -37,6 +51,30 @@ def check_first_epoch(prompts: Dataset, config: LabelFreeConfig) -> None:
                 f"least num_prompts ({config.num_prompts}), as the stream visits each file by "
                 "itself. Remove the file, lower num_prompts, or raise max_prompt_length."
             )
+
+
+def check_length(facts: Sequence[PromptFact], rule: Any, config: LabelFreeConfig) -> None:
+    """Check that a run is long enough for the last file of its stream to begin.
+
+    Args:
+        facts: What is known of each prompt.
+        rule: Visits each file for `epochs`.
+        config: Lengths and sizes.
+
+    Raises:
+        InputError: If the run ends before.
+    """
+    found = Counter(fact.part for fact in facts)
+    batches = [found[part] // config.num_prompts * rule.epochs for part in sorted(found)]
+    steps = config.num_updates * config.num_iterations
+    num_steps = count_batches(config, len(facts)) * steps
+    if num_steps <= sum(batches[:-1]) * steps:
+        raise InputError(
+            f"max_steps: got a run of {num_steps} optimizer steps, expected more than "
+            f"{sum(batches[:-1]) * steps}, after which the last file of the stream begins "
+            f"(curriculum.data_stream.epochs). Set max_steps to {sum(batches) * steps}, with which "
+            "it has its epochs too, or lower epochs."
+        )
 
 
 class PromptStream:

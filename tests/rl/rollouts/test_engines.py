@@ -59,5 +59,6 @@ def test_what_cannot_be_used_is_one_clear_line(name, method, message):
 def test_the_table_holds_every_engine():
     assert engine_class("transformers", "for_model", "engine") is TransformersEngine
     assert list(ENGINES) == ["transformers", "vllm", "vllm_server", "openai"]
-    for name in ("transformers", "vllm", "openai"):
-        check_takes_images(engine_class(name, "for_model", "engine"), name, "engine")
+    for name in ENGINES:
+        method = "for_run" if name == "vllm_server" else "for_model"
+        check_takes_images(engine_class(name, method, "engine"), name, "engine")

@@ -29,7 +29,7 @@ needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not i
 
 
 def options(command):
-    assert command[:3] == [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    assert command[:3] == [sys.executable, "-m", "rl.rollouts.vllm_server_main"]
     return {name: value for name, value in pairwise(command) if name.startswith("--")}
 
 
@@ -44,6 +44,9 @@ def test_the_command_holds_what_the_engine_needs():
     # Log-probabilities of the sampled distribution, and a worker that takes weights.
     assert found["--logprobs-mode"] == "processed_logprobs"
     assert found["--worker-extension-cls"] == WORKER_EXTENSION
+    # Images come within requests, and from nowhere else.
+    assert "--enable-scale-out" in command
+    assert found["--allowed-media-domains"].endswith(".invalid")  # no such host can be (RFC 2606)
     assert not {"--tensor-parallel-size", "--data-parallel-size", "--max-model-len"} & set(found)
     # On a CPU prompts are not cut into chunks, and vLLM raises the limit of a step to the context.
     without_chunks = {"--enforce-eager", "--no-enable-chunked-prefill"}

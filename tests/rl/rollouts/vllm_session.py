@@ -56,10 +56,9 @@ def main(folder):
 def look_at_pictures(folder):
     """Sample prompts with one, no and two pictures; report gaps, before and after a sync."""
     import torch
-    from tiny_vision import picture
+    from tiny_vision import largest_gap, read_prompts
     from transformers import AutoModelForImageTextToText
 
-    from rl.data.images import read_image
     from rl.data.model_files import load_image_inputs, load_tokenizer
     from rl.rollouts.engine import SamplingSettings
     from rl.rollouts.vllm_engine import VLLMEngine
@@ -67,9 +66,7 @@ def look_at_pictures(folder):
     torch.set_num_threads(1)
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
     inputs = load_image_inputs(folder, "model", load_tokenizer(folder, "model"))
-    images = [[read_image(picture(n), "test") for n in own] for own in ([0], [], [1, 2])]
-    texts = ["1+1=<image>", "3=", "<image>4<image>="]
-    prompts = [inputs.prompt_ids(text, own) for text, own in zip(texts, images, strict=True)]
+    prompts, images = read_prompts(inputs)
     engine = VLLMEngine.from_pretrained(
         folder,
         SamplingSettings(max_completion_length=LENGTH),
@@ -83,17 +80,7 @@ def look_at_pictures(folder):
         return engine.generate(ids, 4, [SEEDS[i] for i in which], images=own)
 
     def gap():
-        found = 0.0
-        for ids, own, samples in zip(prompts, images, sample([0, 1, 2]), strict=True):
-            for one in samples:
-                tokens = torch.tensor([ids + one.completion_ids])
-                with torch.no_grad():
-                    logits = model(tokens, **inputs.pixels(own)).logits[0, len(ids) - 1 : -1]
-                logits[:, engine.never_sampled] = -torch.inf
-                logps = logits.log_softmax(-1).gather(1, tokens[0, len(ids) :, None])[:, 0]
-                gaps = logps - torch.tensor(one.sampling_per_token_logps)
-                found = max(found, gaps.abs().max().item())
-        return found
+        return largest_gap(model, engine, prompts, images, sample([0, 1, 2]))
 
     def drawn(which):
         return [[one.completion_ids for one in group] for group in sample(which)]

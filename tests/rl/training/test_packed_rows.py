@@ -63,21 +63,21 @@ def test_what_is_not_packed():
 def test_prompts_are_told_apart_by_their_tokens_alone():
     ids = torch.tensor([[9, 1], [0, 1], [1, 1], [2, 1]])
     mask = torch.tensor([[0, 1], [0, 1], [1, 1], [0, 1]])
-    numbers, families = prompt_numbers(ids, mask)
+    numbers, families = prompt_numbers(prompt_keys(ids, mask))
     assert numbers.tolist() == families.tolist() == [0, 0, 1, 0]
     # One after 1 1; after it, of the same prompt, nothing.
-    assert new_prompt_tokens(ids[[2, 0, 1]], mask[[2, 0, 1]]).tolist() == [2, 1, 0]
+    assert new_prompt_tokens(prompt_keys(ids[[2, 0, 1]], mask[[2, 0, 1]])).tolist() == [2, 1, 0]
 
 
 def test_prompts_that_begin_alike_are_neighbours():
     block = [7] * 64
     rows = [[*block, 3], [5] * 65, [*block, 2], [*block, 3]]
-    ids, mask = torch.tensor(rows), torch.ones(4, 65)
-    numbers, families = prompt_numbers(ids, mask)
+    keys = prompt_keys(torch.tensor(rows), torch.ones(4, 65))
+    numbers, families = prompt_numbers(keys)
     assert numbers.tolist() == [1, 2, 0, 1]
     assert families.tolist() == [0, 2, 0, 0]
     order = [2, 0, 3, 1]
-    assert new_prompt_tokens(ids[order], mask[order]).tolist() == [65, 1, 0, 65]
+    assert new_prompt_tokens([keys[row] for row in order]).tolist() == [65, 1, 0, 65]
 
 
 def test_what_prompts_begin_with_stands_once():
@@ -108,3 +108,32 @@ def test_positions_are_counted_as_they_are_run():
     assert num_positions(10, prompts, completions) == 6
     assert num_positions(9, prompts, completions) == 9
     assert num_positions(2, prompts[:2], [0, 0]) == 2
+
+
+def test_prompts_are_told_apart_by_their_images():
+    # 9 stands for an image; the first and the third row have the same one, the fourth has none.
+    ids = torch.tensor([[3, 9, 4, 7, 8]] * 4)
+    labels = ids.index_fill(1, torch.arange(3), -100)
+    image_rows = torch.tensor([5, 6, 5, -1])
+    packed = pack(ids, torch.ones_like(ids), labels, image_rows, [9])
+    # Of three prompts each of its own, since none shares a whole block.
+    assert packed.input_ids.tolist() == [3, 9, 4] * 3 + [7, 7, 7, 7]
+    assert [group.num_rows for group in packed.groups] == [2, 1, 1]
+    assert packed.image_rows == (5, 6)
+    numbers, families = prompt_numbers(prompt_keys(ids[:, :3], ids[:, :3], image_rows, [9]))
+    assert numbers.tolist() == families.tolist() == [0, 1, 0, 2]
+    # Told nothing of images, it takes all for one prompt.
+    assert pack(ids, torch.ones_like(ids), labels).groups[0].num_rows == 4
+
+
+def test_what_is_asked_of_the_same_images_has_them_once():
+    # 3, two images of two tokens and what is between them; then 5, or 6.
+    ids = torch.tensor([[3, 9, 9, 4, 9, 9, 5, 7, 8], [3, 9, 9, 4, 9, 9, 6, 7, 8]])
+    labels = ids.index_fill(1, torch.arange(7), -100)
+    packed = pack(ids, torch.ones_like(ids), labels, torch.tensor([2, 2]), [9])
+    assert packed.input_ids.tolist() == [3, 9, 9, 4, 9, 9, 5, 6, 7, 7]
+    assert packed.groups[0] == PromptGroup(0, 6, 0, 0, None)
+    assert [group.parent for group in packed.groups] == [None, 0, 0]
+    assert packed.image_rows == (2,)
+    # Each token where a row has it: of the 18, the first row's are 0 to 8.
+    assert packed.sources.tolist() == [0, 1, 2, 3, 4, 5, 6, 15, 7, 16]

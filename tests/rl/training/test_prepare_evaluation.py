@@ -59,7 +59,7 @@ def test_a_column_of_images_is_that_of_the_sources_that_have_it(tmp_path):
     assert set(num_images("").values()) == {0}
 
 
-def test_an_engine_that_takes_no_images_is_refused_for_problems_with_some():
+def test_an_engine_that_takes_no_images_is_refused_for_problems_with_some(tmp_path):
     inputs = ImageInputs(tiny_vision.make_processor())
     image = read_image(Image.new("RGB", (8, 8)), "here")
     content = [{"type": "image"}, {"type": "text", "text": "1+1="}]
@@ -69,6 +69,8 @@ def test_an_engine_that_takes_no_images_is_refused_for_problems_with_some():
     benchmarks = {"seen": Benchmark(problems=[problem], prompt_column="prompt", label_column="")}
     known = (tiny_vision.make_tokenizer(), None, RunImages(inputs))
     check_benchmarks(make_config(), benchmarks, *known)
-    server = make_config(use_vllm=True, vllm_mode="server")
-    with pytest.raises(InputError, match="engine: got 'vllm_server' for prompts with images"):
-        check_benchmarks(server, benchmarks, *known)
+    path = tmp_path / "engine.py"
+    path.write_text("class Texts:\n    @classmethod\n    def for_run(cls, policy, settings): ...\n")
+    texts = make_config(engine=f"{path}:Texts")
+    with pytest.raises(InputError, match=r"engine: got '.*:Texts' for prompts with images"):
+        check_benchmarks(texts, benchmarks, *known)

@@ -1,4 +1,5 @@
 import logging
+from importlib.util import find_spec
 
 import pytest
 import tiny_vision
@@ -81,11 +82,19 @@ def test_a_model_of_text_alone_refuses_images_in_one_line(prepare, tiny_model_fo
     assert run.prompts["rendered_prompt"][:] == [text for text, _ in ROWS]
 
 
-def test_an_engine_that_takes_no_images_is_refused_in_one_line(prepare):
-    server = {"use_vllm": True, "vllm_mode": "server"}
-    with pytest.raises(InputError, match="engine: got 'vllm_server' for prompts with images"):
-        prepare(**server)
-    assert prepare(**server, image_column="").images.rows is None
+def test_an_engine_that_takes_no_images_is_refused_in_one_line(prepare, tmp_path):
+    path = tmp_path / "engine.py"
+    path.write_text("class Texts:\n    @classmethod\n    def for_run(cls, policy, settings): ...\n")
+    texts = {"engine": f"{path}:Texts"}
+    with pytest.raises(InputError, match=r"engine: got '.*:Texts' for prompts with images"):
+        prepare(**texts)
+    assert prepare(**texts, image_column="").images.rows is None
+
+
+@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+@pytest.mark.parametrize("mode", ["colocate", "server"])
+def test_both_ways_to_run_vllm_take_images(prepare, mode):
+    assert prepare(use_vllm=True, vllm_mode=mode).images.rows is not None
 
 
 def test_a_vision_language_model_trains_on_text_alone(prepare):

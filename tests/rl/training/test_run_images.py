@@ -252,7 +252,9 @@ def make_qwen():
 
 
 def test_patches_of_images_go_with_their_rows(make_vision_trainer):
-    trainer = make_vision_trainer(COMPLETIONS, {"pay": pay}, [("1=", [])], model=make_qwen())
+    # As TRL hands pixels to a model: one that shares prompts takes the numbers of rows.
+    settings = {"model": make_qwen(), "shared_prompts": False}
+    trainer = make_vision_trainer(COMPLETIONS, {"pay": pay}, [("1=", [])], **settings)
     trainer.images = RunImages(Patches(), Numbers({0: (1,), 1: (2, 3)}))
     image = [7, Patches.token, 8]
     prompts = [[3, *image, 4], [*image, 5, *image], [11, 12]]
@@ -292,3 +294,10 @@ def test_tiles_are_counted_where_an_image_has_several():
     found = images.inputs_of(rows)
     assert (found["num_images"], found["num_tiles"]) == ([2, 0, 1], [6, 0, 3])
     assert found["pixel_values"].shape == (9, 3, 2, 2)
+    assert images.pixels_of([1, NO_IMAGES, 0])["pixel_values"].shape == (9, 3, 2, 2)
+    # In their place the numbers of rows, one each, as TRL cuts them up; none where no row has any.
+    numbers = images.inputs_of(rows, as_numbers=True)
+    assert numbers["pixel_values"].tolist() == [1, NO_IMAGES, 0]
+    assert numbers["num_images"] == [1, 1, 1]
+    rows["image_row"] = torch.full((3,), NO_IMAGES)
+    assert "pixel_values" not in images.inputs_of(rows, as_numbers=True)

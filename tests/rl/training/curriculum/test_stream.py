@@ -38,6 +38,9 @@ def config_of(**settings) -> Any:
             "num_prompts": 2,
             "num_generations": 4,
             "num_iterations": 1,
+            "num_updates": 1,
+            "max_steps": -1,
+            "num_train_epochs": 3,
             "steps_per_generation": 1,
             "shuffle_dataset": False,
             "seed": 3,
@@ -64,6 +67,30 @@ def test_each_file_of_a_stream_fills_a_batch(parts, message):
         check_first_epoch(prompts, config)
     # A mixture visits them together.
     check_first_epoch(prompts, config_of(curriculum={"easy_first": None}, dataset=["a", "b", "c"]))
+
+
+# Files of 2, 4 and 5 prompts, 2 a batch: 1, 2 and 2 batches an epoch; in 2 epochs 2 + 4 + 4. Two
+# updates a batch are 12 steps before the last file and 20 with it. All 11 prompts, in no stream,
+# are 5 batches an epoch.
+@pytest.mark.parametrize(
+    ("length", "got"),
+    [
+        ({"max_steps": 13}, None),
+        ({"max_steps": 12}, 12),
+        ({"num_train_epochs": 2}, None),  # 20 steps
+        ({"num_train_epochs": 1.2}, 12),
+    ],
+)
+def test_a_stream_reaches_its_last_file(length, got):
+    parts = [0] * 2 + [1] * 4 + [2] * 5
+    names = [f"p{i}" for i in range(len(parts))]
+    columns = {"prompt_id": names, "rendered_prompt": names, "row": list(range(len(parts)))}
+    prompts = Dataset.from_dict({**columns, "part": parts})
+    settings = {"curriculum": {"data_stream": {"epochs": 2}}, "dataset": ["a", "b", "c"]}
+    config = config_of(**settings, num_updates=2, **length)
+    message = f"max_steps: got a run of {got} .* more than 12, .* Set max_steps to 20"
+    with nullcontext() if got is None else pytest.raises(InputError, match=message):
+        check_first_epoch(prompts, config)
 
 
 def test_without_a_rule_the_rows_are_those_of_the_trainers_own_order():
