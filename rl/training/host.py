@@ -133,8 +133,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         corrects = self.use_vllm and config.vllm_importance_sampling_correction
         self.correction = SamplerCorrection(config, self.accelerator) if corrects else None
         self.source = source
-        self.tokenizer = tokenizer
-        self.images = images
+        self.tokenizer, self.images = tokenizer, images
         self.token_selector = token_selector
         self.run_files = run_files
         self.logged = self._metrics["train"]  # name -> values since the last log
@@ -154,11 +153,10 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         models = [m.get_base_model() if is_peft_model(m) else m for m in models]
         self.selected_tokens = self._prepare(models[0])
         self.loss_terms = build_loss_terms(config.loss_terms)
-        known = (models[0], unwrap(self.model), tokenizer, self.accelerator, config)
-        self.self_teacher = SelfTeacher(self.loss_terms, *known)
+        known = (unwrap(self.model), self.accelerator)
+        self.self_teacher = SelfTeacher(self.loss_terms, models[0], tokenizer, *known, config)
         mask = build_gradient_mask(config.gradient_mask)
-        known = (unwrap(self.model), self.accelerator, config.seed, self.add_metrics)
-        self.add_callback(GradientMasking(mask, *known))
+        self.add_callback(GradientMasking(mask, *known, config.seed, self.add_metrics))
         selects, routes = token_selector is not None, self.aux_loss_enabled
         shares = config.shared_prompts and share_prompts(models, self.accelerator, routes, images)
         run_together(models, images, config)

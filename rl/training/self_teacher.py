@@ -46,8 +46,8 @@ class SelfTeacher:
         terms: One of them may say whose weights the teacher has, and what it reads.
         policy: The policy's model, without adapters' wrapper or any other, after TRL has given it
             its fused output head.
-        model: The same with its adapters.
         tokenizer: The policy's.
+        model: The policy with its adapters.
         accelerator: Knows the device and the precision.
         config: Settings of the run.
 
@@ -59,8 +59,8 @@ class SelfTeacher:
         self,
         terms: LossTerms,
         policy: PreTrainedModel,
-        model: Any,
         tokenizer: PreTrainedTokenizerBase,
+        model: Any,
         accelerator: Accelerator,
         config: LabelFreeConfig,
     ) -> None:
