@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-
 from rl.training.rollout_files import read_rollout_file
 
 ROOT = Path(__file__).parents[2]
@@ -53,40 +51,12 @@ def ranks(number):
 
 def zero(stage, num_ranks=2):
     """CPU ranks under DeepSpeed, with the launch config users get."""
-    config = f"recipes/accelerate/zero{stage}.yaml"
     # With --cpu Accelerate leaves DeepSpeed out, and starts one process.
     return [
-        *(str(BIN / "accelerate"), "launch", "--config_file", config),
+        *(str(BIN / "accelerate"), "launch"),
+        *("--config_file", f"recipes/accelerate/zero{stage}.yaml"),
         *("--num_processes", str(num_ranks), "--mixed_precision", "no"),
-    ]
-
-
-def zero3_of_all_weights(folder):
-    """Two CPU ranks under ZeRO-3, with every weight gathered whenever a layer runs.
-
-    DeepSpeed leaves what has fewer than 100,000 numbers on every rank, so all of a tiny model:
-    ranks would never wait for each other.
-    """
-    zero3 = {
-        "zero_optimization": {
-            "stage": 3,
-            "stage3_param_persistence_threshold": 0,
-            "stage3_gather_16bit_weights_on_model_save": True,
-        },
-        "train_micro_batch_size_per_gpu": "auto",
-        "gradient_accumulation_steps": "auto",
-        "gradient_clipping": "auto",
-    }
-    (folder / "zero3.json").write_text(json.dumps(zero3))
-    launch_config = yaml.safe_load((ROOT / "recipes/accelerate/zero3.yaml").read_text())
-    launch_config["deepspeed_config"] = {
-        "deepspeed_config_file": str(folder / "zero3.json"),
-        "zero3_init_flag": True,
-    }
-    (folder / "zero3.yaml").write_text(yaml.safe_dump(launch_config))
-    return [
-        *(str(BIN / "accelerate"), "launch", "--config_file", str(folder / "zero3.yaml")),
-        *("--num_processes", "2", "--mixed_precision", "no"),
+        *([str(Path(__file__).parent / "zero3_of_all_weights.py")] if stage == 3 else []),
     ]
 
 

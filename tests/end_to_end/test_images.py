@@ -15,7 +15,6 @@ from launching import (
     read_metrics,
     read_rollouts,
     zero,
-    zero3_of_all_weights,
 )
 from transformers import AutoProcessor
 
@@ -105,7 +104,7 @@ def test_three_ranks_do_what_one_does(recipe, one, tmp_path):
 
 
 def test_zero3_on_two_ranks_does_what_one_does(recipe, one, tmp_path):
-    same_as_one(zero3_of_all_weights(tmp_path), recipe, one, tmp_path)
+    same_as_one(zero(3), recipe, one, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +115,9 @@ def one_with_trained_tower(recipe, tmp_path_factory):
 
 TRAINED_TOWER = {"freeze_vision_tower": False}
 LAUNCHERS = {
-    "DDP": lambda _: ranks(2),
-    "ZeRO-2": lambda _: zero(2),
-    "ZeRO-3": zero3_of_all_weights,
+    "DDP": ranks(2),
+    "ZeRO-2": zero(2),
+    "ZeRO-3": zero(3),
 }
 
 
@@ -127,7 +126,7 @@ LAUNCHERS = {
 def test_a_trained_tower_is_updated_on_two_ranks_as_on_one(
     recipe, one, one_with_trained_tower, tmp_path, launcher
 ):
-    launched = LAUNCHERS[launcher](tmp_path)
+    launched = LAUNCHERS[launcher]
     same_as_one(launched, recipe, one_with_trained_tower, tmp_path, **TRAINED_TOWER)
     assert gradient_norm(one_with_trained_tower) > 1.01 * gradient_norm(one)
 
@@ -149,7 +148,7 @@ def test_fsdp2_on_two_ranks_does_what_one_does(recipe, tmp_path, settings):
 @pytest.mark.slow
 def test_zero3_with_adapters_goes_on_from_a_checkpoint(recipe, tmp_path):
     settings = {"max_steps": 3, "num_updates": 1, "save_steps": 1, "lora": {"r": 2}, "beta": 0.1}
-    launcher = zero3_of_all_weights(tmp_path)
+    launcher = zero(3)
     one = launch(one_process(), recipe, tmp_path / "one", **settings)
     two = launch(launcher, recipe, tmp_path / "two", **settings)
     norms = [line["grad_norm"] for line in read_metrics(one) if "grad_norm" in line]
