@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import is_peft_model
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -16,6 +17,7 @@ from rl.settings import build
 from rl.training.gradient_masks.migu import Migu
 from rl.training.gradient_masks.random_rows import RandomRows
 from rl.training.gradient_masks.sharded_gradients import check_gradients_are_reached, gradients_of
+from rl.training.gradient_masks.token_counts import counts_of_packed, counts_of_rows
 
 MASK = Contract(built_with=("first_steps",), has=("keep",))
 
@@ -49,10 +51,13 @@ class GradientMasking(TrainerCallback):
     """Masks what the optimizer steps on, after the gradient is reduced over ranks and clipped.
 
     Linear layers that are trained are masked by rows, one for each output, all but the output
-    layer, whose logits are computed in parts. Passes without gradient are not summed over. The
-    rows are chosen once a step, from the sums of all ranks, and wherever a gradient is sharded
-    (FSDP2, ZeRO of stage 1 to 3) each rank masks its own part, so that no launch changes the
-    update. A step that the optimizer does not make is not masked.
+    layer, whose logits are computed in parts. Passes without gradient are not summed over, nor are
+    padding and rows that only fill up; a prompt that is run once for several rows counts for each
+    (`rl.training.gradient_masks.token_counts`). Layers that do not run the tokens of the rows one
+    by one, as in a vision tower or an expert, sum all they run. The rows are chosen once a step,
+    from the sums of all ranks, and wherever a gradient is sharded (FSDP2, ZeRO of stage 1 to 3)
+    each rank masks its own part, so that no launch changes the update. A step that the optimizer
+    does not make is not masked.
 
     Args:
         rule: Chooses rows; None masks nothing.
@@ -77,6 +82,7 @@ class GradientMasking(TrainerCallback):
         self.rule, self.accelerator, self.seed, self.log = rule, accelerator, seed, log
         self.layers: dict[str, nn.Linear] = {}
         self.step = 0
+        self._counts: Tensor | None = None  # of the tokens of the pass at hand
         self._begin()
         if rule is None:
             return
@@ -89,6 +95,19 @@ class GradientMasking(TrainerCallback):
         }
         for name, layer in self.layers.items():
             layer.register_forward_hook(self._adding_to(name))
+        policy = model.get_base_model() if is_peft_model(model) else model
+        policy.register_forward_pre_hook(self._count_rows, with_kwargs=True)
+        if (backbone := getattr(policy, "base_model", None)) is not None:
+            backbone.register_forward_pre_hook(self._count_packed, with_kwargs=True)
+
+    def _count_rows(self, model: nn.Module, inputs: Any, kwargs: Mapping[str, Any]) -> None:
+        mask, labels = kwargs.get("attention_mask"), kwargs.get("labels")
+        is_known = mask is not None and labels is not None
+        self._counts = counts_of_rows(mask, labels) if is_known else None
+
+    def _count_packed(self, backbone: nn.Module, inputs: Any, kwargs: Mapping[str, Any]) -> None:
+        if (packed := kwargs.get("shared_prompts")) is not None:
+            self._counts = counts_of_packed(packed)
 
     def _begin(self) -> None:
         self.magnitudes: dict[str, Tensor] = {}
@@ -97,7 +116,10 @@ class GradientMasking(TrainerCallback):
     def _adding_to(self, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         def add(layer: nn.Module, inputs: Any, output: Tensor) -> None:
             if torch.is_grad_enabled() and layer.training:
-                values = output.detach().abs().flatten(0, -2).float().sum(dim=0)
+                values = output.detach().abs().float()
+                if self._counts is not None and self._counts.shape == values.shape[:-1]:
+                    values = values * self._counts[..., None]
+                values = values.flatten(0, -2).sum(dim=0)
                 self.magnitudes[name] = self.magnitudes.get(name, 0.0) + values
 
         return add

@@ -13,7 +13,7 @@ from rl.settings import Share, StepsOrNone, checked
 class Migu:
     """Keep the gradient of the rows whose outputs are largest in an optimizer step.
 
-    a[d] = sum over the tokens of the step of |h[d]|,   h = W x + b
+    a[d] = sum over the tokens of the rows that are run of |h[d]|,   h = W x + b
     keep[d] = a[d] >= quantile(a, threshold)
 
     Different data make different outputs large, so an update changes little of what other data

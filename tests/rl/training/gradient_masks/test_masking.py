@@ -14,6 +14,7 @@ from rl.training.gradient_masks.masking import GradientMasking, build_gradient_m
 from rl.training.gradient_masks.migu import Migu
 
 COMPLETIONS = [r"\boxed{1}", r"\boxed{2}", r"\boxed{1}", "="]
+LONG = [r"\boxed{1}", r"As it has to be one, the answer is \boxed{2}", r"\boxed{1}", "="]
 SCORES = {"1+1=": [1.0, 0.0, 0.5, 0.0], "2+2=": [0.0, 1.0, 0.0, 0.2]}
 
 
@@ -124,6 +125,34 @@ def test_an_update_of_the_trainer_changes_the_kept_rows_alone(make_trainer):
     assert all(0.25 < changed[name] < 0.35 for name in linear), changed
     assert changed["model.layers.0.input_layernorm.weight"] == 1.0
     assert len(rows_of(trainer)) == 8
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"shared_prompts": True},
+        {"per_device_train_batch_size": 1},
+        {"max_tokens_per_micro_batch": 40},
+    ],
+    ids=["shared prompts", "one row at a time", "uneven micro-batches"],
+)
+def test_how_rows_are_run_does_not_change_which_are_kept(make_trainer, settings):
+    """Neither padding nor filling counts, and a shared prompt counts for each of its rows."""
+    scores = {**SCORES, "1+1=3=": [1.0, 1.0, 0.0, 0.5], "3+3=": [1.0] * 4}
+    known = {"gradient_mask": {"migu": {}}, "max_steps": 1, "learning_rate": 1e-2}
+    kept = []
+    for more in ({"shared_prompts": False}, {"shared_prompts": False, **settings}):
+        trainer = make_trainer(LONG, scores, **known, weight_decay=0.0, **more)
+        before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+        trainer.train()
+        moved = [
+            (p.detach() != before[name]).any(dim=-1)
+            for name, p in trainer.model.named_parameters()
+            if "_proj" in name
+        ]
+        kept.append(torch.cat(moved))
+    # Sums round differently, which may turn a row at the border.
+    assert (kept[0] != kept[1]).sum() <= 0.01 * len(kept[0])
 
 
 @pytest.mark.parametrize(
