@@ -157,9 +157,18 @@ def test_a_maker_never_sees_a_label(tmp_path):
         seen.append((prompt, dict(columns)))
         return ["x"]
 
-    rows = [{"prompt": "1+1=", "label": "2", "level": 3}]
-    load(tmp_path, rows, maker, label_column="label")
+    rows = [{"prompt": "1+1=", "target": "2", "level": 3}]
+    load(tmp_path, rows, maker, label_column="target")
     assert seen == [("1+1=", {"level": 3})]
+    # Nor where nothing says which column it is, but the column's name.
+    rows = [{"prompt": "1+1=", "label": "2", "Answer": "2", "final_answer": "2", "level": 3}]
+    load(tmp_path, rows, maker)
+    assert seen[1:] == [("1+1=", {"level": 3})]
+
+
+def test_a_view_is_no_column_that_tells_the_answer(tmp_path):
+    with pytest.raises(InputError, match=r"views of row 0 .*label.*other"):
+        load(tmp_path, [{"prompt": "1+1=", "label": "2", "other": "a"}], Column(name="label"))
 
 
 @pytest.mark.parametrize(
