@@ -60,6 +60,9 @@ class Column:
         name: The column's.
         num: How many of the texts are taken, the first ones; every row needs as many.
 
+    Raises:
+        InputError: If the name says that the column tells an answer.
+
     Example:
         >>> Column(name="other", num=1)("3+5=", {"other": ["3 plus 5 is", "add 3,5:"]})
         ['3 plus 5 is']
@@ -67,6 +70,14 @@ class Column:
 
     name: str
     num: Count = 1
+
+    def __post_init__(self) -> None:
+        if _TELLS_ANSWERS.search(self.name):
+            raise InputError(
+                f"views.column.name: got {self.name!r}, expected a name that does not speak of "
+                "labels, answers or solutions, which no view may show. If it holds other wordings, "
+                "rename it in the data."
+            )
 
     def __call__(self, prompt: str, columns: Mapping[str, Any]) -> list[str]:
         """Return the first texts of the row's column."""
