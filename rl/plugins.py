@@ -112,6 +112,15 @@ def allow_code(said: Any = _ANYTHING) -> None:
             allow_code(part)
 
 
+def names_code(setting: Any) -> bool:
+    """Whether some text in a setting may name code, in whatever lists and mappings it stands."""
+    if isinstance(setting, Mapping):
+        return names_code([*setting.keys(), *setting.values()])
+    if isinstance(setting, str):
+        return ":" in setting
+    return isinstance(setting, Iterable) and any(map(names_code, setting))
+
+
 def add_code_argument(parser: Any) -> None:
     """Add `--allow_code` to a script that reads names from files."""
     parser.add_argument(

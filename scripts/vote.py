@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,8 +23,10 @@ from rl.plugins import allow_code, call_plugin
 from rl.settings import Letters, check_options, check_value
 from rl.types import Group, Reward, Rollout
 
+_ROLLOUT = ("prompt_id", "visit", "completion")  # in a line that a run wrote
 EPILOG = """\
-input lines:   {"id": "p1", "completions": ["... \\\\boxed{0.5}", "... \\\\boxed{1/2}", "no idea"]}
+input lines:   {"id": "p1", "completions": ["... \\\\boxed{0.5}", "... \\\\boxed{1/2}", "no idea"]},
+               or a run's rollouts/step_N.jsonl.gz: each visit to a prompt, under its prompt_id
 output lines:  {"id": "p1", "pseudo_label": "0.5", "majority_ratio": 0.667, "num_votes": 3,
                 "num_abstained": 1, "clusters": [{"answer": "0.5", "count": 2}]}
 
@@ -66,14 +69,24 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def read_prompts(file: BinaryIO, path: Path) -> Iterator[tuple[Any, list[str]]]:
-    """Yield each line's id and completions; a bad line is an error that names its number."""
+    """Yield each line's id and completions; a bad line is an error that names its number.
+
+    Of a run's rollouts the completions of a visit are joined, and come last.
+    """
+    visits: dict[tuple[Any, Any], list[Any]] = defaultdict(list)
     for number, row, line in read_json_lines(file, path):
+        parts = [row.get(name) for name in _ROLLOUT] if isinstance(row, dict) else []
+        if parts and _is_texts(parts):
+            visits[parts[0], parts[1]].append(parts[2])
+            continue
         if not isinstance(row, dict) or "id" not in row or not _is_texts(row.get("completions")):
             raise InputError(
                 f"{path} line {number}: got {line[:60].decode(errors='replace').strip()!r},"
-                ' expected {"id": ..., "completions": [strings]}. Correct or remove the line.'
+                ' expected {"id": ..., "completions": [strings]}, or a rollout of a run. Correct'
+                " or remove the line."
             )
         yield row["id"], row["completions"]
+    yield from ((prompt_id, completions) for (prompt_id, _), completions in visits.items())
 
 
 def _is_texts(value: Any) -> bool:

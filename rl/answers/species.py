@@ -42,7 +42,7 @@ _BY_INITIAL = {
 NOT_A_SPECIES = (
     "(?!"
     + "|".join(
-        rf"(?<={initial})\.[ \t]?(?:{names.replace(' ', '|')})\b"
+        rf"(?<={initial})\.(?:[ \t~]|\\[ ,])?(?:{names.replace(' ', '|')})\b"
         for initial, names in _BY_INITIAL.items()
     )
     + ")"

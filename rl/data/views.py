@@ -1,15 +1,17 @@
 """Views of a problem: its prompt in other wordings, all of which are sampled in one batch.
 
 A view maker is a callable `(prompt, columns) -> [text, ...]`: of a prompt's text and the other
-columns of its row, without the label's, it makes the other wordings, as many for every problem. A
-run's `views` names one of `VIEWS`, or a function or class of one's own as `file.py:name`. In a chat
-the text is that of the last user message. System prompt and suffix are put to every wording alike.
+columns of its row it makes the other wordings, as many for every problem. It sees neither the
+label's column nor those whose names say that they tell an answer. A run's `views` names one of
+`VIEWS`, or a function or class of one's own as `file.py:name`. In a chat the text is that of the
+last user message. System prompt and suffix are put to every wording alike.
 
 Where a wording changes what an answer is called, as shuffled options do, the maker returns a `View`
 that says how its answers are read. Wordings that the policy writes itself during training would be
 another place where texts come from: what follows here needs texts and nothing else.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -40,6 +42,11 @@ class View(NamedTuple):
 ViewMaker: TypeAlias = Callable[[str, Mapping[str, Any]], Sequence[str | View]]
 
 VIEW_MAKER = Contract(takes=("prompt", "columns"))
+# Labels, named as such or not, and what explains them: MMLU-Pro's `cot_content`, GPQA's notes.
+_TELLS_ANSWERS = re.compile(
+    r"answer|label|solution|decision|expla|rationale|reasoning|(?:^|_)(?:cot|gold)(?:_|$)",
+    re.IGNORECASE,
+)
 _SLOT = "{prompt}"
 _MAX_DRAWS = 64  # of two options each draw is the other order with probability 1/2
 
@@ -53,6 +60,9 @@ class Column:
         name: The column's.
         num: How many of the texts are taken, the first ones; every row needs as many.
 
+    Raises:
+        InputError: If the name says that the column tells an answer.
+
     Example:
         >>> Column(name="other", num=1)("3+5=", {"other": ["3 plus 5 is", "add 3,5:"]})
         ['3 plus 5 is']
@@ -60,6 +70,14 @@ class Column:
 
     name: str
     num: Count = 1
+
+    def __post_init__(self) -> None:
+        if _TELLS_ANSWERS.search(self.name):
+            raise InputError(
+                f"views.column.name: got {self.name!r}, expected a name that does not speak of "
+                "labels, answers or solutions, which no view may show. If it holds other wordings, "
+                "rename it in the data."
+            )
 
     def __call__(self, prompt: str, columns: Mapping[str, Any]) -> list[str]:
         """Return the first texts of the row's column."""
@@ -186,7 +204,7 @@ def other_views(
     Args:
         table: Columns of a source, its prompts checked.
         prompt_column: Column with the prompts: texts, or lists of messages.
-        label_column: Column that the maker must not see.
+        label_column: Column that the maker must not see, whatever its name.
         maker: Makes them.
 
     Returns:
@@ -195,7 +213,8 @@ def other_views(
     Raises:
         InputError: If the maker raises, returns anything but texts, or not as many as for row 0.
     """
-    names = [name for name in table if name not in (prompt_column, label_column)]
+    others = [name for name in table if name not in (prompt_column, label_column)]
+    names = [name for name in others if not _TELLS_ANSWERS.search(name)]
     found: list[list[tuple[Any, str]]] = []
     for row, prompt in enumerate(table[prompt_column]):
         where = f"views of row {row} (from 0)"

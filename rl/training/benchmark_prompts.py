@@ -4,7 +4,6 @@ Options, documents and images are where an evaluation has them, and options in t
 that a problem that was trained on is the one that is evaluated. The labels go to `audit/` metrics.
 """
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from rl.data.prompts import PromptSet, load_prompts
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
     from rl.training.config import LabelFreeConfig
 
 DEFAULT_COLUMN = "prompt"  # the setting's own value: the benchmark knows its column
-# Labels, and what explains them: MMLU-Pro's `cot_content`, PubMedQA's `long_answer`, GPQA's notes.
-_TELLS_ANSWERS = re.compile(
-    r"answer|label|solution|decision|expla|rationale|reasoning|(?:^|_)(?:cot|gold)(?:_|$)",
-    re.IGNORECASE,
-)
 
 
 def is_benchmark(dataset: str) -> bool:
@@ -105,12 +99,8 @@ def _check_letters(name: str, rows: list[Row], choices: str | None) -> None:
 
 
 def _other_columns(table: Table, layout: Layout, spec: BenchmarkSpec) -> Table:
-    """Columns that views may be made of: without those that hold, or tell, what is right."""
+    """Columns that views may be made of, without those whose meaning the benchmark knows."""
     hidden = {layout.label_column, spec.label_column, layout.aliases_column}
     hidden |= {layout.prompt_column, layout.image_column, *layout.options_columns}
     hidden |= {*layout.numbered_images.values()}
-    return {
-        name: cells
-        for name, cells in table.items()
-        if name not in hidden and not _TELLS_ANSWERS.search(name)
-    }
+    return {name: cells for name, cells in table.items() if name not in hidden}

@@ -16,6 +16,7 @@ from rl.data.views import get_view_maker
 from rl.errors import InputError, unknown_name
 from rl.evaluation.metrics.criteria import LABEL_FREE_CRITERIA, criteria
 from rl.groups.advantages import get_advantage
+from rl.plugins import names_code
 from rl.rollouts.branching.registry import build_branching
 from rl.selfplay.run_settings import read_selfplay
 from rl.settings import check_settings, check_value
@@ -165,7 +166,9 @@ def _check_teacher(config: "LabelFreeConfig") -> None:
 
 
 def check_what_rewards_need(config: "LabelFreeConfig", rewards: Mapping[str, Reward]) -> None:
-    """Check that views and a teacher are there where a reward asks for them, and the reverse.
+    """Check that views and a teacher are there where a reward asks for them, and a teacher is read.
+
+    Code of one's own may read it without saying so.
 
     Raises:
         InputError: If one is not, or no reward says what the policy as its own teacher reads.
@@ -180,6 +183,13 @@ def check_what_rewards_need(config: "LabelFreeConfig", rewards: Mapping[str, Rew
                     f"{setting}: got none beside the reward {name!r}, which asks for it, expected "
                     f"some. Set it, as in {setting}: {example}."
                 )
+    is_read = any(getattr(reward, "needs_teacher", False) for reward in rewards.values())
+    is_read |= names_code([config.rewards, config.curriculum, config.guards])
+    if config.teacher is not None and not is_read:
+        raise InputError(
+            f"teacher: got {config.teacher} beside the rewards {list(rewards)}, expected one that "
+            "reads what it samples. Add teacher_vote, or leave the teacher out."
+        )
     check_rewards_of_self_teacher(build_loss_terms(config.loss_terms), rewards)
 
 

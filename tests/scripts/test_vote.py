@@ -161,6 +161,23 @@ def test_paths_are_checked_first(tmp_path):
     assert len(path.read_text().splitlines()) == len(ROWS)
 
 
+def test_rollouts_of_a_run(tmp_path):
+    # Two visits to one prompt, one to another; of the first visit two of three say 0.5.
+    said = [("p", "1-0", "0.5"), ("p", "1-0", "7"), ("q", "1-1", "3"), ("p", "1-0", ".5")]
+    said.append(("p", "2-0", "7"))
+    rows = [
+        {"prompt_id": name, "visit": visit, "prompt": "?", "completion": boxes(answer)[0]}
+        for name, visit, answer in said
+    ]
+    path = tmp_path / "step_000001.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    finished = run_vote(path, "--output", tmp_path / "votes.jsonl")
+    assert finished.returncode == 0, finished.stderr
+    votes = [json.loads(line) for line in (tmp_path / "votes.jsonl").read_text().splitlines()]
+    found = [(vote["id"], vote["pseudo_label"], vote["num_votes"]) for vote in votes]
+    assert found == [("p", "0.5", 3), ("q", "3", 1), ("p", "7", 1)]
+
+
 def test_help_shows_both_line_formats():
     finished = run_vote("--help")
     assert finished.returncode == 0

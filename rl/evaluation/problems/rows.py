@@ -182,11 +182,22 @@ def kept_rows(table: Table, spec: BenchmarkSpec | None) -> Table:
 
 
 def with_lists(table: Table, spec: BenchmarkSpec | None) -> Table:
-    """Read lists that a benchmark writes as text, `"['3', '4']"`; what is none stays text."""
+    """Read lists that a benchmark writes as text, `"['3', '4']"`; what is none stays text.
+
+    Several right answers are texts: the label `[3, 4]` is an interval.
+    """
     if spec is None or not spec.lists_are_text:
         return table
     names = {*spec.options_columns, spec.label_column} & table.keys()
-    return {**table, **{name: [_as_list(cell) for cell in table[name]] for name in names}}
+    read = {name: [_as_list(cell) for cell in table[name]] for name in names}
+    if spec.label_column in names:
+        pairs = zip(table[spec.label_column], read[spec.label_column], strict=True)
+        read[spec.label_column] = [found if _is_texts(found) else cell for cell, found in pairs]
+    return {**table, **read}
+
+
+def _is_texts(cell: Any) -> bool:
+    return isinstance(cell, list) and all(isinstance(part, str) for part in cell)
 
 
 def _as_list(cell: Any) -> Any:

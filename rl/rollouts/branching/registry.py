@@ -46,15 +46,15 @@ def build_branching(
         )
     rule = build(f"branching.{name}", kind, given or {})
     number = getattr(rule, "num_roots", None)
-    if not isinstance(number, int) or not 1 <= number <= num_votes:
+    if not isinstance(number, int) or number < 1:
         raise InputError(
-            f"branching.{name}: got {number!r} as num_roots, expected 1 to num_votes "
-            f"({num_votes}). Change one of the two."
+            f"branching.{name}: got {number!r} as num_roots, expected a whole number of 1 or more. "
+            "Set it in the class."
         )
-    needed = getattr(rule, "num_completions", number)
+    needed = max(number, getattr(rule, "num_completions", number))
     if needed > num_votes:
         raise InputError(
             f"num_votes: got {num_votes}, expected at least the {needed} completions of the trees "
-            f"of {name}. Raise it, or make the trees smaller."
+            f"of {name}. Raise it, or make the trees smaller or fewer."
         )
     return rule

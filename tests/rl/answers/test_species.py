@@ -7,7 +7,19 @@ import pytest
 from rl.answers.species import NOT_A_SPECIES
 
 
-@pytest.mark.parametrize("text", ["E. coli", "E.coli", "S. aureus", "C. diff", "E. coli strain"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "E. coli",
+        "E.coli",
+        "S. aureus",
+        "C. diff",
+        "E. coli strain",
+        r"E.\ coli",
+        r"E.\,coli",
+        "E.~coli",
+    ],
+)
 def test_a_genus(text):
     assert re.match(f"[A-Z]{NOT_A_SPECIES}", text) is None
 

@@ -106,6 +106,7 @@ def test_names_and_settings():
         ({"column": {"name": "a"}, "template": {}}, "views: got 2 names"),
         ({"colunm": {}}, "colunm.*column"),
         ({"column": {}}, "views.column.name: got none"),
+        ({"column": {"name": "Gold_Answer"}}, "views.column.name: got 'Gold_Answer', expected a"),
         ({"column": {"name": "a", "num": 0}}, "views.column.num: got 0"),
         ({"template": {"texts": 5}}, "views.template.texts"),
         ({"option_shuffle": {"sed": 1}}, "sed.*seed"),
@@ -157,9 +158,13 @@ def test_a_maker_never_sees_a_label(tmp_path):
         seen.append((prompt, dict(columns)))
         return ["x"]
 
-    rows = [{"prompt": "1+1=", "label": "2", "level": 3}]
-    load(tmp_path, rows, maker, label_column="label")
+    rows = [{"prompt": "1+1=", "target": "2", "level": 3}]
+    load(tmp_path, rows, maker, label_column="target")
     assert seen == [("1+1=", {"level": 3})]
+    # Nor where nothing says which column it is, but the column's name.
+    rows = [{"prompt": "1+1=", "label": "2", "Answer": "2", "final_answer": "2", "level": 3}]
+    load(tmp_path, rows, maker)
+    assert seen[1:] == [("1+1=", {"level": 3})]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from rl.errors import InputError
+from rl.training.checks import check_what_rewards_need
 from rl.training.config import LabelFreeConfig
 from rl.training.teacher_settings import (
     TeacherSettings,
@@ -52,3 +53,33 @@ def test_wrong_settings(setting, message):
 def test_what_does_not_go_with_a_teacher(tmp_path, other):
     with pytest.raises(InputError, match="beside"):
         LabelFreeConfig(output_dir=str(tmp_path), teacher={"kind": "ema"}, **other)
+
+
+class Reads:
+    needs_teacher = True
+
+
+@pytest.mark.parametrize("rewards", [{"majority_vote": object()}, {}])
+def test_a_teacher_that_nothing_reads(tmp_path, rewards):
+    terms = {"entropy_minimisation": {}}
+    config = LabelFreeConfig(
+        output_dir=str(tmp_path),
+        teacher={"kind": "ema"},
+        rewards=dict.fromkeys(rewards),
+        loss_terms=terms,
+    )
+    with pytest.raises(InputError, match=r"teacher: got .*expected one that reads"):
+        check_what_rewards_need(config, rewards)
+
+
+@pytest.mark.parametrize(
+    ("named", "reward"),
+    [
+        ({"teacher_vote": {}}, Reads()),
+        ({"mine.py:as_before": None}, object()),
+        ({"weighted_vote": {"by": {"mine.py:weight": {}}}}, object()),
+    ],
+)
+def test_code_of_one_s_own_may_read_a_teacher(tmp_path, named, reward):
+    config = LabelFreeConfig(output_dir=str(tmp_path), teacher={"kind": "ema"}, rewards=named)
+    check_what_rewards_need(config, dict.fromkeys(named, reward))

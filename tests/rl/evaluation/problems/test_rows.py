@@ -1,7 +1,8 @@
 import pytest
 
 from rl.errors import InputError
-from rl.evaluation.problems.rows import find_layout, read_rows
+from rl.evaluation.problems.registry import BENCHMARKS
+from rl.evaluation.problems.rows import find_layout, read_rows, with_lists
 
 
 def read(table, **settings):
@@ -32,6 +33,16 @@ def test_a_kind_of_one_s_own(tmp_path):
     )
     table = {"question": ["q"], "answer": ["long way|7"]}
     assert read(table, kind=f"{tmp_path}/own.py:halves")[0].label == "7"
+
+
+def test_lists_that_are_written_as_text():
+    labels = ["['2', 'two']", "[3, 4]", "B", "[open", None]
+    table = {"options": ["[]", "['a', 'b']", "[1, 2]", None, ["a"]], "answer": labels}
+    found = with_lists(table, BENCHMARKS["mmmu"])
+    assert found["options"] == [[], ["a", "b"], [1, 2], None, ["a"]]
+    # Several right answers are texts, an interval is one answer.
+    assert found["answer"] == [["2", "two"], "[3, 4]", "B", "[open", None]
+    assert with_lists(table, BENCHMARKS["medqa"]) == table
 
 
 def test_own_questions_over_documents_need_only_their_kind():

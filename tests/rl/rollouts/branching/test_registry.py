@@ -41,12 +41,20 @@ def test_a_rule_of_one_s_own(tmp_path):
         ({"entropy_fork": {"trees": 2}}, "setting of branching.entropy_fork: got 'trees'"),
         ({"entropy_fork": {"num_trees": 0}}, "branching.entropy_fork.num_trees: got 0"),
         ({"entropy_fork": {}}, "num_votes: got 16, expected at least the 60 completions"),
-        ({"entropy_confidence": {"num_roots": 17}}, "got 17 as num_roots, expected 1 to num_votes"),
+        ({"entropy_fork": {"num_trees": 17}}, "num_votes: got 16, expected at least the 85 comp"),
+        ({"entropy_confidence": {"num_roots": 17}}, "num_votes: got 16, expected at least the 17"),
     ],
 )
 def test_a_wrong_rule(chosen, message):
     with pytest.raises(InputError, match=message):
         build_branching(chosen, 16)
+
+
+def test_a_rule_without_roots(tmp_path):
+    path = tmp_path / "middle.py"
+    path.write_text(OWN)
+    with pytest.raises(InputError, match="got 0 as num_roots, expected a whole number of 1 or"):
+        build_branching({f"{path}:Middle": {"num_roots": 0}}, 16)
 
 
 def test_what_is_no_rule(tmp_path):
