@@ -28,18 +28,24 @@ from rl.errors import InputError
 from rl.training.config import LabelFreeConfig
 from rl.training.run_images import RunImages
 from rl.training.sharding import sharding_of
+from rl.training.vision_tower import trains_vision
 
 _SIDE = 32  # pixels; processors make of it what they make of any image
 
 
-def waits_in_tower(config: LabelFreeConfig, num_ranks: int) -> bool:
+def waits_in_tower(
+    config: LabelFreeConfig, num_ranks: int, models: Sequence[PreTrainedModel] = ()
+) -> bool:
     """Whether ranks wait for each other in the vision tower, in a run whose data set has images.
 
     Args:
         config: Settings of the run.
         num_ranks: Ranks of the run.
+        models: Without wrappers, once they are loaded: with LoRA's own settings a part of the tower
+            may be trained though it is frozen (`modules_to_save`, `exclude_modules`).
     """
-    return num_ranks > 1 and (bool(sharding_of(config)) or not config.freeze_vision_tower)
+    is_collective = bool(sharding_of(config)) or not config.freeze_vision_tower
+    return num_ranks > 1 and (is_collective or any(map(trains_vision, models)))
 
 
 def check_router_loss(config: LabelFreeConfig, model_config: Any, num_ranks: int) -> None:
@@ -82,7 +88,7 @@ def add_stand_in(
     """
     if images is None or images.rows is None:
         return
-    if waits_in_tower(config, PartialState().num_processes):
+    if waits_in_tower(config, PartialState().num_processes, models):
         stand_in = StandIn(images.inputs)
         for model in models:
             give_stand_in(model, stand_in, is_sharded=bool(sharding_of(config)))

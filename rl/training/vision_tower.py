@@ -32,6 +32,11 @@ def _parameters(model: PreTrainedModel, name: str) -> Any:
     return module.parameters()
 
 
+def trains_vision(model: PreTrainedModel) -> bool:
+    """Tell whether an update changes a part of what `vision_modules` names, adapters among it."""
+    return any(p.requires_grad for name in vision_modules(model) for p in _parameters(model, name))
+
+
 def freeze_vision(model: PreTrainedModel) -> None:
     """Let no update change what turns pixels into what the language model reads.
 

@@ -3,6 +3,7 @@
 import pytest
 import tiny_vision
 import torch
+from peft import get_peft_model
 
 from rl.data.image_inputs import ImageInputs
 from rl.data.images import read_image
@@ -15,7 +16,7 @@ from rl.training.stand_in_image import (
     give_stand_in,
     waits_in_tower,
 )
-from rl.training.vision_tower import freeze_vision
+from rl.training.vision_tower import freeze_vision, lora_config
 from rl.trl_internals import add_fused_lm_head
 
 IDS = [3, 4, 5, 6, 7, 8, 9, 10]
@@ -121,6 +122,19 @@ def test_ranks_wait_in_a_tower_that_is_sharded_or_trained(tmp_path, monkeypatch)
     assert not waits_in_tower(frozen, 2)
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     assert waits_in_tower(frozen, 2)
+
+
+def test_ranks_wait_in_a_tower_that_lora_trains_in_part(tmp_path):
+    frozen = LabelFreeConfig(output_dir=str(tmp_path))
+    for more, waits in (
+        ({}, False),
+        ({"modules_to_save": ["connector"]}, True),
+        ({"exclude_modules": []}, True),
+    ):
+        model = tiny_vision.make_model()
+        adapters = lora_config({"r": 2, "target_modules": ["q_proj"], **more}, model, True)
+        base = get_peft_model(model, adapters).get_base_model()
+        assert waits_in_tower(frozen, 2, [base]) == waits
 
 
 def test_a_router_s_loss_would_see_it(tmp_path):
