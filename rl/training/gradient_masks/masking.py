@@ -102,8 +102,9 @@ class GradientMasking(TrainerCallback):
 
     def _count_rows(self, model: nn.Module, inputs: Any, kwargs: Mapping[str, Any]) -> None:
         mask, labels = kwargs.get("attention_mask"), kwargs.get("labels")
-        is_known = mask is not None and labels is not None
-        self._counts = counts_of_rows(mask, labels) if is_known else None
+        self._counts = None
+        if mask is not None and labels is not None:
+            self._counts = counts_of_rows(mask, labels)
 
     def _count_packed(self, backbone: nn.Module, inputs: Any, kwargs: Mapping[str, Any]) -> None:
         if (packed := kwargs.get("shared_prompts")) is not None:

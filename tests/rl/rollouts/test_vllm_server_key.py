@@ -1,6 +1,7 @@
 """The server's key, in front of an application that answers everything."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -19,7 +20,9 @@ def ask(path, header=None, kind="http"):
 
     headers = [] if header is None else [(b"authorization", header)]
     scope = {"type": kind, "path": path, "headers": headers}
-    asyncio.run(RequireKey(answer)(scope, None, send))
+    # A browser that other tests of this process drive has a loop running in its own thread.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, RequireKey(answer)(scope, None, send)).result()
     return sent[0]
 
 
