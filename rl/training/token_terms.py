@@ -7,8 +7,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import PreTrainedModel
-from trl.trainer.grpo_config import GRPOConfig
 
+from rl.training.config import LabelFreeConfig
 from rl.training.source import Batch
 from rl.training.step_means import WeightedSum
 from rl.training.token_selection import TokenSelector, band_violations, kl_to_reference
@@ -192,7 +192,7 @@ class SelectedTokenTerms:
 
 
 def clip_range(
-    inputs: Mapping[str, Tensor], config: GRPOConfig
+    inputs: Mapping[str, Tensor], config: LabelFreeConfig
 ) -> tuple[Tensor, Tensor] | tuple[float, float]:
     """Say how far below and above 1 the ratios of a micro-batch may be.
 

@@ -17,6 +17,7 @@ from accelerate.state import AcceleratorState  # noqa: E402
 
 from rl.data.image_inputs import ImageInputs  # noqa: E402
 from rl.data.images import read_image  # noqa: E402
+from rl.processes import end_rank  # noqa: E402
 from rl.training.sharded_head import gather_heads  # noqa: E402
 from rl.training.stand_in_image import StandIn, give_stand_in  # noqa: E402
 from rl.trl_internals import add_fused_lm_head  # noqa: E402
@@ -75,7 +76,7 @@ def main():
     if rank == 0:
         kind = type(sharded.get_output_embeddings()).__name__
         print(f"{kind}: {worst:.1e}", flush=True)
-    accelerator.end_training()
+    end_rank()
 
 
 if __name__ == "__main__":
