@@ -1,6 +1,5 @@
 """Many images of a data set: read beside each other, checked by workers, in bounded memory."""
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -68,9 +67,7 @@ def read_images(
                     is_told = True
                     message = "%s: %s has several frames or pages; of such images the first counts."
                     _logger.warning(message, one.where, one.name)
-                data = found.data or one.data
-                digest = hashlib.sha256(data).hexdigest()[:16]
-                yield PromptImage(data, digest, found.width, found.height)
+                yield PromptImage.of_bytes(found.data or one.data, found.width, found.height)
 
 
 def close_workers() -> None:

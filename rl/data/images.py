@@ -43,6 +43,11 @@ class PromptImage:
     width: int
     height: int
 
+    @classmethod
+    def of_bytes(cls, data: bytes, width: int, height: int) -> "PromptImage":
+        """Make one of what `rl.data.image_checks.checked_image` returned."""
+        return cls(data, hashlib.sha256(data).hexdigest()[:16], width, height)
+
     @property
     def suffix(self) -> str:
         """What the name of its file ends with: png, jpg or webp."""
@@ -111,7 +116,7 @@ def read_image(
     else:
         source, name = encoded_image(value, where, folder, allow_remote)
     data, width, height, _ = checked_image(source, name, where, max_aspect_ratio)
-    return PromptImage(data, hashlib.sha256(data).hexdigest()[:16], width, height)
+    return PromptImage.of_bytes(data, width, height)
 
 
 def encoded_image(

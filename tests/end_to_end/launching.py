@@ -68,6 +68,28 @@ def fsdp2():
     ]
 
 
+LAUNCHERS = {
+    "one": one_process(),
+    "two": ranks(2),
+    "zero2": zero(2),
+    "zero3": zero(3),
+    "fsdp2": fsdp2(),
+}
+# Samples of the policy at the start in every step: FSDP can take them too, and no launch that
+# rounds otherwise changes them.
+STORED_SAMPLES = {
+    "engine": f"{Path(__file__).parent / 'stored_policy.py'}:StoredPolicy",
+    "num_prompts": 3,
+    "num_generations": 16,
+    "num_votes": 16,
+    "num_updates": 1,
+    "per_device_train_batch_size": 4,
+    "max_steps": 3,
+    "save_steps": 2,
+    "learning_rate": 1e-2,
+}
+
+
 def read_metrics(output_dir):
     return [json.loads(line) for line in (output_dir / "metrics.jsonl").read_text().splitlines()]
 

@@ -1,39 +1,21 @@
 """TTPO's teacher, the policy that has read the vote: the same updates under any launch."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 from killed_runs import comparable
-from launching import fsdp2, launch, load_policy, one_process, ranks, read_metrics, zero
+from launching import LAUNCHERS, STORED_SAMPLES, launch, load_policy, read_metrics
 from safetensors.torch import load_file
 
 SETTINGS = {
-    # Samples of the policy at the start in every step: FSDP can take them too, and no launch that
-    # rounds otherwise changes them.
-    "engine": f"{Path(__file__).parent / 'stored_policy.py'}:StoredPolicy",
+    **STORED_SAMPLES,
     "rewards": {"majority_vote": {}},
     "advantage": {"disagreement": {"weight": 1.0}},
     "token_selector": {"confident_errors": {}},
     "answer_methods": ["last_number"],
     "max_completion_length": 4,
-    "num_prompts": 3,
-    "num_generations": 16,
-    "num_votes": 16,
-    "num_updates": 1,
-    "per_device_train_batch_size": 4,
-    "max_steps": 3,
-    "save_steps": 2,
-    "learning_rate": 1e-2,
 }
 TERM = {"prompt": "{{answer}};{{prompt}}"}
-LAUNCHERS = {
-    "one": one_process(),
-    "two": ranks(2),
-    "zero2": zero(2),
-    "zero3": zero(3),
-    "fsdp2": fsdp2(),
-}
 LORA = {"r": 4, "target_modules": "all-linear"}
 slow = pytest.mark.slow
 

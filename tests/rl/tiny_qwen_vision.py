@@ -1,10 +1,8 @@
 """A tiny vision-language model of random weights: Qwen2.5-VL, whose processor needs torchvision."""
 
+import tiny_vision
 import torch
-from tiny_vision import CHARACTERS, CHAT_TEMPLATE
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
-    PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLProcessor,
@@ -18,23 +16,14 @@ IMAGE_TOKENS = {
     "image_token_id": "<|image_pad|>",
     "video_token_id": "<|video_pad|>",
 }
-TEMPLATE = CHAT_TEMPLATE.replace("<image>", "<|vision_start|><|image_pad|><|vision_end|>")
+TEMPLATE = tiny_vision.CHAT_TEMPLATE.replace(
+    "<image>", "<|vision_start|><|image_pad|><|vision_end|>"
+)
 
 
 def make_tokenizer():
-    """One token per character of chain arithmetic, and those that stand for images."""
-    tokens = ["<pad>", "<eos>", "\n", *dict.fromkeys(CHARACTERS), *IMAGE_TOKENS.values()]
-    vocabulary = {token: i for i, token in enumerate(tokens)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(""), "isolated")
-    tokenizer.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        eos_token="<eos>",
-        additional_special_tokens=list(IMAGE_TOKENS.values()),
-        chat_template=TEMPLATE,
-    )
+    """That of `tiny_vision`, with Qwen's tokens for images."""
+    return tiny_vision.make_tokenizer(IMAGE_TOKENS.values(), TEMPLATE)
 
 
 def make_processor():

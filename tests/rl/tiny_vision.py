@@ -28,9 +28,9 @@ CHAT_TEMPLATE = (
 )
 
 
-def make_tokenizer():
+def make_tokenizer(image_tokens=IMAGE_TOKENS, chat_template=CHAT_TEMPLATE):
     """One token per character of chain arithmetic, and those that stand for images."""
-    tokens = ["<pad>", "<eos>", "\n", *dict.fromkeys(CHARACTERS), *IMAGE_TOKENS]
+    tokens = ["<pad>", "<eos>", "\n", *dict.fromkeys(CHARACTERS), *image_tokens]
     vocabulary = {token: i for i, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(""), "isolated")
@@ -39,8 +39,8 @@ def make_tokenizer():
         tokenizer_object=tokenizer,
         pad_token="<pad>",
         eos_token="<eos>",
-        additional_special_tokens=list(IMAGE_TOKENS),
-        chat_template=CHAT_TEMPLATE,
+        additional_special_tokens=list(image_tokens),
+        chat_template=chat_template,
     )
 
 

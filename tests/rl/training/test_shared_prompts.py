@@ -6,24 +6,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
+from vision_architectures import TEXT
 
 from rl.groups.raw_entropies import return_raw_entropies
 from rl.groups.token_statistics import add_token_statistics
 from rl.training.shared_prompts import ARCHITECTURES, share_prompts, why_not
 from rl.trl_internals import add_fused_lm_head
 
-SMALL = {
-    "vocab_size": 32,
-    "hidden_size": 16,
-    "intermediate_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 8,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
 WINDOW = {"sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"]}
 VARIANTS = {
     "gpt2": {"n_embd": 16, "n_layer": 2, "n_head": 2},
@@ -45,7 +34,7 @@ MAIN = SimpleNamespace(is_main_process=True)
 
 
 def build(architecture, **changes):
-    settings = {**SMALL, **VARIANTS.get(architecture, {}), **changes}
+    settings = {**TEXT, **VARIANTS.get(architecture, {}), **changes}
     if architecture.startswith("phi3"):
         settings.pop("head_dim")
     config = AutoConfig.for_model(architecture.split()[0], **settings)
