@@ -164,17 +164,16 @@ def read_row_images(
 
     def sources() -> Iterator[ImageSource]:
         for row in rows:
-            keys[row] = []
-            for number, image in enumerate(images[places[row]]):
-                data, path, dataset = image["bytes"], image["path"], image["source"]
-                key = (row, number) if data else path if is_link(path) else (dataset, path)
-                keys[row].append(key)
+            of_row = images[places[row]]
+            # Of the whole row at once: reading may stop within it for a while.
+            keys[row] = [_key(row, number, image) for number, image in enumerate(of_row)]
+            for number, (key, image) in enumerate(zip(keys[row], of_row, strict=True)):
                 if key not in seen:
                     seen.add(key)
                     order.append(key)
+                    value = {"bytes": image["bytes"], "path": image["path"]}
                     where = f"image {number} of row {row} (both from 0)"
-                    folders = image_folders(dataset)
-                    yield ImageSource({"bytes": data, "path": path}, where, folders, allow_remote)
+                    yield ImageSource(value, where, image_folders(image["source"]), allow_remote)
 
     seen: set[Any] = set()
     kept: dict[Any, Any] = {}
@@ -185,6 +184,13 @@ def read_row_images(
                 kept[order[len(kept)]] = found if isinstance(found, InputError) else keep(found)
         of_row = [kept[key] for key in keys[row]]
         yield row, of_row, next((one for one in of_row if isinstance(one, InputError)), None)
+
+
+def _key(row: int, number: int, image: Mapping[str, Any]) -> Any:
+    """What tells an image from others before it is read."""
+    if image["bytes"]:
+        return row, number
+    return image["path"] if is_link(image["path"]) else (image["source"], image["path"])
 
 
 class RowImages:

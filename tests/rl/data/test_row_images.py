@@ -177,6 +177,20 @@ def test_a_link_that_several_rows_have_is_fetched_once(tmp_path, linked):
     assert images.of_row(5) == images.of_row(1)
 
 
+def test_rows_have_all_their_images_wherever_reading_stops_for_a_while(tmp_path):
+    # Of one image and then of two, row after row: every even number of images ends within a row.
+    rows = [[0], *([n, n + 1] for n in range(1, 160, 2))]
+    for n in range(161):
+        Image.new("RGB", (n + 1, 200)).save(tmp_path / f"{n}.png")
+    lines = [{"prompt": "?", "images": [f"{n}.png" for n in row]} for row in rows]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    prompts = load_prompts(str(path)).dataset
+    images = RowImages(prompts)
+    images.keep_readable(prompts)
+    assert [[image.width - 1 for image in images.of_row(row)] for row in range(len(rows))] == rows
+
+
 def test_an_error_of_an_image_is_that_of_all_rows_that_have_it(tmp_path, pictures):
     rows = [{"prompt": f"{i}?", "images": ["0.png", "broken.png"][: i + 1]} for i in range(2)]
     rows += [{"prompt": "2?", "images": ["broken.png"]}]
