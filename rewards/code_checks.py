@@ -9,14 +9,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rl.answers import extract_answer, same_answer
-from rl.sandbox import LIMITS, run_programs
+from rl.answers import extract_answer, outer_brackets, same_answer, split_top_level
+from rl.sandbox import LIMITS, ProgramResult, run_programs
+from rl.types import Group
 
 # How many votes a verified one counts for; below 1 a check that is passed would speak against.
 Omega = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 _FENCE = re.compile(r"[ \t]*```[ \t]*(\w*)")
 _PYTHON = ("python", "python3", "py")
 _MAX_ANSWER = 300  # characters
+_MAX_PARTS = 16  # of a line: more are a table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,11 @@ def python_blocks(text: str) -> list[str]:
     return blocks
 
 
+def own_programs(group: Group) -> list[str | None]:
+    """Return the program that each completion holds: all of its blocks, as a notebook runs them."""
+    return ["\n".join(python_blocks(rollout.completion)) or None for rollout in group.rollouts]
+
+
 def printed_answers(stdout: str) -> list[str]:
     r"""Return the answer that a program printed, in the forms it may be meant in; none if none.
 
@@ -68,12 +75,57 @@ def printed_answers(stdout: str) -> list[str]:
         >>> printed_answers("n = 3\n[1, 2]\n"), printed_answers(" \n")
         (['[1, 2]', '1, 2'], [])
     """
-    lines = [line.strip() for line in stdout.splitlines() if line.strip()]
-    if not lines or len(lines[-1]) > _MAX_ANSWER:
+    last = _last_line(stdout)
+    if last is None:
         return []
-    answer = extract_answer(stdout) or lines[-1]
+    answer = extract_answer(stdout) or last
     is_list = answer.startswith("[") and answer.endswith("]")
     return [answer, answer[1:-1]] if is_list else [answer]
+
+
+def printed_parts(stdout: str) -> list[str]:
+    r"""Return the values in the last line that a program printed, if it holds more than one word.
+
+    They are the items of a tuple or list, else what follows the last colon, else the words.
+    Quotes around a string are left out, and a line of more than 16 parts has none.
+
+    Example:
+        >>> printed_parts("('Ann', 3.5)"), printed_parts("shares: 3"), printed_parts("12 7")
+        (['Ann', '3.5'], ['3'], ['12', '7'])
+    """
+    last = _last_line(stdout) or ""
+    brackets = outer_brackets(last)
+    if brackets is not None and brackets[0] in "([":
+        parts = split_top_level(brackets[1], ",")
+    elif ":" in last:
+        parts = [last.rpartition(":")[2]]
+    else:
+        words = last.split()
+        parts = words if len(words) > 1 else []
+    plain = [part.strip().strip("'\"") for part in parts]
+    return [part for part in plain if part] if len(plain) <= _MAX_PARTS else []
+
+
+def _last_line(stdout: str) -> str | None:
+    """Return the last line that is not blank; None if there is none, or it is no answer's size."""
+    lines = [line.strip() for line in stdout.splitlines() if line.strip()]
+    return lines[-1] if lines and len(lines[-1]) <= _MAX_ANSWER else None
+
+
+def run_those_given(
+    programs: Sequence[str | None], max_seconds: float, max_group_seconds: float
+) -> list[ProgramResult | None]:
+    """Run the programs that are not None, each for max_seconds at most; None for the others.
+
+    Args:
+        programs: One for each completion.
+        max_seconds: Wall-clock time of a program.
+        max_group_seconds: Of all of them; those that have not begun by then are not run.
+    """
+    given = [program for program in programs if program is not None]
+    limits = replace(LIMITS, seconds=max_seconds)
+    results = iter(run_programs(given, limits, max_group_seconds) if given else ())
+    return [None if program is None else next(results) for program in programs]
 
 
 def check_answers(
@@ -93,13 +145,10 @@ def check_answers(
         max_seconds: Wall-clock time of a program.
         max_group_seconds: Of all of them; those that have not begun by then verify nothing.
     """
-    is_run = [p is not None and a is not None for p, a in zip(programs, answers, strict=True)]
-    wanted = [p for p, run in zip(programs, is_run, strict=True) if run and p is not None]
-    limits = replace(LIMITS, seconds=max_seconds)
-    results = iter(run_programs(wanted, limits, max_group_seconds) if wanted else ())
+    wanted = [None if a is None else p for p, a in zip(programs, answers, strict=True)]
     checks = []
-    for answer, run in zip(answers, is_run, strict=True):
-        result = next(results) if run else None
+    results = run_those_given(wanted, max_seconds, max_group_seconds)
+    for answer, result in zip(answers, results, strict=True):
         forms = printed_answers(result.stdout) if result and result.ended == "finished" else []
         checks.append(
             Check(

@@ -8,7 +8,7 @@ Fails when: the policy learns to write programs that print what it has decided o
 
 from dataclasses import dataclass
 
-from rewards.code_checks import Check, Omega, check_answers, check_metrics, python_blocks
+from rewards.code_checks import Check, Omega, check_answers, check_metrics, own_programs
 from rl.sandbox import require_sandbox
 from rl.settings import Positive, checked
 from rl.types import Group
@@ -48,6 +48,5 @@ class OwnCode:
         return check_metrics(self._checks(group))
 
     def _checks(self, group: Group) -> list[Check]:
-        programs = ["\n".join(python_blocks(r.completion)) or None for r in group.rollouts]
         answers = [rollout.answer for rollout in group.rollouts]
-        return check_answers(programs, answers, self.max_seconds, self.max_group_seconds)
+        return check_answers(own_programs(group), answers, self.max_seconds, self.max_group_seconds)

@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any, ClassVar, Literal
 
 from rewards.own_code import OwnCode
+from rewards.program_votes import ProgramVotes
 from rewards.self_certainty import SelfCertainty
 from rewards.sequence_probability import SequenceProbability
 from rewards.token_entropy import mean_or_none
@@ -272,6 +273,7 @@ VOTE_WEIGHTS: dict[str, Callable[..., Any]] = {
     "finished": Finished,
     "history": History,
     "own_code": OwnCode,
+    "program_votes": ProgramVotes,
 }
 
 

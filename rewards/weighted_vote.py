@@ -5,9 +5,9 @@ Source: weighted self-consistency; by self-certainty: arXiv 2502.18581, section 
     What weighs votes is in `rewards.vote_weights`, each with its source.
 Differs: votes are cast for classes of equal answers; a rollout without an answer abstains.
 Fails when: what weighs the votes has nothing to do with being right, or prefers a habit, such as
-    short or repetitive text, which training then feeds. On saved completions of 7B models no
-    weight from text alone was better than the plain vote (recipes/studies/README.md, "Weighted
-    votes").
+    short or repetitive text, which training then feeds. On saved completions of 7B models weights
+    that run the completions' programs were better than the plain vote, and none from text alone
+    was (recipes/studies/README.md, "Weighted votes").
 """
 
 from dataclasses import dataclass, field

@@ -6,7 +6,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from measurements.vote_weights import compare_weights, grade_groups, print_comparison
+from measurements.vote_weights import (
+    CANDIDATES,
+    PROGRAMS,
+    compare_weights,
+    grade_groups,
+    judge_weights,
+    print_comparison,
+)
 from tqdm import tqdm
 
 from rl.answers import (
@@ -21,6 +28,7 @@ from rl.answers.workers import PairVerifier
 from rl.data.json_lines import read_json_lines
 from rl.errors import InputError, exit_on_bad_input
 from rl.rollouts.adaptive_votes import VoteBudget
+from rl.sandbox import require_sandbox
 from rl.settings import check_value
 
 EPILOG = """\
@@ -35,11 +43,14 @@ The referee compares each pseudo-label with "gold" by Math-Verify, either one as
 a killable worker of its own. A prompt without a pseudo-label counts as wrong.
 
 --weights compares weighted votes with the plain one: it chooses a weight on a half of the problems
-that a seed draws, and says what that one reaches on the other half, by the same referee.
+that a seed draws, and says what that one reaches on the other half, by the same referee; for each
+seed anew. --programs adds weights that run the programs in completions, in the sandbox and on all
+cores: minutes.
 
 examples:
   python scripts/benchmark_votes.py completions.jsonl.gz --referee --adaptive
   python scripts/benchmark_votes.py completions.jsonl.gz --weights
+  python scripts/benchmark_votes.py completions.jsonl.gz --programs --split_seed 0 1 2
 """
 
 
@@ -56,7 +67,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--weights", action="store_true", help='compare weighted votes by accuracy against "gold"'
     )
-    parser.add_argument("--split_seed", type=int, default=0, help="draws the halves (0)")
+    parser.add_argument(
+        "--programs", action="store_true", help="--weights, with those that run programs too"
+    )
+    parser.add_argument(
+        "--split_seed", type=int, nargs="+", default=[0], help="each draws other halves (0)"
+    )
     return parser.parse_args()
 
 
@@ -137,9 +153,13 @@ def measure_accuracy(pseudo_labels: list[str | None], golds: list[str]) -> None:
 def main() -> None:
     """Read the file, start the worker on one core, vote, and ask the referee if wanted."""
     arguments = parse_arguments()
-    needs_gold = arguments.referee or arguments.weights
+    compares = arguments.weights or arguments.programs
+    needs_gold = arguments.referee or compares
+    if arguments.programs:
+        require_sandbox()
     rows = read_rows(arguments.file, ["completions", "gold"] if needs_gold else ["completions"])
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
     started = time.perf_counter()
     start_verifier()
     print(f"worker start      {time.perf_counter() - started:.2f} s")
@@ -148,9 +168,13 @@ def main() -> None:
         measure_adaptive([row["completions"] for row in rows], pseudo_labels)
     if arguments.referee:
         measure_accuracy(pseudo_labels, [row["gold"] for row in rows])
-    if arguments.weights:
-        graded = grade_groups(rows)
-        print_comparison(compare_weights(graded, arguments.split_seed), len(graded))
+    if compares:
+        os.sched_setaffinity(0, cores)
+        candidates = CANDIDATES + (PROGRAMS if arguments.programs else ())
+        judged = judge_weights(grade_groups(rows), candidates)
+        for seed in arguments.split_seed:
+            print(f"split seed        {seed}")
+            print_comparison(compare_weights(judged, seed), len(rows))
 
 
 if __name__ == "__main__":

@@ -34,9 +34,9 @@ Equal answers count as one (0.5 = 1/2), a completion without an answer abstains,
 majority_ratio is a share of all completions. pseudo_label is null if nobody answered.
 
 --weight makes votes count differently, by what the text alone tells: length, repetition, finished,
-own_code (its python blocks, run in a sandbox, print its answer), history (of the lines before with
-the same id), or a function of yours as file.py:name (rewards/README.md). majority_ratio is then a
-share of the weight, and each cluster has its weight.
+own_code (its python blocks, run in a sandbox, print its answer), program_votes (so do those of
+others), history (of the lines before with the same id), or a function of yours as file.py:name
+(rewards/README.md). majority_ratio is then a share of the weight, and each cluster has its weight.
 
 examples:
   python scripts/vote.py completions.jsonl --output votes.jsonl

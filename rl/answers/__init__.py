@@ -21,7 +21,7 @@ from rl.answers.extraction import (
     completion_state,
     extract_answer,
 )
-from rl.answers.text import clean_answer
+from rl.answers.text import clean_answer, outer_brackets, split_top_level
 from rl.answers.workers import AnswerVerificationError, VerificationCounters
 
 __all__ = [
@@ -41,7 +41,9 @@ __all__ = [
     "forget_answers",
     "group_clusters",
     "last_box",
+    "outer_brackets",
     "same_answer",
+    "split_top_level",
     "start_verifier",
     "use_comparer",
     "verification_counters",

@@ -25,6 +25,12 @@ CANDIDATES: tuple[Mapping[str, dict[str, Any]], ...] = (
     {"finished": {"otherwise": 0.0}},
     {"finished": {"otherwise": 0.5}},
 )
+# Weights that run the programs in completions: minutes instead of seconds. Their settings are the
+# defaults, but for a time that lets every program of a group begin.
+PROGRAMS: tuple[Mapping[str, dict[str, Any]], ...] = (
+    {"own_code": {"max_group_seconds": 600.0}},
+    {"program_votes": {"max_group_seconds": 600.0}},
+)
 
 
 class GradedGroup(NamedTuple):
@@ -73,17 +79,28 @@ def split_half(num: int, seed: int) -> tuple[list[int], list[int]]:
     return sorted(order[: num // 2]), sorted(order[num // 2 :])
 
 
-def compare_weights(graded: Sequence[GradedGroup], seed: int) -> list[RuleAccuracy]:
-    """Count on both halves of the problems how often the plain and each weighted vote are right."""
-    first, second = split_half(len(graded), seed)
-    found = []
-    for by in ({"equal": {}}, *CANDIDATES):
+def judge_weights(
+    graded: Sequence[GradedGroup], candidates: Sequence[Mapping[str, dict[str, Any]]]
+) -> dict[str, list[bool]]:
+    """Tell of the plain and of each weighted vote on which problems it is right."""
+    judged = {}
+    for by in ({"equal": {}}, *candidates):
         weigh = get_vote_weight(by, "candidate")
-        counts = [sum(is_right(weigh, graded[i]) for i in half) for half in (first, second)]
         [(name, settings)] = by.items()
         rule = " ".join([name, *(f"{key}={value}" for key, value in settings.items())])
-        found.append(RuleAccuracy(rule, *counts))
-    return found
+        groups = tqdm(graded, desc=rule, leave=False)
+        judged[rule] = [is_right(weigh, one) for one in groups]
+    return judged
+
+
+def compare_weights(judged: Mapping[str, Sequence[bool]], seed: int) -> list[RuleAccuracy]:
+    """Count on both halves of the problems how often each vote is right."""
+    [num] = {len(rights) for rights in judged.values()}
+    halves = split_half(num, seed)
+    return [
+        RuleAccuracy(rule, *(sum(rights[i] for i in half) for half in halves))
+        for rule, rights in judged.items()
+    ]
 
 
 def is_right(weigh: Reward, graded: GradedGroup) -> bool:

@@ -120,6 +120,7 @@ NAMES = [
     ({"rewards": {"tool_verified_vote": {"omega": -1}}}, "rewards.tool_verified_vote.omega"),
     ({"rewards": {"tool_verified_vote": {"max_seconds": 0}}}, "tool_verified_vote.max_seconds"),
     ({"rewards": {"weighted_vote": {"by": {"own_code": {"omega": NAN}}}}}, "own_code.omega"),
+    ({"rewards": {"weighted_vote": {"by": {"program_votes": {"omega": 0}}}}}, "votes.omega"),
     ({"curriculum": {"nope": {}}}, "curriculum: got 'nope'"),
     ({"curriculum": "easy_first"}, "curriculum"),
     ({"curriculum": {"easy_first": {"share": NAN}}}, "curriculum.easy_first.share"),

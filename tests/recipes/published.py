@@ -14,7 +14,12 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "ettrl/": (8, 60, 32, 8),
     "echo/": (8, 32, 32, 8),
     "reflected_vote/|self_verification/": (8, 64, 32, 8),  # TTRL's
-    "tool_verified_vote/|weighted_vote/weighted_vote_own": (8, 64, 32, 8),  # the prompts are TTRL's
+    "tool_verified_vote/|weighted_vote/weighted_vote_(?:own|program)": (
+        8,
+        64,
+        32,
+        8,
+    ),  # the prompts are TTRL's
     "em_ft/": (512, 4, 4, 1),
     "empo/": (256, 16, 16, 8),
     "rlsc/": (8, 16, 16, 1),  # the number of prompts is ours

@@ -34,6 +34,7 @@ OURS = [  # in sizes of our own
     "self_verification/self_verification_qwen3_8b_aime24.yaml",
     "spell/spell_single_gpu.yaml",
     "weighted_vote/weighted_vote_own_code_qwen2.5_math_1.5b_instruct_aime24.yaml",
+    "weighted_vote/weighted_vote_program_votes_qwen2.5_math_1.5b_instruct_aime24.yaml",
 ]
 PAPERS = [name for name in LARGE if name not in CONTROLS + BASELINES + OURS]
 MODELS: dict[str, tuple[list[str], dict[str, int]]] = {  # folder -> models; benchmark -> epochs

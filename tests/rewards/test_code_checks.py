@@ -2,7 +2,14 @@
 
 import pytest
 
-from rewards.code_checks import Check, check_answers, check_metrics, printed_answers, python_blocks
+from rewards.code_checks import (
+    Check,
+    check_answers,
+    check_metrics,
+    printed_answers,
+    printed_parts,
+    python_blocks,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +59,26 @@ def test_a_runaway_text_is_read_in_no_time():
 )
 def test_printed_answers(stdout, answers):
     assert printed_answers(stdout) == answers
+
+
+@pytest.mark.parametrize(
+    ("stdout", "parts"),
+    [
+        ("", []),
+        ("7\n", []),  # one value is the whole line
+        ("1 2\n(3, [4, 5])\n\n", ["3", "[4, 5]"]),
+        ("('Ann', 3.5)", ["Ann", "3.5"]),
+        ("[]", []),
+        ("{1, 2}", ["{1,", "2}"]),  # a set is one answer, as a whole
+        ("n: 3: 4", ["4"]),
+        ("so 12", ["so", "12"]),
+        ("1, " * 15 + "1", ["1,"] * 15 + ["1"]),
+        ("1 " * 17, []),
+        ("1 " * 151, []),  # over 300 characters
+    ],
+)
+def test_printed_parts(stdout, parts):
+    assert printed_parts(stdout) == parts
 
 
 def check(program, answer):

@@ -2,9 +2,11 @@
 
 from measurements.vote_weights import (
     CANDIDATES,
+    PROGRAMS,
     GradedGroup,
     compare_weights,
     is_right,
+    judge_weights,
     print_comparison,
     split_half,
 )
@@ -38,8 +40,16 @@ def test_halves_are_drawn_and_share_nothing():
     assert split_half(9, seed=1) != (first, second)
 
 
+def test_weights_that_run_programs():
+    program = "1\n```python\nprint(1)\n```"  # 1 vote against 2, and 5 with its program's
+    group = graded([program, "0", "0"], right={1})
+    judged = judge_weights([group, NOBODY_ANSWERS], PROGRAMS)
+    assert list(judged.values()) == [[False, False], [True, False], [True, False]]
+
+
 def test_each_rule_is_counted_on_both_halves(capsys):
-    found = compare_weights([SHORT_IS_RIGHT] * 3, seed=0)
+    judged = judge_weights([SHORT_IS_RIGHT] * 3, CANDIDATES)
+    found = compare_weights(judged, seed=0)
     assert [rule.rule for rule in found[:2]] == ["equal", "length power=-1.0"]
     assert len(found) == 1 + len(CANDIDATES)
     assert [rule[1:] for rule in found[:2]] == [(0, 0), (1, 2)]
