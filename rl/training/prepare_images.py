@@ -87,8 +87,7 @@ def prepare_images(
                 "another one. Leave it out, or set image_column to an empty text."
             )
     found, rows = _read_images(config, prompts)
-    if not all(found.prompts["image_digests"]):
-        check_router_loss(config, model_config, PartialState().num_processes)
+    check_router_loss(config, model_config, rows, PartialState().num_processes)
     return PreparedImages(found.prompts, RunImages(inputs, rows), found.unreadable_rows)
 
 

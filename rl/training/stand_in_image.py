@@ -24,6 +24,7 @@ from transformers import PreTrainedModel
 
 from rl.data.image_inputs import ImageInputs
 from rl.data.images import read_image
+from rl.data.row_images import RowImages
 from rl.errors import InputError
 from rl.training.config import LabelFreeConfig
 from rl.training.run_images import RunImages
@@ -48,22 +49,32 @@ def waits_in_tower(
     return num_ranks > 1 and (is_collective or any(map(trains_vision, models)))
 
 
-def check_router_loss(config: LabelFreeConfig, model_config: Any, num_ranks: int) -> None:
+def check_router_loss(
+    config: LabelFreeConfig,
+    model_config: Any,
+    rows: RowImages,
+    num_ranks: int,
+    models: Sequence[PreTrainedModel] = (),
+) -> None:
     """Check that no loss but that of scored tokens sees the row that stands in.
 
     Args:
-        config: Settings of a run whose data set has prompts with images beside others.
+        config: Settings of a run whose data set has images.
         model_config: Of the model.
+        rows: These images.
         num_ranks: Ranks of the run.
+        models: As `waits_in_tower` takes them; without them what LoRA trains is not known yet.
 
     Raises:
         InputError: If a router's loss, a mean over all tokens, would.
     """
+    if all(rows.sizes.values()):  # nothing stands in
+        return
     text_config, coefficient = model_config.get_text_config(), config.router_aux_loss_coef
     if coefficient is None:
         coefficient = getattr(text_config, "router_aux_loss_coef", 0.0)
     has_router_loss = hasattr(text_config, "output_router_logits") and coefficient != 0.0
-    if has_router_loss and waits_in_tower(config, num_ranks):
+    if has_router_loss and waits_in_tower(config, num_ranks, models):
         raise InputError(
             f"router_aux_loss_coef: got {coefficient} for prompts with images beside prompts "
             f"without on {num_ranks} ranks that share their layers, expected 0. Set it, or train "
@@ -85,10 +96,15 @@ def add_stand_in(
             else changes their forward passes.
         images: Those of the prompts.
         config: Settings of the run.
+
+    Raises:
+        InputError: If a router's loss would see it (`check_router_loss`).
     """
     if images is None or images.rows is None:
         return
-    if waits_in_tower(config, PartialState().num_processes, models):
+    num_ranks = PartialState().num_processes
+    if waits_in_tower(config, num_ranks, models):
+        check_router_loss(config, models[0].config, images.rows, num_ranks, models)
         stand_in = StandIn(images.inputs)
         for model in models:
             give_stand_in(model, stand_in, is_sharded=bool(sharding_of(config)))

@@ -1,5 +1,9 @@
 """A row that stands in runs the vision tower, and changes nothing else."""
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import ClassVar
+
 import pytest
 import tiny_vision
 import torch
@@ -9,9 +13,12 @@ from rl.data.image_inputs import ImageInputs
 from rl.data.images import read_image
 from rl.errors import InputError
 from rl.groups.token_statistics import add_token_statistics
+from rl.training import stand_in_image
 from rl.training.config import LabelFreeConfig
+from rl.training.run_images import RunImages
 from rl.training.stand_in_image import (
     StandIn,
+    add_stand_in,
     check_router_loss,
     give_stand_in,
     waits_in_tower,
@@ -124,27 +131,63 @@ def test_ranks_wait_in_a_tower_that_is_sharded_or_trained(tmp_path, monkeypatch)
     assert waits_in_tower(frozen, 2)
 
 
-def test_ranks_wait_in_a_tower_that_lora_trains_in_part(tmp_path):
+@pytest.fixture
+def make_lora(tmp_path):
+    """Build a model under LoRA, of which only the settings of LoRA say whether its tower trains."""
+
+    def build(**more):
+        model = tiny_vision.make_model()
+        adapters = lora_config({"r": 2, "target_modules": ["q_proj"], **more}, model, True)
+        return get_peft_model(model, adapters).get_base_model()
+
+    return build
+
+
+def test_ranks_wait_in_a_tower_that_lora_trains_in_part(tmp_path, make_lora):
     frozen = LabelFreeConfig(output_dir=str(tmp_path))
     for more, waits in (
         ({}, False),
         ({"modules_to_save": ["connector"]}, True),
         ({"exclude_modules": []}, True),
     ):
-        model = tiny_vision.make_model()
-        adapters = lora_config({"r": 2, "target_modules": ["q_proj"], **more}, model, True)
-        base = get_peft_model(model, adapters).get_base_model()
-        assert waits_in_tower(frozen, 2, [base]) == waits
+        assert waits_in_tower(frozen, 2, [make_lora(**more)]) == waits
+
+
+class Sizes:
+    """Images of rows by their sizes, of two rows with an image and one without."""
+
+    sizes: ClassVar = {0: [(8, 8)], 1: [], 2: [(8, 8)]}
+
+
+def with_router_loss(model_config):
+    model_config.text_config.output_router_logits = False
+    model_config.text_config.router_aux_loss_coef = 0.001
+    return model_config
 
 
 def test_a_router_s_loss_would_see_it(tmp_path):
     config = LabelFreeConfig(output_dir=str(tmp_path), freeze_vision_tower=False)
     model_config = tiny_vision.make_model().config
-    check_router_loss(config, model_config, 2)
-    model_config.text_config.output_router_logits = False
-    model_config.text_config.router_aux_loss_coef = 0.001
-    check_router_loss(config, model_config, 1)
+    check_router_loss(config, model_config, Sizes, 2)
+    with_router_loss(model_config)
+    check_router_loss(config, model_config, Sizes, 1)
     with pytest.raises(InputError, match=r"router_aux_loss_coef: got 0\.001 .* on 2 ranks"):
-        check_router_loss(config, model_config, 2)
+        check_router_loss(config, model_config, Sizes, 2)
+    all_have_images = SimpleNamespace(sizes={0: [(8, 8)]})
+    check_router_loss(config, model_config, all_have_images, 2)
     config.router_aux_loss_coef = 0.0
-    check_router_loss(config, model_config, 2)
+    check_router_loss(config, model_config, Sizes, 2)
+
+
+def test_a_router_s_loss_would_see_it_where_lora_trains_the_tower(tmp_path, make_lora, monkeypatch):
+    """Which only the model with its adapters tells, so it is asked again once there is one."""
+    monkeypatch.setattr(stand_in_image, "PartialState", lambda: SimpleNamespace(num_processes=2))
+    config = LabelFreeConfig(output_dir=str(tmp_path))
+    images = RunImages(ImageInputs(tiny_vision.make_processor()), Sizes)
+    for more, is_refused in (({}, False), ({"exclude_modules": []}, True)):
+        model = make_lora(**more)
+        with_router_loss(model.config)
+        check_router_loss(config, model.config, Sizes, 2)
+        expected = pytest.raises(InputError, match=r"on 2 ranks") if is_refused else nullcontext()
+        with expected:
+            add_stand_in([model], images, config)
