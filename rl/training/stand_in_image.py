@@ -42,8 +42,8 @@ def waits_in_tower(
     Args:
         config: Settings of the run.
         num_ranks: Ranks of the run.
-        models: Without wrappers, once they are loaded: with LoRA's own settings a part of the tower
-            may be trained though it is frozen (`modules_to_save`, `exclude_modules`).
+        models: Without wrappers, and with what is trained of them: with LoRA's own settings a part
+            of the tower may be, though it is frozen (`modules_to_save`, `exclude_modules`).
     """
     is_collective = bool(sharding_of(config)) or not config.freeze_vision_tower
     return num_ranks > 1 and (is_collective or any(map(trains_vision, models)))
@@ -63,7 +63,7 @@ def check_router_loss(
         model_config: Of the model.
         rows: These images.
         num_ranks: Ranks of the run.
-        models: As `waits_in_tower` takes them; without them what LoRA trains is not known yet.
+        models: As `waits_in_tower` takes them; without them what LoRA trains is not known.
 
     Raises:
         InputError: If a router's loss, a mean over all tokens, would.

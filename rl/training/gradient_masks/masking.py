@@ -87,11 +87,11 @@ class GradientMasking(TrainerCallback):
         if rule is None:
             return
         check_gradients_are_reached(accelerator)
-        head = model.get_output_embeddings()
+        head = set(model.get_output_embeddings().modules())  # peft may wrap it
         self.layers = {
             name: layer
             for name, layer in model.named_modules()
-            if isinstance(layer, nn.Linear) and layer is not head and layer.weight.requires_grad
+            if isinstance(layer, nn.Linear) and layer not in head and layer.weight.requires_grad
         }
         for name, layer in self.layers.items():
             layer.register_forward_hook(self._adding_to(name))

@@ -147,6 +147,7 @@ def test_ranks_wait_in_a_tower_that_lora_trains_in_part(tmp_path, make_lora):
     frozen = LabelFreeConfig(output_dir=str(tmp_path))
     for more, waits in (
         ({}, False),
+        ({"modules_to_save": ["lm_head"]}, False),
         ({"modules_to_save": ["connector"]}, True),
         ({"exclude_modules": []}, True),
     ):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from accelerate import Accelerator
+from peft import LoraConfig, get_peft_model
 from tiny_trainer import rows_of
 from torch import nn
 from transformers import TrainerState
@@ -109,6 +110,14 @@ def test_a_step_in_parts_has_one_choice(model):
     masked.logged.clear()
     assert masked.moved() == [False, True, False]
     assert masked.logged == {}
+
+
+def test_a_head_that_is_trained_beside_adapters_is_not_masked(make_tiny_model):
+    adapters = LoraConfig(target_modules=["q_proj"], modules_to_save=["lm_head"])
+    model = get_peft_model(make_tiny_model(tied=False), adapters)
+    masking = GradientMasking(Migu(), model, Accelerator(cpu=True), 0, {}.update)
+    assert len(masking.layers) == 4  # two factors in each of two layers
+    assert not any("lm_head" in name for name in masking.layers)
 
 
 def test_an_update_of_the_trainer_changes_the_kept_rows_alone(make_trainer):
