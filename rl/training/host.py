@@ -159,7 +159,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.add_callback(GradientMasking(mask, *known, config.seed, self.add_metrics))
         selects, routes = token_selector is not None, self.aux_loss_enabled
         shares = config.shared_prompts and share_prompts(models, self.accelerator, routes, images)
-        run_together(models, images, config)
+        run_together(models, images, config, shares)
         self.compact = Compaction(self.accelerator, self.args, routes, selects, shares, images)
 
     def _prepare(self, policy: PreTrainedModel) -> SelectedTokenTerms | None:

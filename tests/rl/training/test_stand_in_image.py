@@ -16,6 +16,7 @@ from rl.groups.token_statistics import add_token_statistics
 from rl.training import stand_in_image
 from rl.training.config import LabelFreeConfig
 from rl.training.run_images import RunImages
+from rl.training.shared_prompts import share_prompts
 from rl.training.stand_in_image import (
     StandIn,
     add_stand_in,
@@ -33,14 +34,18 @@ IDS = [3, 4, 5, 6, 7, 8, 9, 10]
 def make():
     """Build a model as a trainer has it, and the list of its tower's calls."""
 
-    def build(is_sharded=True, frozen=False, stands_in=True):
+    def build(is_sharded=True, frozen=False, stands_in=True, shares=False):
         model = tiny_vision.make_model()
         add_fused_lm_head(model, outputs=("log_probs", "entropy"))
         add_token_statistics(model, 1.0)
+        inputs = ImageInputs(tiny_vision.make_processor())
+        if shares:
+            main = SimpleNamespace(is_main_process=True)
+            assert share_prompts([model], main, images=RunImages(inputs))
         if frozen:
             freeze_vision(model)
         if stands_in:
-            stand_in = StandIn(ImageInputs(tiny_vision.make_processor()))
+            stand_in = StandIn(inputs, as_number=shares)
             give_stand_in(model, stand_in, is_sharded)
         calls = []
         model.model.vision_model.register_forward_hook(lambda *_: calls.append(1))
@@ -62,10 +67,11 @@ def rows(length):
 # The row that stands in has 8 tokens: 7 of its image and an end.
 @pytest.mark.parametrize("length", [4, 8])
 @pytest.mark.parametrize("frozen", [False, True])
-def test_values_and_gradients_are_those_without_it(make, length, frozen):
+@pytest.mark.parametrize("shares", [False, True])
+def test_values_and_gradients_are_those_without_it(make, length, frozen, shares):
     found = []
     for stands_in in (False, True):
-        model, calls = make(frozen=frozen, stands_in=stands_in)
+        model, calls = make(frozen=frozen, stands_in=stands_in, shares=shares and stands_in)
         outputs = model(**rows(length), fused_lm_head=True)
         assert outputs.log_probs.shape == outputs.entropy.shape == (2, length - 1)
         outputs.log_probs.sum().backward()
@@ -85,6 +91,25 @@ def test_values_and_gradients_are_those_without_it(make, length, frozen):
             assert torch.allclose(own.grad, other.grad, atol=1e-5), name
 
 
+def test_it_is_packed_with_rows_that_share_their_prompt(make):
+    model, calls = make(shares=True)
+    positions = []
+    model.model.text_model.layers[0].register_forward_hook(
+        lambda layer, given, output: positions.append(tuple(output.shape[:2]))
+    )
+    ids = torch.tensor([[3, 4, 5, 6, 7, 8, 9, 10, 11], [3, 4, 5, 6, 7, 8, 9, 11, 10]])
+    labels = ids.clone()
+    labels[:, :7] = -100
+    asked = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
+    model(**asked, fused_lm_head=True)
+    # The prompt once, 7, of each completion of two tokens the first, and the image's 7 tokens.
+    assert positions == [(1, 7 + 2 + 7)]
+    with torch.no_grad():
+        model(**asked, token_statistics=True)
+    assert positions[1:] == positions[:1]
+    assert len(calls) == 2
+
+
 def test_a_call_with_images_is_as_it_was(make):
     inputs = ImageInputs(tiny_vision.make_processor())
     pixels = inputs.pixels([read_image(tiny_vision.picture(0), "here")])
@@ -98,10 +123,11 @@ def test_a_call_with_images_is_as_it_was(make):
     assert torch.equal(*found)
 
 
-def test_statistics_are_those_without_it(make):
+@pytest.mark.parametrize("shares", [False, True])
+def test_statistics_are_those_without_it(make, shares):
     found = []
     for stands_in in (False, True):
-        model, calls = make(stands_in=stands_in)
+        model, calls = make(stands_in=stands_in, shares=shares and stands_in)
         with torch.no_grad():
             found.append(model(**rows(6), token_statistics=True))
         assert len(calls) == stands_in
