@@ -328,8 +328,8 @@ def _check_going_on(config: "LabelFreeConfig") -> None:
             )
     if config.sync_ref_model:
         raise InputError(
-            "sync_ref_model: got True, expected false. Checkpoints hold no reference model, so a run "
-            "that goes on from one would have another reference. Remove it."
+            "sync_ref_model: got True, expected false. Checkpoints hold no reference model, so a "
+            "run that goes on from one would have another reference. Remove it."
         )
     if config.push_to_hub and config.hub_strategy in ("checkpoint", "all_checkpoints"):
         raise InputError(
