@@ -172,10 +172,13 @@ class AheadEngine:
         for one in () if self.carries_over else self.asked:
             one.samples.result()
 
-    def forget(self) -> None:
+    def forget(self, taken_too: bool = False) -> None:
         """Throw away what was asked for, as of a policy that is given up; it is asked for again.
 
         What is under way is aborted, where the engine has `abort_requests`, and else waited for.
+
+        Args:
+            taken_too: Whether what the newest batch took is to come again, too.
         """
         running = [one.samples for one in self.asked]
         abort = getattr(self.engine, "abort_requests", None)
@@ -184,6 +187,8 @@ class AheadEngine:
                 abort()  # again: some were not sent yet
             wait(running, timeout=None if abort is None else _ABORTS_AFTER_SECONDS)
         self.forgotten = [*self.forgotten, *(one.position for one in self.asked)]
+        if taken_too:
+            self.forgotten, self.taken = [*self.forgotten, *self.taken], []
         self.asked.clear()
         self._taken.clear()
 
@@ -243,11 +248,11 @@ class AheadEngine:
             rank: This rank.
             layout: What positions depend on.
             deal_anew: Makes this rank's part of those of another number of ranks; None: nothing.
-            must_deal: Whether it is to, though their number is the same.
+            must_deal: Whether it is to, though their number is the same, if a batch took any.
         """
         former = _read(folder, 0).get("layout", layout)
         saved = _read(folder, rank) if former == layout else {}
-        if former != layout or (must_deal and deal_anew and saved):
+        if former != layout or (must_deal and deal_anew and saved.get("taken")):
             parts = [_read(folder, number) for number in range(former["num_ranks"])]
             is_known = all(part.get("next_position") is not None for part in parts)
             if deal_anew and is_known and former == {**layout, "num_ranks": former["num_ranks"]}:

@@ -107,6 +107,8 @@ def _goes(name: str, settings: Mapping[str, Any], checkpoint: Path) -> bool:
     """Whether a change of a setting leaves what is computed as it is."""
     if name in LENGTHS:
         return name == "max_sampled_tokens" or settings["lr_scheduler_type"] == "constant"
+    if name == "skip_silent_rows" and settings["gradient_mask"] is not None:
+        return False  # outputs are summed over the rows that are run
     if name in LAYOUT:
         return not list(checkpoint.glob(BUFFER_FILES)) and not list(checkpoint.glob("global_step*"))
     return name in (*TOLD_BY_THE_PROMPTS, *HARMLESS) or name.startswith(HARMLESS_BEGINNINGS)

@@ -326,6 +326,11 @@ def _check_going_on(config: "LabelFreeConfig") -> None:
                 f"accept_changes: got {name!r}, expected names of settings. "
                 f"{f'Did you mean {near[0]!r}?' if near else 'Remove it.'}"
             )
+    if config.sync_ref_model:
+        raise InputError(
+            "sync_ref_model: got True, expected false. Checkpoints hold no reference model, so a "
+            "run that goes on from one would have another reference. Remove it."
+        )
     if config.push_to_hub and config.hub_strategy in ("checkpoint", "all_checkpoints"):
         raise InputError(
             f"hub_strategy: got {config.hub_strategy!r}, expected end or every_save. Checkpoints "

@@ -12,7 +12,10 @@ from rl.training.stand_in_image import add_stand_in
 
 
 def run_together(
-    models: Sequence[PreTrainedModel], images: RunImages | None, config: LabelFreeConfig
+    models: Sequence[PreTrainedModel],
+    images: RunImages | None,
+    config: LabelFreeConfig,
+    shares_prompts: bool = False,
 ) -> None:
     """Prepare models for ranks that share their layers.
 
@@ -21,7 +24,8 @@ def run_together(
             else changes their forward passes.
         images: Those of the prompts.
         config: Settings of the run.
+        shares_prompts: Whether the models run a prompt once for all of its rows.
     """
-    add_stand_in(models, images, config)
+    add_stand_in(models, images, config, shares_prompts)
     if sharding_of(config) == "FSDP":
         gather_heads(models)

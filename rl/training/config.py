@@ -173,7 +173,10 @@ class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
     )
     skip_silent_rows: bool = field(
         default=True,
-        metadata={"help": "Leave rows with an advantage of zero out of the model's passes."},
+        metadata={
+            "help": "Leave rows with an advantage of zero out of the model's passes; the gradient "
+            "is the same, but what a gradient_mask sums of outputs is of the rows that are run."
+        },
     )
     trim_micro_batches: bool = field(
         default=True,

@@ -159,7 +159,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
         self.add_callback(GradientMasking(mask, *known, config.seed, self.add_metrics))
         selects, routes = token_selector is not None, self.aux_loss_enabled
         shares = config.shared_prompts and share_prompts(models, self.accelerator, routes, images)
-        run_together(models, images, config)
+        run_together(models, images, config, shares)
         self.compact = Compaction(self.accelerator, self.args, routes, selects, shares, images)
 
     def _prepare(self, policy: PreTrainedModel) -> SelectedTokenTerms | None:
@@ -354,7 +354,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
                 sharded = self.model_wrapped if self.is_fsdp_enabled else None
                 self._load_from_checkpoint(folder, sharded)
             self._load_optimizer_and_scheduler(folder)
-        spent = ("costs", "guards", "prompt stream")
+        spent = ("costs", "guards", "prompt stream", "curriculum data_stream")
         load_signals(checkpoint, {k: v for k, v in self.signals.items() if k not in spent})
         self._buffered_inputs = None  # rows of the policy that is given up
         self.sampling.start_over(checkpoint)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 import transformers
 from peft import inject_adapter_in_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError, safe_open
 from transformers import Trainer, get_scheduler
 
 from rl.errors import InputError
 from rl.plugins import require_allowed
 from rl.settings import check_settings
-from rl.training.vision_tower import lora_config
+from rl.training.vision_tower import freeze_vision, lora_config
 from rl.whole_weights import whole_weights
 
 if TYPE_CHECKING:
@@ -46,18 +47,22 @@ def check_model_init(settings: Mapping[str, Any] | None, model: str) -> None:
 
 def check_model(
     config: "LabelFreeConfig", model_config: Any, tokenizer: "PreTrainedTokenizerBase"
-) -> None:
+) -> Any:
     """Build the model without weights, which takes no memory: do its parts go together?
+
+    Returns:
+        It, with its adapters, and with no part trained that the run does not train; None where its
+        class is code of its own.
 
     Raises:
         InputError: If there is no such architecture or its sizes are none, its vocabulary is
-            smaller than the tokenizer's, a LoRA finds no module, the optimizer or its schedule
-            cannot be built, or a file of weights is damaged.
+            smaller than the tokenizer's, a LoRA finds no module or changes the output head, the
+            optimizer or its schedule cannot be built, or a file of weights is damaged.
     """
     _check_weights(config.model)
     model = _skeleton(config, model_config)
     if model is None:
-        return
+        return None
     num_rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > num_rows:
         raise InputError(
@@ -74,7 +79,23 @@ def check_model(
                 f"lora.target_modules: got {error}, expected names of the model's modules. Set "
                 "target_modules: all-linear, or correct them."
             ) from error
+        _check_head(model)
+    elif config.freeze_vision_tower:
+        freeze_vision(model)
     _check_optimizer(config, model)
+    return model
+
+
+def _check_head(model: Any) -> None:
+    """Check that LoRA leaves the output head alone: the loss multiplies by its weight itself."""
+    head = model.get_output_embeddings()
+    if isinstance(head, BaseTunerLayer):
+        name = next(name for name, module in model.named_modules() if module is head)
+        raise InputError(
+            f"lora.target_modules: got {name} among them, the output head, expected modules before "
+            "it: the loss reads the head's own weight, and no adapter of it would be trained. "
+            f"Leave it out, or train it whole with modules_to_save: [{name}]."
+        )
 
 
 def _skeleton(config: "LabelFreeConfig", model_config: Any) -> Any:

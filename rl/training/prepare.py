@@ -122,9 +122,9 @@ def prepare_run(
     benchmarks = load_benchmarks(config)
     source = _model_source(config)
     tokenizer = load_tokenizer(config.model, "model", **source)
-    check_model(config, model_config := load_run_model_config(config), tokenizer)
+    model = check_model(config, model_config := load_run_model_config(config), tokenizer)
     context = model_context(config, model_config)
-    found = prepare_images(config, prompt_set.dataset, model_config, tokenizer, **source)
+    found = prepare_images(config, prompt_set.dataset, model_config, tokenizer, model, **source)
     prompts, facts = add_prompt_ids(found.prompts, tokenizer), None
     if game is None:
         prompts, facts = choose_prompts(config, prompts, tokenizer, context, found.images)

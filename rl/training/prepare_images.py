@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rl.data.image_file import ImageFile
 from rl.data.image_inputs import check_no_placeholder
@@ -48,6 +48,7 @@ def prepare_images(
     prompts: Dataset,
     model_config: Any,
     tokenizer: PreTrainedTokenizerBase,
+    model: PreTrainedModel | None = None,
     **source: Any,
 ) -> PreparedImages:
     """Read every image once, and leave out the prompts of those that cannot be read.
@@ -59,6 +60,7 @@ def prepare_images(
         prompts: As `rl.data.prompts.load_prompts` returns them.
         model_config: Of the model.
         tokenizer: Of the model.
+        model: As `rl.training.model_init.check_model` returns it.
         source: `revision` and `trust_remote_code` of `from_pretrained`.
 
     Raises:
@@ -87,8 +89,8 @@ def prepare_images(
                 "another one. Leave it out, or set image_column to an empty text."
             )
     found, rows = _read_images(config, prompts)
-    if not all(found.prompts["image_digests"]):
-        check_router_loss(config, model_config, PartialState().num_processes)
+    models = [] if model is None else [model]
+    check_router_loss(config, model_config, rows, PartialState().num_processes, models)
     return PreparedImages(found.prompts, RunImages(inputs, rows), found.unreadable_rows)
 
 

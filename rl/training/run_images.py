@@ -7,16 +7,29 @@ number along; pixels are made for the rows of one forward pass.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from rl.data.chat_parts import NO_IMAGES
 from rl.data.image_inputs import ImageInputs, Pixels, join_pixels, read_prompt
-from rl.data.images import PromptImage
+from rl.data.images import PromptImage, read_image
 from rl.data.prompts import Prompt
 from rl.data.row_images import RowImages
+
+# Number of a row that no training set has, whose image is the one below.
+STAND_IN = 1 << 30
+STAND_IN_SIDE = 32  # pixels; processors make of it what they make of any image
+
+
+@cache
+def stand_in_image() -> PromptImage:
+    """Return a small black image, for what has none (`rl.training.stand_in_image`)."""
+    size = (STAND_IN_SIDE, STAND_IN_SIDE)
+    return read_image(Image.new("RGB", size), "the image that stands in")
 
 
 @dataclass(frozen=True)
@@ -36,7 +49,9 @@ class RunImages:
         return self.of_row(image_row(example))
 
     def of_row(self, row: int) -> tuple[PromptImage, ...]:
-        """Read the images of a row of the training set; `NO_IMAGES` has none."""
+        """Read the images of a row of the training set; `NO_IMAGES` has none, `STAND_IN` one."""
+        if row == STAND_IN:
+            return (stand_in_image(),)
         return () if row == NO_IMAGES or self.rows is None else self.rows.of_row(row)
 
     def prompt_ids(self, prompt: Prompt, row: int, arguments: Any = None) -> list[int]:
@@ -90,7 +105,7 @@ class RunImages:
         """Return the pixels of rows of the training set behind each other, as a model takes them.
 
         Args:
-            rows: Numbers, `NO_IMAGES` among them.
+            rows: Numbers, `NO_IMAGES` and `STAND_IN` among them.
         """
         return join_pixels([self.inputs.pixels(self.of_row(row)) for row in rows])
 

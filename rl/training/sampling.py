@@ -103,6 +103,12 @@ class Sampling:
         num_ranks = self.trainer.accelerator.num_processes
         return {"num_ranks": num_ranks, "num_prompts": self.trainer.args.num_prompts}
 
+    @property
+    def _is_within(self) -> bool:
+        """Whether steps of the newest batch are still to come."""
+        config: Any = self.trainer.args
+        return self.trainer.state.global_step % (config.num_updates * config.num_iterations) > 0
+
     def save(self, folder: Path) -> None:
         """Write this rank's completions of the next batch, and a teacher, into a checkpoint."""
         if self.teacher is not None:
@@ -125,8 +131,7 @@ class Sampling:
         trainer, engine = self.trainer, self.trainer.engine
         if isinstance(engine, AheadEngine):
             config: Any = trainer.args
-            num_steps = config.num_updates * config.num_iterations
-            is_within = trainer.state.global_step % num_steps > 0 and not has_rows
+            is_within = self._is_within and not has_rows
             rank = trainer.accelerator.process_index
             order = PromptSampler.of_run(trainer.train_dataset, config)  # type: ignore[arg-type]
             dealt = partial(deal_anew, rank=rank, **self._layout, rows_of_batch=order.batch)
@@ -142,19 +147,25 @@ class Sampling:
     def start_over(self, checkpoint: Path) -> None:
         """Hand the weights over again and forget what was asked ahead: the policy is another.
 
+        The rows of a batch that is not used up are given up too, and its prompts come again.
+
         Args:
             checkpoint: Where it comes from; a teacher goes back to it, too.
         """
         if self.teacher is not None:
             self.teacher.load(checkpoint)
         self.synced_step = -1
-        self.give_up()
+        self.give_up(taken_too=self._is_within)
 
-    def give_up(self) -> None:
-        """Forget what was asked ahead, as where the run ends early; every rank must call it."""
+    def give_up(self, taken_too: bool = False) -> None:
+        """Forget what was asked ahead, as where the run ends early; every rank must call it.
+
+        Args:
+            taken_too: Whether the prompts of the newest batch are to come again.
+        """
         if isinstance(self.trainer.engine, AheadEngine):
             with self._limit():
-                self.trainer.engine.forget()
+                self.trainer.engine.forget(taken_too)
                 # A rank may abort what others ask for.
                 self.trainer.accelerator.wait_for_everyone()
 

@@ -8,7 +8,8 @@ small black image and whose output is dropped: all ranks call the same layers in
 nothing but zeros reaches the tower's gradients from it.
 
 The idea is known from others (verl and LLaMA-Factory run a dummy image there); that the row is one
-more of the same call is ours. It needs no knowledge of how a model joins its tower to its text.
+more of the same call is ours. It needs no knowledge of how a model joins its tower to its text, and
+models that share prompts pack it with the others.
 """
 
 from collections.abc import Sequence
@@ -17,20 +18,18 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
+from rl.data.chat_parts import NO_IMAGES
 from rl.data.image_inputs import ImageInputs
-from rl.data.images import read_image
+from rl.data.row_images import RowImages
 from rl.errors import InputError
 from rl.training.config import LabelFreeConfig
-from rl.training.run_images import RunImages
+from rl.training.run_images import STAND_IN, STAND_IN_SIDE, RunImages, stand_in_image
 from rl.training.sharding import sharding_of
 from rl.training.vision_tower import trains_vision
-
-_SIDE = 32  # pixels; processors make of it what they make of any image
 
 
 def waits_in_tower(
@@ -41,29 +40,39 @@ def waits_in_tower(
     Args:
         config: Settings of the run.
         num_ranks: Ranks of the run.
-        models: Without wrappers, once they are loaded: with LoRA's own settings a part of the tower
-            may be trained though it is frozen (`modules_to_save`, `exclude_modules`).
+        models: Without wrappers, and with what is trained of them: with LoRA's own settings a part
+            of the tower may be, though it is frozen (`modules_to_save`, `exclude_modules`).
     """
     is_collective = bool(sharding_of(config)) or not config.freeze_vision_tower
     return num_ranks > 1 and (is_collective or any(map(trains_vision, models)))
 
 
-def check_router_loss(config: LabelFreeConfig, model_config: Any, num_ranks: int) -> None:
+def check_router_loss(
+    config: LabelFreeConfig,
+    model_config: Any,
+    rows: RowImages,
+    num_ranks: int,
+    models: Sequence[PreTrainedModel] = (),
+) -> None:
     """Check that no loss but that of scored tokens sees the row that stands in.
 
     Args:
-        config: Settings of a run whose data set has prompts with images beside others.
+        config: Settings of a run whose data set has images.
         model_config: Of the model.
+        rows: These images.
         num_ranks: Ranks of the run.
+        models: As `waits_in_tower` takes them; without them what LoRA trains is not known.
 
     Raises:
         InputError: If a router's loss, a mean over all tokens, would.
     """
+    if all(rows.sizes.values()):  # nothing stands in
+        return
     text_config, coefficient = model_config.get_text_config(), config.router_aux_loss_coef
     if coefficient is None:
         coefficient = getattr(text_config, "router_aux_loss_coef", 0.0)
     has_router_loss = hasattr(text_config, "output_router_logits") and coefficient != 0.0
-    if has_router_loss and waits_in_tower(config, num_ranks):
+    if has_router_loss and waits_in_tower(config, num_ranks, models):
         raise InputError(
             f"router_aux_loss_coef: got {coefficient} for prompts with images beside prompts "
             f"without on {num_ranks} ranks that share their layers, expected 0. Set it, or train "
@@ -72,7 +81,10 @@ def check_router_loss(config: LabelFreeConfig, model_config: Any, num_ranks: int
 
 
 def add_stand_in(
-    models: Sequence[PreTrainedModel], images: RunImages | None, config: LabelFreeConfig
+    models: Sequence[PreTrainedModel],
+    images: RunImages | None,
+    config: LabelFreeConfig,
+    shares_prompts: bool = False,
 ) -> None:
     """Let models run their vision tower in each call for values of tokens, images or not.
 
@@ -85,11 +97,17 @@ def add_stand_in(
             else changes their forward passes.
         images: Those of the prompts.
         config: Settings of the run.
+        shares_prompts: Whether the models run a prompt once for all of its rows.
+
+    Raises:
+        InputError: If a router's loss would see it (`check_router_loss`).
     """
     if images is None or images.rows is None:
         return
-    if waits_in_tower(config, PartialState().num_processes, models):
-        stand_in = StandIn(images.inputs)
+    num_ranks = PartialState().num_processes
+    if waits_in_tower(config, num_ranks, models):
+        check_router_loss(config, models[0].config, images.rows, num_ranks, models)
+        stand_in = StandIn(images.inputs, shares_prompts)
         for model in models:
             give_stand_in(model, stand_in, is_sharded=bool(sharding_of(config)))
 
@@ -121,14 +139,15 @@ class StandIn:
 
     Args:
         inputs: The model's processor.
+        as_number: Whether the model takes numbers of images in the place of pixels
+            (`rl.training.shared_images`).
     """
 
-    def __init__(self, inputs: ImageInputs) -> None:
-        self.inputs = inputs
-        image = read_image(Image.new("RGB", (_SIDE, _SIDE)), "the image that stands in")
-        self.pixels = inputs.pixels([image])
+    def __init__(self, inputs: ImageInputs, as_number: bool = False) -> None:
+        self.inputs, self.as_number = inputs, as_number
+        self.pixels = inputs.pixels([stand_in_image()])
         end: Any = inputs.processor.tokenizer.eos_token_id
-        self.input_ids = torch.tensor([*inputs.image_tokens(_SIDE, _SIDE), end])
+        self.input_ids = torch.tensor([*inputs.image_tokens(STAND_IN_SIDE, STAND_IN_SIDE), end])
 
     def added_to(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Return a call's arguments with this as the last row, its end scored as a completion.
@@ -155,4 +174,7 @@ class StandIn:
                 row = row.to(values.dtype)[None]
                 both = [pad(one, (0, length - one.shape[1]), value=filler) for one in (values, row)]
                 joined[name] = torch.cat(both)
+        if self.as_number:
+            numbers = [NO_IMAGES] * len(given) + [STAND_IN]
+            return joined | {"pixel_values": torch.tensor(numbers, device=given.device)}
         return joined | {name: value.to(given.device) for name, value in self.pixels.items()}

@@ -16,8 +16,8 @@ def vision_modules(model: PreTrainedModel) -> list[str]:
     Args:
         model: Without wrappers; of a model of text alone there are none.
     """
-    language = {id(module) for module in model.get_decoder().modules()}
-    language |= {id(module) for module in (model.get_output_embeddings(),) if module is not None}
+    parts = (model.get_decoder(), model.get_output_embeddings())
+    language = {id(module) for part in parts if part is not None for module in part.modules()}
     found: list[str] = []
     for name, module in model.named_modules():
         if name.startswith(tuple(f"{outer}." for outer in found)):

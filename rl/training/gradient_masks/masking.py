@@ -7,6 +7,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import is_peft_model
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torch.optim import Optimizer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -87,18 +88,18 @@ class GradientMasking(TrainerCallback):
         if rule is None:
             return
         check_gradients_are_reached(accelerator)
-        head = model.get_output_embeddings()
+        head = set(model.get_output_embeddings().modules())  # peft may wrap it
         self.layers = {
             name: layer
             for name, layer in model.named_modules()
-            if isinstance(layer, nn.Linear) and layer is not head and layer.weight.requires_grad
+            if isinstance(layer, nn.Linear) and layer not in head and layer.weight.requires_grad
         }
         for name, layer in self.layers.items():
             layer.register_forward_hook(self._adding_to(name))
         policy = model.get_base_model() if is_peft_model(model) else model
         policy.register_forward_pre_hook(self._count_rows, with_kwargs=True)
         if (backbone := getattr(policy, "base_model", None)) is not None:
-            backbone.register_forward_pre_hook(self._count_packed, with_kwargs=True)
+            backbone.register_forward_pre_hook(self._count_run, with_kwargs=True)
 
     def _count_rows(self, model: nn.Module, inputs: Any, kwargs: Mapping[str, Any]) -> None:
         mask, labels = kwargs.get("attention_mask"), kwargs.get("labels")
@@ -106,9 +107,16 @@ class GradientMasking(TrainerCallback):
         if mask is not None and labels is not None:
             self._counts = counts_of_rows(mask, labels)
 
-    def _count_packed(self, backbone: nn.Module, inputs: Any, kwargs: Mapping[str, Any]) -> None:
+    def _count_run(self, backbone: nn.Module, inputs: Any, kwargs: Mapping[str, Any]) -> None:
+        """Count what is run of the rows: packed, or with a row more."""
+        if self._counts is None:
+            return
+        num_rows, length = self._counts.shape
         if (packed := kwargs.get("shared_prompts")) is not None:
-            self._counts = counts_of_packed(packed)
+            self._counts = counts_of_packed(packed, num_rows)
+        elif (ids := kwargs.get("input_ids")) is not None:
+            more = (0, ids.shape[1] - length, 0, ids.shape[0] - num_rows)
+            self._counts = pad(self._counts, more)
 
     def _begin(self) -> None:
         self.magnitudes: dict[str, Tensor] = {}

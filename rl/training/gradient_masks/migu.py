@@ -17,7 +17,8 @@ class Migu:
     keep[d] = a[d] >= quantile(a, threshold)
 
     Different data make different outputs large, so an update changes little of what other data
-    need. The paper divides a by its sum, which moves no quantile.
+    need. The paper divides a by its sum, which moves no quantile. Rows without an advantage have
+    nothing to teach, and are not among those that are run unless `skip_silent_rows` is off.
 
     Source: MIGU, arXiv 2406.17245; code wenyudu/MIGU@6c05b06: sums in src/uie_trainer_ft.py, mask
     in src/accelerate_local.py, threshold 0.7 in scripts/standard_benchmark_ft.sh and

@@ -25,10 +25,15 @@ def counts_of_rows(attention_mask: Tensor, labels: Tensor) -> Tensor:
     return (attention_mask.bool() & ~is_last & is_run).float()
 
 
-def counts_of_packed(packed: PackedRows) -> Tensor:
+def counts_of_packed(packed: PackedRows, num_rows_given: int) -> Tensor:
     """Count the rows that have each token of a packed sequence, (1, N); sums to that of the rows.
 
     A prompt's tokens stand for all rows that begin with them, a completion's for its own.
+
+    Args:
+        packed: The sequence.
+        num_rows_given: Rows from this number on were added to a call, and count nothing
+            (`rl.training.stand_in_image`).
     """
     num_rows = [group.num_rows for group in packed.groups]
     for number, group in reversed(list(enumerate(packed.groups))):
@@ -37,4 +42,5 @@ def counts_of_packed(packed: PackedRows) -> Tensor:
     counts = torch.ones(len(packed.input_ids), device=packed.input_ids.device)
     for group, number in zip(packed.groups, num_rows, strict=True):
         counts[group.start : group.start + group.length] = number
-    return counts[None]
+    is_given = packed.sources // packed.row_length < num_rows_given
+    return (counts * is_given)[None]

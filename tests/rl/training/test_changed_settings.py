@@ -22,25 +22,25 @@ SETTINGS = {
 }
 
 
-@pytest.fixture
-def checkpoint(tmp_path):
-    run_files = RunFiles(tmp_path)
-    run_files.write_config(make_config(SETTINGS))
-    folder = tmp_path / "checkpoint-6"
+def write_checkpoint(run_folder, settings):
+    run_files = RunFiles(run_folder)
+    run_files.write_config(make_config(settings))
+    folder = run_folder / "checkpoint-6"
     folder.mkdir()
     run_files.copy_config(folder)
     return folder
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return write_checkpoint(tmp_path, SETTINGS)
 
 
 def test_a_file_that_changed_under_its_name(tmp_path, caplog):
     reward = tmp_path / "mine.py"
     reward.write_text("def mine(group):\n    return [1.0] * len(group.rollouts)\n")
     settings = {**SETTINGS, "rewards": {f"{reward}:mine": {}}}
-    run_files = RunFiles(tmp_path)
-    run_files.write_config(make_config(settings))
-    folder = tmp_path / "checkpoint-6"
-    folder.mkdir()
-    run_files.copy_config(folder)
+    folder = write_checkpoint(tmp_path, settings)
     assert check_changed_settings(folder, make_config(settings)) == []
     reward.write_text("def mine(group):\n    return [0.0] * len(group.rollouts)\n")
     with pytest.raises(InputError, match=r"rewards: got another content of .*mine.py:mine, expect"):
@@ -121,6 +121,17 @@ def test_the_layout_may_change_where_no_rows_are_left_over(checkpoint):
     (checkpoint / "rollout_buffer_0.pt").touch()
     with pytest.raises(InputError, match=r"^per_device_train_batch_size: got 2, expected 4"):
         check(checkpoint, per_device_train_batch_size=2, num_prompts=1)
+
+
+def test_rows_without_an_advantage_count_where_gradients_are_masked(tmp_path):
+    """MIGU's sums are over the rows that are run, so leaving some out is more than saving time."""
+    settings = {**SETTINGS, "gradient_mask": {"migu": {}}}
+    folder = write_checkpoint(tmp_path, settings)
+    changed = {**settings, "skip_silent_rows": False}
+    with pytest.raises(InputError, match=r"skip_silent_rows: got False, expected True as in"):
+        check_changed_settings(folder, make_config(changed))
+    meant = make_config({**changed, "accept_changes": ["skip_silent_rows"]})
+    assert check_changed_settings(folder, meant) == ["skip_silent_rows True -> False"]
 
 
 def test_other_software_is_listed(checkpoint, monkeypatch):

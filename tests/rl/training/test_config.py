@@ -152,6 +152,7 @@ CONTRADICTIONS = [
         "max_staleness: got 1 beside vllm_importance_sampling_correction False, expected true",
     ),
     ({"max_staleness": 4}, "max_staleness: got 4"),
+    ({"sync_ref_model": True, "beta": 0.1}, "sync_ref_model: got True, expected false"),
     (
         {"max_tokens_per_micro_batch": 99, "router_aux_loss_coef": 0.1},
         "max_tokens_per_micro_batch: got 99 beside router_aux_loss_coef 0.1, which fixes the rows",

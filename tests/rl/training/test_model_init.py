@@ -7,6 +7,7 @@ from rl.data.model_files import load_tokenizer
 from rl.errors import InputError
 from rl.training.config import LabelFreeConfig
 from rl.training.model_init import check_model, check_model_init, check_remote_code
+from rl.training.vision_tower import trains_vision
 
 
 def test_names_and_types():
@@ -42,3 +43,24 @@ def test_a_whole_model_passes(tiny_model_folder):
     wrong = LabelFreeConfig(**settings, lora={"target_modules": ["q_prj"]})
     with pytest.raises(InputError, match=r"lora.target_modules: got .*q_prj"):
         check_model(wrong, model_config, tokenizer)
+    of_head = LabelFreeConfig(**settings, lora={"target_modules": ["q_proj", "lm_head"]})
+    with pytest.raises(InputError, match=r"lora.target_modules: got lm_head .* modules_to_save"):
+        check_model(of_head, model_config, tokenizer)
+    whole = {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]}
+    check_model(LabelFreeConfig(**settings, lora=whole), model_config, tokenizer)
+
+
+def test_what_is_trained_of_a_vision_language_model(vision_folder):
+    """Known before it is loaded, for what ranks that share its tower have to be told."""
+    model_config = AutoConfig.from_pretrained(vision_folder)
+    tokenizer = load_tokenizer(vision_folder, "model")
+    for more, trains in (
+        ({}, False),
+        ({"freeze_vision_tower": False}, True),
+        ({"lora": {"target_modules": ["q_proj"]}}, False),
+        ({"lora": {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]}}, False),
+        ({"lora": {"target_modules": ["q_proj"], "modules_to_save": ["connector"]}}, True),
+        ({"lora": {"target_modules": ["q_proj"], "exclude_modules": []}}, True),
+    ):
+        config = LabelFreeConfig(model=vision_folder, dataset="d", **more)
+        assert trains_vision(check_model(config, model_config, tokenizer)) == trains, more

@@ -164,6 +164,50 @@ def test_what_is_given_up_is_asked_for_again(max_staleness, monkeypatch):
     assert all(version >= 4 for part in trained[4:] for _, _, version in part)
 
 
+@pytest.mark.parametrize("num_ranks", [1, 2])
+@pytest.mark.parametrize("max_staleness", [1, 2, 3])
+def test_what_is_given_up_within_a_batch_is_asked_for_again(
+    max_staleness, num_ranks, monkeypatch, tmp_path
+):
+    """Half of batch 3 was trained; the other half is of a batch of the policy gone back to."""
+    order = PromptSampler.of_run(ROWS, settings(max_staleness))
+    layout = {"num_ranks": num_ranks, "num_prompts": NUM_PROMPTS}
+    is_seen = []
+
+    def roll_back(index, ranks):
+        is_seen.append(index)
+        if is_seen.count(3) != 2 or index != 3:
+            return
+        for rank, ahead in enumerate(ranks):
+            ahead.engine.forget(taken_too=True)
+            ahead.engine.save(tmp_path, rank, layout)
+        # A run that stops here goes on with the same prompts on the same ranks.
+        stopped = start(max_staleness, num_ranks)
+        for rank, (ahead, whole) in enumerate(zip(stopped, ranks, strict=True)):
+            part = {"rank": rank, **layout, "rows_of_batch": order.batch, "is_within": True}
+            dealt = partial(deal_anew, **part) if max_staleness > 1 else None
+            ahead.engine.load(tmp_path, rank, layout, dealt, must_deal=True)
+            assert left_open(ahead) == left_open(whole)
+
+    indices = [0, 1, 2, 3, 3, 4, 5, 6]
+    last, given = run(max_staleness, num_ranks, monkeypatch, roll_back, indices)
+    del given[3]
+    trained = [list(chain.from_iterable(gathered)) for gathered, _ in given]
+    visits = [(batch, row) for part in trained for row, batch, _ in part]
+    assert sorted(visits) == sorted((n, row) for n in range(NUM_BATCHES) for row in order.batch(n))
+    assert all(version >= 3 for part in trained[3:] for _, _, version in part)
+    late = [n - version for n, part in enumerate(trained) for _, _, version in part]
+    assert max(late) <= max_staleness
+    assert all(one.engine.asked == [] for one in last)
+
+
+def left_open(ahead):
+    """What is asked for next; nothing is under way."""
+    engine = ahead.engine
+    assert engine.asked == []
+    return sorted(engine.forgotten), engine.next_position, engine.rows
+
+
 def test_a_batch_that_was_taken_is_sampled_again(monkeypatch, caplog):
     def lay_out_anew(index, ranks):
         for ahead in ranks if index == 3 else ():  # as where its rows cannot be used

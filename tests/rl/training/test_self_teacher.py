@@ -89,8 +89,15 @@ def test_neither_micro_batches_nor_packing_change_it(make):
         torch.testing.assert_close(found, whole, rtol=1e-3, atol=1e-4 * whole.norm().item())
 
 
-def test_the_base_teaches_where_adapters_are_trained(make):
-    trainer = make({"weights_of": "base"}, lora=LORA, shared_prompts=False)
+@pytest.mark.parametrize("shared_prompts", [False, True])
+@pytest.mark.parametrize("saved", [None, ["lm_head"]])
+def test_the_base_teaches_where_adapters_are_trained(make, saved, shared_prompts):
+    lora = {**LORA, "modules_to_save": saved}
+    trainer = make({"weights_of": "base"}, lora=lora, shared_prompts=shared_prompts)
+    with torch.no_grad():  # what is saved whole begins as the base has it
+        for name, parameter in trainer.model.named_parameters():
+            if "modules_to_save" in name:
+                parameter += 0.1 * torch.randn_like(parameter)
     tensors = tensors_of(trainer)
     trainer.model.zero_grad()
     trainer._compute_loss(trainer.model, dict(tensors)).backward()

@@ -16,6 +16,7 @@ from rl.training.callbacks.guards import checked, gravest_last, newest_checkpoin
 from rl.training.config import LabelFreeConfig
 from rl.training.guards.contract import Verdict
 from rl.training.prepare import prepare_run
+from rl.training.rollout_files import read_rollout_file
 from rl.training.run import train
 from rl.training.sampling import Sampling
 from rl.training.stopping import StopSignals
@@ -70,7 +71,6 @@ def run_training(tmp_path, tiny_model_folder):
     def run(guard=None, reward="random", kind="AtStep", signals=None, **settings):
         guards = {f"{tmp_path}/guard.py:{kind}": guard} if guard is not None else {}
         config = LabelFreeConfig(
-            dataset=str(tmp_path / "train.jsonl"),
             label_column="label",
             guards={**guards, **settings.pop("guards", {})},
             num_prompts=2,
@@ -80,6 +80,7 @@ def run_training(tmp_path, tiny_model_folder):
             gradient_checkpointing=False,
             disable_tqdm=True,
             **{
+                "dataset": str(tmp_path / "train.jsonl"),
                 "model": tiny_model_folder,
                 "output_dir": str(tmp_path / "run"),
                 "learning_rate": 1e-3,
@@ -145,7 +146,7 @@ def test_a_run_goes_back_and_on_more_gently(run_training, tmp_path, tiny_model_f
 @pytest.mark.medium
 def test_a_run_that_is_stopped_ends_with_the_last_good_policy(run_training, tmp_path, monkeypatch):
     folder, given_up = tmp_path / "run", []
-    monkeypatch.setattr(Sampling, "give_up", lambda self: given_up.append(self.synced_step))
+    monkeypatch.setattr(Sampling, "give_up", lambda self, **_: given_up.append(self.synced_step))
     summary = run_training({"step": 2, "action": "stop", "healthy_step": 0})
     # What was asked ahead is given up, by going back and by the end.
     assert given_up == [-1, -1]
@@ -154,6 +155,32 @@ def test_a_run_that_is_stopped_ends_with_the_last_good_policy(run_training, tmp_
     assert same(weights(folder), weights(folder / "checkpoint-0"))
     assert not same(weights(folder), weights(folder / "checkpoint-1"))
     assert json.loads((folder / "summary.json").read_text())["verdict"] == summary["verdict"]
+
+
+@pytest.mark.medium
+def test_a_stream_of_data_sets_goes_on_where_a_run_goes_back(run_training, tmp_path):
+    """Each file once: its place is not that of the checkpoint, as that of the prompts is not."""
+    for name, first in (("a", 1), ("b", 5), ("c", 9)):
+        rows = [{"prompt": f"{number}+1=", "label": "2"} for number in range(first, first + 4)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    # Two batches a file: step 3 is the first of the second file.
+    run_training(
+        {"step": 3, "action": "roll_back", "healthy_step": 1},
+        dataset=[str(tmp_path / f"{name}.jsonl") for name in "abc"],
+        curriculum={"data_stream": {}},
+        max_steps=6,
+    )
+    visits = {
+        (line.value["step"], line.value["prompt"])
+        for path in (tmp_path / "run" / "rollouts").glob("step_*.jsonl.gz")
+        for line in read_rollout_file(path)
+    }
+    visited = [int(prompt.split("+")[0]) for _, prompt in sorted(visits)]
+    assert [sorted(visited[start : start + 4]) for start in (0, 4, 8)] == [
+        [1, 2, 3, 4],
+        [5, 6, 7, 8],
+        [9, 10, 11, 12],
+    ]
 
 
 @pytest.mark.medium

@@ -3,15 +3,23 @@
 from types import SimpleNamespace
 
 import pytest
+import tiny_vision
 import torch
 from accelerate import Accelerator
+from peft import LoraConfig, get_peft_model
 from tiny_trainer import rows_of
 from torch import nn
 from transformers import TrainerState
 
+from rl.data.image_inputs import ImageInputs
 from rl.errors import InputError
 from rl.training.gradient_masks.masking import GradientMasking, build_gradient_mask
 from rl.training.gradient_masks.migu import Migu
+from rl.training.run_images import RunImages
+from rl.training.shared_prompts import share_prompts
+from rl.training.stand_in_image import StandIn, give_stand_in
+from rl.training.vision_tower import freeze_vision
+from rl.trl_internals import add_fused_lm_head
 
 COMPLETIONS = [r"\boxed{1}", r"\boxed{2}", r"\boxed{1}", "="]
 LONG = [r"\boxed{1}", r"As it has to be one, the answer is \boxed{2}", r"\boxed{1}", "="]
@@ -109,6 +117,37 @@ def test_a_step_in_parts_has_one_choice(model):
     masked.logged.clear()
     assert masked.moved() == [False, True, False]
     assert masked.logged == {}
+
+
+@pytest.mark.parametrize("shares", [False, True])
+def test_a_row_that_stands_in_counts_nothing(shares):
+    ids = torch.tensor([[3, 4, 5, 6, 7, 8], [3, 4, 5, 6, 8, 0]])
+    labels = ids.masked_fill(ids == 0, -100)
+    labels[:, :3] = -100
+    asked = {"input_ids": ids, "attention_mask": (ids != 0).long(), "labels": labels}
+    found = []
+    for stands_in in (False, True):
+        model = tiny_vision.make_model()
+        freeze_vision(model)
+        add_fused_lm_head(model)
+        inputs = ImageInputs(tiny_vision.make_processor())
+        if shares:
+            main = SimpleNamespace(is_main_process=True)
+            assert share_prompts([model], main, images=RunImages(inputs))
+        if stands_in:
+            give_stand_in(model, StandIn(inputs, as_number=shares), is_sharded=True)
+        masking = GradientMasking(Migu(), model.train(), Accelerator(cpu=True), 0, {}.update)
+        model(**asked, fused_lm_head=True)
+        found.append(torch.cat(list(masking.magnitudes.values())))
+    torch.testing.assert_close(*found, atol=1e-4, rtol=1e-5)
+
+
+def test_a_head_that_is_trained_beside_adapters_is_not_masked(make_tiny_model):
+    adapters = LoraConfig(target_modules=["q_proj"], modules_to_save=["lm_head"])
+    model = get_peft_model(make_tiny_model(tied=False), adapters)
+    masking = GradientMasking(Migu(), model, Accelerator(cpu=True), 0, {}.update)
+    assert len(masking.layers) == 4  # two factors in each of two layers
+    assert not any("lm_head" in name for name in masking.layers)
 
 
 def test_an_update_of_the_trainer_changes_the_kept_rows_alone(make_trainer):

@@ -20,9 +20,15 @@ def test_padding_last_tokens_and_filling_count_nothing():
 def test_a_shared_token_counts_for_each_of_its_rows():
     packed = pack(IDS, MASK, LABELS)
     assert packed is not None
-    counts = counts_of_packed(packed)[0]
-    of_token = dict.fromkeys(range(10), 0.0)
-    for token, count in zip(packed.input_ids.tolist(), counts.tolist(), strict=True):
-        of_token[token] += count
+
+    def of_tokens(num_rows_given):
+        counts = counts_of_packed(packed, num_rows_given)[0]
+        of_token = dict.fromkeys(range(10), 0.0)
+        for token, count in zip(packed.input_ids.tolist(), counts.tolist(), strict=True):
+            of_token[token] += count
+        return {token: n for token, n in of_token.items() if n}
+
     # Three rows have 5 and 6, two 7, one 8; two completions have a token 1 before their last.
-    assert {token: n for token, n in of_token.items() if n} == {5: 3, 6: 3, 7: 2, 8: 1, 1: 2}
+    assert of_tokens(4) == {5: 3, 6: 3, 7: 2, 8: 1, 1: 2}
+    # Without the third row, which shares nothing: a beginning of two tokens is less than a block.
+    assert of_tokens(2) == {5: 2, 6: 2, 7: 2, 1: 1}
