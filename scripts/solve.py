@@ -50,9 +50,7 @@ def main() -> None:
     arguments, overrides = parse_arguments()
     recipe = read_recipe(arguments, overrides)
     questions = read_questions(arguments, recipe)
-    methods = use_answer_arguments(
-        arguments, recipe.get("answer_methods"), recipe.get("answer_comparer")
-    )
+    methods = use_answer_arguments(arguments, recipe)
     settings = {
         "model": arguments.model,
         "adapt": arguments.adapt and [arguments.adapt, *overrides],
