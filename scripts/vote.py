@@ -17,6 +17,7 @@ from rl.answers import cluster_answers, comparer_in_use, extract_answer, verific
 from rl.answers.options import add_answer_arguments, use_answer_arguments
 from rl.answers.votes import TIE_RULES, count_votes, rank_classes
 from rl.data.json_lines import read_json_lines
+from rl.data.whole_files import check_output
 from rl.data.yaml_text import read_yaml
 from rl.errors import InputError, exit_on_bad_input
 from rl.plugins import add_code_argument, allow_code, call_plugin
@@ -211,12 +212,8 @@ def main() -> None:
         raise InputError(
             f"input: got {arguments.input}, expected an existing file. Check the path."
         )
-    if not arguments.output.parent.is_dir():
-        raise InputError(
-            f"--output: got {arguments.output}, expected a file in an existing directory."
-            f" Create {arguments.output.parent} first."
-        )
-    if arguments.output.is_dir() or arguments.output.resolve() == arguments.input.resolve():
+    check_output(arguments.output)
+    if arguments.output.resolve() == arguments.input.resolve():
         raise InputError(
             f"--output: got {arguments.output}, expected a file other than the input."
             " Choose another name."

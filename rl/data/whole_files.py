@@ -32,6 +32,29 @@ def replacing(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
+def check_output(path: Path, what: str = "--output") -> None:
+    """Check that a file can be written under a name: anew, or in place of another file.
+
+    Args:
+        path: The name.
+        what: The option that holds it, for messages.
+
+    Raises:
+        InputError: If its folder is not there, or the name is that of a folder, a device or a pipe,
+            in place of which no file may come.
+    """
+    if not path.parent.is_dir():
+        raise InputError(
+            f"{what}: got {path}, expected a file in an existing folder. Create {path.parent} "
+            "first."
+        )
+    if path.exists() and not path.is_file():
+        raise InputError(
+            f"{what}: got {path}, expected the name of a file, not of a folder or a device. Name "
+            "another."
+        )
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a file of text, or leave the one that is there as it is."""
     with replacing(path) as unfinished:

@@ -151,9 +151,9 @@ def test_paths_are_checked_first(tmp_path):
     path = write_lines(tmp_path / "in.jsonl", ROWS)
     for source, output, message in (
         (tmp_path / "none.jsonl", tmp_path / "out.jsonl", "expected an existing file"),
-        (path, tmp_path / "none" / "out.jsonl", "expected a file in an existing directory"),
+        (path, tmp_path / "none" / "out.jsonl", "expected a file in an existing folder"),
         (path, path, "expected a file other than the input"),
-        (path, tmp_path, "expected a file other than the input"),
+        (path, tmp_path, "expected the name of a file, not of a folder"),
     ):
         finished = run_vote(source, "--output", output)
         assert finished.returncode == 2
