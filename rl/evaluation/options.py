@@ -142,7 +142,6 @@ def parse_arguments(arguments: Sequence[str] | None, description: str) -> argpar
     add_problem_arguments(parser.add_argument_group("problems"))
     add_sampling_arguments(parser.add_argument_group("sampling"))
     add_model_arguments(parser.add_argument_group("model"))
-    add_endpoint_arguments(parser.add_argument_group("endpoint"))
     add_code_argument(parser)
     args = parser.parse_args(arguments)
     allow_code([args.engine, args.answer_kind or ()])
@@ -246,7 +245,7 @@ def add_sampling_arguments(group: Any) -> None:
 
 
 def add_model_arguments(group: Any) -> None:
-    """Add the arguments that say how the model is reached and told to think."""
+    """Add the arguments that say how the model, or the endpoint, is reached and told to think."""
     add = group.add_argument
     add("--chat_template", type=Path, metavar="FILE", help="Jinja file instead of the model's own")
     add(
@@ -256,6 +255,7 @@ def add_model_arguments(group: Any) -> None:
         help="""for the chat template, such as '{"enable_thinking": false}'""",
     )
     add("--model_revision", help="branch, tag or commit of a hub model (its newest)")
+    add_endpoint_arguments(group)
 
 
 def check_arguments(args: argparse.Namespace) -> None:

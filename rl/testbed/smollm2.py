@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from rl.data.whole_files import writing_into
 from rl.errors import InputError
 from rl.testbed.word_problems import write_word_problems
 
@@ -57,12 +58,13 @@ def build_smollm2(output_dir: Path | str) -> Path:
             "gguf: got no installation, expected the package that reads GGUF files. Run "
             "`pip install 'label-free-rl[pretrained]'`."
         )
-    write_word_problems(output_dir / "words")
-    with tempfile.TemporaryDirectory(dir=output_dir, prefix=_UNFINISHED_PREFIX) as name:
-        gguf_file = _installed_file() or _download(Path(name))
-        check_sha256(gguf_file)
-        _convert(gguf_file, Path(name) / "model")
-        (Path(name) / "model").rename(model_dir)
+    with writing_into(output_dir, "then give the same command again"):
+        write_word_problems(output_dir / "words")
+        with tempfile.TemporaryDirectory(dir=output_dir, prefix=_UNFINISHED_PREFIX) as name:
+            gguf_file = _installed_file() or _download(Path(name))
+            check_sha256(gguf_file)
+            _convert(gguf_file, Path(name) / "model")
+            (Path(name) / "model").rename(model_dir)
     return model_dir
 
 
