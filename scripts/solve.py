@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from rl.evaluation.problems.labelled import Problem
     from rl.evaluation.records import SampleRecord
 
+# What the trained model depends on, of all that decides the answers.
+TRAINED_BY = ("model", "adapt", "seed", "answer_methods", "answer_comparer", "questions")
 EPILOG = r"""
 examples:
   # vote over 16 samples of each question
@@ -204,6 +206,8 @@ def open_output(output: Path, settings: dict[str, Any], questions: "Sequence[Pro
     stamp = json.dumps({**settings, "questions": names})
     sidecar = output.with_name(f"{output.name}.settings.json")
     if not output.exists():
+        if settings["adapt"] and adapted_folder(output).exists():
+            check_training(output, sidecar, json.loads(stamp))
         sidecar.write_text(stamp, encoding="utf-8")
         return 0
     if not sidecar.exists() or sidecar.read_text(encoding="utf-8") != stamp:
@@ -218,9 +222,32 @@ def open_output(output: Path, settings: dict[str, Any], questions: "Sequence[Pro
     return whole.count(b"\n")
 
 
+def adapted_folder(output: Path) -> Path:
+    """Return the folder of the model that is trained for a file of answers."""
+    return output.with_name(f"{output.stem}-adapted")
+
+
+def check_training(output: Path, sidecar: Path, stamp: dict[str, Any]) -> None:
+    """Check that the model that is there was trained on these questions, and in this way.
+
+    Raises:
+        InputError: If not, or if that is not known.
+    """
+    try:
+        saved = json.loads(sidecar.read_bytes())
+    except (OSError, ValueError):
+        saved = {}
+    if any(saved.get(name) != stamp[name] for name in TRAINED_BY):
+        raise InputError(
+            f"--output: got {output}, for which {adapted_folder(output)} was trained on other "
+            "questions or in another way, expected a new name or one of the same command. Name "
+            "another file, or remove that folder."
+        )
+
+
 def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
     """Train on the questions, or go on with a training that was broken off; return the folder."""
-    folder = arguments.output.with_name(f"{arguments.output.stem}-adapted")
+    folder = adapted_folder(arguments.output)
     if (folder / "summary.json").is_file():
         return str(folder)
     from rl.training.recipe import as_arguments

@@ -8,7 +8,10 @@ import pytest
 import tiny_vision
 from local_server import Handler, serving
 from PIL import Image
-from solve import choose_engine
+from solve import choose_engine, open_output
+
+from rl.errors import InputError
+from rl.evaluation.problems.labelled import Problem
 
 
 @pytest.fixture
@@ -71,6 +74,23 @@ def test_the_model_is_adapted_first(solve, tmp_path):
     assert all(line["num_abstained"] == 0 for line in lines)
     metrics = json.loads((adapted / "metrics.jsonl").read_text().splitlines()[0])
     assert metrics["vote/abstained_frac"] == 0
+
+
+def test_a_model_that_was_trained_otherwise_is_not_used(tmp_path):
+    output, questions = tmp_path / "answers.jsonl", [Problem(id="0", prompt="1+1=", label="")]
+    settings = {"model": "m", "seed": 0, "answer_methods": ("boxed",), "answer_comparer": None}
+    settings |= {"adapt": ["recipe.yaml", "--max_steps", "1"], "num_samples": 4}
+    assert open_output(output, settings, questions) == 0
+    (tmp_path / "answers-adapted").mkdir()
+    assert open_output(output, {**settings, "num_samples": 8}, questions) == 0  # the same model
+    for changed in ({"adapt": ["recipe.yaml", "--max_steps", "2"]}, {"seed": 1}):
+        with pytest.raises(InputError, match=r"answers-adapted was trained on other questions or"):
+            open_output(output, {**settings, **changed}, questions)
+    with pytest.raises(InputError, match=r"answers-adapted was trained on other questions or"):
+        open_output(output, settings, [Problem(id="0", prompt="1+2=", label="")])
+    assert open_output(output, {**settings, "adapt": None, "seed": 1}, questions) == 0
+    with pytest.raises(InputError, match=r"answers-adapted was trained on other questions or"):
+        open_output(output, settings, questions)  # what trained it is not known any more
 
 
 def test_questions_with_images_are_solved(solve, tmp_path):
