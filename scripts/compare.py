@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import product
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from rl.errors import InputError, exit_on_bad_input
@@ -123,18 +124,20 @@ def run_missing(study: "Study", arguments: argparse.Namespace) -> list["StudyRun
     # Every run is a process of its own, forked from one that has imported the libraries already.
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["rl.training.start", "rl.training.run", "rewards"])
-    failed = []
+    failed, stopped = [], Event()
     with (
         ThreadPoolExecutor(arguments.workers) as pool,
         tqdm(total=len(study.runs), initial=len(study.runs) - len(waiting), unit="run") as bar,
     ):
-        started = {pool.submit(execute, processes, study, run, arguments): run for run in waiting}
+        shared = (processes, study, arguments, stopped)
+        started = {pool.submit(execute, run, *shared): run for run in waiting}
         try:
             for future in as_completed(started):
                 bar.update()
                 if future.result() != 0:
                     failed.append(started[future])
         except KeyboardInterrupt:
+            stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()  # also where no terminal told them; they save
@@ -142,7 +145,9 @@ def run_missing(study: "Study", arguments: argparse.Namespace) -> list["StudyRun
     return failed
 
 
-def execute(processes: Any, study: "Study", run: "StudyRun", arguments: argparse.Namespace) -> int:
+def execute(
+    run: "StudyRun", processes: Any, study: "Study", arguments: argparse.Namespace, stopped: Event
+) -> int:
     """Run one training run to its end, and return its exit status.
 
     One that a stopped study left goes on from its checkpoint, or starts anew without one.
@@ -154,6 +159,8 @@ def execute(processes: Any, study: "Study", run: "StudyRun", arguments: argparse
     told = (study.recipe, settings, log, arguments.allow_code)
     process = processes.Process(target=train, args=told)
     process.start()
+    if stopped.is_set():  # within the seconds that a start may take
+        process.terminate()
     process.join()
     return process.exitcode
 

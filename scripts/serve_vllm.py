@@ -72,7 +72,7 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument(
         "--sampling_only",
         action="store_true",
-        help="without the endpoints that change weights, for evaluate.py or solve.py --engine openai",
+        help="without the endpoints that change weights, for others that ask with --engine openai",
     )
     parser.add_argument("--dry_run", action="store_true", help="print the command, start nothing")
     add_code_argument(parser)
