@@ -11,6 +11,7 @@ from typing import TextIO, cast
 
 STOPPED = 75  # EX_TEMPFAIL of sysexits.h: the same command, given again, goes on
 TIMED_OUT = 124  # as of the command `timeout`
+INTERRUPTED = 130  # 128 + SIGINT, as of a shell
 NOBODY_READS = 141  # 128 + SIGPIPE, as of other commands whose output was closed
 MAX_CHARACTERS = 900  # of a line of error; a value may be longer than anybody wants to read
 # What the system says of a disk, whether or not it names a file.
@@ -52,13 +53,17 @@ def unknown_name(what: str, name: str, known: list[str]) -> InputError:
 
 
 @contextmanager
-def exit_on_bad_input() -> Iterator[None]:
+def exit_on_bad_input(interrupted: str = "interrupted") -> Iterator[None]:
     """Turn an `InputError` into one line on standard error and exit status 2; bugs still crash.
 
     So do errors of the system about a file or a disk, which are no bugs either. A `RunFailed` ends
     with exit status 3; a run that was asked to stop says so in one line and keeps its status,
     `STOPPED`. Where nobody reads the output of what ended well, as in `| head`, it ends with
-    `NOBODY_READS`. Use it as a decorator of a script's `main` or around a block.
+    `NOBODY_READS`; after Ctrl-C, unless the block made something else of it, with one line and
+    `INTERRUPTED`. Use it as a decorator of a script's `main` or around a block.
+
+    Args:
+        interrupted: That line.
     """
     try:
         try:
@@ -75,6 +80,9 @@ def exit_on_bad_input() -> Iterator[None]:
         _exit(str(error), 3)
     except InputError as error:
         _exit(str(error))
+    except KeyboardInterrupt:
+        print(f"\n{interrupted}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(INTERRUPTED) from None
     except RunStopped as stopped:
         if stopped.message:
             print(stopped.message, file=sys.stderr)  # noqa: T201

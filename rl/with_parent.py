@@ -7,7 +7,9 @@ death with SIGTERM, so that it can end its own children too; other systems do no
 import ctypes
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Mapping
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -29,6 +31,24 @@ def end_with_parent_process(parent: int) -> None:
 def command_with_parent(command: list[str]) -> list[str]:
     """Return the command line of a command that ends with this process."""
     return [sys.executable, "-m", "rl.with_parent", str(os.getpid()), *command]
+
+
+def run_to_its_end(command: list[str], environment: Mapping[str, str] | None = None) -> int:
+    """Run a command and return its exit status; negative where a signal ended it.
+
+    Ctrl-C is handed on and the end waited for, since the command may have something to save.
+
+    Args:
+        command: What to run; it ends with this process.
+        environment: Its environment; None: this process's.
+    """
+    # A group of its own, so that each Ctrl-C comes once, whether a terminal sent it or `kill`.
+    process = subprocess.Popen(command_with_parent(command), env=environment, process_group=0)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGINT)
 
 
 if __name__ == "__main__":

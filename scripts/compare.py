@@ -5,12 +5,12 @@ import json
 import multiprocessing
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import product
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from rl.errors import InputError, exit_on_bad_input
@@ -53,12 +53,13 @@ examples:
   python scripts/compare.py recipes/studies/testbed.yaml --output_dir runs/study
   python scripts/compare.py recipes/studies/testbed.yaml --output_dir runs/study --report_only
 
-A run that has finished is not run again, so a study that was stopped goes on with the same command.
+A run that has finished is not run again, and one that was stopped goes on from its checkpoint, so a
+study that was stopped goes on with the same command. Ctrl-C lets runs save after their step.
 OUTPUT_DIR then holds a folder per run, logs/, results.json, table.md and curves.svg.
 """
 
 
-@exit_on_bad_input()
+@exit_on_bad_input("interrupted; the same command goes on where the runs stopped")
 def main() -> None:
     """Run what is missing, then report."""
     arguments = parse_arguments()
@@ -123,28 +124,43 @@ def run_missing(study: "Study", arguments: argparse.Namespace) -> list["StudyRun
     # Every run is a process of its own, forked from one that has imported the libraries already.
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["rl.training.start", "rl.training.run", "rewards"])
-    failed = []
+    failed, stopped = [], Event()
     with (
         ThreadPoolExecutor(arguments.workers) as pool,
         tqdm(total=len(study.runs), initial=len(study.runs) - len(waiting), unit="run") as bar,
     ):
-        started = {pool.submit(execute, processes, study, run, arguments): run for run in waiting}
-        for future in as_completed(started):
-            bar.update()
-            if future.result() != 0:
-                failed.append(started[future])
+        shared = (processes, study, arguments, stopped)
+        started = {pool.submit(execute, run, *shared): run for run in waiting}
+        try:
+            for future in as_completed(started):
+                bar.update()
+                if future.result() != 0:
+                    failed.append(started[future])
+        except KeyboardInterrupt:
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()  # also where no terminal told them; they save
+            raise
     return failed
 
 
-def execute(processes: Any, study: "Study", run: "StudyRun", arguments: argparse.Namespace) -> int:
-    """Run one training run to its end, and return its exit status."""
+def execute(
+    run: "StudyRun", processes: Any, study: "Study", arguments: argparse.Namespace, stopped: Event
+) -> int:
+    """Run one training run to its end, and return its exit status.
+
+    One that a stopped study left goes on from its checkpoint, or starts anew without one.
+    """
     folder = arguments.output_dir / run.name
-    shutil.rmtree(folder, ignore_errors=True)  # left by a study that was stopped
     settings = {**run.settings, "output_dir": str(folder), "disable_tqdm": True}
+    settings["resume_from_checkpoint"] = "auto"
     log = log_path(run, arguments.output_dir)
     told = (study.recipe, settings, log, arguments.allow_code)
     process = processes.Process(target=train, args=told)
     process.start()
+    if stopped.is_set():  # within the seconds that a start may take
+        process.terminate()
     process.join()
     return process.exitcode
 

@@ -10,8 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rl.data.whole_files import write_whole
-from rl.errors import InputError, exit_on_bad_input
+from rl.data.whole_files import check_output, write_whole
+from rl.errors import exit_on_bad_input
 from rl.evaluation.metrics.comparison import TRANSITIONS, compare, read_evaluation
 from rl.evaluation.options import parse_ks
 from rl.settings import NumSamples, Seed, check_options
@@ -69,11 +69,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="seed of intervals (%(default)s)")
     args = parser.parse_args(arguments)
     check_options(args, {"seed": Seed, "k": list[NumSamples]})
-    if args.output and (args.output.is_dir() or not args.output.parent.is_dir()):
-        raise InputError(
-            f"--output: got {args.output}, expected a file in a folder that exists. "
-            "Make the folder, or name a file in it."
-        )
+    if args.output:
+        check_output(args.output)
     return args
 
 

@@ -8,9 +8,10 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from rich.table import Table
 
 from rl.errors import InputError, exit_on_bad_input
 from rl.settings import Seed, check_options
+from rl.with_parent import run_to_its_end
 
 
 class Demo(NamedTuple):
@@ -66,15 +68,16 @@ def main() -> None:
     demo = PICTURES if arguments.pictures else SUMS
     folder = arguments.output_dir or demo.output_dir
     start = time.monotonic()
-    clear_previous_demo(folder, demo.testbed)
+    check_replaceable(folder, demo.testbed)
     run("scripts/build_testbed.py", demo.kind, "--output_dir", str(demo.testbed))
-    run(
-        "scripts/train.py",
-        demo.recipe,
-        *("--output_dir", str(folder)),
-        *("--seed", str(arguments.seed)),
-        *overrides,
-    )
+    with replaced(folder):
+        run(
+            "scripts/train.py",
+            demo.recipe,
+            *("--output_dir", str(folder)),
+            *("--seed", str(arguments.seed)),
+            *overrides,
+        )
     summary = json.loads((folder / "summary.json").read_text())
     run("scripts/report.py", str(folder))
     print_table(summary, arguments.seed)
@@ -108,13 +111,13 @@ def run(*command: str) -> None:
     print(f"$ python {' '.join(command)}", flush=True)
     # A model this small gains nothing from a second thread, and on a busy machine loses much.
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
-    status = subprocess.run([sys.executable, *command], env=environment, check=False).returncode
+    status = run_to_its_end([sys.executable, *command], environment)
     if status:
         raise SystemExit(status)
 
 
-def clear_previous_demo(output_dir: Path, testbed: Path) -> None:
-    """Remove the folder if an earlier demo wrote it.
+def check_replaceable(output_dir: Path, testbed: Path) -> None:
+    """Check that a folder is free, or that an earlier demo wrote it.
 
     Raises:
         InputError: If it holds something else.
@@ -127,7 +130,24 @@ def clear_previous_demo(output_dir: Path, testbed: Path) -> None:
             f"output_dir: got {output_dir}, expected a new folder or an earlier demo's. "
             "Name another folder."
         )
-    shutil.rmtree(output_dir)
+
+
+@contextmanager
+def replaced(output_dir: Path) -> Iterator[None]:
+    """Set an earlier demo aside; it comes back if the block fails, and else is removed."""
+    aside = output_dir.with_name(f"{output_dir.name}.earlier")
+    shutil.rmtree(aside, ignore_errors=True)  # of a demo that was killed
+    if not output_dir.exists():
+        yield
+        return
+    output_dir.rename(aside)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(output_dir, ignore_errors=True)
+        aside.rename(output_dir)
+        raise
+    shutil.rmtree(aside)
 
 
 def print_table(summary: dict, seed: int) -> None:

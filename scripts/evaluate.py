@@ -256,7 +256,7 @@ def rescore_folders(args: argparse.Namespace) -> dict[str, Finished]:
 def rescore_folder(args: argparse.Namespace, folder: Path) -> Finished:
     """Grade a folder again, by its own rules where the command line names no others."""
     saved = read_manifest(folder, "--rescore")
-    methods = use_answer_arguments(args, saved.get("answer_methods"), saved.get("answer_comparer"))
+    methods = use_answer_arguments(args, saved)
     result = rescore(folder, methods=methods, show_progress=True, ks=args.k, thresholds=args.g_pass)
     return Finished(output_dir=folder, result=result)
 

@@ -5,6 +5,7 @@ import math
 import sys
 from pathlib import Path
 
+from rl.data.whole_files import check_output
 from rl.errors import InputError, exit_on_bad_input
 
 EPILOG = """
@@ -87,11 +88,8 @@ def parse_arguments() -> argparse.Namespace:
                 "--output report.html."
             )
         arguments.output = arguments.runs[0] / "report.html"
-    elif arguments.output.is_dir() or not arguments.output.parent.is_dir():
-        raise InputError(
-            f"--output: got {arguments.output}, expected a file in an existing folder. Name a "
-            "file, or create the folder first."
-        )
+    else:
+        check_output(arguments.output)
     return arguments
 
 

@@ -16,6 +16,8 @@ examples:
 Start it on the sampling machine, from a checkout with the same recipe, then train on the others:
   accelerate launch ... scripts/train.py RECIPE.yaml --use_vllm --vllm_mode server \\
       --vllm_server_base_url http://HOST:8000 --vllm_sync_dir /a/folder/both/machines/see
+There it has its GPUs to itself, so where the recipe does not say otherwise it takes 0.9 of their
+memory; --vllm_gpu_memory_utilization 0.9 goes before what a recipe says of GPUs that are shared.
 With GPUs on both, `--vllm_weight_sync nccl` hands the weights over without a folder. Images come
 within the requests: the server needs none of the data set's files, and follows no link.
 
@@ -38,6 +40,7 @@ def main() -> None:
 
     settings = read_settings(arguments.recipe, overrides, arguments.allow_code)
     settings.setdefault("output_dir", "runs/server")
+    settings.setdefault("vllm_gpu_memory_utilization", 0.9)  # GPUs of its own
     config = make_config(settings)
     require_vllm()
     load_run_model_config(config)
@@ -69,7 +72,7 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument(
         "--sampling_only",
         action="store_true",
-        help="without the endpoints that change weights, for evaluate.py --engine openai",
+        help="without the endpoints that change weights, for others that ask with --engine openai",
     )
     parser.add_argument("--dry_run", action="store_true", help="print the command, start nothing")
     add_code_argument(parser)

@@ -1,11 +1,11 @@
 """Count the published claims in a study on the testbed of strategies: ways kept, votes, forks."""
 
 import argparse
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rl.data.json_lines import read_json_lines
 from rl.errors import InputError, exit_on_bad_input
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def main() -> None:
     from rl.report.studies import differences_table, load_study, markdown_table
 
     study = load_study(arguments.study)
+    check_study(study)
     rows = count_ways_and_votes(study, arguments.output_dir)
     if not rows:
         raise InputError(
@@ -69,6 +70,22 @@ def main() -> None:
     print(markdown_table(find_forks(study), FORKS))
 
 
+def check_study(study: "Study") -> None:
+    """Check that a study names its base models and its problems, as those on this testbed do.
+
+    Raises:
+        InputError: If one of them is missing.
+    """
+    for run in study.runs:
+        model, dataset = (str(run.settings.get(name, "")) for name in ("model", "dataset"))
+        if not (Path(model).is_dir() and Path(dataset).is_file()):
+            raise InputError(
+                f"study variants.{run.variant}: got the model {model!r} and the dataset "
+                f"{dataset!r}, expected a folder and a file of labelled problems. Build them with "
+                "scripts/build_testbed.py --strategies, or name a study on that testbed."
+            )
+
+
 def count_ways_and_votes(study: "Study", output_dir: Path) -> "list[StudyRow]":
     """Count what the rollouts of every method's runs show."""
     from tqdm import tqdm
@@ -78,7 +95,7 @@ def count_ways_and_votes(study: "Study", output_dir: Path) -> "list[StudyRow]":
     found: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     for run in tqdm(study.runs, desc="runs", leave=False):
         folder = output_dir / run.name
-        if (folder / "summary.json").is_file() and (folder / "rollouts").is_dir():
+        if (folder / "summary.json").is_file() and any(rollout_files(folder)):
             runs = found.setdefault((run.variant, run.method), {})
             runs[f"{run.base}-{run.seed}"] = count_run(folder, read_labels(run))
     return [
@@ -125,15 +142,33 @@ def read_rollouts(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield all lines of a run's rollout files, step by step."""
     from rl.training.rollout_files import read_rollout_file
 
-    for path in sorted((folder / "rollouts").glob("step_*.jsonl.gz")):
+    for path in rollout_files(folder):
         for line in read_rollout_file(path):
             yield line.value
 
 
+def rollout_files(folder: Path) -> list[Path]:
+    """List a run's rollout files in the order of their steps."""
+    return sorted((folder / "rollouts").glob("step_*.jsonl.gz"))
+
+
 def read_labels(run: "StudyRun") -> dict[str, str]:
-    """Read the labels of a run's training prompts."""
-    lines = Path(run.settings["dataset"]).read_text(encoding="utf-8").splitlines()
-    return {row["prompt"]: row["label"] for row in map(json.loads, lines)}
+    """Read the labels of a run's training prompts.
+
+    Raises:
+        InputError: If a line has none.
+    """
+    path = Path(run.settings["dataset"])
+    labels = {}
+    with path.open("rb") as file:
+        for number, row, _ in read_json_lines(file, path):
+            if not isinstance(row, dict) or not {"prompt", "label"} <= row.keys():
+                raise InputError(
+                    f'{path} line {number}: got {str(row)[:60]!r}, expected {{"prompt": ..., '
+                    '"label": ...}. Name the labelled problems in the study.'
+                )
+            labels[row["prompt"]] = row["label"]
+    return labels
 
 
 def find_forks(study: "Study") -> "list[StudyRow]":
@@ -161,6 +196,7 @@ def sample_base(model_folder: str, prompts: list[str]) -> tuple[Any, Any, Any, l
     """Sample a base model; return entropies and mask (B, T), groups (B,) and kinds of tokens."""
     import torch
     from torch.nn.utils.rnn import pad_sequence
+    from tqdm import tqdm
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from rl.groups.token_statistics import logit_statistics
@@ -174,7 +210,8 @@ def sample_base(model_folder: str, prompts: list[str]) -> tuple[Any, Any, Any, l
     prompt_ids = [tokenizer.encode(prompt) for prompt in prompts]
     samples = engine.generate(prompt_ids, NUM_SAMPLES, list(range(len(prompts))))
     entropies, kinds, groups = [], [], []
-    for number, (ids, group) in enumerate(zip(prompt_ids, samples, strict=True)):
+    bar = tqdm(zip(prompt_ids, samples, strict=True), "forks", len(samples), leave=False)
+    for number, (ids, group) in enumerate(bar):
         for sample in group:
             tokens = torch.tensor(sample.completion_ids)
             with torch.no_grad():

@@ -3,23 +3,30 @@
 import argparse
 import json
 import shlex
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl.answers import comparer_in_use
 from rl.answers.options import add_answer_arguments, use_answer_arguments
+from rl.data.whole_files import check_output
 from rl.errors import InputError, exit_on_bad_input
 from rl.plugins import add_code_argument, allow_code
 from rl.rollouts.engine import SAMPLING_RANGES
-from rl.settings import Count, NumSamples, Seed, check_options
+from rl.rollouts.options import ENDPOINT_RANGES, add_endpoint_arguments, check_endpoint
+from rl.settings import Count, NumSamples, Seed, check_options, check_settings, check_value
+from rl.with_parent import run_to_its_end
 
 if TYPE_CHECKING:
+    from rl.evaluation.models import EnginePlan
     from rl.evaluation.problems.labelled import Problem
+    from rl.evaluation.records import SampleRecord
 
+# What the trained model depends on, of all that decides the answers.
+TRAINED_BY = ("model", "adapt", "seed", "answer_methods", "answer_comparer", "questions")
 EPILOG = r"""
 examples:
   # vote over 16 samples of each question
@@ -30,6 +37,10 @@ examples:
       --adapt recipes/ttrl/ttrl_qwen2.5_math_1.5b_math500.yaml --max_steps 40
   python scripts/solve.py ... --adapt RECIPE \
       --launcher 'accelerate launch --config_file recipes/accelerate/zero3.yaml'
+
+  # ask an OpenAI-compatible endpoint, or a vLLM server; --model is the name it serves
+  python scripts/solve.py questions.jsonl --model NAME --output answers.jsonl \
+      --engine openai --base_url http://127.0.0.1:8000/v1 --api_key_env VLLM_API_KEY
 
 QUESTIONS is a .jsonl, .json, .csv or .parquet file with a column "prompt" (--prompt_column), or a
 hub id. A vision-language model also reads a column "images" or "image": paths beside the file,
@@ -44,15 +55,14 @@ off.
 """
 
 
-@exit_on_bad_input()
+@exit_on_bad_input("interrupted; the same command goes on with what was answered")
 def main() -> None:
     """Check everything, adapt if asked to, then answer question by question."""
     arguments, overrides = parse_arguments()
     recipe = read_recipe(arguments, overrides)
+    choose_engine(arguments, recipe)
     questions = read_questions(arguments, recipe)
-    methods = use_answer_arguments(
-        arguments, recipe.get("answer_methods"), recipe.get("answer_comparer")
-    )
+    methods = use_answer_arguments(arguments, recipe)
     settings = {
         "model": arguments.model,
         "adapt": arguments.adapt and [arguments.adapt, *overrides],
@@ -103,35 +113,55 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     add("--top_p", type=float, help="(the recipe's, or 1.0)")
     add("--max_completion_length", type=int, help="tokens (the recipe's, or 4096 or what fits)")
     add(
-        "--engine", default="transformers", help="transformers, vllm or file.py:Class (%(default)s)"
+        "--engine",
+        help="transformers, vllm, openai for an endpoint or a server, or file.py:Class (vllm after "
+        "a training that samples with vLLM, in its process or on a server, or transformers)",
     )
     add("--batch_size", type=int, default=256, help="completions sampled at a time (%(default)s)")
     add("--seed", type=int, default=0, help="(%(default)s)")
+    add_endpoint_arguments(parser.add_argument_group("endpoint"))
     add_code_argument(parser)
     arguments, overrides = parser.parse_known_args()
     allow_code(vars(arguments))
     if overrides and not arguments.adapt:
         parser.error(f"unrecognized arguments: {' '.join(overrides)}")
     ranges = {"num_samples": NumSamples, "batch_size": Count, "seed": Seed}
-    check_options(arguments, {**SAMPLING_RANGES, **ranges})
-    if not arguments.output.parent.is_dir():
-        raise InputError(
-            f"--output: got {arguments.output}, expected a file in an existing folder. Create "
-            f"{arguments.output.parent} first."
-        )
-    from rl.rollouts.engines import engine_class
-
-    engine_class(arguments.engine, "for_model", "--engine")
+    check_options(arguments, {**SAMPLING_RANGES, **ENDPOINT_RANGES, **ranges})
+    check_output(arguments.output)
     return arguments, overrides
 
 
 def read_recipe(arguments: argparse.Namespace, overrides: list[str]) -> dict[str, Any]:
-    """Read the settings of the training, if there is one."""
+    """Read the settings of the training, if there is one, and check those that hold here too."""
     if not arguments.adapt:
         return {}
+    from rl.training.prompt_settings import PromptSettings
     from rl.training.recipe import read_settings
 
-    return read_settings(arguments.adapt, overrides, arguments.allow_code)
+    settings = read_settings(arguments.adapt, overrides, arguments.allow_code)
+    names = {field.name for field in fields(PromptSettings)} & settings.keys()
+    checked = check_settings("", PromptSettings, {name: settings[name] for name in names})
+    for name, kind in {**SAMPLING_RANGES, "stop_strings": list[str]}.items():
+        if settings.get(name) is not None:
+            checked[name] = check_value(name, kind, settings[name])
+    return {**settings, **checked}
+
+
+def choose_engine(arguments: argparse.Namespace, recipe: dict[str, Any]) -> None:
+    """Settle what samples the answers: what was asked for, or vLLM if the training samples with it.
+
+    Raises:
+        InputError: If it is not installed, or cannot sample what is trained here.
+    """
+    if arguments.engine is None:
+        with_vllm = recipe.get("use_vllm") or recipe.get("engine") in ("vllm", "vllm_server")
+        arguments.engine = "vllm" if with_vllm else "transformers"
+    check_endpoint(arguments)
+    if arguments.adapt and arguments.engine == "openai":
+        raise InputError(
+            "--engine: got openai with --adapt, expected one that loads the model trained here, "
+            "which no endpoint serves. Leave out one of the two."
+        )
 
 
 def read_questions(arguments: argparse.Namespace, recipe: dict[str, Any]) -> "list[Problem]":
@@ -176,6 +206,8 @@ def open_output(output: Path, settings: dict[str, Any], questions: "Sequence[Pro
     stamp = json.dumps({**settings, "questions": names})
     sidecar = output.with_name(f"{output.name}.settings.json")
     if not output.exists():
+        if settings["adapt"] and adapted_folder(output).exists():
+            check_training(output, sidecar, json.loads(stamp))
         sidecar.write_text(stamp, encoding="utf-8")
         return 0
     if not sidecar.exists() or sidecar.read_text(encoding="utf-8") != stamp:
@@ -190,9 +222,32 @@ def open_output(output: Path, settings: dict[str, Any], questions: "Sequence[Pro
     return whole.count(b"\n")
 
 
+def adapted_folder(output: Path) -> Path:
+    """Return the folder of the model that is trained for a file of answers."""
+    return output.with_name(f"{output.stem}-adapted")
+
+
+def check_training(output: Path, sidecar: Path, stamp: dict[str, Any]) -> None:
+    """Check that the model that is there was trained on these questions, and in this way.
+
+    Raises:
+        InputError: If not, or if that is not known.
+    """
+    try:
+        saved = json.loads(sidecar.read_bytes())
+    except (OSError, ValueError):
+        saved = {}
+    if any(saved.get(name) != stamp[name] for name in TRAINED_BY):
+        raise InputError(
+            f"--output: got {output}, for which {adapted_folder(output)} was trained on other "
+            "questions or in another way, expected a new name or one of the same command. Name "
+            "another file, or remove that folder."
+        )
+
+
 def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
     """Train on the questions, or go on with a training that was broken off; return the folder."""
-    folder = arguments.output.with_name(f"{arguments.output.stem}-adapted")
+    folder = adapted_folder(arguments.output)
     if (folder / "summary.json").is_file():
         return str(folder)
     from rl.training.recipe import as_arguments
@@ -222,7 +277,7 @@ def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
         *(["--allow_code"] if arguments.allow_code else []),
     ]
     print(f"adapting to the questions: {folder}", flush=True)
-    status = subprocess.run(command, check=False).returncode
+    status = run_to_its_end(command)
     if status:
         raise SystemExit(status)
     return str(folder)
@@ -232,39 +287,23 @@ def solve(
     arguments: argparse.Namespace,
     settings: dict[str, Any],
     model: str,
-    questions: "Sequence[Problem]",
+    questions: "list[Problem]",
     num_done: int,
 ) -> None:
     """Sample, vote and write, a batch of questions at a time."""
     from tqdm import tqdm
 
     from rl.answers import start_verifier
-    from rl.data.image_inputs import read_prompt
-    from rl.evaluation.models import completion_length, open_image_inputs, open_tokenizer
-    from rl.rollouts.engine import SamplingSettings
-    from rl.rollouts.engines import StoredModel, engine_class
+    from rl.evaluation.evaluate import sample_problems
 
-    tokenizer, context, _ = open_tokenizer(model)
-    inputs = open_image_inputs(model, tokenizer, questions, arguments.engine)
-    prompt_ids = [read_prompt(one.prompt, one.images, tokenizer, inputs) for one in questions]
-    longest = max(map(len, prompt_ids))
-    sampling = SamplingSettings(
-        max_completion_length=completion_length(
-            settings["max_completion_length"], longest, context
-        ),
-        temperature=settings["temperature"],
-        top_p=settings["top_p"],
-        stop_strings=tuple(settings["stop_strings"]),
-    )
-    stored = StoredModel(
-        model=model,
-        tokenizer=tokenizer,
-        settings=sampling,
-        longest_prompt=longest,
-        batch_size=arguments.batch_size,
-        image_inputs=inputs,
-    )
-    engine = engine_class(arguments.engine, "for_model", "--engine").for_model(stored)
+    plan = plan_sampling(arguments, settings, model, questions)
+    asked = {
+        "num_samples": arguments.num_samples,
+        "seed": arguments.seed,
+        "batch_size": arguments.batch_size,
+        "image_inputs": plan.image_inputs,
+    }
+    engine = plan.open()
     start_verifier()
     with (
         closing(engine),
@@ -273,46 +312,53 @@ def solve(
     ):
         size = max(1, arguments.batch_size // arguments.num_samples)
         for start in range(num_done, len(questions), size):
-            rows = range(start, min(start + size, len(questions)))
-            for line in answer(engine, tokenizer, questions, prompt_ids, rows, arguments, settings):
-                output.write(json.dumps(line) + "\n")
+            some = questions[start : start + size]
+            # An endpoint's come as they are finished; lines are in the order of the questions.
+            sampled = sample_problems(engine, plan.tokenizer, some, **asked)
+            groups = {group[0].problem_id: group for group in sampled}
+            for question in some:
+                output.write(json.dumps(line_of(question, groups[question.id], settings)) + "\n")
                 bar.update()
             output.flush()
 
 
-def answer(
-    engine: Any,
-    tokenizer: Any,
-    questions: "Sequence[Problem]",
-    prompt_ids: Sequence[list[int]],
-    rows: range,
+def plan_sampling(
     arguments: argparse.Namespace,
     settings: dict[str, Any],
-) -> Iterator[dict[str, Any]]:
-    """Sample some questions and yield the line of each."""
+    model: str,
+    questions: "list[Problem]",
+) -> "EnginePlan":
+    """Find out, as an evaluation does, what samples the questions and how long answers may be."""
+    from rl.evaluation.models import plan_engine
+    from rl.evaluation.problems.labelled import Benchmark
+
+    left_out = ("chat_template", "chat_template_args", "model_revision", "max_prompt_length")
+    options = {**dict.fromkeys(left_out), "top_k": 0, "min_p": 0.0, **vars(arguments), **settings}
+    named = Benchmark(problems=questions, prompt_column=arguments.prompt_column, label_column="")
+    return plan_engine(argparse.Namespace(**{**options, "model": model}), [named])
+
+
+def line_of(
+    question: "Problem", samples: "Sequence[SampleRecord]", settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Vote on a question's samples; a line of the output."""
     from rl.answers import extract_answer
     from rl.answers.solving import voted_answer
-    from rl.rollouts.engine import derive_seed, images_argument
-    from rl.rollouts.stop_strings import completion_texts
 
     looked_for = {"methods": settings["answer_methods"], "choices": settings["answer_choices"]}
-    seeds = [derive_seed(arguments.seed, "solve", row) for row in rows]
-    images = images_argument([questions[row].images for row in rows])
-    asked = [prompt_ids[row] for row in rows]
-    groups = engine.generate(asked, arguments.num_samples, seeds, **images)
-    for row, group in zip(rows, groups, strict=True):
-        texts = completion_texts(group, tokenizer, settings["stop_strings"])
-        answers = [extract_answer(text, **looked_for) for text in texts]
-        vote = voted_answer(texts, answers, [len(sample.completion_ids) for sample in group])
-        num_truncated = sum(sample.truncated for sample in group)
-        digests = list(questions[row].image_digests)
-        yield {
-            "id": row,
-            "question": questions[row].prompt,
-            **({"images": digests} if digests else {}),
-            **vote,
-            "num_truncated": num_truncated,
-        }
+    texts = [sample.completion for sample in samples]
+    lengths = [sample.num_tokens for sample in samples if sample.num_tokens is not None]
+    if len(lengths) < len(samples):  # not every endpoint tells
+        lengths = [len(text) for text in texts]
+    vote = voted_answer(texts, [extract_answer(text, **looked_for) for text in texts], lengths)
+    digests = list(question.image_digests)
+    return {
+        "id": int(question.id),
+        "question": question.prompt,
+        **({"images": digests} if digests else {}),
+        **vote,
+        "num_truncated": sum(bool(sample.truncated) for sample in samples),
+    }
 
 
 def print_summary(output: Path) -> None:

@@ -13,20 +13,23 @@ from typing import Any, BinaryIO
 from tqdm import tqdm
 
 from rewards.vote_weights import get_vote_weight
-from rl.answers import cluster_answers, extract_answer, verification_counters
+from rl.answers import cluster_answers, comparer_in_use, extract_answer, verification_counters
 from rl.answers.options import add_answer_arguments, use_answer_arguments
 from rl.answers.votes import TIE_RULES, count_votes, rank_classes
 from rl.data.json_lines import read_json_lines
+from rl.data.whole_files import check_output
 from rl.data.yaml_text import read_yaml
 from rl.errors import InputError, exit_on_bad_input
-from rl.plugins import allow_code, call_plugin
+from rl.plugins import add_code_argument, allow_code, call_plugin
+from rl.report.folders import rollout_settings
 from rl.settings import Letters, check_options, check_value
 from rl.types import Group, Reward, Rollout
 
 _ROLLOUT = ("prompt_id", "visit", "completion")  # in a line that a run wrote
 EPILOG = """\
 input lines:   {"id": "p1", "completions": ["... \\\\boxed{0.5}", "... \\\\boxed{1/2}", "no idea"]},
-               or a run's rollouts/step_N.jsonl.gz: each visit to a prompt, under its prompt_id
+               or a run's rollouts/step_N.jsonl.gz: each visit to a prompt, under its prompt_id,
+               its answers found and compared as in the run
 output lines:  {"id": "p1", "pseudo_label": "0.5", "majority_ratio": 0.667, "num_votes": 3,
                 "num_abstained": 1, "clusters": [{"answer": "0.5", "count": 2}]}
 
@@ -61,11 +64,25 @@ def parse_arguments() -> argparse.Namespace:
         metavar="NAME",
         help="what a vote weighs; with settings as {NAME: {...}} (equal)",
     )
-    add_answer_arguments(parser)
-    parser.add_argument("--choices", help="letters of multiple-choice prompts, such as ABCD")
+    add_answer_arguments(parser, default="the run's, or boxed final_answer_phrase")
+    parser.add_argument(
+        "--choices", help="letters of multiple-choice prompts, such as ABCD (the run's, or none)"
+    )
+    add_code_argument(parser)
     arguments = parser.parse_args()
     check_options(arguments, {"choices": Letters})
+    if arguments.allow_code:
+        allow_code()
     return arguments
+
+
+def use_answers_of_run(arguments: argparse.Namespace) -> None:
+    """Look for answers as the run does whose rollouts are read, where nothing else is said."""
+    saved = rollout_settings(arguments.input)
+    arguments.answer_methods = use_answer_arguments(arguments, saved)
+    if arguments.choices is None:
+        letters = saved.get("answer_choices")
+        arguments.choices = check_value("answer_choices", Letters | None, letters)
 
 
 def read_prompts(file: BinaryIO, path: Path) -> Iterator[tuple[Any, list[str]]]:
@@ -165,7 +182,9 @@ def write_votes(
     return votes
 
 
-def print_summary(votes: list[dict[str, Any]], seconds: float) -> None:
+def print_summary(
+    arguments: argparse.Namespace, votes: list[dict[str, Any]], seconds: float
+) -> None:
     """Print what was voted on, how sure the votes are, and what it took."""
     num_votes = sum(vote["num_votes"] for vote in votes)
     num_abstained = sum(vote["num_abstained"] for vote in votes)
@@ -173,6 +192,9 @@ def print_summary(votes: list[dict[str, Any]], seconds: float) -> None:
     mean_ratio = sum(vote["majority_ratio"] for vote in votes) / max(1, len(votes))
     counters = verification_counters()
     print(f"prompts              {len(votes)} ({num_labelled} with a pseudo-label)")
+    letters = f", one of {arguments.choices}" if arguments.choices else ""
+    comparer = f", compared by {comparer_in_use()}" if comparer_in_use() else ""
+    print(f"answers              {', '.join(arguments.answer_methods)}{letters}{comparer}")
     print(f"mean majority ratio  {mean_ratio:.3f}")
     print(
         f"abstained            {num_abstained / max(1, num_votes):.3f} of {num_votes} completions"
@@ -186,22 +208,18 @@ def print_summary(votes: list[dict[str, Any]], seconds: float) -> None:
 def main() -> None:
     """Check the paths, vote into a temporary file, and give it the final name when complete."""
     arguments = parse_arguments()
-    arguments.answer_methods = use_answer_arguments(arguments)
-    weigh = find_weight(arguments.weight)
     if not arguments.input.is_file():
         raise InputError(
             f"input: got {arguments.input}, expected an existing file. Check the path."
         )
-    if not arguments.output.parent.is_dir():
-        raise InputError(
-            f"--output: got {arguments.output}, expected a file in an existing directory."
-            f" Create {arguments.output.parent} first."
-        )
-    if arguments.output.is_dir() or arguments.output.resolve() == arguments.input.resolve():
+    check_output(arguments.output)
+    if arguments.output.resolve() == arguments.input.resolve():
         raise InputError(
             f"--output: got {arguments.output}, expected a file other than the input."
             " Choose another name."
         )
+    use_answers_of_run(arguments)
+    weigh = find_weight(arguments.weight)
     partial = arguments.output.with_name(f".{arguments.output.name}.{os.getpid()}.partial")
     started = time.perf_counter()
     try:
@@ -209,7 +227,7 @@ def main() -> None:
         partial.replace(arguments.output)
     finally:
         partial.unlink(missing_ok=True)
-    print_summary(votes, time.perf_counter() - started)
+    print_summary(arguments, votes, time.perf_counter() - started)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from rl.errors import DISK_ERRORS, InputError
 _OF_THE_DISK = DISK_ERRORS | {errno.EACCES, errno.EPERM}
 # What libraries raise that could not write.
 WRITE_ERRORS = (OSError, SafetensorError, RuntimeError)
+GOES_ON = "the run then goes on with --resume_from_checkpoint auto"
 
 
 @contextmanager
@@ -30,6 +31,29 @@ def replacing(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def check_output(path: Path, what: str = "--output") -> None:
+    """Check that a file can be written under a name: anew, or in place of another file.
+
+    Args:
+        path: The name.
+        what: The option that holds it, for messages.
+
+    Raises:
+        InputError: If its folder is not there, or the name is that of a folder, a device or a pipe,
+            in place of which no file may come.
+    """
+    if not path.parent.is_dir():
+        raise InputError(
+            f"{what}: got {path}, expected a file in an existing folder. Create {path.parent} "
+            "first."
+        )
+    if path.exists() and not path.is_file():
+        raise InputError(
+            f"{what}: got {path}, expected the name of a file, not of a folder or a device. Name "
+            "another."
+        )
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -69,17 +93,21 @@ def disk_problem(error: BaseException) -> str | None:
     return None
 
 
-def cannot_write(folder: Path, problem: str) -> InputError:
-    """Build the error for a folder that takes no more files."""
+def cannot_write(folder: Path, problem: str, then: str = GOES_ON) -> InputError:
+    """Build the error for a folder that takes no more files, and say what to do once it does."""
     return InputError(
         f"output_dir: got {problem} in {folder}, expected room and permission to write. Mend that "
-        "(df, quota); the run then goes on with --resume_from_checkpoint auto."
+        f"(df, quota); {then}."
     )
 
 
 @contextmanager
-def writing_into(folder: Path) -> Iterator[None]:
+def writing_into(folder: Path, then: str = GOES_ON) -> Iterator[None]:
     """Turn what a full disk, a quota or a read-only folder says into one clear line.
+
+    Args:
+        folder: Where the block writes.
+        then: What to do once that is mended.
 
     Raises:
         InputError: If the block failed for such a reason.
@@ -90,4 +118,4 @@ def writing_into(folder: Path) -> Iterator[None]:
         problem = disk_problem(error)
         if problem is None:
             raise
-        raise cannot_write(folder, problem) from error
+        raise cannot_write(folder, problem, then) from error

@@ -17,9 +17,8 @@ from rl.evaluation.problems.registry import split_benchmarks
 from rl.evaluation.referee import REFEREES
 from rl.plugins import add_code_argument, allow_code
 from rl.rollouts.engine import SAMPLING_RANGES, TopK
-from rl.rollouts.engines import engine_class
-from rl.rollouts.openai_engine import DEFAULT_TIMEOUT, api_key
-from rl.settings import Count, NumSamples, Positive, Seed, Share, check_options
+from rl.rollouts.options import ENDPOINT_RANGES, add_endpoint_arguments, check_endpoint
+from rl.settings import Count, NumSamples, Seed, Share, check_options
 
 EPILOG = r"""
 examples:
@@ -80,11 +79,10 @@ DEFAULT_BATCH_SIZES = {"transformers": 64}  # of others, which have queues of th
 
 RANGES = {
     **SAMPLING_RANGES,
+    **ENDPOINT_RANGES,
     "num_samples": NumSamples,
     "batch_size": Count,
     "max_prompt_length": Count,
-    "concurrency": Count,
-    "timeout": Positive,
     "top_k": TopK,
     "min_p": Share,
     "seed": Seed,
@@ -257,16 +255,7 @@ def add_model_arguments(group: Any) -> None:
         help="""for the chat template, such as '{"enable_thinking": false}'""",
     )
     add("--model_revision", help="branch, tag or commit of a hub model (its newest)")
-    add("--base_url", metavar="URL", help="the endpoint of --engine openai, up to and with /v1")
-    add("--api_key_env", metavar="NAME", help="environment variable with the endpoint's key")
-    add("--concurrency", type=int, default=32, help="requests at a time (%(default)s)")
-    add(
-        "--timeout",
-        type=float,
-        default=DEFAULT_TIMEOUT,
-        metavar="SECONDS",
-        help="longest wait for one reply of the endpoint, before it is asked again (%(default)g)",
-    )
+    add_endpoint_arguments(group)
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -302,24 +291,13 @@ def check_engine(args: argparse.Namespace) -> None:
     Raises:
         InputError: If it is not installed, or an option does not go with it.
     """
-    engine_class(args.engine, "for_model", "--engine")
-    if (args.engine == "openai") != (args.base_url is not None):
-        raise InputError(
-            f"--base_url: got {args.base_url or 'none'} with --engine {args.engine}, expected an "
-            "address with --engine openai and only there. Correct one of the two."
-        )
+    check_endpoint(args)
     if args.engine == "openai":
         if args.max_prompt_length is not None:
             raise InputError(
                 f"--max_prompt_length: got {args.max_prompt_length} with --engine openai, expected "
                 "an engine that takes tokens; an endpoint makes them itself. Leave it out."
             )
-        if not args.base_url.startswith(("http://", "https://")):
-            raise InputError(
-                f"--base_url: got {args.base_url!r}, expected an address such as "
-                "http://127.0.0.1:8000/v1. Begin it with http:// or https://."
-            )
-        api_key(args.api_key_env)
         if args.chat_template:
             raise InputError(
                 f"--chat_template: got {args.chat_template} with --engine openai, expected none, "

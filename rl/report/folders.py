@@ -57,6 +57,21 @@ def read_folders(paths: Sequence[Path]) -> list[ReportedRun]:
     return [_read_folder(folder, name) for folder, name in zip(folders, names, strict=True)]
 
 
+def rollout_settings(path: Path) -> dict[str, Any]:
+    """Return the settings of the run that wrote a file of rollouts.
+
+    Args:
+        path: RUN/rollouts/step_N.jsonl.gz; of a file elsewhere nothing is known.
+
+    Raises:
+        InputError: If the run's config.yaml is no YAML.
+    """
+    folder = path.resolve().parent
+    if folder.name != "rollouts":
+        return {}
+    return _mapping(_read_yaml(folder.parent / "config.yaml").get("settings"))
+
+
 def unique_names(paths: Sequence[Path]) -> list[str]:
     """Name each path by its last parts, as few as tell all of them apart.
 

@@ -40,6 +40,20 @@ def training_dtype(config: Any) -> str:
     return "bfloat16" if config.bf16 else "float16" if config.fp16 else "float32"
 
 
+def run_settings(config: Any) -> dict[str, Any]:
+    """Return what a run says to vLLM, in the process or as a server.
+
+    The names are those of `vllm.LLM`, and as options those of the server.
+    """
+    return {
+        "dtype": training_dtype(config),
+        "max_model_len": config.vllm_max_model_length,
+        "gpu_memory_utilization": config.vllm_gpu_memory_utilization,
+        "model_impl": config.vllm_model_impl,
+        "trust_remote_code": config.trust_remote_code,
+    }
+
+
 def require_vllm() -> None:
     """Check that vLLM can be imported.
 
@@ -84,7 +98,6 @@ class VLLMEngine:
         cls,
         model: str,
         settings: SamplingSettings,
-        max_model_length: int | None = None,
         parameters: Callable[[], Iterator[tuple[str, Tensor]]] | None = None,
         image_inputs: "ImageInputs | None" = None,
         **llm_settings: Any,
@@ -94,7 +107,6 @@ class VLLMEngine:
         Args:
             model: Model folder or hub id.
             settings: How completions are sampled.
-            max_model_length: Most tokens of prompt and completion together; None takes the model's.
             parameters: As for the class.
             image_inputs: As for the class.
             llm_settings: Further arguments of `vllm.LLM`; on a CPU `CPU_SETTINGS` go before them,
@@ -116,7 +128,6 @@ class VLLMEngine:
             show_pil_processors()
         llm = LLM(
             model=model,
-            max_model_len=max_model_length,
             logprobs_mode="processed_logprobs",
             worker_extension_cls=WORKER_EXTENSION,
             **llm_settings,
@@ -141,16 +152,12 @@ class VLLMEngine:
         return cls.from_pretrained(
             config.model,
             settings,
-            max_model_length=config.vllm_max_model_length,
             parameters=policy.parameters,
             image_inputs=policy.image_inputs,
-            dtype=training_dtype(config),
-            gpu_memory_utilization=config.vllm_gpu_memory_utilization,
             distributed_executor_backend="external_launcher",
-            model_impl=config.vllm_model_impl,
-            trust_remote_code=config.trust_remote_code,
             max_num_batched_tokens=4096,
             seed=0,
+            **run_settings(config),
         )
 
     @classmethod
@@ -159,8 +166,8 @@ class VLLMEngine:
         return cls.from_pretrained(
             model.model,
             model.settings,
-            model.longest_prompt + model.settings.max_completion_length,
             image_inputs=model.image_inputs,
+            max_model_len=model.longest_prompt + model.settings.max_completion_length,
             revision=model.revision,
         )
 

@@ -8,13 +8,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import torch
 
 from rl.errors import InputError
-from rl.rollouts.vllm_engine import CPU_SETTINGS, WORKER_EXTENSION, require_vllm, training_dtype
+from rl.rollouts.vllm_engine import CPU_SETTINGS, WORKER_EXTENSION, require_vllm, run_settings
 from rl.rollouts.vllm_server_key import KEY_VARIABLE, RequireKey
 from rl.with_parent import command_with_parent
 
@@ -25,12 +25,9 @@ if TYPE_CHECKING:
 def server_command(
     model: str,
     port: int,
-    dtype: str,
     weight_sync: str = "folder",
-    tensor_parallel_size: int = 1,
-    data_parallel_size: int = 1,
-    max_model_length: int | None = None,
     host: str = "127.0.0.1",
+    **llm_settings: Any,
 ) -> list[str]:
     """Return the command line of a server the trainer can sync weights into.
 
@@ -39,15 +36,13 @@ def server_command(
     Args:
         model: Model folder or hub id, the one the run starts from.
         port: Port to listen on.
-        dtype: Precision of the weights; the trainer's, so that both compute the same.
         weight_sync: "folder" (any device, any machine that sees the folder) or "nccl" (GPUs).
-        tensor_parallel_size: Devices one copy of the model is split over.
-        data_parallel_size: Copies of the model.
-        max_model_length: Most tokens of prompt and completion; None takes the model's.
         host: Address to listen on; that of this machine alone by default.
+        llm_settings: Further settings of vLLM's engine, such as `dtype` and `max_model_len`; on a
+            CPU `CPU_SETTINGS` go before them.
     """
     command = [sys.executable, "-m", "rl.rollouts.vllm_server_main"]
-    command += ["--model", model, "--host", host, "--port", str(port), "--dtype", dtype]
+    command += ["--model", model, "--host", host, "--port", str(port)]
     command += ["--middleware", f"{RequireKey.__module__}.{RequireKey.__qualname__}"]
     command += ["--enable-scale-out"]  # the path that takes images beside tokens
     # Of no domain: images come within requests, and the server fetches nothing.
@@ -56,17 +51,26 @@ def server_command(
     command += ["--worker-extension-cls", WORKER_EXTENSION]
     if weight_sync == "nccl":
         command += ["--weight-transfer-config", '{"backend": "nccl"}']
-    if tensor_parallel_size > 1:
-        command += ["--tensor-parallel-size", str(tensor_parallel_size)]
-    if data_parallel_size > 1:
-        command += ["--data-parallel-size", str(data_parallel_size)]
-    if max_model_length is not None:
-        command += ["--max-model-len", str(max_model_length)]
     if not torch.cuda.is_available():
-        for name, value in CPU_SETTINGS.items():
-            if value is not None:
-                command.append(f"--{'' if value else 'no-'}{name.replace('_', '-')}")
-    return command
+        llm_settings = {**llm_settings, **CPU_SETTINGS}
+    return command + engine_options(llm_settings)
+
+
+def engine_options(settings: Mapping[str, Any]) -> list[str]:
+    """Turn settings of vLLM's engine into options of its server; None leaves vLLM's own.
+
+    Example:
+        >>> engine_options({"max_model_len": 64, "enforce_eager": True, "trust_remote_code": False})
+        ['--max-model-len', '64', '--enforce-eager', '--no-trust-remote-code']
+    """
+    options = []
+    for name, value in settings.items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            options.append(f"--{option}" if value else f"--no-{option}")
+        elif value is not None:
+            options += [f"--{option}", str(value)]
+    return options
 
 
 def configured_command(
@@ -79,12 +83,11 @@ def configured_command(
     return server_command(
         config.model,
         config.vllm_server_port,
-        dtype=training_dtype(config),
         weight_sync=config.vllm_weight_sync,
+        host=host,
         tensor_parallel_size=tensor_parallel_size,
         data_parallel_size=data_parallel_size,
-        max_model_length=config.vllm_max_model_length,
-        host=host,
+        **run_settings(config),
     )
 
 

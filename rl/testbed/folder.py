@@ -10,6 +10,7 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
+from rl.data.whole_files import writing_into
 from rl.errors import InputError
 
 _UNFINISHED_PREFIX = ".building-"
@@ -45,23 +46,26 @@ def write_folder(
         Whether the folder held it already, so that nothing was built.
 
     Raises:
-        InputError: If the folder holds anything else.
+        InputError: If the folder holds anything else or cannot be written.
     """
     if _holds_testbed(output_dir, settings):
         return True
-    output_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output_dir, prefix=_UNFINISHED_PREFIX) as name:
-        model = write(Path(name))
-        for entry in sorted(Path(name).iterdir()):
-            entry.rename(output_dir / entry.name)
-    packages = ("torch", "transformers", "tokenizers")
-    record = {
-        "settings": settings,
-        "num_parameters": model.num_parameters(),
-        "versions": {"python": platform.python_version()}
-        | {package: version(package) for package in packages},
-    }
-    (output_dir / "testbed.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    with writing_into(output_dir, "then give the same command again"):
+        output_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output_dir, prefix=_UNFINISHED_PREFIX) as name:
+            model = write(Path(name))
+            for entry in sorted(Path(name).iterdir()):
+                entry.rename(output_dir / entry.name)
+        packages = ("torch", "transformers", "tokenizers")
+        record = {
+            "settings": settings,
+            "num_parameters": model.num_parameters(),
+            "versions": {"python": platform.python_version()}
+            | {package: version(package) for package in packages},
+        }
+        (output_dir / "testbed.json").write_text(
+            json.dumps(record, indent=2) + "\n", encoding="utf-8"
+        )
     return False
 
 

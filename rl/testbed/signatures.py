@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from rl.answers import same_answer
 from rl.answers.votes import count_votes
+from rl.errors import InputError
 from rl.testbed.model import END
 from rl.testbed.parts import BOXED
 from rl.testbed.strategies import Strategy, strategy_of
@@ -49,13 +50,22 @@ def read_visits(
     Args:
         lines: As `rl.training.files.rollout_lines` writes them.
         labels: Prompt -> label.
+
+    Raises:
+        InputError: If a prompt has none.
     """
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for line in lines:
         groups.setdefault((line["prompt_id"], line["visit"]), []).append(line)
     visits = []
     for group in groups.values():
-        prompt, label = group[0]["prompt"], labels[group[0]["prompt"]]
+        prompt = group[0]["prompt"]
+        if prompt not in labels:
+            raise InputError(
+                f"rollouts: got the prompt {prompt[:60]!r}, expected one of the study's labelled "
+                "problems. Name the dataset that the run was trained on."
+            )
+        label = labels[prompt]
         # One comparison per class: any of its answers stands for all.
         answers = {line["cluster"]: line["answer"] for line in group}
         right = {cluster for cluster, answer in answers.items() if same_answer(answer, label)}

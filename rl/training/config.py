@@ -218,7 +218,11 @@ class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
         metadata={"help": "That folder, seen by trainer and server (<output_dir>/vllm_weights)."},
     )
     vllm_launch_server: bool = field(
-        default=False, metadata={"help": "Start the vLLM server with the run and end it with it."}
+        default=False,
+        metadata={
+            "help": "Start the vLLM server with the run and end it with it; of the GPUs that both "
+            "share it takes vllm_gpu_memory_utilization of the memory (0.3)."
+        },
     )
     max_sampling_logp_gap: NonNegative = field(
         default=0.05,

@@ -109,7 +109,7 @@ def _server(stored: StoredModel, output_dir: Path) -> Iterator[VLLMServerEngine]
         port = free.getsockname()[1]
     url, key = f"http://127.0.0.1:{port}", new_key()
     length = stored.longest_prompt + stored.settings.max_completion_length
-    command = server_command(stored.model, port, dtype="auto", max_model_length=length)
+    command = server_command(stored.model, port, dtype="auto", max_model_len=length)
     with ServerProcess(command, output_dir / "vllm_server.log", key) as process:
         wait_until_up(url, 600, process)
         with closing(VLLMServerEngine(url, stored.settings, key=key)) as engine:

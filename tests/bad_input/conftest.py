@@ -71,6 +71,7 @@ def write_damaged_files(folder, line):
     # Reading it from the start is an input/output error, also for the superuser.
     (folder / "unreadable.jsonl").symlink_to("/proc/self/mem")
     (folder / "folder.jsonl").mkdir()
+    os.mkfifo(folder / "pipe.jsonl")
     (folder / "empty_folder").mkdir()
     (folder / "mixed_folder").mkdir()
     (folder / "mixed_folder" / "one.jsonl").write_text('{"prompt": "1+1="}\n')

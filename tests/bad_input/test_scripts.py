@@ -89,6 +89,11 @@ CASES = [
     ),
     "solve.py {world}/train.jsonl --model {world}/model --output {world}/folder.jsonl",
     "solve.py {world}/train.jsonl --model {world}/model --output {new}/none/a.jsonl",
+    "solve.py {world}/train.jsonl --model {world}/model --output {world}/pipe.jsonl",
+    *(
+        f"{SOLVE} --adapt {{world}}/right.yaml --{setting}"
+        for setting in ("answer_methods 5", "stop_strings 5", "temperature warm", "top_p [1]")
+    ),
     "solve.py {world}/train.jsonl --model {world}/model --output {world}/train.jsonl",
     f"solve.py {{world}}/train.jsonl --model {{world}}/model --output {LONG}",
     # vote.py
@@ -98,6 +103,7 @@ CASES = [
     f"vote.py {{world}}/saved.jsonl --output {LONG}",
     "vote.py {world}/saved.jsonl --output {world}/saved.jsonl",
     *(f"{VOTE} --weight {weight}" for weight in ("borda", "[1]")),
+    "vote.py {world}/saved.jsonl --output {world}/pipe.jsonl",
     f"{VOTE} --tie nope",
     f"{VOTE} --answer_methods nope",
     f"{VOTE} --answer_methods no/such.py:f",
@@ -151,6 +157,7 @@ CASES = [
     f"{REPORT} --max_megabytes 0",
     f"{REPORT} --smoothing 0",
     "report.py {world}/run_with_bad_metrics --output {world}",
+    "report.py {world}/run_with_text_for_metrics --output {world}/pipe.jsonl",
     # compare.py
     "compare.py nowhere.yaml --output_dir {new}/s",
     *(f"compare.py {{world}}/{name}.jsonl --output_dir {{new}}/s" for name in DAMAGED),
@@ -159,6 +166,13 @@ CASES = [
     "compare.py {world}/study_with_a_wrong_setting.yaml --output_dir {new}/s",
     "compare.py {world}/study_of_nothing.yaml --output_dir {new}/s --workers 0",
     "compare.py {world}/study_with_a_wrong_seed.yaml --output_dir {new}/s",
+    # signatures.py
+    "signatures.py nowhere.yaml --output_dir {new}",
+    *(f"signatures.py {{world}}/{name}.jsonl --output_dir {{new}}" for name in DAMAGED),
+    "signatures.py {world}/study_of_nothing.yaml --output_dir {new}",
+    "signatures.py {world}/study_without_a_model.yaml --output_dir {new}",
+    "signatures.py {world}/study_without_labels.yaml --output_dir {new}",
+    "signatures.py {world}/study_without_labels.yaml --output_dir {world}",
     # build_testbed.py, fetch_smollm2.py, demo.py
     "build_testbed.py --output_dir {world}",
     "build_testbed.py --output_dir {world}/train.jsonl",
@@ -234,6 +248,9 @@ def files(world):
         "study_of_nothing.yaml": "methods: {}\n",
         "study_with_text_for_a_method.yaml": study + "seeds: [0]\nmethods: {vote: text}\n",
         "study_with_a_wrong_setting.yaml": study + "seeds: [0]\nmethods: {vote: {seeed: 1}}\n",
+        "study_without_a_model.yaml": study + "seeds: [0]\nmethods: {vote: {}}\n",
+        "study_without_labels.yaml": study + "seeds: [0]\nmethods: {vote: {}}\nsettings: "
+        f"{{model: {world}/model, dataset: {world}/no_columns.jsonl}}\n",
         "study_with_a_wrong_seed.yaml": study + "seeds: [0, -1]\nmethods: {vote: {}}\n",
     }
     for name, content in contents.items():

@@ -63,6 +63,14 @@ def test_a_line_is_short_and_obeys_no_control_characters(capsys):
     assert len(line) < 910
 
 
+def test_ctrl_c_is_one_line(capsys):
+    for text in ((), ("the same command goes on",)):
+        with pytest.raises(SystemExit) as exit_info, exit_on_bad_input(*text):
+            raise KeyboardInterrupt
+        assert exit_info.value.code == 130
+    assert capsys.readouterr() == ("", "\ninterrupted\n\nthe same command goes on\n")
+
+
 @pytest.mark.parametrize("bug", [ValueError("x"), KeyError("x"), AssertionError(), OSError()])
 def test_bugs_crash(bug):
     with pytest.raises(type(bug)) as raised, exit_on_bad_input():

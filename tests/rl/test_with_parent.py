@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-from rl.with_parent import command_with_parent
+from rl.with_parent import command_with_parent, run_to_its_end
 
 PARENT = """
 import subprocess, sys, time
@@ -36,3 +36,25 @@ def test_a_parent_that_is_gone_already_ends_it():
     assert subprocess.run(command, check=False).returncode == 0
     command[3] = "1"
     assert subprocess.run(command, check=False).returncode == -signal.SIGTERM
+
+
+SAVING = "trap 'sleep 0.5; echo saved; exit 75' INT; echo up; while :; do sleep 0.05; done"
+WAITING = """
+import sys
+from rl.with_parent import run_to_its_end
+sys.exit(run_to_its_end(["bash", "-c", sys.argv[1]]))
+"""
+
+
+def test_a_status_is_handed_back():
+    assert run_to_its_end(["bash", "-c", "exit $STATUS"], {**os.environ, "STATUS": "3"}) == 3
+    assert run_to_its_end(["bash", "-c", "kill -9 $$"]) == -9
+
+
+def test_ctrl_c_comes_once_and_what_saves_is_waited_for():
+    command = [sys.executable, "-c", WAITING, SAVING]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert parent.stdout.readline() == "up\n"
+    os.killpg(parent.pid, signal.SIGINT)  # as a terminal does, to the whole group
+    assert parent.stdout.read() == "saved\n"
+    assert parent.wait() == 75

@@ -1,10 +1,13 @@
 """A study of real runs: run, stopped and gone on with, reported."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -104,3 +107,36 @@ def test_a_report_needs_a_finished_run(study, tmp_path):
     result = compare(study, "--output_dir", tmp_path, "--report_only")
     assert result.returncode == 2
     assert "without a finished run" in result.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_the_run_at_work_and_starts_no_other(study, tmp_path):
+    document = yaml.safe_load(study.read_text())
+    document["settings"] = {"max_steps": 200}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    output_dir = tmp_path / "out"
+    command = [sys.executable, "scripts/compare.py", path, "--output_dir", output_dir]
+    process = subprocess.Popen(
+        [*map(str, command), "--workers", "1"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A background job of a shell, as tests may be, ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    metrics = output_dir / "ttrl-v-0" / "metrics.jsonl"
+    while not (metrics.is_file() and '"loss"' in metrics.read_text()):
+        assert process.poll() is None
+        time.sleep(0.1)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert "interrupted; the same command goes on where the runs stopped" in said
+    assert "Traceback" not in said
+    assert psutil.wait_procs(children, timeout=30)[1] == []
+    assert not (output_dir / "correctness-v-0").exists()
+    [checkpoint] = (output_dir / "ttrl-v-0").glob("checkpoint-*")
+    steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
+    assert max(steps) == int(checkpoint.name.partition("-")[2]) < 200

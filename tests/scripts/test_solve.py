@@ -1,10 +1,17 @@
 """Answers to a file of questions, from a real tiny model, also after training on them."""
 
+import argparse
 import json
+import time
 
 import pytest
 import tiny_vision
+from local_server import Handler, serving
 from PIL import Image
+from solve import choose_engine, open_output
+
+from rl.errors import InputError
+from rl.evaluation.problems.labelled import Problem
 
 
 @pytest.fixture
@@ -69,6 +76,23 @@ def test_the_model_is_adapted_first(solve, tmp_path):
     assert metrics["vote/abstained_frac"] == 0
 
 
+def test_a_model_that_was_trained_otherwise_is_not_used(tmp_path):
+    output, questions = tmp_path / "answers.jsonl", [Problem(id="0", prompt="1+1=", label="")]
+    settings = {"model": "m", "seed": 0, "answer_methods": ("boxed",), "answer_comparer": None}
+    settings |= {"adapt": ["recipe.yaml", "--max_steps", "1"], "num_samples": 4}
+    assert open_output(output, settings, questions) == 0
+    (tmp_path / "answers-adapted").mkdir()
+    assert open_output(output, {**settings, "num_samples": 8}, questions) == 0  # the same model
+    for changed in ({"adapt": ["recipe.yaml", "--max_steps", "2"]}, {"seed": 1}):
+        with pytest.raises(InputError, match=r"answers-adapted was trained on other questions or"):
+            open_output(output, {**settings, **changed}, questions)
+    with pytest.raises(InputError, match=r"answers-adapted was trained on other questions or"):
+        open_output(output, settings, [Problem(id="0", prompt="1+2=", label="")])
+    assert open_output(output, {**settings, "adapt": None, "seed": 1}, questions) == 0
+    with pytest.raises(InputError, match=r"answers-adapted was trained on other questions or"):
+        open_output(output, settings, questions)  # what trained it is not known any more
+
+
 def test_questions_with_images_are_solved(solve, tmp_path):
     tiny_vision.save(tmp_path / "vision")
     Image.new("L", (9, 9)).save(tmp_path / "black.png")
@@ -83,6 +107,69 @@ def test_questions_with_images_are_solved(solve, tmp_path):
     (tmp_path / "black.png").unlink()
     message = solve(*asked, expected=2)
     assert message.startswith("error: image 0 of row 0 (both from 0): got 'black.png'")
+    assert message.count("\n") == 1
+
+
+class Sums(Handler):
+    """An endpoint that answers `a+1=` with a + 1, after a while for the first question."""
+
+    def do_POST(self):
+        asked = json.loads(self.body())
+        number = int(asked["prompt"].partition("+")[0])
+        time.sleep(0.05 * (number == 0))
+        text = rf"so \boxed{{{number + 1}}}" if asked["seed"] % 4 else "no idea"
+        self.reply({"choices": [{"text": text, "finish_reason": "length"}]})  # no `usage`
+
+
+def test_an_endpoint_answers_and_lines_keep_the_order_of_the_questions(solve):
+    with serving(Sums) as address:
+        asked = ("--engine", "openai", "--base_url", f"{address}/v1", "--model", "served")
+        printed = solve(*asked, "--batch_size", 8)
+        assert "questions   4, 4 with an answer" in printed
+        lines = [json.loads(line) for line in solve.output.read_text().splitlines()]
+        assert [(line["id"], line["answer"]) for line in lines] == [
+            (i, str(i + 1)) for i in range(4)
+        ]
+        # Of four seeds in a row one is a multiple of four.
+        assert {(line["num_votes"], line["num_abstained"]) for line in lines} == {(4, 1)}
+        assert {line["num_truncated"] for line in lines} == {4}
+        whole = solve.output.read_text()
+        solve.output.write_text(whole[: whole.index("\n") + 20])
+        solve(*asked)
+        assert solve.output.read_text() == whole
+    message = solve("--engine", "openai", "--base_url", f"{address}/v1", expected=2)
+    assert "holds answers to other questions or of other settings" in message  # another model
+
+
+@pytest.mark.parametrize(
+    ("recipe", "engine", "expected"),
+    [
+        ({}, None, "transformers"),
+        ({"use_vllm": True}, None, "vllm"),
+        # The training's server ends with it, or holds weights that nobody asked it for.
+        ({"use_vllm": True, "vllm_mode": "server"}, None, "vllm"),
+        ({"engine": "vllm_server"}, None, "vllm"),
+        ({"use_vllm": True}, "transformers", "transformers"),
+    ],
+)
+def test_the_engine_is_the_one_that_was_named_or_the_training_s(
+    monkeypatch, recipe, engine, expected
+):
+    monkeypatch.setattr("rl.rollouts.vllm_engine.find_spec", lambda name: name)
+    arguments = argparse.Namespace(engine=engine, adapt="recipe.yaml", base_url=None)
+    choose_engine(arguments, recipe)
+    assert arguments.engine == expected
+
+
+def test_engines_that_cannot_answer(solve, tmp_path):
+    message = solve("--engine", "vllm_server", expected=2)
+    assert "--engine: got 'vllm_server', expected openai with --base_url" in message
+    message = solve("--engine", "openai", expected=2)
+    assert "--base_url: got none with --engine openai" in message
+    (tmp_path / "recipe.yaml").write_text("num_prompts: 2\n")
+    endpoint = ("--engine", "openai", "--base_url", "http://x/v1")
+    message = solve(*endpoint, "--adapt", tmp_path / "recipe.yaml", expected=2)
+    assert "--engine: got openai with --adapt" in message
     assert message.count("\n") == 1
 
 

@@ -151,9 +151,9 @@ def test_paths_are_checked_first(tmp_path):
     path = write_lines(tmp_path / "in.jsonl", ROWS)
     for source, output, message in (
         (tmp_path / "none.jsonl", tmp_path / "out.jsonl", "expected an existing file"),
-        (path, tmp_path / "none" / "out.jsonl", "expected a file in an existing directory"),
+        (path, tmp_path / "none" / "out.jsonl", "expected a file in an existing folder"),
         (path, path, "expected a file other than the input"),
-        (path, tmp_path, "expected a file other than the input"),
+        (path, tmp_path, "expected the name of a file, not of a folder"),
     ):
         finished = run_vote(source, "--output", output)
         assert finished.returncode == 2
@@ -176,6 +176,33 @@ def test_rollouts_of_a_run(tmp_path):
     votes = [json.loads(line) for line in (tmp_path / "votes.jsonl").read_text().splitlines()]
     found = [(vote["id"], vote["pseudo_label"], vote["num_votes"]) for vote in votes]
     assert found == [("p", "0.5", 3), ("q", "3", 1), ("p", "7", 1)]
+
+
+def test_rollouts_are_read_as_their_run_reads_them(tmp_path):
+    said = ["The answer is B.\nCity: Oslo", "the answer is C", "A. City: Rome"]
+    rows = [{"prompt_id": "p", "visit": "1-0", "completion": text} for text in said]
+    (tmp_path / "rollouts").mkdir()
+    path = write_lines(tmp_path / "rollouts" / "step_000001.jsonl", rows)
+    config, output = tmp_path / "config.yaml", tmp_path / "votes.jsonl"
+    config.write_text("settings: {answer_methods: [boxed], answer_choices: ABCD}\n")
+    finished = run_vote(path, "--output", output)
+    assert finished.returncode == 0, finished.stderr
+    assert "answers              boxed, one of ABCD" in finished.stdout
+    assert json.loads(output.read_text())["num_abstained"] == 3
+    # The command line decides.
+    options = ["--answer_methods", "final_answer_phrase", "--choices", "AB"]
+    assert run_vote(path, "--output", output, *options).returncode == 0
+    assert json.loads(output.read_text())["clusters"] == [{"answer": "B", "count": 1}]
+    # Code that the run's file names is the user's to allow.
+    (tmp_path / "cities.py").write_text(
+        "def city(completion):\n    return completion.partition('City: ')[2]\n"
+    )
+    config.write_text(f"settings: {{answer_methods: ['{tmp_path}/cities.py:city']}}\n")
+    finished = run_vote(path, "--output", output)
+    assert finished.returncode == 2
+    assert "Pass --allow_code" in finished.stderr
+    assert run_vote(path, "--output", output, "--allow_code").returncode == 0
+    assert json.loads(output.read_text())["clusters"][0] == {"answer": "Oslo", "count": 1}
 
 
 def test_help_shows_both_line_formats():

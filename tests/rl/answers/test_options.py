@@ -11,10 +11,10 @@ from rl.errors import InputError
 
 @pytest.fixture
 def use():
-    def run(*words, **defaults):
+    def run(*words, saved=None):
         parser = argparse.ArgumentParser()
         add_answer_arguments(parser)
-        return use_answer_arguments(parser.parse_args(words), **defaults), comparer_in_use()
+        return use_answer_arguments(parser.parse_args(words), saved or {}), comparer_in_use()
 
     yield run
     use_comparer(None)
@@ -32,20 +32,20 @@ def task(tmp_path):
 
 def test_who_decides(use, task):
     same, other = f"{task}:same", f"{task.replace('task.py', './task.py')}:same"
-    saved = {"methods": ["last_number"], "comparer": same}
+    saved = {"answer_methods": ["last_number"], "answer_comparer": same, "seed": 1}
     assert use() == (DEFAULT_METHODS, None)
-    assert use(**saved) == (("last_number",), same)
+    assert use(saved=saved) == (("last_number",), same)
     words = ["--answer_methods", "boxed", f"{task}:find", "--answer_comparer", other]
-    assert use(*words, **saved) == (("boxed", f"{task}:find"), other)
-    assert use("--answer_comparer", "", **saved) == (("last_number",), None)
+    assert use(*words, saved=saved) == (("boxed", f"{task}:find"), other)
+    assert use("--answer_comparer", "", saved=saved) == (("last_number",), None)
 
 
 def test_what_a_saved_evaluation_names_is_not_run(use, task, monkeypatch):
     monkeypatch.setattr("rl.plugins._allowed", set())
     with pytest.raises(InputError, match=r"answer_comparer: got '.*task.py:same', which would run"):
-        use(comparer=f"{task}:same")
+        use(saved={"answer_comparer": f"{task}:same"})
     with pytest.raises(InputError, match=r"answer_methods: got '.*task.py:find', which would run"):
-        use(methods=[f"{task}:find"])
+        use(saved={"answer_methods": [f"{task}:find"]})
     assert use("--answer_comparer", f"{task}:same")[1] == f"{task}:same"
 
 
@@ -54,3 +54,18 @@ def test_unknown_names(use):
         use("--answer_methods", "boxd")
     with pytest.raises(InputError, match=r"answer_comparer: got 'none.py:f', expected an existing"):
         use("--answer_comparer", "none.py:f")
+
+
+@pytest.mark.parametrize(
+    ("saved", "message"),
+    [
+        ({"answer_methods": 5}, "answer_methods: got 5, expected"),
+        ({"answer_methods": "boxed"}, "answer_methods: got 'boxed', expected"),
+        ({"answer_methods": [None]}, "answer_methods.*got None, expected"),
+        ({"answer_comparer": 5}, "answer_comparer: got 5, expected"),
+        ({"answer_comparer": {"meaning": 5}}, "answer_comparer.*got 5, expected"),
+    ],
+)
+def test_a_file_that_says_something_else(use, saved, message):
+    with pytest.raises(InputError, match=message):
+        use(saved=saved)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rl.data.whole_files import disk_problem, replacing, write_whole, writing_into
+from rl.data.whole_files import check_output, disk_problem, replacing, write_whole, writing_into
 from rl.errors import InputError
 
 
@@ -21,6 +21,18 @@ def test_a_file_is_replaced_or_stays(tmp_path):
     write_whole(path, "new")
     assert path.read_text() == "new"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_file_comes_in_place_of_nothing_or_a_file(tmp_path):
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    check_output(tmp_path / "file")
+    check_output(tmp_path / "new")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(InputError, match=f"--output: got {path}, expected the name of a file"):
+            check_output(path)
+    with pytest.raises(InputError, match=r"--out: got .*/none/new, expected a file in an existing"):
+        check_output(tmp_path / "none" / "new", "--out")
 
 
 def test_what_is_no_fault_of_the_disk_is_a_bug(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rl.errors import InputError
-from rl.report.folders import read_folders, read_whole_lines, unique_names
+from rl.report.folders import read_folders, read_whole_lines, rollout_settings, unique_names
 
 
 def test_names_are_as_short_as_they_can_be_told_apart():
@@ -49,6 +49,20 @@ def test_a_run_with_one_file_only(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("")
     (run,) = read_folders([tmp_path])
     assert (run.metrics, run.settings, run.summary) == ([], {}, {})
+
+
+def test_the_settings_behind_a_file_of_rollouts(tmp_path, write_run, monkeypatch):
+    folder = write_run(tmp_path / "demo", settings={"answer_methods": ["first_phrase"]})
+    (folder / "rollouts").mkdir(exist_ok=True)
+    path = folder / "rollouts" / "step_000001.jsonl.gz"
+    assert rollout_settings(path)["answer_methods"] == ["first_phrase"]
+    monkeypatch.chdir(path.parent)
+    assert rollout_settings(Path(path.name))["answer_methods"] == ["first_phrase"]
+    assert rollout_settings(folder / "votes.jsonl") == {}  # of this folder, but no rollouts
+    (folder / "config.yaml").write_text("[]")
+    assert rollout_settings(path) == {}
+    (folder / "config.yaml").unlink()
+    assert rollout_settings(path) == {}
 
 
 def test_a_folder_of_evaluations_stands_for_all_of_them(tmp_path):

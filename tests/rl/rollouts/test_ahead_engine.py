@@ -231,7 +231,7 @@ def test_a_vllm_server_aborts_what_is_given_up(tiny_model_folder, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = server_command(tiny_model_folder, port, dtype="float32", max_model_length=64)
+    command = server_command(tiny_model_folder, port, dtype="float32", max_model_len=64)
     with ServerProcess(command, tmp_path / "server.log", "key") as server:
         wait_until_up(f"http://127.0.0.1:{port}", 300, server)
         settings = SamplingSettings(max_completion_length=56)

@@ -48,7 +48,7 @@ def vllm_url(tmp_path_factory, make_tiny_model, tiny_tokenizer):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = server_command(str(folder), port, dtype="float32", max_model_length=64)
+    command = server_command(str(folder), port, dtype="float32", max_model_len=64)
     command += ["--served-model-name", "tiny"]
     with ServerProcess(command, folder / "server.log", KEY) as server:
         wait_until_up(f"http://127.0.0.1:{port}", 300, server)

@@ -15,14 +15,16 @@ import pytest
 import torch
 
 from rl.errors import InputError
-from rl.rollouts.vllm_engine import WORKER_EXTENSION
+from rl.rollouts.vllm_engine import WORKER_EXTENSION, run_settings
 from rl.rollouts.vllm_server import (
     ServerProcess,
+    configured_command,
     new_key,
     server_command,
     server_environment,
     wait_until_up,
 )
+from rl.training.config import LabelFreeConfig
 
 ROOT = Path(__file__).parents[3]
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
@@ -57,11 +59,11 @@ def test_options_of_the_command():
     command = server_command(
         "m",
         1,
-        "auto",
         weight_sync="nccl",
+        dtype="auto",
         tensor_parallel_size=2,
         data_parallel_size=3,
-        max_model_length=9,
+        max_model_len=9,
         host="10.0.0.7",
     )
     found = options(command)
@@ -70,6 +72,26 @@ def test_options_of_the_command():
     assert found["--data-parallel-size"] == "3"
     assert found["--max-model-len"] == "9"
     assert found["--host"] == "10.0.0.7"
+
+
+def test_a_run_says_the_same_to_vllm_in_the_process_and_as_a_server():
+    config = LabelFreeConfig(
+        model="m",
+        use_vllm=True,
+        vllm_mode="server",
+        vllm_max_model_length=48,
+        vllm_gpu_memory_utilization=0.4,
+        vllm_model_impl="transformers",
+    )
+    said = run_settings(config)
+    assert said["gpu_memory_utilization"] == 0.4  # what VLLMEngine.for_run hands to vllm.LLM
+    found = options(configured_command(config, tensor_parallel_size=2))
+    assert {name: str(value) for name, value in said.items() if type(value) is not bool} == {
+        name: found[f"--{name.replace('_', '-')}"]
+        for name in ("dtype", "max_model_len", "gpu_memory_utilization", "model_impl")
+    }
+    assert (found["--max-model-len"], found["--tensor-parallel-size"]) == ("48", "2")
+    assert "--no-trust-remote-code" in found
 
 
 def test_the_server_is_no_rank_of_the_trainer():
@@ -121,7 +143,7 @@ from rl.rollouts.vllm_server import ServerProcess, server_command, wait_until_up
 
 if __name__ == "__main__":
     folder, port = sys.argv[1], int(sys.argv[2])
-    command = server_command(folder, port, dtype="float32", max_model_length=64)
+    command = server_command(folder, port, dtype="float32", max_model_len=64)
     server = ServerProcess(command, Path(sys.argv[3]), "secret")
     wait_until_up(f"http://127.0.0.1:{port}", timeout=500, process=server)
     print("up", flush=True)

@@ -21,9 +21,10 @@ from rl.evaluation.problems.labelled import Problem
 from rl.rollouts.contract import check_engine
 from rl.rollouts.engine import SamplingSettings
 from rl.rollouts.openai_engine import OpenAIEngine
-from rl.rollouts.vllm_server import ServerProcess, server_command, wait_until_up
+from rl.rollouts.vllm_server import ServerProcess, configured_command, wait_until_up
 from rl.rollouts.vllm_server_engine import VLLMServerEngine
 from rl.rollouts.vllm_server_requests import GENERATE, image_request
+from rl.training.config import LabelFreeConfig
 
 SETTINGS = SamplingSettings(max_completion_length=24)
 SEEDS = [11, 12, 2**63 - 1]
@@ -42,7 +43,15 @@ def folder(tmp_path_factory):
 
 
 def start_server(folder, port):
-    command = server_command(str(folder), port, dtype="float32", max_model_length=128)
+    # As a recipe says them, on a CPU too: the share of its memory is not looked at there, since the
+    # room for keys and values is in the environment.
+    config = LabelFreeConfig(
+        model=str(folder),
+        vllm_server_port=port,
+        vllm_max_model_length=128,
+        vllm_gpu_memory_utilization=0.9,
+    )
+    command = configured_command(config, tensor_parallel_size=1)
     server = ServerProcess([*command, "--served-model-name", "tiny"], folder / "server.log", KEY)
     wait_until_up(f"http://127.0.0.1:{port}", 400, server)
     return server

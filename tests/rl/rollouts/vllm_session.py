@@ -30,7 +30,7 @@ def main(folder):
     engine = VLLMEngine.from_pretrained(
         folder,
         SamplingSettings(max_completion_length=LENGTH),
-        max_model_length=64,
+        max_model_len=64,
         parameters=model.named_parameters,
         dtype="float32",
     )
@@ -70,7 +70,7 @@ def look_at_pictures(folder):
     engine = VLLMEngine.from_pretrained(
         folder,
         SamplingSettings(max_completion_length=LENGTH),
-        max_model_length=128,
+        max_model_len=128,
         parameters=model.named_parameters,
         image_inputs=inputs,
     )

