@@ -77,7 +77,11 @@ def build(
     found = check_settings(what, target, settings, filled_in=filled_in, further_names=further_names)
     if isclass(target):
         return target(**found)
-    return partial(target, **found) if found else target
+    if not found:
+        return target
+    bound = partial(target, **found)
+    vars(bound).update(vars(target))  # what a function says of itself, such as needs_teacher
+    return bound
 
 
 def check_settings(

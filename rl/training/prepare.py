@@ -131,10 +131,9 @@ def prepare_run(
         prompts, facts = choose_prompts(config, prompts, tokenizer, context, found.images)
         facts = with_unreadable(facts, found.unreadable_rows)
         check_against_start(config, checkpoint, prompts, facts)
-    check_benchmarks(config, benchmarks, tokenizer, context, found.images)
-    if game is None:
         show_labels(scoring, prompts, prompt_set)
         try_own_code(config, scoring, token_selector, prompts)
+    check_benchmarks(config, benchmarks, tokenizer, context, found.images)
     return Run(
         config=config,
         rewards=scoring,
