@@ -71,8 +71,9 @@ class PromptSettings:
     answer_methods: Annotated[list[str], Field(min_length=1)] = field(
         default_factory=lambda: list(DEFAULT_METHODS),
         metadata={
-            "help": "Where an answer is looked for, in order (rl/answers/extraction.py); an "
-            "extractor of your own as file.py:function."
+            "help": "Where an answer is looked for, in order: boxed and final_answer_phrase, which "
+            "are the default, or last_number (rl/answers/extraction.py); an extractor of your own "
+            "as file.py:function."
         },
     )
     answer_comparer: str | dict[str, dict[str, Any] | None] | None = field(
