@@ -10,12 +10,13 @@ sandbox: what is allowed can do whatever the user can.
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -196,8 +197,7 @@ def load_plugin(name: str, what: str, *, contract: Contract = ANY) -> Callable[.
 
     Raises:
         InputError: If the name is not allowed, there is no such file or module, or nothing callable
-            of that name in it, or nothing that is meant for this. What the user's code raises while
-            it is loaded is not caught.
+            of that name in it, it raises while it is loaded, or nothing in it is meant for this.
     """
     location = name.rpartition(":")[0]
     is_file = location.endswith(".py")
@@ -206,7 +206,9 @@ def load_plugin(name: str, what: str, *, contract: Contract = ANY) -> Callable[.
     return contract.check(name, what, _load(name, what))
 
 
-def call_plugin(what: str, plugin: Callable[..., Outcome], *arguments: Any) -> Outcome:
+def call_plugin(
+    what: str, plugin: Callable[..., Outcome], *arguments: Any, expected: str = "an answer"
+) -> Outcome:
     """Call somebody's code; whatever it raises becomes one line that names it and the place.
 
     Raises:
@@ -217,14 +219,31 @@ def call_plugin(what: str, plugin: Callable[..., Outcome], *arguments: Any) -> O
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
         reason = f"{type(error).__name__}: {str(error)[:300]}".removesuffix(": ")
         raise InputError(
-            f"{what}: got {reason}{where}, expected an answer. Mend the code there."
+            f"{what}: got {reason}{_place_of(error)}, expected {expected}. Mend the code there"
+            f"{_fields_of(getattr(error, 'obj', None))}."
         ) from error
+
+
+def _place_of(error: BaseException) -> str:
+    """Say where an error was raised, or what it says itself of a file that cannot be read."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" at {error.filename}:{error.lineno}"
+    places = [
+        f" at {frame.filename}:{frame.lineno}"
+        for frame in extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<frozen")  # of the import system
+    ]
+    return places[-1] if places else ""
+
+
+def _fields_of(asked: Any) -> str:
+    """Say what an object of ours has, where an attribute was asked for that it has not."""
+    if not is_dataclass(asked) or isinstance(asked, type):
+        return ""
+    names = ", ".join(field.name for field in fields(asked))
+    return f": a {type(asked).__name__} has {names}"
 
 
 def plugin_source(name: str, what: str) -> bytes:
@@ -240,7 +259,7 @@ def _load(name: str, what: str) -> Callable[..., Any]:
         path = Path(location).expanduser()
         if not path.is_file():
             raise InputError(f"{what}: got {name!r}, expected an existing file. Check the path.")
-        module = _run_file(path.resolve())
+        module = call_plugin(what, _run_file, path.resolve(), expected="a file that loads")
     else:
         if not all(part.isidentifier() for part in location.split(".")):
             raise InputError(

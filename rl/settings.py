@@ -28,6 +28,7 @@ Length = Annotated[int, Field(ge=1, le=10**8)]
 Count = Annotated[int, Field(ge=1, le=10**6)]
 CountOrNone = Annotated[int, Field(ge=0, le=10**6)]  # 0 stands for none
 StepsOrNone = Annotated[int, Field(ge=0, le=10**9)]
+Named = dict[str, dict[str, Any] | None]  # names, such as rewards, and the settings of each
 NumSamples = Annotated[int, Field(ge=1, le=100_000)]
 
 _Class = TypeVar("_Class", bound=type)
@@ -76,7 +77,11 @@ def build(
     found = check_settings(what, target, settings, filled_in=filled_in, further_names=further_names)
     if isclass(target):
         return target(**found)
-    return partial(target, **found) if found else target
+    if not found:
+        return target
+    bound = partial(target, **found)
+    vars(bound).update(vars(target))  # what a function says of itself, such as needs_teacher
+    return bound
 
 
 def check_settings(
@@ -138,7 +143,8 @@ def check_value(what: str, annotation: Any, value: Any) -> Any:
     try:
         found = _adapter(annotation).validate_python(value)
     except ValidationError as error:
-        raise _wrong_value(what, value, error) from error
+        advice = _as_names(value) if annotation in (Named, Named | None) else None
+        raise _wrong_value(what, value, error, advice) from error
     # To pydantic true is 1 and 1 is true.
     if isinstance(value, int | float) and isinstance(value, bool) != isinstance(found, bool):
         rule = "true or false" if isinstance(found, bool) else "a number"
@@ -189,7 +195,17 @@ def _adapter(annotation: Any) -> TypeAdapter:
         return TypeAdapter(Any)  # an annotation that is no type
 
 
-def _wrong_value(what: str, value: Any, error: ValidationError) -> InputError:
+def _as_names(value: Any) -> str | None:
+    """Say how names are written that were given without settings: as text, or in a list."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    return f"Write {{{', '.join(f'{name}: {{}}' for name in names)}}}."
+
+
+def _wrong_value(
+    what: str, value: Any, error: ValidationError, advice: str | None = None
+) -> InputError:
     """Say what is wrong where the value comes closest to its type, in one line."""
     problems = [(_path(value, problem["loc"]), problem) for problem in error.errors()]
     path = max((path for path, _ in problems), key=len)
@@ -197,7 +213,8 @@ def _wrong_value(what: str, value: Any, error: ValidationError) -> InputError:
     rules = dict.fromkeys(_rule(problem["msg"]) for found, problem in problems if found == path)
     got, rule = problem["input"], " or ".join(rules)
     near = get_close_matches(str(got), re.findall(r"'(.+?)'", rule), n=1)
-    advice = {"greater": "Raise it.", "less": "Lower it."}.get(problem["type"].split("_")[0])
+    of_type = {"greater": "Raise it.", "less": "Lower it."}
+    advice = advice or of_type.get(problem["type"].split("_")[0])
     if near or (isinstance(got, float) and got != got):  # NaN is neither too low nor too high
         advice = f"Did you mean {near[0]!r}?" if near else None
     where = ".".join([what, *map(str, path)])

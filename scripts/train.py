@@ -27,6 +27,9 @@ With `auto` the command starts a run or goes on with it, so that a job script ne
 SIGTERM, SIGUSR1 and Ctrl-C save after the step at work and end with status 75; bad input, a full
 disk and a folder in use with 2; what hung beyond its deadline with 124.
 
+Rewards, views, selectors, loss terms, curricula, branching and gradient masks go by the names that
+rewards/README.md lists; your own by file.py:name, as that page shows for each, with an example.
+
 The fields are those of rl/training/config.py, listed here, and of trl.GRPOConfig.
 """
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rl.errors import InputError
 from rl.plugins import call_plugin
 from rl.types import Group
 
@@ -31,12 +32,29 @@ def save_signals(folder: Path, signals: Mapping[str, Any]) -> None:
         signals: Name -> reward or token selector.
     """
     states = {
-        name: signal.state_dict()
+        name: state_of(name, signal)
         for name, signal in signals.items()
         if hasattr(signal, "state_dict")
     }
     if states:
         (folder / SIGNAL_FILE).write_text(json.dumps(states), encoding="utf-8")
+
+
+def state_of(name: str, signal: Any) -> Any:
+    """Return what a signal remembers.
+
+    Raises:
+        InputError: If it raises, or returns what JSON cannot hold.
+    """
+    state = call_plugin(f"{name}, state_dict", signal.state_dict)
+    try:
+        json.dumps(state)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name}, state_dict: got {str(state)[:200]} ({error}), expected plain JSON: lists, "
+            "dictionaries by text, numbers, text. Convert it there, and back in load_state_dict."
+        ) from error
+    return state
 
 
 def load_signals(folder: Path, signals: Mapping[str, Any]) -> None:

@@ -224,7 +224,7 @@ def score_group(
         reward_seconds=seconds,
         vote=next(
             (
-                _ask(name, reward.vote, seen[name])
+                _checked_vote(name, _ask(name, reward.vote, seen[name]))
                 for name, reward in everything.items()
                 if hasattr(reward, "vote")
             ),
@@ -350,9 +350,11 @@ def _checked(name: str, scores: Any, num_rollouts: int) -> tuple[list[float | No
     """Return the scores, None for those that are no finite numbers, and how many these are."""
     if not isinstance(scores, list | tuple) or len(scores) != num_rollouts:
         got = f"{len(scores)} values" if isinstance(scores, list | tuple) else type(scores).__name__
+        can_be_list = hasattr(scores, "tolist")
+        advice = "Return .tolist()" if can_be_list else "Return None for what cannot be scored"
         raise InputError(
             f"reward {name!r}: got {got}, expected a list with one value per rollout "
-            f"({num_rollouts}). Return None for a rollout that cannot be scored."
+            f"({num_rollouts}). {advice}."
         )
     for score in scores:
         if not (score is None or isinstance(score, Real)):
@@ -363,6 +365,15 @@ def _checked(name: str, scores: Any, num_rollouts: int) -> tuple[list[float | No
     numbers = [None if score is None else float(score) for score in scores]
     finite = [None if n is None or not math.isfinite(n) else n for n in numbers]
     return finite, finite.count(None) - numbers.count(None)
+
+
+def _checked_vote(name: str, vote: Any) -> GroupVote:
+    if not isinstance(vote, GroupVote):
+        raise InputError(
+            f"vote of reward {name!r}: got {str(vote)[:200]}, expected a "
+            "rl.answers.votes.GroupVote. Return one, as vote_over_classes does."
+        )
+    return vote
 
 
 def _checked_weight(name: str, weight: Any) -> float:

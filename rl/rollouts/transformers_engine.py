@@ -288,6 +288,10 @@ class TransformersEngine:
             generation_config=GenerationConfig(
                 max_new_tokens=max(limits),
                 do_sample=False,
+                # Not read; the model's own would be, with a warning that they are not.
+                temperature=1.0,
+                top_p=1.0,
+                top_k=50,
                 repetition_penalty=self.settings.repetition_penalty,
                 pad_token_id=self.tokenizer.pad_token_id,
                 eos_token_id=self.eos_token_ids,

@@ -17,6 +17,7 @@ from rl.settings import (
     Count,
     CountOrNone,
     Length,
+    Named,
     NonNegative,
     Positive,
     StepsOrNone,
@@ -57,7 +58,7 @@ class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
             "help": "Train of a vision-language model the language part alone, also with lora."
         },
     )
-    rewards: dict[str, dict[str, Any] | None] = field(
+    rewards: Named = field(
         default_factory=lambda: {"majority_vote": {}},
         metadata={"help": "Reward name -> its settings; `weight` (default 1) is one of them."},
     )
@@ -72,7 +73,7 @@ class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
         default="first",
         metadata={"help": "Which num_generations of the num_votes rollouts are trained."},
     )
-    branching: dict[str, dict[str, Any] | None] | None = field(
+    branching: Named | None = field(
         default=None,
         metadata={
             "help": "How completions branch off others, to save tokens, such as {entropy_fork: "
@@ -105,7 +106,7 @@ class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
             "0.99}, {kind: frozen} or {kind: offline} (rl/training/teacher_settings.py)."
         },
     )
-    advantage: str | dict[str, dict[str, Any] | None] = field(
+    advantage: str | Named = field(
         default="normalized",
         metadata={
             "help": "How a group's rewards become advantages: normalized, centered, leave_one_out, "
@@ -113,26 +114,26 @@ class LabelFreeConfig(PromptSettings, EvaluationSettings, GRPOConfig):
             "with settings as {pass_at_k: {k: 4}}."
         },
     )
-    token_selector: dict[str, dict[str, Any] | None] | None = field(
+    token_selector: Named | None = field(
         default=None,
         metadata={
             "help": "Which tokens are trained, such as {entropy_band: {preset: v2}}; none: all."
         },
     )
-    loss_terms: dict[str, dict[str, Any] | None] = field(
+    loss_terms: Named = field(
         default_factory=dict,
         metadata={
             "help": "Further terms of the loss, such as {entropy_minimisation: {coef: 1.0}}."
         },
     )
-    curriculum: dict[str, dict[str, Any] | None] = field(
+    curriculum: Named = field(
         default_factory=dict,
         metadata={
             "help": "Which prompts come next and which groups teach, such as {easy_first: {share: "
             "0.3}} or {majority_band: {low: 0.3, num_tries: 3}}."
         },
     )
-    gradient_mask: dict[str, dict[str, Any] | None] | None = field(
+    gradient_mask: Named | None = field(
         default=None,
         metadata={
             "help": "Which rows an update changes, such as {migu: {threshold: 0.7}}; none: all."

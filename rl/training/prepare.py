@@ -41,6 +41,7 @@ from rl.training.curriculum.stream import check_first_epoch
 from rl.training.files import CONFIG_FILE, RunFiles
 from rl.training.going_on import choose_checkpoint
 from rl.training.model_init import check_model
+from rl.training.own_code import try_own_code
 from rl.training.prepare_evaluation import check_benchmarks, load_benchmarks
 from rl.training.prepare_game import preview_game, seats
 from rl.training.prepare_images import prepare_images, with_unreadable
@@ -130,9 +131,9 @@ def prepare_run(
         prompts, facts = choose_prompts(config, prompts, tokenizer, context, found.images)
         facts = with_unreadable(facts, found.unreadable_rows)
         check_against_start(config, checkpoint, prompts, facts)
-    check_benchmarks(config, benchmarks, tokenizer, context, found.images)
-    if config.supervised:
         show_labels(scoring, prompts, prompt_set)
+        try_own_code(config, scoring, token_selector, prompts)
+    check_benchmarks(config, benchmarks, tokenizer, context, found.images)
     return Run(
         config=config,
         rewards=scoring,
@@ -270,6 +271,9 @@ def show_labels(rewards: Mapping[str, Reward], prompts: Dataset, prompt_set: Pro
     Raises:
         InputError: If rows with the same prompt have different labels.
     """
+    seeing: list[Any] = [r for r in rewards.values() if getattr(r, "sees_labels", False)]
+    if not seeing:
+        return
     labels: dict[str, str] = {}
     for row, prompt in zip(prompts["row"], prompts["prompt_id"], strict=True):
         label = (prompt_set.labels or {}).get(row)
@@ -280,9 +284,8 @@ def show_labels(rewards: Mapping[str, Reward], prompts: Dataset, prompt_set: Pro
                 f"label in row {row}: got {label!r}, expected {labels[prompt]!r} as in an earlier "
                 "row with the same prompt. Mend one of them."
             )
-    for reward in rewards.values():
-        if getattr(reward, "sees_labels", False):
-            reward.set_labels(labels)  # type: ignore[attr-defined]
+    for reward in seeing:
+        reward.set_labels(labels)
 
 
 def add_prompt_ids(dataset: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:

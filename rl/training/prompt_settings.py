@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from rl.answers.extraction import DEFAULT_METHODS
-from rl.settings import Letters, StepsOrNone
+from rl.settings import Letters, Named, StepsOrNone
 
 
 @dataclass(kw_only=True)
@@ -50,7 +50,7 @@ class PromptSettings:
     prompt_suffix: str | None = field(
         default=None, metadata={"help": "Text put after each prompt, exactly as written."}
     )
-    views: dict[str, dict[str, Any] | None] | None = field(
+    views: Named | None = field(
         default=None,
         metadata={
             "help": "Other wordings of each prompt, sampled in the same batch, such as {column: "
@@ -71,8 +71,9 @@ class PromptSettings:
     answer_methods: Annotated[list[str], Field(min_length=1)] = field(
         default_factory=lambda: list(DEFAULT_METHODS),
         metadata={
-            "help": "Where an answer is looked for, in order (rl/answers/extraction.py); an "
-            "extractor of your own as file.py:function."
+            "help": "Where an answer is looked for, in order: boxed and final_answer_phrase, which "
+            "are the default, or last_number (rl/answers/extraction.py); an extractor of your own "
+            "as file.py:function."
         },
     )
     answer_comparer: str | dict[str, dict[str, Any] | None] | None = field(

@@ -1,6 +1,7 @@
 """A token selector at work: selection per batch of rollouts, loss terms per micro-batch."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,10 +9,18 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from rl.errors import InputError
+from rl.plugins import call_plugin
 from rl.training.config import LabelFreeConfig
+from rl.training.plugin_tensors import expect_tensor, expect_weights
 from rl.training.source import Batch
 from rl.training.step_means import WeightedSum
-from rl.training.token_selection import TokenSelector, band_violations, kl_to_reference
+from rl.training.token_selection import (
+    TokenSelection,
+    TokenSelector,
+    band_violations,
+    kl_to_reference,
+)
 
 
 class SelectedTokenTerms:
@@ -66,13 +75,9 @@ class SelectedTokenTerms:
             What the loss needs: `token_weights` (B, T), `band_low` and `band_high` (B,), `clip`
             (B,) of a selector that gives one, and `num_selected_in_batch`, the sum of the weights.
         """
-        selector: Any = self.selector
-        selection = (
-            selector(entropies, mask, groups, logps)
-            if self.needs_logps
-            else selector(entropies, mask, groups)
-        )
-        weights = selection.weights * mask
+        known = [logps] if self.needs_logps and logps is not None else []
+        selection = select_tokens(self.selector, entropies, mask, groups, *known)
+        weights = selection.weights
         acts = self.beta or self.selector.low_weight or self.selector.high_weight
         if not (self.selector.keep_silent_groups and acts):
             # A row of advantage 0 beside others that have one is a part of the step's KL and band.
@@ -189,6 +194,42 @@ class SelectedTokenTerms:
         if compares_gradients:
             metrics |= _gradient_ratios(hidden, policy_loss, terms)
         return policy_loss + sum(terms.values()), metrics
+
+
+def select_tokens(
+    selector: TokenSelector, entropies: Tensor, mask: Tensor, groups: Tensor, *logps: Tensor
+) -> TokenSelection:
+    """Ask a selector; its arguments are those of `TokenSelector.__call__`.
+
+    Returns:
+        What it selects; weights are 0 where there is no token.
+
+    Raises:
+        InputError: If it raises, or returns anything but tensors of the shapes that
+            `TokenSelection` has, weights and clips of at least 0.
+    """
+    what = f"token_selector {type(selector).__name__}"
+    for name in ("low_weight", "high_weight", "keep_silent_groups"):
+        if not hasattr(selector, name):
+            raise InputError(
+                f"{what}: got no {name}, expected one. Set low_weight = high_weight = 0.0 and "
+                "keep_silent_groups = False in the class where there is no entropy band."
+            )
+    found: Any = call_plugin(what, selector, entropies, mask, groups, *logps)
+    if not isinstance(found, TokenSelection):
+        raise InputError(
+            f"{what}: got a {type(found).__name__}, expected a "
+            "rl.training.token_selection.TokenSelection. Mend what it returns."
+        )
+    weights = expect_weights(f"{what}, weights", found.weights, mask)
+    for name in ("low", "high", "clip"):
+        if name != "clip" or found.clip is not None:
+            expect_tensor(f"{what}, {name}", getattr(found, name), groups.shape)
+    if found.clip is not None and not (found.clip >= 0).all():
+        raise InputError(
+            f"{what}, clip: got {found.clip.min().item():g}, expected 0 or more. Mend it."
+        )
+    return replace(found, weights=weights)
 
 
 def clip_range(

@@ -11,6 +11,9 @@ SCRIPT = str(Path(__file__).parents[2] / "scripts" / "train.py")
 REWARDS = """
 import torch
 
+def pays(group):
+    return [1.0] * len(group.rollouts)
+
 def divides(group):
     return [1 / 0]
 
@@ -18,7 +21,7 @@ def leaves(group):
     raise SystemExit(0)
 
 def changes(group):
-    object.__setattr__(group.rollouts[0], "answer", "2")
+    object.__setattr__(group.rollouts[0], "answer", "another")
     return [0.0] * len(group.rollouts)
 
 def returns_tensors(group):
@@ -75,8 +78,8 @@ def test_what_is_no_reward_is_not_called_even_if_it_is_allowed(refused, recipe):
 @pytest.mark.parametrize("named", ["recipe", "command line"])
 def test_what_the_user_allows_is_run(recipe, tmp_path, monkeypatch, capsys, named):
     arguments = {
-        "recipe": [recipe("mine.py:divides"), "--allow_code"],
-        "command line": [recipe("random"), "--rewards", "{mine.py:divides: {}}"],
+        "recipe": [recipe("mine.py:pays"), "--allow_code"],
+        "command line": [recipe("random"), "--rewards", "{mine.py:pays: {}}"],
     }
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("rl.plugins._allowed", set())
@@ -85,13 +88,27 @@ def test_what_the_user_allows_is_run(recipe, tmp_path, monkeypatch, capsys, name
     assert "completions trained" in capsys.readouterr().out
 
 
-@pytest.mark.medium
 @pytest.mark.parametrize("name", MESSAGES)
-def test_a_run_ends_with_the_reward_s_name(recipe, tmp_path, monkeypatch, capsys, name):
+def test_a_dry_run_ends_with_the_reward_s_name(refused, recipe, tmp_path, name):
+    error = refused("train.py", recipe(f"mine.py:{name}"), "--dry_run", "--allow_code")
+    assert f"error: reward 'mine.py:{name}': {MESSAGES[name]}" in error
+
+
+@pytest.mark.medium
+def test_a_run_ends_with_the_name_of_a_reward_that_fails_on_what_is_sampled(
+    recipe, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [SCRIPT, str(recipe(f"mine.py:{name}")), "--allow_code"])
+    path = recipe("mine.py:divides")
+    # The made-up completions that it is tried on hold words.
+    mine = (tmp_path / "mine.py").read_text()
+    passes = (
+        "[1.0 if 'So' in r.completion or 'know' in r.completion else 1 / 0 for r in group.rollouts]"
+    )
+    (tmp_path / "mine.py").write_text(mine.replace("[1 / 0]", passes))
+    monkeypatch.setattr(sys, "argv", [SCRIPT, str(path), "--allow_code"])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(SCRIPT, run_name="__main__")
     assert ended.value.code == 2
     [line] = [text for text in capsys.readouterr().err.splitlines() if "error: " in text]
-    assert f"error: reward 'mine.py:{name}': {MESSAGES[name]}" in line
+    assert f"error: reward 'mine.py:divides': {MESSAGES['divides']}" in line

@@ -88,7 +88,9 @@ def test_a_signal_in_the_step_in_which_a_run_goes_back(recipe, tmp_path, name):
 
 BROKEN = """
 def broken(group):
-    return [float("nan") for rollout in group.rollouts]
+    # Numbers for the made-up completions alone, on which it is tried before the run.
+    texts = [rollout.completion for rollout in group.rollouts]
+    return [1.0 if "So" in text or "know" in text else float("nan") for text in texts]
 """
 
 

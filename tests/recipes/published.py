@@ -29,7 +29,8 @@ BATCHES = {  # where -> prompts, votes and trained rollouts of each, optimizer s
     "self_harmony/": (256, 16, 16, 1),
     "ttpo/": (4, 64, 8, 1),
     "select_ttrl/": (16, 32, 16, 16),
-    "migu/": (8, 64, 32, 8),  # TTRL's
+    "migu/|weighted_vote/weighted_vote_self": (8, 64, 32, 8),  # TTRL's
+    "mixed_rewards/": (32, 64, 32, 32),  # TTRL's on MATH-500
     "spine/": (8, 8, 8, 1),  # the number of prompts is ours
     "mm_upt/": (512, 10, 10, 4),
     "spell/spell_single_gpu": (44, 8, 8, 1),  # 256 + 64 + 32 episodes, ours

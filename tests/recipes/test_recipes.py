@@ -30,7 +30,9 @@ WITHOUT_REWARD = [name for name, settings in RECIPES.items() if settings.get("re
 CONTROLS = [name for name in RECIPES if name.startswith(("controls/", "spine/baselines/"))]
 BASELINES = [name for name in RECIPES if name.startswith("evol_rl/baselines/")]
 OURS = [  # in sizes of our own
+    "weighted_vote/weighted_vote_self_certainty_qwen2.5_math_1.5b_aime24.yaml",
     "migu/migu_stream_qwen2.5_math_1.5b_aime24_amc.yaml",
+    "mixed_rewards/mixed_rewards_qwen2.5_math_1.5b_math500.yaml",
     "self_verification/self_verification_qwen3_8b_aime24.yaml",
     "spell/spell_single_gpu.yaml",
     "weighted_vote/weighted_vote_own_code_qwen2.5_math_1.5b_instruct_aime24.yaml",

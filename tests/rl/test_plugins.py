@@ -35,10 +35,24 @@ def test_what_cannot_be_loaded(name, message):
         load_plugin(name, "task")
 
 
-def test_a_bug_in_the_file_crashes(tmp_path):
-    (tmp_path / "broken.py").write_text("1 / 0\n")
-    with pytest.raises(ZeroDivisionError):
-        load_plugin(f"{tmp_path / 'broken.py'}:f", "task")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1\n1 / 0\n", "got ZeroDivisionError: division by zero at {}:2, expected a file"),
+        ("x = 1\n\ndef f(group)\n", "got SyntaxError: .* at {}:3, expected a file that loads"),
+        ("import nonesuch\n", "got ModuleNotFoundError: No module named 'nonesuch' at {}:1, "),
+    ],
+)
+def test_a_bug_in_the_file_is_one_line_that_names_the_place(tmp_path, text, message):
+    path = tmp_path / "broken.py"
+    path.write_text(text)
+    with pytest.raises(InputError, match="^task: " + message.format(path)):
+        load_plugin(f"{path}:f", "task")
+
+
+def test_what_is_asked_for_in_vain_comes_with_what_there_is(make_group):
+    with pytest.raises(InputError, match=r"no attribute 'label' at .*: a Rollout has completion, "):
+        call_plugin("reward 'mine'", lambda group: group.rollouts[0].label, make_group(["1"]))
 
 
 def test_a_name_is_looked_for_in_the_table_first(tmp_path):

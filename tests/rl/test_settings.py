@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field
 
 from rl.errors import InputError
-from rl.settings import Share, build, check_settings, checked
+from rl.settings import Named, Share, build, check_settings, check_value, checked
 
 if TYPE_CHECKING:
     from nowhere import Unknown
@@ -59,6 +59,19 @@ def test_what_is_exact_is_converted(settings, expected):
     assert found == expected
     assert list(map(type, found.values())) == list(map(type, expected.values()))
     assert build("example", Example, settings) == Example(**settings) == Example(**expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        ("a.py:f", r"Write \{a.py:f: \{\}\}"),
+        (["a", "b"], r"Write \{a: \{\}, b: \{\}\}"),
+        (3, "Change"),
+    ],
+)
+def test_names_without_their_settings(value, advice):
+    with pytest.raises(InputError, match=f"^views: got .*, expected a valid dictionary. {advice}"):
+        check_value("views", Named | None, value)
 
 
 @pytest.mark.parametrize(

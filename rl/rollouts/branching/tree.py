@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import chain
 
 from rl.errors import InputError
+from rl.plugins import call_plugin
 from rl.rollouts.branching.contract import BranchingEngine, BranchingRule, Fork, TokenRow
 from rl.rollouts.engine import Images, Sample, derive_seed, images_argument
 from rl.types import Branch
@@ -89,7 +90,13 @@ def plan_forks(
     """
     chosen = []
     for number, root in enumerate(roots):
-        forks = list(rule.forks(root))
+        forks = call_plugin(f"branching, forks of {type(rule).__name__}", rule.forks, root)
+        is_forks = isinstance(forks, list | tuple) and all(isinstance(f, Fork) for f in forks)
+        if not is_forks or any(fork.num_branches < 1 for fork in forks):
+            raise InputError(
+                f"branching: got {str(forks)[:200]} from {type(rule).__name__}.forks, expected a "
+                "list of rl.rollouts.branching.contract.Fork with num_branches from 1 on. Mend it."
+            )
         positions = [fork.position for fork in forks]
         if not set(positions) <= set(range(root.num_positions)) or len(set(positions)) < len(forks):
             raise InputError(
@@ -176,7 +183,7 @@ def _prune(
     rows = iter(measure(_with_prompts(prompts, samples), _of_each(images, samples)))
 
     def prune(sample: Sample) -> Sample:
-        number = num_kept(next(rows))
+        number = call_plugin(f"branching, num_kept of {type(rule).__name__}", num_kept, next(rows))
         if number is None or number >= len(sample.completion_ids):
             return sample
         return cut(sample, number)

@@ -63,10 +63,12 @@ class Curricula:
         for name, rule in self.rules.items():
             if not hasattr(rule, "order"):
                 continue
-            ordered = list(call_plugin(f"curriculum {name!r}", rule.order, list(rows), prompts))
-            if len(set(ordered)) < len(ordered) or not set(ordered) <= set(rows):
+            ordered = call_plugin(f"curriculum {name!r}", rule.order, list(rows), prompts)
+            is_list = isinstance(ordered, list | tuple)
+            if not is_list or not set(ordered) <= set(rows) or len(set(ordered)) < len(ordered):
+                got = "other rows than it was given, or one twice" if is_list else repr(ordered)
                 raise InputError(
-                    f"curriculum {name!r}: got other rows than it was given, or one twice, "
+                    f"curriculum {name!r}: got {got[:200]}, "
                     "expected some of them, each once. Mend its `order`."
                 )
             rows = ordered
@@ -74,14 +76,20 @@ class Curricula:
 
     def teaches(self, scored: ScoredGroup) -> bool:
         """Say whether a group is trained: whether every rule says so."""
-        return all(
-            call_plugin(f"curriculum {name!r}", rule.teaches, scored)
-            for name, rule in self.chooses.items()
-        )
+        return all(_teaches(name, rule, scored) for name, rule in self.chooses.items())
 
     def observe(self, sampled: Sequence[ScoredGroup]) -> None:
         """Show the rules every group that was sampled for a batch."""
         show_groups(self.rules, [scored.group for scored in sampled])
+
+
+def _teaches(name: str, rule: Any, scored: ScoredGroup) -> bool:
+    says = call_plugin(f"curriculum {name!r}", rule.teaches, scored)
+    if not isinstance(says, bool):
+        raise InputError(
+            f"curriculum {name!r}: got {says!r}, expected true or false. Mend its `teaches`."
+        )
+    return says
 
 
 def build_curricula(settings: Mapping[str, Mapping[str, Any] | None]) -> Curricula:

@@ -14,11 +14,12 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from rl.errors import InputError
 from rl.plugins import Contract, find
 from rl.rollouts.engine import derive_seed
-from rl.settings import build
+from rl.settings import StepsOrNone, build, check_value
 from rl.training.gradient_masks.migu import Migu
 from rl.training.gradient_masks.random_rows import RandomRows
 from rl.training.gradient_masks.sharded_gradients import check_gradients_are_reached, gradients_of
 from rl.training.gradient_masks.token_counts import counts_of_packed, counts_of_rows
+from rl.training.plugin_tensors import tensor_of
 
 MASK = Contract(built_with=("first_steps",), has=("keep",))
 
@@ -45,7 +46,27 @@ def build_gradient_mask(settings: Mapping[str, Mapping[str, Any] | None] | None)
         )
     [(name, given)] = settings.items()
     rule = find(name, GRADIENT_MASKS, "gradient_mask", contract=MASK)
-    return build(f"gradient_mask.{name}", rule, given or {})
+    mask = build(f"gradient_mask.{name}", rule, given or {})
+    check_value(
+        f"gradient_mask.{name}.first_steps", StepsOrNone, getattr(mask, "first_steps", None)
+    )
+    return mask
+
+
+def choose_rows(rule: Any, magnitudes: Tensor, seed: int) -> Tensor:
+    """Return which of a layer's D rows a rule keeps, (D,).
+
+    Raises:
+        InputError: If the rule raises, or returns anything but true or false for each row.
+    """
+    what = f"gradient_mask, keep of {type(rule).__name__}"
+    kept = tensor_of(what, rule.keep, magnitudes, seed, shape=magnitudes.shape)
+    if kept.dtype != torch.bool:
+        raise InputError(
+            f"{what}: got a tensor of {kept.dtype}, expected torch.bool, True for rows that are "
+            "updated. Compare with something, or return mask.bool()."
+        )
+    return kept
 
 
 class GradientMasking(TrainerCallback):
@@ -172,7 +193,7 @@ class GradientMasking(TrainerCallback):
             zip(self.layers.items(), parts, strict=True)
         ):
             seed = derive_seed(self.seed, "gradient_mask", self.step, number)
-            kept[name] = self.rule.keep(mine, seed)
+            kept[name] = choose_rows(self.rule, mine, seed)
             num_masked += int((~kept[name]).sum()) * layer.in_features
             num_weights += layer.out_features * layer.in_features
         self.log({"signal/masked_frac": num_masked / num_weights})

@@ -6,12 +6,14 @@ from typing import Any
 from accelerate import Accelerator
 from torch import Tensor
 
-from rl.plugins import Contract, find
-from rl.settings import build
+from rl.errors import InputError
+from rl.plugins import Contract, call_plugin, find
+from rl.settings import Finite, build, check_value
 from rl.training.losses.entropy_minimisation import EntropyMinimisation
 from rl.training.losses.self_confidence import SelfConfidence
 from rl.training.losses.self_distillation import SelfDistillation
-from rl.training.losses.term import TERM_WEIGHTS, LossTerm, TermTokens
+from rl.training.losses.term import TERM_WEIGHTS, LossTerm, Per, TermTokens
+from rl.training.plugin_tensors import expect_weights, tensor_of
 from rl.training.step_means import WeightedSum
 
 TERM = Contract(built_with=("coef", "per"), has=("weights", "per_token"))
@@ -50,7 +52,7 @@ class LossTerms:
         found = {}
         mask = rows["completion_mask"]
         for name, term in self.terms.items():
-            weights = term.weights(mask, rows["advantages"]) * mask
+            weights = weigh_tokens(name, term, mask, rows["advantages"])
             counted = {
                 "token": weights,
                 "completion": weights.amax(dim=1) > 0,
@@ -96,11 +98,37 @@ class LossTerms:
         for name, term in self.terms.items():
             # What only fills up the micro-batch has no mask.
             weights = inputs[f"{TERM_WEIGHTS}{name}"] * tokens.mask
-            total = (weights * term.per_token(tokens)).sum()
+            total = (weights * loss_of_tokens(name, term, tokens)).sum()
             count = inputs[f"{COUNT}{name}"].clamp(min=1.0) * share_of_step
             loss = loss + term.coef * total / count
             metrics[f"signal/{name}"] = (total, weights.sum())
         return loss, metrics
+
+
+def weigh_tokens(name: str, term: LossTerm, mask: Tensor, advantages: Tensor) -> Tensor:
+    """Return a term's weights, 0 outside the mask, (B, T).
+
+    Raises:
+        InputError: If the term raises, or returns anything but numbers of at least 0, (B, T).
+    """
+    what = f"loss_terms.{name}, weights"
+    return expect_weights(what, call_plugin(what, term.weights, mask, advantages), mask)
+
+
+def loss_of_tokens(name: str, term: LossTerm, tokens: TermTokens) -> Tensor:
+    """Return a term's loss at each token, (B, T).
+
+    Raises:
+        InputError: If the term raises, or returns anything but a tensor (B, T) with a gradient.
+    """
+    what = f"loss_terms.{name}, per_token"
+    found = tensor_of(what, term.per_token, tokens, shape=tokens.mask.shape)
+    if tokens.logps.requires_grad and not found.requires_grad:
+        raise InputError(
+            f"{what}: got a tensor without gradient, which teaches nothing, expected one computed "
+            "from tokens.logps, tokens.entropies or tokens.compared. Take out what detaches it."
+        )
+    return found
 
 
 def build_loss_terms(settings: Mapping[str, Mapping[str, Any] | None]) -> LossTerms:
@@ -114,13 +142,10 @@ def build_loss_terms(settings: Mapping[str, Mapping[str, Any] | None]) -> LossTe
         InputError: If a name or a setting is unknown, what it names cannot be loaded, or a value
             breaks its rule.
     """
-    return LossTerms(
-        {
-            name: build(
-                f"loss_terms.{name}",
-                find(name, LOSS_TERMS, "loss_terms", contract=TERM),
-                given or {},
-            )
-            for name, given in settings.items()
-        }
-    )
+    terms = {}
+    for name, given in settings.items():
+        kind = find(name, LOSS_TERMS, "loss_terms", contract=TERM)
+        terms[name] = term = build(f"loss_terms.{name}", kind, given or {})
+        check_value(f"loss_terms.{name}.coef", Finite, getattr(term, "coef", None))
+        check_value(f"loss_terms.{name}.per", Per, getattr(term, "per", None))
+    return LossTerms(terms)
