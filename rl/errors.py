@@ -81,6 +81,7 @@ def exit_on_bad_input(interrupted: str = "interrupted") -> Iterator[None]:
     except InputError as error:
         _exit(str(error))
     except KeyboardInterrupt:
+        _flush_or_drop()
         print(f"\n{interrupted}", file=sys.stderr)  # noqa: T201
         raise SystemExit(INTERRUPTED) from None
     except RunStopped as stopped:

@@ -36,18 +36,25 @@ def command_with_parent(command: list[str]) -> list[str]:
 def run_to_its_end(command: list[str], environment: Mapping[str, str] | None = None) -> int:
     """Run a command and return its exit status; negative where a signal ended it.
 
-    Ctrl-C is handed on and the end waited for, since the command may have something to save.
+    Ctrl-C is handed on and the end waited for, since the command may have something to save. The
+    command has no input: in a group of its own a terminal would stop it where it asks.
 
     Args:
         command: What to run; it ends with this process.
         environment: Its environment; None: this process's.
     """
     # A group of its own, so that each Ctrl-C comes once, whether a terminal sent it or `kill`.
-    process = subprocess.Popen(command_with_parent(command), env=environment, process_group=0)
+    process = subprocess.Popen(
+        command_with_parent(command), stdin=subprocess.DEVNULL, env=environment, process_group=0
+    )
     while True:
         try:
             return process.wait()
         except KeyboardInterrupt:
+            if (
+                process.poll() is not None
+            ):  # it ended as Ctrl-C came, and nothing is to be handed on
+                raise
             os.killpg(process.pid, signal.SIGINT)
 
 

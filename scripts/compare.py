@@ -54,7 +54,8 @@ examples:
   python scripts/compare.py recipes/studies/testbed.yaml --output_dir runs/study --report_only
 
 A run that has finished is not run again, and one that was stopped goes on from its checkpoint, so a
-study that was stopped goes on with the same command. Ctrl-C lets runs save after their step.
+study that was stopped goes on with the same command. Ctrl-C lets runs save after their step. Where
+the study's file was changed meanwhile, remove the folders of the runs that it changes.
 OUTPUT_DIR then holds a folder per run, logs/, results.json, table.md and curves.svg.
 """
 
@@ -71,9 +72,9 @@ def main() -> None:
     if not arguments.report_only:
         check_settings(study)
         failed = run_missing(study, arguments)
-    report(study, arguments.output_dir)
     for run in failed:
         print(f"failed: {run.name}, see {log_path(run, arguments.output_dir)}", file=sys.stderr)
+    report(study, arguments.output_dir)
     if failed:
         raise SystemExit(1)
 
@@ -177,7 +178,7 @@ def train(recipe: str, settings: dict[str, Any], log: Path, allow_any_code: bool
     from rl.training.start import start_run
 
     end_with_parent()  # a study that is killed leaves no run behind
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     print(shlex.join(["python", "scripts/train.py", recipe, *as_arguments(settings)]), flush=True)

@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from rich.table import Table
 
 from rl.errors import InputError, exit_on_bad_input
 from rl.settings import Seed, check_options
+from rl.training.run_lock import LOCK_FILE, check_idle
 from rl.with_parent import run_to_its_end
 
 
@@ -68,9 +69,12 @@ def main() -> None:
     demo = PICTURES if arguments.pictures else SUMS
     folder = arguments.output_dir or demo.output_dir
     start = time.monotonic()
-    check_replaceable(folder, demo.testbed)
+    folder = folder.resolve()  # a link stays one
+    for path in (folder, earlier(folder)):
+        check_replaceable(path, demo.testbed)
     run("scripts/build_testbed.py", demo.kind, "--output_dir", str(demo.testbed))
-    with replaced(folder):
+    goes_on = any(one.startswith("--resume_from_checkpoint") for one in overrides)
+    with nullcontext() if goes_on else replaced(folder):
         run(
             "scripts/train.py",
             demo.recipe,
@@ -78,7 +82,7 @@ def main() -> None:
             *("--seed", str(arguments.seed)),
             *overrides,
         )
-    summary = json.loads((folder / "summary.json").read_text())
+        summary = read_summary(folder)
     run("scripts/report.py", str(folder))
     print_table(summary, arguments.seed)
     print_controls(summary)
@@ -113,16 +117,36 @@ def run(*command: str) -> None:
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
     status = run_to_its_end([sys.executable, *command], environment)
     if status:
-        raise SystemExit(status)
+        raise SystemExit(status if status > 0 else 128 - status)  # as of a shell
+
+
+def read_summary(output_dir: Path) -> dict:
+    """Read what a training found.
+
+    Raises:
+        InputError: If it wrote nothing, as a dry run.
+    """
+    path = output_dir / "summary.json"
+    if not path.is_file():
+        raise InputError(
+            f"{path}: got no such file, expected what a training found. Leave out what keeps it "
+            "from training, such as --dry_run."
+        )
+    return json.loads(path.read_text())
+
+
+def earlier(output_dir: Path) -> Path:
+    """Return where an earlier demo stays while the next one runs."""
+    return output_dir.with_name(f"{output_dir.name}.earlier")
 
 
 def check_replaceable(output_dir: Path, testbed: Path) -> None:
-    """Check that a folder is free, or that an earlier demo wrote it.
+    """Check that a folder is free, or that an earlier demo wrote it and none is at work there.
 
     Raises:
-        InputError: If it holds something else.
+        InputError: If it holds something else, or another run is at work in it.
     """
-    if not output_dir.exists() or not any(output_dir.iterdir()):
+    if not output_dir.exists() or not any(path.name != LOCK_FILE for path in output_dir.iterdir()):
         return
     config = output_dir / "config.yaml"
     if not config.is_file() or str(testbed) not in config.read_text():
@@ -130,24 +154,30 @@ def check_replaceable(output_dir: Path, testbed: Path) -> None:
             f"output_dir: got {output_dir}, expected a new folder or an earlier demo's. "
             "Name another folder."
         )
+    check_idle(output_dir)
 
 
 @contextmanager
 def replaced(output_dir: Path) -> Iterator[None]:
-    """Set an earlier demo aside; it comes back if the block fails, and else is removed."""
-    aside = output_dir.with_name(f"{output_dir.name}.earlier")
-    shutil.rmtree(aside, ignore_errors=True)  # of a demo that was killed
-    if not output_dir.exists():
-        yield
-        return
-    output_dir.rename(aside)
+    """Set an earlier demo aside; it comes back if the block fails, and else is removed.
+
+    Where a demo was killed, the one that it had set aside is that earlier demo.
+    """
+    aside = earlier(output_dir)
+    if aside.exists() and not (output_dir / "summary.json").is_file():
+        shutil.rmtree(output_dir, ignore_errors=True)
+    elif output_dir.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        output_dir.rename(aside)
     try:
         yield
     except BaseException:
-        shutil.rmtree(output_dir, ignore_errors=True)
-        aside.rename(output_dir)
+        if aside.exists():
+            shutil.rmtree(output_dir, ignore_errors=True)
+            aside.rename(output_dir)
+            print(f"The earlier demo is in {output_dir} again.", file=sys.stderr)
         raise
-    shutil.rmtree(aside)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def print_table(summary: dict, seed: int) -> None:

@@ -206,7 +206,7 @@ def open_output(output: Path, settings: dict[str, Any], questions: "Sequence[Pro
     stamp = json.dumps({**settings, "questions": names})
     sidecar = output.with_name(f"{output.name}.settings.json")
     if not output.exists():
-        if settings["adapt"] and adapted_folder(output).exists():
+        if settings["adapt"] and (adapted_folder(output) / "summary.json").is_file():
             check_training(output, sidecar, json.loads(stamp))
         sidecar.write_text(stamp, encoding="utf-8")
         return 0
@@ -279,7 +279,7 @@ def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
     print(f"adapting to the questions: {folder}", flush=True)
     status = run_to_its_end(command)
     if status:
-        raise SystemExit(status)
+        raise SystemExit(status if status > 0 else 128 - status)  # as of a shell
     return str(folder)
 
 

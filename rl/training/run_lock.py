@@ -50,6 +50,19 @@ def one_run_in(output_dir: str | Path) -> Iterator[None]:
             file.close()
 
 
+def check_idle(output_dir: Path) -> None:
+    """Check that no run is at work in a folder.
+
+    Raises:
+        InputError: If one is.
+    """
+    file, problem = _try(output_dir / LOCK_FILE, fcntl.LOCK_EX)
+    if file is not None:
+        file.close()
+    if problem:
+        raise InputError(problem)
+
+
 def _try(path: Path, kind: int) -> tuple[IO[str] | None, str | None]:
     """Take the lock; return the open file that holds it, or why it cannot be taken."""
     try:

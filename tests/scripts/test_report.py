@@ -57,7 +57,7 @@ def test_several_runs_and_chosen_steps(run_dir, tmp_path):
     [
         (["{run}/none"], "RUN: got"),
         (["{run}", "{run}"], "--output: got none for 2 runs"),
-        (["{run}", "--output", "{run}"], "expected a file in an existing folder"),
+        (["{run}", "--output", "{run}"], "expected the name of a file"),
         (["{run}", "--output", "{run}/none/page.html"], "expected a file in an existing folder"),
         (["{run}", "--steps", "1;2"], "expected whole numbers"),
         (["{run}", "--steps", "7"], "Nearest to it: 2, 1."),

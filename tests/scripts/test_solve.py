@@ -81,7 +81,12 @@ def test_a_model_that_was_trained_otherwise_is_not_used(tmp_path):
     settings = {"model": "m", "seed": 0, "answer_methods": ("boxed",), "answer_comparer": None}
     settings |= {"adapt": ["recipe.yaml", "--max_steps", "1"], "num_samples": 4}
     assert open_output(output, settings, questions) == 0
-    (tmp_path / "answers-adapted").mkdir()
+    adapted = tmp_path / "answers-adapted"
+    adapted.mkdir()
+    mended = {**settings, "adapt": ["recipe.yaml", "--max_steps", "3"]}
+    assert open_output(output, mended, questions) == 0  # nothing was trained yet
+    assert open_output(output, settings, questions) == 0
+    (adapted / "summary.json").write_text("{}")
     assert open_output(output, {**settings, "num_samples": 8}, questions) == 0  # the same model
     for changed in ({"adapt": ["recipe.yaml", "--max_steps", "2"]}, {"seed": 1}):
         with pytest.raises(InputError, match=r"answers-adapted was trained on other questions or"):

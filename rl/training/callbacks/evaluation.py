@@ -99,7 +99,7 @@ class PolicyEvaluation(TrainerCallback):
             self._measure_controls()
             if state.is_world_process_zero and self.results:
                 write_whole(path, json.dumps(self.results))
-        elif path.exists():
+        elif path.exists() and not is_new:
             found = json.loads(path.read_text())
             # Runs of earlier versions wrote the metrics alone.
             self.results |= found if "intervals" in found else {"before": found}

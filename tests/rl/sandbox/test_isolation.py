@@ -60,9 +60,11 @@ def test_without_namespaces_nothing_is_run(kind, layer):
     assert "max_user_namespaces" in last
 
 
-def test_a_script_that_needs_a_sandbox_ends_with_one_line():
+def test_a_script_that_needs_a_sandbox_ends_with_one_line(tmp_path):
     root = Path(__file__).parents[3]
-    script = [str(root / "scripts/vote.py"), "votes.jsonl", "--output", "out.jsonl"]
+    votes = tmp_path / "votes.jsonl"
+    votes.write_text('{"completions": ["1"]}\n')
+    script = [str(root / "scripts/vote.py"), str(votes), "--output", str(tmp_path / "out.jsonl")]
     command = ["unshare", "--user", "--map-root-user", "sh", "-c"]
     command += ['echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"', "sh", sys.executable]
     process = subprocess.run(
