@@ -79,7 +79,8 @@ class EntropyConfidence:
             confidences, mask, self.clip_low, self.clip_high, self.clip_slope, self.clip_window
         )
         zeros = torch.zeros(len(entropies))
-        return TokenSelection(weights=1 + self.strength * score, low=zeros, high=zeros, clip=clip)
+        weights = (1 + self.strength * score).clamp(min=0)  # rounding may put one below 0
+        return TokenSelection(weights=weights, low=zeros, high=zeros, clip=clip)
 
 
 def standardised(values: Tensor, mask: Tensor) -> Tensor:

@@ -181,7 +181,9 @@ def find(
         else {}
     )
     if name in published:
-        return contract.check(name, kind, published[name].load())
+        return contract.check(
+            name, kind, call_plugin(kind, published[name].load, expected="a package that loads")
+        )
     if ":" in name:
         return load_plugin(name, kind, contract=contract)
     raise unknown_name(kind, name, [*table, *published])
@@ -212,13 +214,16 @@ def call_plugin(
     """Call somebody's code; whatever it raises becomes one line that names it and the place.
 
     Raises:
-        InputError: If it raises anything or tries to end the process.
+        InputError: If it raises anything or tries to end the process; an accelerator that is out
+            of memory is passed on.
     """
     try:
         return plugin(*arguments)
     except InputError:
         raise
     except (Exception, SystemExit) as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's: no slip of the code
+            raise
         reason = f"{type(error).__name__}: {str(error)[:300]}".removesuffix(": ")
         raise InputError(
             f"{what}: got {reason}{_place_of(error)}, expected {expected}. Mend the code there"
@@ -266,18 +271,22 @@ def _load(name: str, what: str) -> Callable[..., Any]:
                 f"{what}: got {name!r}, expected package.module:attribute or "
                 "path/to/file.py:attribute. Check the name."
             )
-        try:
-            module = import_module(location)
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"{what}: got {name!r}, expected an importable module ({error}). Install it, or "
-                "name a file as path/to/file.py:attribute."
-            ) from error
+        module = call_plugin(what, _import, name, what, expected="a module that loads")
     if not callable(getattr(module, attribute, None)):
         raise InputError(
             f"{what}: got {name!r}, expected a callable {attribute!r} in it. Check the name."
         )
     return getattr(module, attribute)
+
+
+def _import(name: str, what: str) -> ModuleType:
+    try:
+        return import_module(name.rpartition(":")[0])
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{what}: got {name!r}, expected an importable module ({error}). Install it, or "
+            "name a file as path/to/file.py:attribute."
+        ) from error
 
 
 @cache

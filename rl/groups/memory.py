@@ -57,6 +57,12 @@ def state_of(name: str, signal: Any) -> Any:
     return state
 
 
+def prompt_signals(signals: Mapping[str, Any]) -> set[str]:
+    """Name what says which prompts come next: the place in the stream, and rules with `part`."""
+    rules = {name: it for name, it in signals.items() if name.startswith("curriculum ")}
+    return {"prompt stream", *(name for name, rule in rules.items() if hasattr(rule, "part"))}
+
+
 def load_signals(folder: Path, signals: Mapping[str, Any]) -> None:
     """Give every signal back its state; one that the checkpoint does not know starts afresh."""
     path = folder / SIGNAL_FILE

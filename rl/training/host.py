@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallba
 from transformers.integrations.deepspeed import deepspeed_load_checkpoint
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from rl.groups.memory import load_signals
+from rl.groups.memory import load_signals, prompt_signals
 from rl.groups.raw_entropies import return_raw_entropies
 from rl.groups.token_statistics import add_token_statistics
 from rl.rollouts.agreement import StartCheck
@@ -354,7 +354,7 @@ class LabelFreeTrainer(WritesModelCard, GRPOTrainer):
                 sharded = self.model_wrapped if self.is_fsdp_enabled else None
                 self._load_from_checkpoint(folder, sharded)
             self._load_optimizer_and_scheduler(folder)
-        spent = ("costs", "guards", "prompt stream", "curriculum data_stream")
+        spent = {"costs", "guards", *prompt_signals(self.signals)}
         load_signals(checkpoint, {k: v for k, v in self.signals.items() if k not in spent})
         self._buffered_inputs = None  # rows of the policy that is given up
         self.sampling.start_over(checkpoint)

@@ -64,6 +64,11 @@ def test_as_a_selector():
     assert selection.low.tolist() == selection.high.tolist() == [0.0]
     alone = get_token_selector("entropy_confidence", strength=0.0)
     assert alone(entropies, ALL, torch.zeros(1), logps).weights.tolist() == [[1.0] * 3]
+    # 1 - 1.7 (1 / 1.7) is -1.2e-7 in single precision.
+    strong = get_token_selector("entropy_confidence", strength=1.7, limit=1 / 1.7)
+    entropies = torch.tensor([[0.0] + [3.0] * 9])
+    weights = strong(entropies, entropies > -1, torch.zeros(1), torch.zeros(1, 10)).weights
+    assert weights[0, 0] == 0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Names of a user's own code: found in a file or a module, or refused in one line."""
 
 import pytest
+import torch
 
 from rl.errors import InputError
 from rl.plugins import Contract, allow_code, call_plugin, find, load_plugin, plugin_source
@@ -48,6 +49,21 @@ def test_a_bug_in_the_file_is_one_line_that_names_the_place(tmp_path, text, mess
     path.write_text(text)
     with pytest.raises(InputError, match="^task: " + message.format(path)):
         load_plugin(f"{path}:f", "task")
+
+
+def test_so_is_one_in_a_module(tmp_path, monkeypatch):
+    (tmp_path / "broken_module.py").write_text("x = 1\n1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=r"task: got ZeroDivisionError.* at .*broken_module.py:2"):
+        load_plugin("broken_module:f", "task")
+
+
+def test_a_full_accelerator_is_no_slip():
+    def fill():
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(torch.OutOfMemoryError):
+        call_plugin("loss_terms.mine", fill)
 
 
 def test_what_is_asked_for_in_vain_comes_with_what_there_is(make_group):

@@ -1,8 +1,10 @@
 """Curricula by name, and those of a run as one."""
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import index
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from datasets import Dataset
 
 from rl.errors import InputError
@@ -63,10 +65,10 @@ class Curricula:
         for name, rule in self.rules.items():
             if not hasattr(rule, "order"):
                 continue
-            ordered = call_plugin(f"curriculum {name!r}", rule.order, list(rows), prompts)
-            is_list = isinstance(ordered, list | tuple)
-            if not is_list or not set(ordered) <= set(rows) or len(set(ordered)) < len(ordered):
-                got = "other rows than it was given, or one twice" if is_list else repr(ordered)
+            what = f"curriculum {name!r}"
+            ordered, given = call_plugin(what, _ordered, rule, list(rows), prompts)
+            if given or not set(ordered) <= set(rows) or len(set(ordered)) < len(ordered):
+                got = given or "other rows than it was given, or one twice"
                 raise InputError(
                     f"curriculum {name!r}: got {got[:200]}, "
                     "expected some of them, each once. Mend its `order`."
@@ -83,13 +85,24 @@ class Curricula:
         show_groups(self.rules, [scored.group for scored in sampled])
 
 
+def _ordered(
+    rule: Any, rows: list[int], prompts: Sequence[PromptFact]
+) -> tuple[list[int], str | None]:
+    """The rows a rule returns, and what it returned instead where those are none."""
+    given = rule.order(rows, prompts)
+    try:
+        return [index(row) for row in given], None
+    except TypeError:
+        return [], repr(given)
+
+
 def _teaches(name: str, rule: Any, scored: ScoredGroup) -> bool:
     says = call_plugin(f"curriculum {name!r}", rule.teaches, scored)
-    if not isinstance(says, bool):
+    if not isinstance(says, bool | np.bool_):
         raise InputError(
             f"curriculum {name!r}: got {says!r}, expected true or false. Mend its `teaches`."
         )
-    return says
+    return bool(says)
 
 
 def build_curricula(settings: Mapping[str, Mapping[str, Any] | None]) -> Curricula:

@@ -77,6 +77,16 @@ def check_length(facts: Sequence[PromptFact], rule: Any, config: LabelFreeConfig
         )
 
 
+def prompt_facts(prompts: Dataset) -> list[PromptFact]:
+    """Say of each prompt of a training set what rules are told."""
+    parts = prompts["part"] if "part" in prompts.column_names else [0] * len(prompts)
+    columns = (prompts["prompt_id"], prompts["rendered_prompt"], prompts["row"], parts)
+    return [
+        PromptFact(prompt_id=name, rendered=rendered, row=row, part=part)
+        for name, rendered, row, part in zip(*columns, strict=True)
+    ]
+
+
 class PromptStream:
     """Hands out the rows of the training set, epoch by epoch.
 
@@ -91,12 +101,7 @@ class PromptStream:
     """
 
     def __init__(self, prompts: Dataset, config: LabelFreeConfig, curricula: Curricula) -> None:
-        parts = prompts["part"] if "part" in prompts.column_names else [0] * len(prompts)
-        columns = (prompts["prompt_id"], prompts["rendered_prompt"], prompts["row"], parts)
-        self.facts = [
-            PromptFact(prompt_id=name, rendered=rendered, row=row, part=part)
-            for name, rendered, row, part in zip(*columns, strict=True)
-        ]
+        self.facts = prompt_facts(prompts)
         self.sampler = PromptSampler.of_run(prompts, config)
         self.curricula = curricula
         self.epoch = -1

@@ -6,7 +6,6 @@ from typing import Any
 from accelerate import Accelerator
 from torch import Tensor
 
-from rl.errors import InputError
 from rl.plugins import Contract, call_plugin, find
 from rl.settings import Finite, build, check_value
 from rl.training.losses.entropy_minimisation import EntropyMinimisation
@@ -119,16 +118,10 @@ def loss_of_tokens(name: str, term: LossTerm, tokens: TermTokens) -> Tensor:
     """Return a term's loss at each token, (B, T).
 
     Raises:
-        InputError: If the term raises, or returns anything but a tensor (B, T) with a gradient.
+        InputError: If the term raises, or returns anything but a tensor (B, T).
     """
     what = f"loss_terms.{name}, per_token"
-    found = tensor_of(what, term.per_token, tokens, shape=tokens.mask.shape)
-    if tokens.logps.requires_grad and not found.requires_grad:
-        raise InputError(
-            f"{what}: got a tensor without gradient, which teaches nothing, expected one computed "
-            "from tokens.logps, tokens.entropies or tokens.compared. Take out what detaches it."
-        )
-    return found
+    return tensor_of(what, term.per_token, tokens, shape=tokens.mask.shape)
 
 
 def build_loss_terms(settings: Mapping[str, Mapping[str, Any] | None]) -> LossTerms:

@@ -2,7 +2,7 @@
 
 import json
 
-from rl.groups.memory import SIGNAL_FILE, load_signals, save_signals, show_groups
+from rl.groups.memory import SIGNAL_FILE, load_signals, prompt_signals, save_signals, show_groups
 from rl.types import Group
 
 
@@ -41,3 +41,9 @@ def test_a_memory_goes_on_where_it_was(tmp_path):
     load_signals(tmp_path, {"counter": resumed, "new": other, "forgetful": forgetful})
     assert resumed.seen == ["a", "b"]
     assert other.seen == []
+
+
+def test_every_rule_that_visits_files_says_which_prompts_come_next():
+    files = type("Files", (Counter,), {"part": 0})()
+    signals = {"curriculum own.py:f": files, "curriculum other": Counter(), "reward": files}
+    assert prompt_signals(signals) == {"prompt stream", "curriculum own.py:f"}

@@ -24,6 +24,16 @@ class Twice:
         return [*rows, rows[0]]
 
 
+class Ranges:
+    def order(self, rows, prompts):
+        return range(2)
+
+
+class Nested:
+    def order(self, rows, prompts):
+        return [[row] for row in rows]
+
+
 class Never:
     num_tries = 5
 
@@ -86,3 +96,9 @@ def test_what_a_rule_may_not_do_is_said(own):
         build_curricula({own("Neither"): {}})
     with pytest.raises(InputError, match=r"got other rows than it was given, or one twice"):
         build_curricula({own("Twice"): {}}).order([0, 1], PROMPTS)
+    with pytest.raises(InputError, match=r"got \[\[0\], \[1\]\], expected some of them"):
+        build_curricula({own("Nested"): {}}).order([0, 1], PROMPTS)
+
+
+def test_any_sequence_of_rows_is_an_order(own):
+    assert build_curricula({own("Ranges"): {}}).order([3, 1, 0], PROMPTS) == [0, 1]
