@@ -200,7 +200,8 @@ def test_runs_take_the_examples_by_the_commands_beside_them(tmp_path, monkeypatc
         (tmp_path / name).write_text(block)
     monkeypatch.chdir(tmp_path)
     allow_code()
-    prompts = Dataset.from_dict({"prompt_id": ["p"], "rendered_prompt": ["1+1="]})
+    columns = {"prompt_id": ["p"], "rendered_prompt": ["1+1="], "row": [0]}
+    prompts = Dataset.from_dict(columns)
     commands = re.findall(r"`(--[a-z][^`]*'\{\"\w+\.py:[^`]*|--rewards '[^`]*\.py:[^`]*)`", page)
     named = {name for command in commands for name in re.findall(r"\w+\.py", command)}
     assert named == {path.name for path in tmp_path.iterdir()} - {"cities.py"}
