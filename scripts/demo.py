@@ -69,7 +69,6 @@ def main() -> None:
     demo = PICTURES if arguments.pictures else SUMS
     folder = arguments.output_dir or demo.output_dir
     start = time.monotonic()
-    folder = folder.resolve()  # a link stays one
     for path in (folder, earlier(folder)):
         check_replaceable(path, demo.testbed)
     run("scripts/build_testbed.py", demo.kind, "--output_dir", str(demo.testbed))
@@ -137,6 +136,7 @@ def read_summary(output_dir: Path) -> dict:
 
 def earlier(output_dir: Path) -> Path:
     """Return where an earlier demo stays while the next one runs."""
+    output_dir = output_dir.resolve()  # where it is a link, beside what it names
     return output_dir.with_name(f"{output_dir.name}.earlier")
 
 
@@ -163,7 +163,7 @@ def replaced(output_dir: Path) -> Iterator[None]:
 
     Where a demo was killed, the one that it had set aside is that earlier demo.
     """
-    aside = earlier(output_dir)
+    output_dir, aside = output_dir.resolve(), earlier(output_dir)
     if aside.exists() and not (output_dir / "summary.json").is_file():
         shutil.rmtree(output_dir, ignore_errors=True)
     elif output_dir.exists():
