@@ -10,7 +10,8 @@ from typing import Annotated
 from pydantic import Field
 
 from rl.answers import extract_answer, outer_brackets, same_answer, split_top_level
-from rl.sandbox import LIMITS, ProgramResult, run_programs
+from rl.sandbox import LIMITS, ProgramResult, require_sandbox, run_programs
+from rl.settings import Positive
 from rl.types import Group
 
 # How many votes a verified one counts for; below 1 a check that is passed would speak against.
@@ -58,6 +59,25 @@ def python_blocks(text: str) -> list[str]:
         elif block is not None:
             block.append(line)
     return blocks
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnPrograms:
+    """Settings of a weight of votes that runs the programs in completions.
+
+    Attributes:
+        omega: At least 1; 1 is the plain vote.
+        max_seconds: Wall-clock time of a program.
+        max_group_seconds: Of all programs of a group on its rank, a few at a time; what has not
+            begun by then says nothing, and `not_run_frac` counts it.
+    """
+
+    omega: Omega = 5.0
+    max_seconds: Positive = 5.0
+    max_group_seconds: Positive = 120.0
+
+    def __post_init__(self) -> None:
+        require_sandbox()
 
 
 def own_programs(group: Group) -> list[str | None]:

@@ -8,15 +8,14 @@ Fails when: the policy learns to write programs that print what it has decided o
 
 from dataclasses import dataclass
 
-from rewards.code_checks import Check, Omega, check_answers, check_metrics, own_programs
-from rl.sandbox import require_sandbox
-from rl.settings import Positive, checked
+from rewards.code_checks import Check, OwnPrograms, check_answers, check_metrics, own_programs
+from rl.settings import checked
 from rl.types import Group
 
 
 @checked
 @dataclass(frozen=True, kw_only=True)
-class OwnCode:
+class OwnCode(OwnPrograms):
     """Weigh a vote more if running the completion's own code prints its answer.
 
     w_i = omega if the program of rollout i finishes and prints answer_i, else 1
@@ -25,19 +24,8 @@ class OwnCode:
     them: in `rl.sandbox`, without network, files and memory of the machine. A completion without
     one, and one whose program fails or says something else, counts for 1.
 
-    Attributes:
-        omega: At least 1; 1 is the plain vote.
-        max_seconds: Wall-clock time of a program.
-        max_group_seconds: Of all programs of a group on its rank, a few at a time; what has not
-            begun by then verifies nothing, and `not_run_frac` counts it.
+    Its settings are those of `rewards.code_checks.OwnPrograms`.
     """
-
-    omega: Omega = 5.0
-    max_seconds: Positive = 5.0
-    max_group_seconds: Positive = 120.0
-
-    def __post_init__(self) -> None:
-        require_sandbox()
 
     def __call__(self, group: Group) -> list[float | None]:
         """Weigh a group's votes: 1 or omega."""

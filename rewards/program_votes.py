@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from rewards.code_checks import (
     Check,
-    Omega,
+    OwnPrograms,
     check_metrics,
     own_programs,
     printed_answers,
@@ -22,14 +22,13 @@ from rewards.code_checks import (
     run_those_given,
 )
 from rl.answers import cluster_answers, group_clusters
-from rl.sandbox import require_sandbox
-from rl.settings import Positive, checked
+from rl.settings import checked
 from rl.types import Group
 
 
 @checked
 @dataclass(frozen=True, kw_only=True)
-class ProgramVotes:
+class ProgramVotes(OwnPrograms):
     """Weigh a vote more, the more programs of the group print its answer.
 
     w_i = 1 + (omega - 1) m_c / n_c,  c: the class of answer_i
@@ -43,19 +42,8 @@ class ProgramVotes:
     `rewards.own_code`. What it prints is read by `printed_classes`. A rollout without an answer has
     no vote, but its program has.
 
-    Attributes:
-        omega: At least 1; 1 is the plain vote.
-        max_seconds: Wall-clock time of a program.
-        max_group_seconds: Of all programs of a group on its rank, a few at a time; what has not
-            begun by then has no vote, and `not_run_frac` counts it.
+    Its settings are those of `rewards.code_checks.OwnPrograms`.
     """
-
-    omega: Omega = 5.0
-    max_seconds: Positive = 5.0
-    max_group_seconds: Positive = 120.0
-
-    def __post_init__(self) -> None:
-        require_sandbox()
 
     def __call__(self, group: Group) -> list[float | None]:
         """Weigh a group's votes, from 1 on."""

@@ -58,6 +58,13 @@ def run_to_its_end(command: list[str], environment: Mapping[str, str] | None = N
             os.killpg(process.pid, signal.SIGINT)
 
 
+def run_or_exit(command: list[str], environment: Mapping[str, str] | None = None) -> None:
+    """Run a command as `run_to_its_end` does; if it fails, exit with the status a shell gives."""
+    status = run_to_its_end(command, environment)
+    if status:
+        raise SystemExit(status if status > 0 else 128 - status)
+
+
 if __name__ == "__main__":
     end_with_parent_process(int(sys.argv[1]))
     os.execvp(sys.argv[2], sys.argv[2:])

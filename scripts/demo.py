@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from rich.table import Table
 from rl.errors import InputError, exit_on_bad_input
 from rl.settings import Seed, check_options
 from rl.training.run_lock import LOCK_FILE, check_idle
-from rl.with_parent import run_to_its_end
+from rl.with_parent import run_or_exit
 
 
 class Demo(NamedTuple):
@@ -114,9 +114,7 @@ def run(*command: str) -> None:
     print(f"$ python {' '.join(command)}", flush=True)
     # A model this small gains nothing from a second thread, and on a busy machine loses much.
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
-    status = run_to_its_end([sys.executable, *command], environment)
-    if status:
-        raise SystemExit(status if status > 0 else 128 - status)  # as of a shell
+    run_or_exit([sys.executable, *command], environment)
 
 
 def read_summary(output_dir: Path) -> dict:
@@ -169,15 +167,19 @@ def replaced(output_dir: Path) -> Iterator[None]:
     elif output_dir.exists():
         shutil.rmtree(aside, ignore_errors=True)
         output_dir.rename(aside)
-    try:
-        yield
-    except BaseException:
+    with ExitStack() as otherwise:
         if aside.exists():
-            shutil.rmtree(output_dir, ignore_errors=True)
-            aside.rename(output_dir)
-            print(f"The earlier demo is in {output_dir} again.", file=sys.stderr)
-        raise
+            otherwise.callback(put_back, aside, output_dir)
+        yield
+        otherwise.pop_all()
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def put_back(aside: Path, output_dir: Path) -> None:
+    """Let an earlier demo take the place of one that failed."""
+    shutil.rmtree(output_dir, ignore_errors=True)
+    aside.rename(output_dir)
+    print(f"The earlier demo is in {output_dir} again.", file=sys.stderr)
 
 
 def print_table(summary: dict, seed: int) -> None:

@@ -18,7 +18,7 @@ from rl.plugins import add_code_argument, allow_code
 from rl.rollouts.engine import SAMPLING_RANGES
 from rl.rollouts.options import ENDPOINT_RANGES, add_endpoint_arguments, check_endpoint
 from rl.settings import Count, NumSamples, Seed, check_options, check_settings, check_value
-from rl.with_parent import run_to_its_end
+from rl.with_parent import run_or_exit
 
 if TYPE_CHECKING:
     from rl.evaluation.models import EnginePlan
@@ -277,9 +277,7 @@ def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
         *(["--allow_code"] if arguments.allow_code else []),
     ]
     print(f"adapting to the questions: {folder}", flush=True)
-    status = run_to_its_end(command)
-    if status:
-        raise SystemExit(status if status > 0 else 128 - status)  # as of a shell
+    run_or_exit(command)
     return str(folder)
 
 

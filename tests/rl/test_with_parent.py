@@ -7,8 +7,9 @@ import sys
 import time
 
 import psutil
+import pytest
 
-from rl.with_parent import command_with_parent, run_to_its_end
+from rl.with_parent import command_with_parent, run_or_exit, run_to_its_end
 
 PARENT = """
 import subprocess, sys, time
@@ -49,6 +50,14 @@ sys.exit(run_to_its_end(["bash", "-c", sys.argv[1]]))
 def test_a_status_is_handed_back():
     assert run_to_its_end(["bash", "-c", "exit $STATUS"], {**os.environ, "STATUS": "3"}) == 3
     assert run_to_its_end(["bash", "-c", "kill -9 $$"]) == -9
+
+
+@pytest.mark.parametrize(("command", "status"), [("exit 3", 3), ("kill -9 $$", 137)])
+def test_what_fails_ends_its_caller_as_in_a_shell(command, status):
+    run_or_exit(["true"])
+    with pytest.raises(SystemExit) as ended:
+        run_or_exit(["bash", "-c", command])
+    assert ended.value.code == status
 
 
 def test_ctrl_c_comes_once_and_what_saves_is_waited_for():
