@@ -87,7 +87,7 @@ def exit_on_bad_input(interrupted: str = "interrupted") -> Iterator[None]:
     except RunStopped as stopped:
         if stopped.message:
             print(stopped.message, file=sys.stderr)  # noqa: T201
-        raise
+        raise SystemExit(STOPPED) from None  # said once, also where one such block is in another
     except BrokenPipeError:
         if not _output_is_closed():
             raise

