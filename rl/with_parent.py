@@ -1,7 +1,7 @@
 """A command that ends with the process that wants it, however that one ended.
 
-`python -m rl.with_parent PARENT COMMAND...` becomes the command. Linux tells it of its parent's
-death with SIGTERM, so that it can end its own children too; other systems do not.
+`python with_parent.py PARENT COMMAND...` becomes the command. Linux tells it of its parent's death
+with SIGTERM, so that it can end its own children too; other systems do not.
 """
 
 import ctypes
@@ -30,7 +30,8 @@ def end_with_parent_process(parent: int) -> None:
 
 def command_with_parent(command: list[str]) -> list[str]:
     """Return the command line of a command that ends with this process."""
-    return [sys.executable, "-m", "rl.with_parent", str(os.getpid()), *command]
+    # Isolated, and by its path: the working folder may hold another `rl`, this one a `types.py`.
+    return [sys.executable, "-I", __file__, str(os.getpid()), *command]
 
 
 def run_to_its_end(command: list[str], environment: Mapping[str, str] | None = None) -> int:

@@ -39,6 +39,12 @@ def test_a_parent_that_is_gone_already_ends_it():
     assert subprocess.run(command, check=False).returncode == -signal.SIGTERM
 
 
+def test_another_rl_in_the_working_folder_is_not_meant(tmp_path):
+    (tmp_path / "rl").mkdir()
+    (tmp_path / "rl" / "__init__.py").write_text("raise SystemExit('another one')\n")
+    assert subprocess.run(command_with_parent(["true"]), cwd=tmp_path, check=False).returncode == 0
+
+
 SAVING = "trap 'sleep 0.5; echo saved; exit 75' INT; echo up; while :; do sleep 0.05; done"
 WAITING = """
 import sys
