@@ -54,8 +54,8 @@ examples:
   python scripts/compare.py recipes/studies/testbed.yaml --output_dir runs/study --report_only
 
 A run that has finished is not run again, and one that was stopped goes on from its checkpoint, so a
-study that was stopped goes on with the same command. Ctrl-C lets runs save after their step. Where
-the study's file was changed meanwhile, remove the folders of the runs that it changes.
+study that was stopped goes on with the same command. Ctrl-C lets runs save after their step. A
+finished run whose settings the study's file has changed meanwhile is named and stops the command.
 OUTPUT_DIR then holds a folder per run, logs/, results.json, table.md and curves.svg.
 """
 
@@ -70,7 +70,7 @@ def main() -> None:
     study = load_study(arguments.study)
     failed = []
     if not arguments.report_only:
-        check_settings(study)
+        check_settings(study, arguments.output_dir)
         failed = run_missing(study, arguments)
     for run in failed:
         print(f"failed: {run.name}, see {log_path(run, arguments.output_dir)}", file=sys.stderr)
@@ -99,18 +99,27 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def check_settings(study: "Study") -> None:
-    """Refuse a method with a wrong setting before the first run.
+def check_settings(study: "Study", output_dir: Path) -> None:
+    """Refuse a method with a wrong setting, and finished runs of other settings, before the first.
 
     Raises:
-        InputError: If a run's settings are wrong.
+        InputError: If a run's settings are wrong, or not those of its finished run.
     """
+    from rl.training.changed_settings import check_finished_run
     from rl.training.recipe import load_recipe, make_config
 
     shared = load_recipe(study.recipe)
     for run in study.runs:
-        if run.seed == study.runs[0].seed:
-            make_config({**shared, **run.settings, "output_dir": f"runs/{run.name}"})
+        folder = output_dir / run.name
+        if is_finished(folder) or run.seed == study.runs[0].seed:
+            config = make_config({**shared, **run.settings, "output_dir": str(folder)})
+            if is_finished(folder):
+                check_finished_run(folder, config)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run has come to its end."""
+    return (folder / "summary.json").is_file()
 
 
 def run_missing(study: "Study", arguments: argparse.Namespace) -> list["StudyRun"]:
@@ -118,7 +127,7 @@ def run_missing(study: "Study", arguments: argparse.Namespace) -> list["StudyRun
     from tqdm import tqdm
 
     output_dir = arguments.output_dir
-    waiting = [run for run in study.runs if not (output_dir / run.name / "summary.json").is_file()]
+    waiting = [run for run in study.runs if not is_finished(output_dir / run.name)]
     (output_dir / "logs").mkdir(parents=True, exist_ok=True)
     # The runs share the cores; a second thread each would only make them wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -273,7 +282,7 @@ def mean_curves(
         read_curves(output_dir / run.name)
         for run in study.runs
         if (run.method, run.variant) == (method, variant)
-        and (output_dir / run.name / "summary.json").is_file()
+        and is_finished(output_dir / run.name)
     ]
     nothing: dict[str, list[float]] = {"tokens": [], "value": []}
     return {

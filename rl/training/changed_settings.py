@@ -53,10 +53,11 @@ HARMLESS = (
     *("vllm_gpu_memory_utilization", "vllm_tensor_parallel_size", "vllm_group_port"),
     *("vllm_launch_server", "vllm_weight_sync", "vllm_sync_dir", "allow_remote_images"),
 )
-HARMLESS_BEGINNINGS = (
-    *("log_", "logging_", "save_", "eval_", "hub_", "push_", "trackio_", "dataloader_", "ddp_"),
+CHANGE_NO_NUMBER = (  # settings that begin so
+    *("log_", "logging_", "save_", "hub_", "push_", "trackio_", "dataloader_", "ddp_"),
     "vllm_server_",
 )
+HARMLESS_BEGINNINGS = (*CHANGE_NO_NUMBER, "eval_")  # an evaluation changes its own numbers alone
 # Follow from others, or say how the run goes on.
 NOT_COMPARED = (
     *("gradient_accumulation_steps", "steps_per_generation", "generation_batch_size"),
@@ -76,14 +77,8 @@ def check_changed_settings(checkpoint: Path, config: "LabelFreeConfig") -> list[
     saved = read_config(checkpoint)
     if saved is None:  # written without the files of a run
         return []
-    was = {**saved["settings"], "processes": saved["geometry"]["processes"]}
-    now = {**resolved_settings(config), "processes": config.world_size}
-    defaults = _defaults(type(config))
-    changed = {
-        name: (was.get(name, defaults.get(name)), value)
-        for name, value in now.items()
-        if name not in NOT_COMPARED and value != was.get(name, defaults.get(name))
-    }
+    changed = _changed(saved, config)
+    now = resolved_settings(config)
     goes = {name for name in changed if _goes(name, now, checkpoint)}
     kept = [name for name in changed if name in KEPT_BY_THE_CHECKPOINT]
     goes |= set(config.accept_changes) - set(kept)
@@ -101,6 +96,33 @@ def check_changed_settings(checkpoint: Path, config: "LabelFreeConfig") -> list[
     if lines and PartialState().is_main_process:
         logger.warning("goes on from %s with changes: %s", checkpoint, "; ".join(lines))
     return lines
+
+
+def check_finished_run(folder: Path, config: "LabelFreeConfig") -> None:
+    """Check that a finished run had these settings, but for those that change no number.
+
+    Raises:
+        InputError: If one is different.
+    """
+    saved = read_config(folder)
+    for name, (old, new) in (_changed(saved, config) if saved is not None else {}).items():
+        if name not in HARMLESS and not name.startswith(CHANGE_NO_NUMBER):
+            raise InputError(
+                f"{name}: got {_short(new)}, expected {_short(old)} as in {folder}, a finished run. "
+                "Set it back, remove that folder to run it anew, or name another output_dir."
+            )
+
+
+def _changed(saved: Mapping[str, Any], config: "LabelFreeConfig") -> dict[str, tuple[Any, Any]]:
+    """Return the settings that differ from those of a run: name -> what it was and is."""
+    was = {**saved["settings"], "processes": saved["geometry"]["processes"]}
+    now = {**resolved_settings(config), "processes": config.world_size}
+    defaults = _defaults(type(config))
+    return {
+        name: (was.get(name, defaults.get(name)), value)
+        for name, value in now.items()
+        if name not in NOT_COMPARED and value != was.get(name, defaults.get(name))
+    }
 
 
 def _goes(name: str, settings: Mapping[str, Any], checkpoint: Path) -> bool:

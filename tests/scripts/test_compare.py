@@ -1,6 +1,7 @@
 """A study of real runs: run, stopped and gone on with, reported."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -88,6 +89,17 @@ def test_a_study_runs_goes_on_and_reports(study, tmp_path, installed):
     assert again.returncode == 0, again.stdout + again.stderr
     assert (output_dir / "ttrl-v-0" / "summary.json").stat().st_mtime_ns == finished
     assert (output_dir / "correctness-v-0" / "summary.json").is_file()
+
+    document = yaml.safe_load(study.read_text())
+    document["methods"]["TTRL"] = {"learning_rate": 0.5, "eval_num_samples": 8}
+    document["settings"]["logging_steps"] = 2
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(yaml.safe_dump(document, sort_keys=False))
+    refused = compare(changed, "--output_dir", output_dir)
+    assert refused.returncode == 2
+    assert re.search(
+        r"^error: \w+: got (0\.5|8), expected .* as in .*ttrl-v-0, a finished run", refused.stderr
+    )
 
 
 @pytest.mark.medium
