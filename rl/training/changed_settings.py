@@ -99,17 +99,19 @@ def check_changed_settings(checkpoint: Path, config: "LabelFreeConfig") -> list[
 
 
 def check_finished_run(folder: Path, config: "LabelFreeConfig") -> None:
-    """Check that a finished run had these settings, but for those that change no number.
+    """Check that a finished run had these settings, but for those that change no number of it.
 
     Raises:
-        InputError: If one is different.
+        InputError: If one is different that `accept_changes` does not name.
     """
     saved = read_config(folder)
+    goes = {*HARMLESS, *config.accept_changes, "eval_base"}
     for name, (old, new) in (_changed(saved, config) if saved is not None else {}).items():
-        if name not in HARMLESS and not name.startswith(CHANGE_NO_NUMBER):
+        if name not in goes and not name.startswith(CHANGE_NO_NUMBER):
             raise InputError(
                 f"{name}: got {_short(new)}, expected {_short(old)} as in {folder}, a finished run. "
-                "Set it back, remove that folder to run it anew, or name another output_dir."
+                "Set it back, remove that folder to run it anew, or say that it is meant: "
+                f"`accept_changes: [{name}]` among the settings."
             )
 
 
