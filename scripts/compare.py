@@ -281,8 +281,7 @@ def mean_curves(
     runs = [
         read_curves(output_dir / run.name)
         for run in study.runs
-        if (run.method, run.variant) == (method, variant)
-        and is_finished(output_dir / run.name)
+        if (run.method, run.variant) == (method, variant) and is_finished(output_dir / run.name)
     ]
     nothing: dict[str, list[float]] = {"tokens": [], "value": []}
     return {

@@ -109,7 +109,7 @@ def check_finished_run(folder: Path, config: "LabelFreeConfig") -> None:
     for name, (old, new) in (_changed(saved, config) if saved is not None else {}).items():
         if name not in goes and not name.startswith(CHANGE_NO_NUMBER):
             raise InputError(
-                f"{name}: got {_short(new)}, expected {_short(old)} as in {folder}, a finished run. "
+                f"{name}: got {_short(new)}, expected {_short(old)} as in the finished {folder}. "
                 "Set it back, remove that folder to run it anew, or say that it is meant: "
                 f"`accept_changes: [{name}]` among the settings."
             )

@@ -98,7 +98,7 @@ def test_a_study_runs_goes_on_and_reports(study, tmp_path, installed):
     refused = compare(changed, "--output_dir", output_dir)
     assert refused.returncode == 2
     assert re.search(
-        r"^error: \w+: got (0\.5|8), expected .* as in .*ttrl-v-0, a finished run", refused.stderr
+        r"^error: \w+: got (0\.5|8), expected .* as in the finished .*ttrl-v-0\.", refused.stderr
     )
 
 
