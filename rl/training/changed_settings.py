@@ -102,17 +102,20 @@ def check_finished_run(folder: Path, config: "LabelFreeConfig") -> None:
     """Check that a finished run had these settings, but for those that change no number of it.
 
     Raises:
-        InputError: If one is different that `accept_changes` does not name.
+        InputError: If one, or a file that it names, is different and not in `accept_changes`.
     """
     saved = read_config(folder)
+    if saved is None:  # trained without the files of a run
+        return
     goes = {*HARMLESS, *config.accept_changes, "eval_base"}
-    for name, (old, new) in (_changed(saved, config) if saved is not None else {}).items():
+    for name, (old, new) in _changed(saved, config).items():
         if name not in goes and not name.startswith(CHANGE_NO_NUMBER):
             raise InputError(
                 f"{name}: got {_short(new)}, expected {_short(old)} as in the finished {folder}. "
                 "Set it back, remove that folder to run it anew, or say that it is meant: "
                 f"`accept_changes: [{name}]` among the settings."
             )
+    _changed_files(saved, folder, config)
 
 
 def _changed(saved: Mapping[str, Any], config: "LabelFreeConfig") -> dict[str, tuple[Any, Any]]:

@@ -7,7 +7,11 @@ from accelerate.utils import DistributedType
 
 from rl.errors import InputError
 from rl.training import changed_settings
-from rl.training.changed_settings import check_changed_settings, check_sharding
+from rl.training.changed_settings import (
+    check_changed_settings,
+    check_finished_run,
+    check_sharding,
+)
 from rl.training.files import RunFiles
 from rl.training.recipe import make_config
 
@@ -84,6 +88,21 @@ def test_what_changes_the_computation_is_refused_unless_it_is_meant(checkpoint, 
         check(checkpoint, **{name: value})
     [line] = check(checkpoint, **{name: value}, accept_changes=[name])
     assert line.startswith(f"{name} ")
+
+
+def test_a_finished_run_is_of_the_same_settings(checkpoint):
+    def check(folder=checkpoint.parent, **changes):
+        check_finished_run(folder, make_config({**SETTINGS, **changes}))
+
+    check()
+    check(logging_steps=3, eval_base=False, resume_from_checkpoint="auto")
+    # What a run may go on with is another run nevertheless.
+    for name, value in (("dataset", "others.jsonl"), ("lora", {"r": 4}), ("eval_num_samples", 2)):
+        with pytest.raises(InputError, match=rf"^{name}: got .*, expected .* as in the finished "):
+            check(**{name: value})
+        check(**{name: value}, accept_changes=[name])
+    (checkpoint.parent / "config.yaml").unlink()
+    check(seed=1)
 
 
 @pytest.mark.parametrize("name", ["weight_decay", "adam_beta1", "lora"])
