@@ -1,5 +1,6 @@
 """What can go wrong before the model is there; the end-to-end tests build and run it."""
 
+import json
 import re
 import subprocess
 import sys
@@ -26,6 +27,14 @@ def test_another_model_s_folder_is_left_alone(tmp_path, config):
     with pytest.raises(InputError, match=r"output_dir: got .*, which holds another model"):
         smollm2.build_smollm2(tmp_path)
     assert not (tmp_path / "words").exists()
+
+
+def test_problems_are_written_beside_a_model_that_is_there(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps(smollm2._SIZES))
+    assert smollm2.build_smollm2(tmp_path) == tmp_path / "model"
+    for folder in ("words", "sums"):
+        assert len((tmp_path / folder / "heldout.jsonl").read_text().splitlines()) == 96
 
 
 def test_without_a_network_the_error_says_what_to_do(tmp_path):
