@@ -44,19 +44,33 @@ def run_to_its_end(command: list[str], environment: Mapping[str, str] | None = N
         command: What to run; it ends with this process.
         environment: Its environment; None: this process's.
     """
-    # A group of its own, so that each Ctrl-C comes once, whether a terminal sent it or `kill`.
-    process = subprocess.Popen(
-        command_with_parent(command), stdin=subprocess.DEVNULL, env=environment, process_group=0
-    )
+    process, is_interrupted = _start(command, environment)
     while True:
         try:
+            if is_interrupted:
+                is_interrupted = False
+                raise KeyboardInterrupt
             return process.wait()
         except KeyboardInterrupt:
-            if (
-                process.poll() is not None
-            ):  # it ended as Ctrl-C came, and nothing is to be handed on
-                raise
+            if process.poll() is not None:
+                raise  # it ended as Ctrl-C came, and nothing is to be handed on
             os.killpg(process.pid, signal.SIGINT)
+
+
+def _start(
+    command: list[str], environment: Mapping[str, str] | None
+) -> tuple[subprocess.Popen[bytes], bool]:
+    """Start a command, and tell whether Ctrl-C came before it could be handed on."""
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        # A group of its own, so that each Ctrl-C comes once, whether a terminal sent it or `kill`.
+        process = subprocess.Popen(
+            command_with_parent(command), stdin=subprocess.DEVNULL, env=environment, process_group=0
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return process, bool(came)
 
 
 def run_or_exit(command: list[str], environment: Mapping[str, str] | None = None) -> None:

@@ -73,3 +73,17 @@ def test_ctrl_c_comes_once_and_what_saves_is_waited_for():
     os.killpg(parent.pid, signal.SIGINT)  # as a terminal does, to the whole group
     assert parent.stdout.read() == "saved\n"
     assert parent.wait() == 75
+
+
+def test_ctrl_c_while_the_command_starts_is_handed_on(monkeypatch, tmp_path):
+    class Slow(subprocess.Popen):
+        def __init__(self, *arguments, **named):
+            super().__init__(*arguments, **named)
+            deadline = time.monotonic() + 30
+            while not (tmp_path / "up").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Slow)
+    command = f"trap 'exit 75' INT; touch {tmp_path}/up; while :; do sleep 0.05; done"
+    assert run_to_its_end(["bash", "-c", command]) == 75
