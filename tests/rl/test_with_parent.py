@@ -68,7 +68,14 @@ def test_what_fails_ends_its_caller_as_in_a_shell(command, status):
 
 def test_ctrl_c_comes_once_and_what_saves_is_waited_for():
     command = [sys.executable, "-c", WAITING, SAVING]
-    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    parent = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell that started these tests in the background lets Ctrl-C be ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert parent.stdout.readline() == "up\n"
     os.killpg(parent.pid, signal.SIGINT)  # as a terminal does, to the whole group
     assert parent.stdout.read() == "saved\n"
