@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rl.errors import InputError, exit_on_bad_input
 from rl.plugins import add_code_argument, allow_code
+from rl.report.folders import is_finished
 
 if TYPE_CHECKING:
     from rl.report.studies import Study, StudyRow, StudyRun
@@ -115,11 +116,6 @@ def check_settings(study: "Study", output_dir: Path) -> None:
             config = make_config({**shared, **run.settings, "output_dir": str(folder)})
             if is_finished(folder):
                 check_finished_run(folder, config)
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether a run has come to its end."""
-    return (folder / "summary.json").is_file()
 
 
 def run_missing(study: "Study", arguments: argparse.Namespace) -> list["StudyRun"]:

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl.errors import InputError, exit_on_bad_input
+from rl.report.folders import is_finished
 from rl.settings import Seed, check_options
 from rl.training.run_lock import LOCK_FILE, check_idle
 from rl.with_parent import run_or_exit
@@ -162,7 +163,7 @@ def replaced(output_dir: Path) -> Iterator[None]:
     Where a demo was killed, the one that it had set aside is that earlier demo.
     """
     output_dir, aside = output_dir.resolve(), earlier(output_dir)
-    if aside.exists() and not (output_dir / "summary.json").is_file():
+    if aside.exists() and not is_finished(output_dir):
         shutil.rmtree(output_dir, ignore_errors=True)
     elif output_dir.exists():
         shutil.rmtree(aside, ignore_errors=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rl.data.json_lines import read_json_lines
 from rl.errors import InputError, exit_on_bad_input
+from rl.report.folders import is_finished
 
 if TYPE_CHECKING:
     from rl.report.studies import Study, StudyRow, StudyRun
@@ -95,7 +96,7 @@ def count_ways_and_votes(study: "Study", output_dir: Path) -> "list[StudyRow]":
     found: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     for run in tqdm(study.runs, desc="runs", leave=False):
         folder = output_dir / run.name
-        if (folder / "summary.json").is_file() and any(rollout_files(folder)):
+        if is_finished(folder) and any(rollout_files(folder)):
             runs = found.setdefault((run.variant, run.method), {})
             runs[f"{run.base}-{run.seed}"] = count_run(folder, read_labels(run))
     return [

@@ -16,6 +16,7 @@ from rl.answers.options import add_answer_arguments, use_answer_arguments
 from rl.data.whole_files import check_output
 from rl.errors import InputError, exit_on_bad_input
 from rl.plugins import add_code_argument, allow_code
+from rl.report.folders import is_finished
 from rl.rollouts.engine import SAMPLING_RANGES
 from rl.rollouts.options import ENDPOINT_RANGES, add_endpoint_arguments, check_endpoint
 from rl.settings import Count, NumSamples, Seed, check_options, check_settings, check_value
@@ -207,7 +208,7 @@ def open_output(output: Path, settings: dict[str, Any], questions: "Sequence[Pro
     stamp = json.dumps({**settings, "questions": names})
     sidecar = output.with_name(f"{output.name}.settings.json")
     if not output.exists():
-        if settings["adapt"] and (adapted_folder(output) / "summary.json").is_file():
+        if settings["adapt"] and is_finished(adapted_folder(output)):
             check_training(output, sidecar, json.loads(stamp))
         sidecar.write_text(stamp, encoding="utf-8")
         return 0
@@ -249,7 +250,7 @@ def check_training(output: Path, sidecar: Path, stamp: dict[str, Any]) -> None:
 def adapt(arguments: argparse.Namespace, overrides: list[str]) -> str:
     """Train on the questions, or go on with a training that was broken off; return the folder."""
     folder = adapted_folder(arguments.output)
-    if (folder / "summary.json").is_file():
+    if is_finished(folder):
         return str(folder)
     from rl.training.recipe import as_arguments
 

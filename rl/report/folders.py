@@ -57,6 +57,11 @@ def read_folders(paths: Sequence[Path]) -> list[ReportedRun]:
     return [_read_folder(folder, name) for folder, name in zip(folders, names, strict=True)]
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether the run or the evaluation in a folder has come to its end."""
+    return (folder / "summary.json").is_file()
+
+
 def rollout_settings(path: Path) -> dict[str, Any]:
     """Return the settings of the run that wrote a file of rollouts.
 
